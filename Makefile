@@ -1,0 +1,53 @@
+# Every target sets up .venv first, where it needs it and does not have it.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow test-all check format lock clean
+
+# No usage statistics from the libraries, in anything started here.
+export PREFECT_SERVER_ANALYTICS_ENABLED = false
+export DO_NOT_TRACK = true
+export MLFLOW_DISABLE_TELEMETRY = true
+
+BIN := .venv/bin
+
+# Two processes share the tests; those that need one server stay together (xdist_group).
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
+
+COMPILE := .uv/bin/uv pip compile --quiet --universal --generate-hashes \
+	--no-emit-index-url --no-header --no-annotate
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+
+setup: ## make .venv from the locks
+	@sh bootstrap.sh
+
+demo: setup ## fit the simulated screen and show where the results are
+	@$(BIN)/screenbayes demo
+
+test: setup ## all tests but the slow ones
+	@$(PYTEST) -m "not slow"
+
+test-slow: setup ## the slow tests only
+	@$(PYTEST) -m slow
+
+test-all: setup ## every test
+	@$(PYTEST)
+
+check: setup ## formatting, lint and types
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+format: setup ## format the code and mend what lint can mend
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format .
+
+# Keeps every version that pyproject.toml still allows; delete a lock first to move them all.
+lock: ## resolve the dependencies anew into the locks
+	@sh bootstrap.sh uv
+	@echo uv | $(COMPILE) --python-version 3.8 --output-file bootstrap.lock -
+	@$(COMPILE) --python-version 3.12 --group dev --output-file requirements.lock pyproject.toml
+
+clean: ## remove the environment and all caches; results of runs stay
+	@rm -rf .venv .uv .mypy_cache .pytest_cache .ruff_cache .hypothesis build *.egg-info
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""How flows are reached: the command line, served deployments, example datasets."""

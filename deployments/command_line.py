@@ -1,0 +1,190 @@
+"""The command `screenbayes`: words to flows, outcomes to tables, errors to exit codes.
+
+Exit codes: 0 done, 1 verdict fail, 2 bad input, 3 environment or storage trouble, 130 interrupted.
+Options that fits share are `deployments.options`; what a terminal shows is `deployments.terminal`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cyclopts import App
+from pydantic import ValidationError
+from rich.console import Console
+from rich.markup import escape
+
+from deployments.environment import prepare_environment
+from deployments.options import FitOptions
+from schemas.errors import EnvironmentTrouble, UserError
+
+if TYPE_CHECKING:
+    from flows.fit_screen import FitOutcome
+    from schemas.parameters import FitParameters
+
+DONE, VERDICT_FAIL, BAD_INPUT, TROUBLE, INTERRUPTED = 0, 1, 2, 3, 130
+DEMO_FOLDER = Path("screenbayes-demo")
+
+app = App(
+    name="screenbayes",
+    help="How strongly a gene's own expression drives the dependency on it, from a CRISPR screen.",
+    help_epilogue=(
+        "Exit codes: 0 done, 1 verdict fail, 2 bad input, 3 environment or storage trouble."
+    ),
+    result_action="return_value",
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    prepare_environment()
+    console = Console(stderr=True)
+    with _told_kindly(console) as codes:
+        # --help and --version return nothing.
+        codes.append(app(arguments) or DONE)
+    return codes[-1]
+
+
+@app.command
+def demo(*, options: FitOptions = FitOptions()) -> int:
+    """Fit the simulated screen and set the result beside the true and the published values.
+
+    Writes its tables to screenbayes-demo/ and the run to MLflow, like any other fit.
+    """
+    from deployments.demo import (
+        DEMO_DRAWS,
+        comparison,
+        comparison_table,
+        published_applies,
+        write_demo_dataset,
+    )
+
+    dataset = write_demo_dataset(DEMO_FOLDER)
+    parameters = options.fit_parameters(draws=DEMO_DRAWS)
+    outcome = _fit(str(dataset), parameters)
+    if published_applies(parameters):
+        console = Console()
+        console.print()
+        console.print(comparison_table(comparison(outcome.results.summary)))
+    return _conclude(outcome)
+
+
+@app.command
+def fit(dataset: str, *, options: FitOptions = FitOptions()) -> int:
+    """Validate a release, fit it, and track the fit in MLflow.
+
+    Parameters
+    ----------
+    dataset
+        Dataset file (YAML): where the tables of the release are. A path or an s3:// address.
+    """
+    from deployments.terminal import hyperparameter_table
+
+    outcome = _fit(dataset, options.fit_parameters())
+    console = Console()
+    console.print()
+    console.print(hyperparameter_table(outcome.results.summary))
+    return _conclude(outcome)
+
+
+@app.command
+def validate(dataset: str, *, out: Path = Path()) -> int:
+    """Hold the tables of a release against every rule, without fitting.
+
+    Prints what was found and writes validation.json.
+
+    Parameters
+    ----------
+    dataset
+        Dataset file (YAML), a path or an s3:// address.
+    out
+        Folder for validation.json.
+    """
+    from tasks.read_dataset import load_dataset
+
+    from deployments.terminal import progress_bars
+    from schemas.parameters import FitParameters
+    from tasks.progress import Progress
+    from tasks.render_validation import validation_table, write_validation
+    from tasks.validate import validate as validate_tables
+
+    console = Console()
+    with progress_bars(Console(stderr=True)):
+        progress = Progress("reading guides")
+        report = validate_tables(
+            load_dataset(dataset), FitParameters(), lambda n_guides: progress(n_guides)
+        ).report
+    path = write_validation(report, out)
+    console.print(validation_table(report))
+    outcome = "[green bold]valid[/]" if report.passed else "[red bold]not valid[/]"
+    console.print(
+        f"{escape(report.dataset)} {escape(report.release)} is {outcome}: "
+        f"{len(report.errors)} error(s), {len(report.warnings)} warning(s). Written to {path}"
+    )
+    return DONE if report.passed else BAD_INPUT
+
+
+def _fit(dataset: str, parameters: FitParameters) -> FitOutcome:
+    """Run the flow with progress on the terminal."""
+    from deployments.terminal import losses_table, preparation_line, progress_bars
+
+    console = Console()
+    with progress_bars(Console(stderr=True)):
+        # Here and not above: Prefect and PyMC take seconds to import, and `--help` should not.
+        from flows.fit_screen import fit_screen
+
+        outcome = fit_screen(dataset, parameters)
+    preparation = outcome.results.preparation
+    console.print(f"Fitted [bold]{parameters.model}[/] to {preparation_line(preparation)}.")
+    if preparation.losses:
+        console.print()
+        console.print(losses_table(preparation))
+    return outcome
+
+
+def _conclude(outcome: FitOutcome) -> int:
+    """Print genes, verdict and where to look; return the exit code the verdict asks for."""
+    from deployments.terminal import gene_table, verdict_lines
+
+    console = Console()
+    console.print()
+    console.print(gene_table(outcome.results.effects))
+    console.print()
+    for line in verdict_lines(outcome.results.verdict):
+        console.print(line)
+    console.print()
+    console.print(f"[bold]MLflow run:[/bold] {outcome.run_id}")
+    console.print(f"[bold]Look at it:[/bold] {escape(outcome.where_to_look)}", soft_wrap=True)
+    return VERDICT_FAIL if outcome.results.verdict.status == "fail" else DONE
+
+
+@contextmanager
+def _told_kindly(console: Console) -> Iterator[list[int]]:
+    """Turn the errors a user can mend into a message and an exit code, without a traceback."""
+    codes = [TROUBLE]
+
+    def tell(code: int, error: BaseException | str) -> None:
+        console.print(f"[red bold]screenbayes:[/] {escape(str(error))}", soft_wrap=True)
+        codes.append(code)
+
+    try:
+        yield codes
+    except SystemExit as stop:  # cyclopts has said what is wrong with the words of the command
+        codes.append(stop.code if isinstance(stop.code, int) else BAD_INPUT)
+    except KeyboardInterrupt:
+        tell(INTERRUPTED, "interrupted; the MLflow run, if one was begun, is marked KILLED")
+    except ValidationError as error:
+        for problem in error.errors():
+            where = ".".join(map(str, problem["loc"])) or "settings"
+            tell(BAD_INPUT, f"{where}: {problem['msg']}, got {problem['input']!r}")
+    except UserError as error:
+        tell(BAD_INPUT, error)
+    except EnvironmentTrouble as error:
+        tell(TROUBLE, error)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

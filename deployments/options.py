@@ -1,0 +1,105 @@
+"""The options `fit` and `demo` share, and how they become `FitParameters`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from cyclopts import Parameter
+
+from schemas.errors import UserError
+from schemas.parameters import EngineName, FitParameters, ModelName, Priors, SamplerName
+
+PRESETS = ("as_run", "as_written")
+Several = Parameter(consume_multiple=True, negative="", show_default=False)
+
+
+class OptionError(UserError):
+    """An option that names a file which cannot be used."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class FitOptions:
+    """What an analyst can choose; whatever is left out keeps its default."""
+
+    model: ModelName | None = None
+    """m4: the original. m4_zero_mean: the same with cell-line effects centred on zero; the one
+    that converges on a real screen. [default: m4]"""
+    engine: EngineName | None = None
+    """How the posterior is computed. [default: nuts]"""
+    sampler: SamplerName | None = None
+    """Which NUTS: nutpie is the fastest, pymc the reference. [default: nutpie]"""
+    draws: int | None = None
+    """Draws kept a chain. [default: 2000; demo: 20000]"""
+    tune: int | None = None
+    """Tuning steps a chain. [default: 2000]"""
+    chains: int | None = None
+    """Independent chains. [default: 4]"""
+    target_accept: float | None = None
+    """Acceptance rate to tune for; raise it when draws diverge. [default: 0.8]"""
+    seed: int | None = None
+    """Seed; the same seed, data and versions give the same draws. [default: 103]"""
+    genes: Annotated[tuple[str, ...], Several] = ()
+    """Genes to fit: SOX10, 6663 or "SOX10 (6663)"; several, or separated by commas. [default: all]"""
+    cell_lines: Annotated[tuple[str, ...], Several] = ()
+    """Cell lines to fit, as ACH-000000. [default: all]"""
+    lineages: Annotated[tuple[str, ...], Several] = ()
+    """Lineages to fit, as the model table names them. [default: all]"""
+    priors: Annotated[tuple[str, ...], Several] = ()
+    """as_run, as_written, a YAML file, or single priors such as "mu_beta=Normal(0, 0.5)"; several
+    are applied in turn. [default: as_run]"""
+    parameters: Path | None = None
+    """YAML file with any settings of a fit (thresholds and preparation too); options win over it."""
+
+    def fit_parameters(self, **defaults: int) -> FitParameters:
+        """Return the parameters of the fit; `defaults` are sampling settings the options override.
+
+        Raises pydantic's ValidationError for values out of bounds and OptionError for a file that
+        cannot be used.
+        """
+        settings = _read_yaml(self.parameters) if self.parameters else {}
+        sampling = defaults | settings.get("sampling", {})
+        for name in ("sampler", "draws", "tune", "chains", "target_accept"):
+            if getattr(self, name) is not None:
+                sampling[name] = getattr(self, name)
+        filters = dict(settings.get("filters", {}))
+        for name in ("genes", "cell_lines", "lineages"):
+            if values := _split(getattr(self, name)):
+                filters[name] = values
+        for name in ("model", "engine", "seed"):
+            if getattr(self, name) is not None:
+                settings[name] = getattr(self, name)
+        priors = settings.get("priors", {})
+        for choice in self.priors:
+            priors = _apply_priors(priors, choice)
+        settings |= {"sampling": sampling, "filters": filters, "priors": priors}
+        return FitParameters.model_validate(settings)
+
+
+def _split(values: tuple[str, ...]) -> list[str]:
+    return [part.strip() for value in values for part in value.split(",") if part.strip()]
+
+
+def _apply_priors(priors: dict[str, Any], choice: str) -> dict[str, Any]:
+    if choice in PRESETS:
+        preset: Literal["as_run", "as_written"] = choice  # type: ignore[assignment]
+        return Priors.preset(preset).model_dump(mode="json")
+    name, equals, prior = choice.partition("=")
+    if equals:
+        return priors | {name.strip(): prior.strip()}
+    return priors | _read_yaml(Path(choice))
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise OptionError(f"expected a YAML file, cannot read {path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise OptionError(f"expected YAML in {path}: {' '.join(str(error).split())}") from error
+    if not isinstance(settings, dict):
+        raise OptionError(f"expected `name: value` lines in {path}, got {type(settings).__name__}")
+    return settings

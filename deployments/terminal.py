@@ -1,0 +1,111 @@
+"""What a person at a terminal sees: progress bars and the tables at the end of a fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pandas as pd
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from schemas.reports import PreparationReport, Verdict
+from tasks.progress import listen
+
+_COLOURS = {"pass": "green", "review": "yellow", "fail": "red"}
+_GENES_SHOWN = 10
+
+
+@contextmanager
+def progress_bars(console: Console) -> Iterator[None]:
+    """Draw one bar a stage while the block runs; the bars stay when it ends."""
+    bars: dict[str, TaskID] = {}
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    ) as progress:
+
+        def show(stage: str, done: int, total: int | None) -> None:
+            if stage not in bars:
+                bars[stage] = progress.add_task(stage, total=total)
+            progress.update(bars[stage], completed=done, total=total)
+
+        with listen(show):
+            yield
+
+
+def preparation_line(preparation: PreparationReport) -> str:
+    """Return what is fitted, in a line."""
+    return (
+        f"{preparation.n_genes:,} genes x {preparation.n_cell_lines:,} cell lines, "
+        f"{preparation.n_guides:,} guides, {preparation.n_measurements:,} measurements"
+    )
+
+
+def losses_table(preparation: PreparationReport) -> Table:
+    """Return what was left out of the fit and why."""
+    table = Table(title="Left out", title_justify="left", show_edge=False)
+    table.add_column("count", justify="right")
+    for column in ("what", "why", "which"):
+        table.add_column(column)
+    for loss in preparation.losses:
+        shown = ", ".join(loss.examples[:4]) + (", ..." if loss.count > 4 and loss.examples else "")
+        table.add_row(f"{loss.count:,}", loss.unit, loss.reason, shown)
+    return table
+
+
+def hyperparameter_table(summary: pd.DataFrame) -> Table:
+    """Return the rows of `summary.csv` that belong to no single gene or cell line."""
+    rows = summary[~summary["parameter"].str.contains("[", regex=False)]
+    table = Table(title="Hyperparameters", title_justify="left", show_edge=False)
+    for column in rows.columns:
+        table.add_column(column, justify="left" if column == "parameter" else "right")
+    for row in rows.itertuples(index=False):
+        table.add_row(row[0], *(_number(value) for value in row[1:]))
+    return table
+
+
+def gene_table(effects: pd.DataFrame) -> Table:
+    """Return the genes whose own expression drives the dependency on them most."""
+    rows = effects.nsmallest(_GENES_SHOWN, "beta_mean")
+    columns = ["gene", "beta_mean", "beta_sd", "beta_hdi_low", "beta_hdi_high", "lfsr", "s_value"]
+    table = Table(
+        title=f"Most negative slopes on RNA ({len(rows)} of {len(effects)} genes)",
+        title_justify="left",
+        show_edge=False,
+    )
+    for column in columns:
+        table.add_column(column, justify="left" if column == "gene" else "right")
+    for row in rows[columns].itertuples(index=False):
+        table.add_row(row[0], *(_number(value) for value in row[1:]))
+    return table
+
+
+def verdict_lines(verdict: Verdict) -> list[str]:
+    """Return the verdict, its reasons and its remarks, in rich markup."""
+    colour = _COLOURS[verdict.status]
+    return [
+        f"[bold]Verdict:[/bold] [{colour} bold]{verdict.status}[/]",
+        *(f"  [{colour}]because[/] {escape(reason)}" for reason in verdict.reasons),
+        *(f"  [yellow]note[/] {escape(remark)}" for remark in verdict.remarks),
+    ]
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3f}"

@@ -1,0 +1,136 @@
+"""The models as PyMC models, and the registry of them. Sampling them is `model.nuts`.
+
+For gene g, cell line c and measurement i (DESIGN 5)
+
+    logfc_gci ~ Normal(alpha_g + gamma_c + beta_g * rna_gc, sigma).
+
+The n_gc measurements of a gene-line cell share one mean, so the likelihood is exactly that of the
+cell means and of the pooled squared deviations within cells (Cochran's theorem):
+
+    cell_mean_gc ~ Normal(alpha_g + gamma_c + beta_g * rna_gc, sigma / sqrt(n_gc))
+    within_cell_ss ~ sigma^2 * ChiSquared(sum_gc (n_gc - 1))
+
+which has a tenth of the terms on a real screen and the same posterior.
+
+To add a model: a function `design, priors -> pm.Model`, a line in MODELS, its name in
+`schemas.parameters.ModelName`, its variables in `schemas.posterior.CONTRACTS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pymc as pm
+from pytensor.tensor import TensorVariable
+
+from model.design import ScreenDesign
+from schemas.parameters import Distribution, ModelName, Priors
+
+
+def build_model(name: ModelName, design: ScreenDesign, priors: Priors) -> pm.Model:
+    """Return the PyMC model `name` of a design; variables and dims as in `schemas.posterior`."""
+    return MODELS[name](design, priors)
+
+
+def m4(design: ScreenDesign, priors: Priors) -> pm.Model:
+    """The original model, in its original, centred form.
+
+        alpha_g ~ Normal(mu_alpha, sigma_alpha)
+        gamma_c ~ Normal(mu_gamma, sigma_gamma)
+        beta_g  ~ Normal(mu_beta, sigma_beta)
+
+    Adding a number to every alpha and taking it from every gamma leaves the likelihood as it is;
+    only the priors of the two means hold it. A sampler moves along that ridge slowly, and on a
+    real screen hardly at all; beta is not affected.
+    """
+    with pm.Model(coords=_coords(design)) as model:
+        mu_alpha = _prior("mu_alpha", priors.mu_alpha)
+        mu_gamma = _prior("mu_gamma", priors.mu_gamma)
+        sigma_alpha = _prior("sigma_alpha", priors.sigma_alpha)
+        sigma_gamma = _prior("sigma_gamma", priors.sigma_gamma)
+        alpha = pm.Normal("alpha_g", mu_alpha, sigma_alpha, dims="gene")
+        gamma = pm.Normal("gamma_c", mu_gamma, sigma_gamma, dims="cell_line")
+        _slopes_and_likelihood(design, priors, alpha, gamma)
+    return model
+
+
+def m4_zero_mean(design: ScreenDesign, priors: Priors) -> pm.Model:
+    """m4 with mu_gamma = 0, sampled through the means of alpha and gamma.
+
+    The likelihood informs the sum of the two means, `level`, and the deviations from them, but
+    hardly their split. With v_a = sigma_alpha^2 / G and v_c = sigma_gamma^2 / C
+
+        level      = mean(alpha) + mean(gamma) ~ Normal(mu_alpha, sqrt(v_a + v_c))
+        gamma_mean | level ~ Normal((level - mu_alpha) v_c / (v_a + v_c), sqrt(v_a v_c / (v_a + v_c)))
+
+    and zero-sum deviations, which is the same prior on alpha_g and gamma_c as drawing them
+    independently: the mean of independent normals is independent of their deviations from it.
+    """
+    with pm.Model(coords=_coords(design)) as model:
+        mu_alpha = _prior("mu_alpha", priors.mu_alpha)
+        sigma_alpha = _prior("sigma_alpha", priors.sigma_alpha)
+        sigma_gamma = _prior("sigma_gamma", priors.sigma_gamma)
+        v_a = sigma_alpha**2 / len(design.genes)
+        v_c = sigma_gamma**2 / len(design.cell_lines)
+        level = pm.Normal("level", mu_alpha, pm.math.sqrt(v_a + v_c))
+        gamma_mean = pm.Normal(
+            "gamma_mean",
+            (level - mu_alpha) * v_c / (v_a + v_c),
+            pm.math.sqrt(v_a * v_c / (v_a + v_c)),
+        )
+        alpha_deviation = _zero_sum("alpha_deviation", sigma_alpha, "gene", len(design.genes))
+        gamma_deviation = _zero_sum(
+            "gamma_deviation", sigma_gamma, "cell_line", len(design.cell_lines)
+        )
+        alpha = pm.Deterministic("alpha_g", level - gamma_mean + alpha_deviation, dims="gene")
+        gamma = pm.Deterministic("gamma_c", gamma_mean + gamma_deviation, dims="cell_line")
+        _slopes_and_likelihood(design, priors, alpha, gamma)
+    return model
+
+
+MODELS: dict[ModelName, Callable[[ScreenDesign, Priors], pm.Model]] = {
+    "m4": m4,
+    "m4_zero_mean": m4_zero_mean,
+}
+
+
+def _coords(design: ScreenDesign) -> dict[str, object]:
+    return {
+        "gene": list(design.genes),
+        "cell_line": list(design.cell_lines),
+        "cell": np.arange(design.cells.gene.size),
+    }
+
+
+def _prior(name: str, prior: Distribution) -> TensorVariable:
+    family: Callable[..., TensorVariable] = getattr(pm, prior.family)
+    return family(name, *prior.arguments)
+
+
+def _zero_sum(name: str, sd: TensorVariable, dim: str, size: int) -> TensorVariable:
+    # One group is its own mean, and PyMC has no zero-sum vector of length one.
+    if size == 1:
+        return pm.Deterministic(name, pm.math.zeros((1,)), dims=dim)
+    return pm.ZeroSumNormal(name, sigma=sd, dims=dim)
+
+
+def _slopes_and_likelihood(
+    design: ScreenDesign, priors: Priors, alpha: TensorVariable, gamma: TensorVariable
+) -> None:
+    """Add beta, sigma and the two observed statistics to the model being built."""
+    mu_beta = _prior("mu_beta", priors.mu_beta)
+    sigma_beta = _prior("sigma_beta", priors.sigma_beta)
+    beta = pm.Normal("beta_g", mu_beta, sigma_beta, dims="gene")
+    sigma = _prior("sigma", priors.sigma)
+
+    cells = design.cells
+    mean = alpha[cells.gene] + gamma[cells.cell_line] + beta[cells.gene] * cells.rna
+    pm.Normal("cell_mean", mean, sigma / np.sqrt(cells.count), observed=cells.mean, dims="cell")
+    if cells.within_df > 0:
+        pm.Gamma(
+            "within_cell_ss",
+            alpha=cells.within_df / 2,
+            beta=1 / (2 * sigma**2),
+            observed=cells.within_ss,
+        )

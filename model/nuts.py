@@ -1,0 +1,162 @@
+"""The NUTS engine: samples any PyMC model with nutpie, PyMC or numpyro.
+
+Returns the posterior and the statistics of the sampler under one set of names, whichever sampler
+drew them. Predictive draws are `model.predictive`; judging convergence is `model.convergence`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import pymc as pm
+import xarray as xr
+
+from schemas.parameters import Sampling
+from schemas.posterior import PosteriorContract
+
+
+@dataclass(frozen=True)
+class SamplingProgress:
+    """How far the chains have come, all together."""
+
+    done: int
+    """Tuning steps and draws finished."""
+    total: int
+    """Tuning steps and draws to do."""
+    divergences: int
+    """Divergent transitions so far, tuning included."""
+
+
+OnProgress = Callable[[SamplingProgress], None]
+
+
+def sample(
+    model: pm.Model,
+    contract: PosteriorContract,
+    sampling: Sampling,
+    seed: int,
+    on_progress: OnProgress = lambda _: None,
+) -> xr.DataTree:
+    """Draw from the posterior of `model`.
+
+    Returns a tree with groups `posterior` (the variables of `contract`, float64, dims chain, draw
+    and their own) and `sample_stats` (diverging bool, energy and step_size float64, dims chain,
+    draw). Equal arguments give equal draws.
+    """
+    draw = {"nutpie": _nutpie, "pymc": _pymc, "numpyro": _numpyro}[sampling.sampler]
+    tree = draw(model, sampling, seed, on_progress)
+    total = sampling.chains * (sampling.tune + sampling.draws)
+    posterior = tree["posterior"].dataset[list(contract.variables)].astype(np.float64)
+    statistics = tree["sample_stats"].dataset[["diverging", "energy", "step_size"]]
+    on_progress(SamplingProgress(total, total, int(statistics["diverging"].sum())))
+    return xr.DataTree.from_dict(
+        {
+            "posterior": xr.Dataset(
+                {
+                    name: posterior[name].transpose("chain", "draw", *dims)
+                    for name, dims in contract.variables.items()
+                }
+            ),
+            "sample_stats": statistics,
+        }
+    )
+
+
+def _cores(chains: int) -> int:
+    return min(chains, os.cpu_count() or 1)
+
+
+def _nutpie(model: pm.Model, sampling: Sampling, seed: int, on_progress: OnProgress) -> xr.DataTree:
+    import nutpie
+
+    def report(chains: Sequence[nutpie.ChainProgress]) -> None:
+        on_progress(
+            SamplingProgress(
+                sum(chain.finished_draws for chain in chains),
+                sum(chain.total_draws for chain in chains),
+                sum(chain.divergences for chain in chains),
+            )
+        )
+
+    return nutpie.sample(
+        nutpie.compile_pymc_model(model),
+        draws=sampling.draws,
+        tune=sampling.tune,
+        chains=sampling.chains,
+        cores=_cores(sampling.chains),
+        seed=seed,
+        target_accept=sampling.target_accept,
+        save_warmup=False,
+        progress_bar=False,
+        progress_callback=report,
+    )
+
+
+def _pymc(model: pm.Model, sampling: Sampling, seed: int, on_progress: OnProgress) -> xr.DataTree:
+    total = sampling.chains * (sampling.tune + sampling.draws)
+    done = 0
+
+    def report(trace: object, draw: object) -> None:
+        nonlocal done
+        done += 1
+        if done % 100 == 0:
+            on_progress(SamplingProgress(done, total, 0))
+
+    with _quiet():
+        return pm.sample(
+            model=model,
+            draws=sampling.draws,
+            tune=sampling.tune,
+            chains=sampling.chains,
+            cores=_cores(sampling.chains),
+            random_seed=seed,
+            target_accept=sampling.target_accept,
+            progressbar=False,
+            quiet=True,
+            compute_convergence_checks=False,
+            callback=report,
+        )
+
+
+def _numpyro(
+    model: pm.Model, sampling: Sampling, seed: int, on_progress: OnProgress
+) -> xr.DataTree:
+    import numpyro
+    from pymc.sampling.jax import sample_numpyro_nuts
+
+    # One XLA device a core lets the chains run side by side; has to precede the first use of JAX.
+    numpyro.set_host_device_count(_cores(sampling.chains))
+    total = sampling.chains * (sampling.tune + sampling.draws)
+    on_progress(SamplingProgress(0, total, 0))
+    with _quiet():
+        return sample_numpyro_nuts(
+            model=model,
+            draws=sampling.draws,
+            tune=sampling.tune,
+            chains=sampling.chains,
+            random_seed=seed,
+            target_accept=sampling.target_accept,
+            progressbar=False,
+            quiet=True,
+            compute_convergence_checks=False,
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence what PyMC says of convergence; `model.convergence` says it for every sampler."""
+    logger = logging.getLogger("pymc")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)

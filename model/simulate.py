@@ -1,0 +1,68 @@
+"""Simulated screens with known truth. No reading or writing of tables: that is `tasks`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from string import ascii_uppercase
+
+import numpy as np
+import pandas as pd
+
+N_GENES, N_CELL_LINES, N_GUIDES = 5, 20, 3
+NOISE_SD = 0.3
+SEED = 103
+
+
+@dataclass(frozen=True, eq=False)
+class SimulatedScreen:
+    """A screen and the values it was drawn from."""
+
+    measurements: pd.DataFrame
+    """One row a measurement: gene, cell_line, rna (SD), sgrna_idx, logfc (log2)."""
+    truth: dict[str, float]
+    """True value of each parameter, named as in `summary.csv`: `mu_beta`, `beta_g[geneA]`, ..."""
+
+
+def original_screen() -> SimulatedScreen:
+    """Return the original's simulated screen: 5 genes x 20 cell lines x 3 guides (DESIGN 11).
+
+    The order of the draws from numpy's legacy generator is part of the definition: alpha_g,
+    gamma_c, beta_g, the RNA gene by gene, then logFC row by row, once a guide.
+    """
+    random = np.random.RandomState(SEED)
+    alpha = random.normal(-1, 1, N_GENES)
+    gamma = random.normal(0, 3, N_CELL_LINES)
+    beta = random.normal(-1, 2, N_GENES)
+    rna = random.normal(0, 1, N_GENES * N_CELL_LINES)
+
+    gene = np.repeat(np.arange(N_GENES), N_CELL_LINES)
+    line = np.tile(np.arange(N_CELL_LINES), N_GENES)
+    mean = alpha[gene] + gamma[line] + beta[gene] * rna
+
+    genes = [f"gene{letter}" for letter in ascii_uppercase[:N_GENES]]
+    cell_lines = [f"cell{letter}" for letter in ascii_uppercase[:N_CELL_LINES]]
+    measurements = pd.DataFrame(
+        {
+            "gene": np.tile(np.array(genes)[gene], N_GUIDES),
+            "cell_line": np.tile(np.array(cell_lines)[line], N_GUIDES),
+            "rna": np.tile(rna, N_GUIDES),
+            "sgrna_idx": np.repeat(np.arange(N_GUIDES), gene.size),
+            "logfc": random.normal(np.tile(mean, N_GUIDES), NOISE_SD),
+        }
+    )
+    truth = {
+        "mu_alpha": -1.0,
+        "mu_gamma": 0.0,
+        "mu_beta": -1.0,
+        "sigma_alpha": 1.0,
+        "sigma_gamma": 3.0,
+        "sigma_beta": 2.0,
+        "sigma": NOISE_SD,
+        **{f"alpha_g[{label}]": float(value) for label, value in zip(genes, alpha, strict=True)},
+        **{f"beta_g[{label}]": float(value) for label, value in zip(genes, beta, strict=True)},
+        **{
+            f"gamma_c[{label}]": float(value)
+            for label, value in zip(cell_lines, gamma, strict=True)
+        },
+    }
+    return SimulatedScreen(measurements, truth)

@@ -1,0 +1,87 @@
+"""The verdict: from measured convergence and checks to pass, review or fail, with reasons.
+
+Thresholds are `schemas.parameters.Thresholds`; the measures are `model.convergence` and
+`model.checks`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from schemas.parameters import FitParameters, Thresholds
+from schemas.reports import Convergence, PredictiveCheck, Status, Verdict
+
+
+def give_verdict(
+    convergence: Convergence, checks: Sequence[PredictiveCheck], parameters: FitParameters
+) -> Verdict:
+    """Return the worst status that convergence asks for, with every finding as a sentence.
+
+    A predictive check outside its limits is a remark: the posterior is the model's, and the remark
+    says in which way the data are not.
+    """
+    findings = list(_convergence_findings(convergence, parameters))
+    statuses = {status for status, _ in findings}
+    status: Status = "fail" if "fail" in statuses else "review" if "review" in statuses else "pass"
+    reasons = sorted(findings, key=lambda finding: finding[0] != "fail")
+    return Verdict(
+        status=status,
+        reasons=tuple(reason for _, reason in reasons),
+        remarks=tuple(_check_remarks(checks, parameters.thresholds)),
+    )
+
+
+def _convergence_findings(
+    measured: Convergence, parameters: FitParameters
+) -> Iterator[tuple[Status, str]]:
+    thresholds = parameters.thresholds
+    # Written as "not good" so that NaN, which compares false, fails.
+    if not measured.rhat_max <= thresholds.rhat_max:
+        names = [name for name, rhat in measured.worst if not rhat <= thresholds.rhat_max]
+        yield "fail", _rhat_reason(measured.rhat_max, names, parameters)
+    for kind, size in (("bulk", measured.ess_bulk_min), ("tail", measured.ess_tail_min)):
+        if not size >= thresholds.ess_min:
+            yield (
+                "fail",
+                f"smallest {kind} effective sample size is {size:.0f}, expected at least "
+                f"{thresholds.ess_min:.0f}: the draws are too few or too alike; "
+                "raise --draws and --tune",
+            )
+    if measured.divergences:
+        share = measured.divergences / measured.n_draws
+        yield (
+            "fail" if share > thresholds.max_divergence_share else "review",
+            f"{measured.divergences} of {measured.n_draws} draws diverged ({share:.2%}): part of "
+            "the posterior may be missed; raise target_accept",
+        )
+    if not measured.bfmi_min >= thresholds.bfmi_min:
+        yield (
+            "review",
+            f"smallest energy BFMI is {measured.bfmi_min:.2f}, expected at least "
+            f"{thresholds.bfmi_min:.2f}: the sampler explores the tails slowly; raise --tune",
+        )
+
+
+def _rhat_reason(rhat_max: float, names: Sequence[str], parameters: FitParameters) -> str:
+    reason = (
+        f"largest R-hat is {rhat_max:.3f}, expected at most {parameters.thresholds.rhat_max}: the "
+        f"chains disagree about {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}"
+    )
+    shifting = ("alpha_g[", "gamma_c[", "mu_alpha", "mu_gamma")
+    if parameters.model == "m4" and names and all(name.startswith(shifting) for name in names):
+        return (
+            f"{reason}. These share an additive shift between alpha and gamma that the data do not "
+            "hold in m4; --model m4_zero_mean removes it and leaves beta as it is"
+        )
+    return f"{reason}; raise --draws and --tune"
+
+
+def _check_remarks(checks: Sequence[PredictiveCheck], thresholds: Thresholds) -> Iterator[str]:
+    for check in checks:
+        tail = min(check.p_value, 1 - check.p_value)
+        if check.stage == "posterior" and not tail >= thresholds.predictive_p_min:
+            yield (
+                f"predictive check {check.name}: {check.observed:.4g} in the data, "
+                f"{check.replicated_low:.4g} to {check.replicated_high:.4g} under the model "
+                f"(p = {check.p_value:.3f}). {check.description}"
+            )

@@ -1,0 +1,1 @@
+"""Contracts: what tables, parameters, posteriors and reports look like. Imports nothing of ours."""

@@ -1,0 +1,231 @@
+"""What a fit can be told: model, priors, sampling, filters, thresholds.
+
+Every settable number of ScreenBayes is a field here, frozen, with its unit and reason in the text
+under it; that text is also what the command line, the Prefect form and the documentation show.
+Datasets (where tables are) belong in `schemas.dataset`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    model_serializer,
+)
+
+ModelName = Literal["m4", "m4_zero_mean"]
+EngineName = Literal["nuts"]
+SamplerName = Literal["nutpie", "pymc", "numpyro"]
+PriorPreset = Literal["as_run", "as_written"]
+
+
+class Settings(BaseModel):
+    """Base of all settings: frozen, no unknown fields, field texts as descriptions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class Distribution(Settings):
+    """A prior, written as in the equations: `Normal(0, 2)`, `Exponential(1)`, `HalfNormal(1)`."""
+
+    family: Literal["Normal", "Exponential", "HalfNormal"]
+    """Family of the distribution."""
+    arguments: tuple[float, ...]
+    """Normal: mean, sd; Exponential: rate; HalfNormal: sd. Unit: log fold change (rate: its inverse)."""
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        """Read `Family(number, ...)`; raise ValueError saying what was expected."""
+        match = re.fullmatch(r"\s*(\w+)\s*\(([^()]*)\)\s*", text)
+        arity = {"Normal": 2, "Exponential": 1, "HalfNormal": 1}
+        if match is None or match[1] not in arity:
+            raise ValueError(
+                f"expected Normal(mean, sd), Exponential(rate) or HalfNormal(sd), got {text!r}"
+            )
+        try:
+            arguments = tuple(float(part) for part in match[2].split(","))
+        except ValueError:
+            raise ValueError(f"expected numbers in {text!r}") from None
+        if len(arguments) != arity[match[1]]:
+            raise ValueError(
+                f"{match[1]} takes {arity[match[1]]} number(s), got {len(arguments)} in {text!r}"
+            )
+        if not all(abs(argument) < float("inf") for argument in arguments) or arguments[-1] <= 0:
+            raise ValueError(f"expected finite numbers, the last above zero, got {text!r}")
+        return cls(family=match[1], arguments=arguments)  # type: ignore[arg-type]
+
+    def __str__(self) -> str:
+        return f"{self.family}({', '.join(f'{argument:g}' for argument in self.arguments)})"
+
+    @model_serializer
+    def _as_text(self) -> str:
+        return str(self)
+
+
+def _parse_distribution(value: Any) -> Any:
+    return Distribution.from_text(value) if isinstance(value, str) else value
+
+
+def _require_location(value: Distribution) -> Distribution:
+    if value.family != "Normal":
+        raise ValueError(f"a mean takes a Normal prior, got {value}")
+    return value
+
+
+def _require_scale(value: Distribution) -> Distribution:
+    if value.family == "Normal":
+        raise ValueError(f"a standard deviation takes Exponential or HalfNormal, got {value}")
+    return value
+
+
+_FORM = {"type": "string", "pattern": r"^\w+\(.*\)$"}
+LocationPrior = Annotated[
+    Distribution,
+    BeforeValidator(_parse_distribution),
+    AfterValidator(_require_location),
+    WithJsonSchema(_FORM),
+]
+ScalePrior = Annotated[
+    Distribution,
+    BeforeValidator(_parse_distribution),
+    AfterValidator(_require_scale),
+    WithJsonSchema(_FORM),
+]
+
+
+class Priors(Settings):
+    """Priors of the hyperparameters and of the noise (DESIGN 5); the defaults are preset `as_run`."""
+
+    mu_alpha: LocationPrior = Distribution.from_text("Normal(0, 2)")
+    """Mean over genes of the log fold change at average RNA."""
+    mu_gamma: LocationPrior = Distribution.from_text("Normal(0, 2)")
+    """Mean over cell lines of the line effect (not in `m4_zero_mean`, where it is 0)."""
+    mu_beta: LocationPrior = Distribution.from_text("Normal(0, 1)")
+    """Mean over genes of the slope on RNA, log fold change per SD of RNA."""
+    sigma_alpha: ScalePrior = Distribution.from_text("Exponential(1)")
+    """SD over genes of alpha."""
+    sigma_gamma: ScalePrior = Distribution.from_text("Exponential(1)")
+    """SD over cell lines of gamma."""
+    sigma_beta: ScalePrior = Distribution.from_text("Exponential(1)")
+    """SD over genes of beta."""
+    sigma: ScalePrior = Distribution.from_text("Exponential(1)")
+    """SD of one measurement around its mean."""
+
+    @classmethod
+    def preset(cls, name: PriorPreset) -> Self:
+        """Return `as_run` (what the original ran) or `as_written` (what its prose says)."""
+        wide = {"mu_alpha": "Normal(0, 5)", "mu_gamma": "Normal(0, 5)", "mu_beta": "Normal(0, 2)"}
+        return cls.model_validate(wide if name == "as_written" else {})
+
+
+class Filters(Settings):
+    """What part of the screen to fit; an empty list means everything."""
+
+    genes: tuple[str, ...] = ()
+    """Genes to keep, as `SYMBOL (ENTREZ)`, as symbol or as Entrez number."""
+    cell_lines: tuple[str, ...] = ()
+    """Cell lines to keep, as ModelID (`ACH-000000`)."""
+    lineages: tuple[str, ...] = ()
+    """Lineages to keep, as named in the model table."""
+
+
+class Preparation(Settings):
+    """How tables become a design; changing a number here changes what is fitted."""
+
+    min_rna_sd: float = Field(0.1, ge=0)
+    """Genes whose RNA has a smaller SD over the fitted lines, log2(TPM+1), are set aside and listed."""
+    min_cell_lines_per_gene: int = Field(5, ge=2)
+    """Genes measured with RNA in fewer lines are set aside and listed."""
+    max_measurements_kept: int = Field(5_000_000, ge=0)
+    """Up to this many single measurements are kept beside the sufficient statistics, for plots."""
+
+
+class Contract(Settings):
+    """Limits of the validation (DESIGN 4)."""
+
+    max_abs_logfc: float = Field(15.0, gt=0)
+    """Largest plausible |log fold change|, log2."""
+    rna_warn_above: float = Field(20.0, gt=0)
+    """RNA above this, log2(TPM+1), is warned of."""
+    rna_fail_above: float = Field(40.0, gt=0)
+    """RNA above this cannot be log2(TPM+1): it is linear TPM, and refused."""
+    min_guides_per_gene: int = Field(2, ge=1)
+    """Genes with fewer usable guides are warned of: guide and gene effects cannot be told apart."""
+    min_join_retention: float = Field(0.5, ge=0, le=1)
+    """Smallest share of genes (and lines) of the smaller table that must be found in the other."""
+
+
+class Thresholds(Settings):
+    """Where a fit stops being `pass` (DESIGN 7)."""
+
+    rhat_max: float = Field(1.01, gt=1)
+    """Largest acceptable R-hat (rank-normalised, split; Vehtari et al. 2021); above: fail."""
+    ess_min: float = Field(400, gt=0)
+    """Smallest acceptable bulk and tail effective sample size; below: fail."""
+    max_divergence_share: float = Field(0.001, ge=0, le=1)
+    """Divergent transitions, as a share of all draws: any is `review`, more than this `fail`."""
+    bfmi_min: float = Field(0.3, gt=0)
+    """Smallest acceptable energy BFMI of a chain; below: review."""
+    predictive_p_min: float = Field(0.005, gt=0, lt=0.5)
+    """A predictive check with a tail probability below this, either tail, is remarked upon."""
+
+
+class Sampling(Settings):
+    """How the NUTS engine samples."""
+
+    sampler: SamplerName = "nutpie"
+    """Implementation of NUTS: nutpie (fastest), pymc (reference) or numpyro (JAX)."""
+    draws: int = Field(2000, ge=50, le=1_000_000)
+    """Draws kept a chain, after tuning."""
+    tune: int = Field(2000, ge=50, le=1_000_000)
+    """Tuning steps a chain, thrown away."""
+    chains: int = Field(4, ge=2, le=64)
+    """Independent chains; R-hat needs at least two."""
+    target_accept: float = Field(0.8, gt=0.5, lt=1)
+    """Acceptance rate the step size is tuned to; higher means smaller steps."""
+    predictive_draws: int = Field(500, ge=50, le=10_000)
+    """Draws of the prior and of the posterior predictive distribution kept for checks and plots."""
+
+
+class FitParameters(Settings):
+    """Everything that, with the data and the versions, determines a fit."""
+
+    model: ModelName = "m4"
+    """Model: `m4` (the original) or `m4_zero_mean` (cell-line effects centred on zero)."""
+    engine: EngineName = "nuts"
+    """Engine that computes the posterior."""
+    seed: int = Field(103, ge=0, lt=2**32)
+    """Seed of every random number of the fit."""
+    priors: Priors = Priors()
+    """Priors of the model."""
+    sampling: Sampling = Sampling()
+    """Sampler settings."""
+    filters: Filters = Filters()
+    """Part of the screen to fit."""
+    preparation: Preparation = Preparation()
+    """How tables become a design."""
+    contract: Contract = Contract()
+    """Limits of the validation."""
+    thresholds: Thresholds = Thresholds()
+    """Limits of the verdict."""
+
+    def flat(self) -> dict[str, str | int | float]:
+        """Return one entry a setting, names joined by dots, lists by commas."""
+        return _flatten(self.model_dump(mode="json"))
+
+
+def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, str | int | float]:
+    flat: dict[str, str | int | float] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = ", ".join(value) if isinstance(value, list) else value
+    return flat

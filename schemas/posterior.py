@@ -1,0 +1,92 @@
+"""The posterior every engine returns: which variables, in which dims, with which dtypes.
+
+`check_posterior` holds a DataTree against it. What the variables mean is DESIGN 5 and `model`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import xarray as xr
+
+REQUIRED_GROUPS = (
+    "posterior",
+    "prior",
+    "posterior_predictive",
+    "sample_stats",
+    "observed_data",
+    "constant_data",
+)
+
+
+@dataclass(frozen=True)
+class PosteriorContract:
+    """Variables of a model and the dims each has beside chain and draw."""
+
+    variables: dict[str, tuple[str, ...]]
+
+    def check(self, tree: xr.DataTree) -> None:
+        """Raise ValueError naming the first departure of `tree` from the contract."""
+        missing = [group for group in REQUIRED_GROUPS if group not in tree.children]
+        if missing:
+            raise ValueError(f"posterior contract: expected groups {missing}, got none of them")
+        posterior = tree["posterior"].dataset
+        if set(map(str, posterior.data_vars)) != set(self.variables):
+            raise ValueError(
+                f"posterior contract: expected variables {sorted(self.variables)}, "
+                f"got {sorted(map(str, posterior.data_vars))}"
+            )
+        for name, dims in self.variables.items():
+            variable = posterior[name]
+            if variable.dims != ("chain", "draw", *dims):
+                raise ValueError(
+                    f"posterior contract: expected {name} with dims ('chain', 'draw', *{dims}), "
+                    f"got {variable.dims}"
+                )
+            if variable.dtype != np.float64:
+                raise ValueError(
+                    f"posterior contract: expected {name} as float64, got {variable.dtype}"
+                )
+        for dim in ("gene", "cell_line"):
+            if dim not in posterior.coords:
+                raise ValueError(f"posterior contract: expected labels as coordinate {dim}")
+
+
+_GROUP_LEVEL = {"alpha_g": ("gene",), "gamma_c": ("cell_line",), "beta_g": ("gene",)}
+
+CONTRACTS: dict[str, PosteriorContract] = {
+    "m4": PosteriorContract(
+        {
+            **{
+                name: ()
+                for name in (
+                    "mu_alpha",
+                    "mu_gamma",
+                    "mu_beta",
+                    "sigma_alpha",
+                    "sigma_gamma",
+                    "sigma_beta",
+                    "sigma",
+                )
+            },
+            **_GROUP_LEVEL,
+        }
+    ),
+    "m4_zero_mean": PosteriorContract(
+        {
+            **{
+                name: ()
+                for name in (
+                    "mu_alpha",
+                    "mu_beta",
+                    "sigma_alpha",
+                    "sigma_gamma",
+                    "sigma_beta",
+                    "sigma",
+                )
+            },
+            **_GROUP_LEVEL,
+        }
+    ),
+}

@@ -1,0 +1,149 @@
+"""Typed results of every step: validation, preparation, convergence, predictive checks, verdict.
+
+Diagnostics are data: pydantic models that serialise to JSON. How they are computed is in `model`,
+how they are shown in `tasks` and `deployments`.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from schemas.parameters import Settings
+
+Severity = Literal["error", "warning"]
+Status = Literal["pass", "review", "fail"]
+
+
+class Finding(Settings):
+    """One rule broken in one table."""
+
+    table: str
+    """Table (or tables, joined by +) the rule is about."""
+    rule: str
+    """Short fixed name of the rule, lower case with underscores."""
+    severity: Severity
+    """An error stops the run; a warning is reported."""
+    column: str = ""
+    """Column, where the rule is about one."""
+    expected: str
+    """What the rule asks for."""
+    found: tuple[str, ...] = ()
+    """Offending values, the first ten, each with its line where there is one."""
+    count: int
+    """How many offending values there are."""
+    mend: str
+    """What to do about it."""
+
+
+class TableSummary(Settings):
+    """What was read of one table."""
+
+    table: str
+    location: str
+    layout: str
+    n_rows: int
+    n_columns: int
+    sha256: str
+
+
+class ValidationReport(Settings):
+    """All findings in all tables of a dataset."""
+
+    dataset: str
+    release: str
+    tables: tuple[TableSummary, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """Findings that stop the run."""
+        return tuple(finding for finding in self.findings if finding.severity == "error")
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """Findings that do not stop the run."""
+        return tuple(finding for finding in self.findings if finding.severity == "warning")
+
+    @property
+    def passed(self) -> bool:
+        """Whether the dataset may be fitted."""
+        return not self.errors
+
+
+class Loss(Settings):
+    """Items left out of the fit for one reason; an item is counted under its first reason only."""
+
+    unit: Literal["sequence", "guide", "gene", "cell line", "measurement", "RNA profile"]
+    """What is counted."""
+    reason: str
+    """Why, as a phrase."""
+    count: int
+    """How many."""
+    examples: tuple[str, ...] = ()
+    """Labels: all of them for genes and cell lines, the first ten for others; none for measurements."""
+
+
+class PreparationReport(Settings):
+    """What went into the design and what did not."""
+
+    losses: tuple[Loss, ...]
+    n_genes: int
+    n_cell_lines: int
+    n_guides: int
+    n_measurements: int
+
+
+class Convergence(Settings):
+    """Whether the sampler has found the posterior (DESIGN 7); NaN means no evidence."""
+
+    rhat_max: float
+    """Largest rank-normalised split R-hat over all parameters."""
+    ess_bulk_min: float
+    """Smallest bulk effective sample size over all parameters."""
+    ess_tail_min: float
+    """Smallest tail effective sample size over all parameters."""
+    mcse_mean_max_ratio: float
+    """Largest Monte Carlo standard error of a mean, as a share of the posterior SD."""
+    divergences: int
+    """Divergent transitions after tuning."""
+    bfmi_min: float
+    """Smallest energy Bayesian fraction of missing information of a chain."""
+    step_size_min: float
+    """Smallest step size of a chain."""
+    step_size_max: float
+    """Largest step size of a chain."""
+    n_draws: int
+    """Draws kept, all chains together."""
+    worst: tuple[tuple[str, float], ...]
+    """The ten parameters with the largest R-hat, each with it."""
+
+
+class PredictiveCheck(Settings):
+    """One test quantity of the data beside its replicates under the model."""
+
+    name: str
+    """Name; the MLflow metric is `ppc_<name>`."""
+    description: str
+    """What the quantity is and which failure it would show."""
+    stage: Literal["prior", "posterior"]
+    """Which predictive distribution the replicates come from."""
+    observed: float
+    """Quantity in the data."""
+    replicated_mean: float
+    """Mean over replicates."""
+    replicated_low: float
+    """5.5 % quantile over replicates."""
+    replicated_high: float
+    """94.5 % quantile over replicates."""
+    p_value: float
+    """P(replicate >= observed)."""
+
+
+class Verdict(Settings):
+    """Whether the fit may be used, and why not."""
+
+    status: Status
+    reasons: tuple[str, ...]
+    """One sentence a reason, each with what to do; empty for `pass`."""
+    remarks: tuple[str, ...] = ()
+    """What a reader should know and the status does not rest on: predictive checks that fail."""

@@ -1,0 +1,143 @@
+"""The shapes in which tables travel: as read (`Raw*`), as validated (`Screen`), and logFC in blocks.
+
+Only containers; their rules are in `schemas.tables`, their readers in `tasks`.
+Canonical column names, the same for every layout, are fixed here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+import pandas as pd
+
+TableName = Literal[
+    "logfc", "guide_map", "sequence_map", "rna", "model_table", "essential", "nonessential"
+]
+
+GUIDE_MAP_COLUMNS = ("guide", "alignment", "gene", "n_alignments", "used", "drop_reason")
+SEQUENCE_MAP_COLUMNS = (
+    "sequence",
+    "screen",
+    "model_condition",
+    "cell_line",
+    "screen_type",
+    "library",
+    "days",
+    "pdna_batch",
+    "passes_qc",
+    "excluded",
+    "replicate",
+)
+PROFILE_COLUMNS = ("profile", "model_condition", "cell_line", "is_default")
+MODEL_TABLE_COLUMNS = ("cell_line", "cell_line_name", "lineage")
+
+
+@dataclass(frozen=True)
+class TableSource:
+    """Where a table came from and what was found there."""
+
+    table: TableName
+    location: str
+    """Path or s3:// address."""
+    layout: str
+    """Name of the recognised layout."""
+    sha256: str
+    """Digest of the content of the file as stored."""
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """A small table as it stands in its file: canonical column names, every value text or missing.
+
+    The index of `frame` is the line of the file each row stands on (the header is line 1).
+    Columns a layout does not have are absent.
+    """
+
+    source: TableSource
+    frame: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class RawRna:
+    """RNA as read: `profiles` (one row a profile, text, PROFILE_COLUMNS, index = line of the file)
+    and `values` (same rows, columns = gene labels in file order, duplicates kept, float64)."""
+
+    source: TableSource
+    profiles: pd.DataFrame
+    values: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class LogfcBlock:
+    """Some guides of the logFC table."""
+
+    guides: np.ndarray
+    """Guide labels (n_guides,), object dtype, missing as None."""
+    values: np.ndarray
+    """Log fold changes (n_guides, n_sequences), float64, NaN where missing."""
+    first_line: int
+    """Line of the file the first guide stands on."""
+
+
+class LogfcSource(Protocol):
+    """A logFC table that can be read, in blocks of guides, as often as needed."""
+
+    @property
+    def source(self) -> TableSource:
+        """Where the table is."""
+
+    @property
+    def sequences(self) -> tuple[str, ...]:
+        """Sequence labels, the columns of every block, in file order, duplicates kept."""
+
+    def blocks(self) -> Iterator[LogfcBlock]:
+        """Yield the table from the top; raise TableFormatError where it cannot be read on."""
+
+
+class TableFormatError(ValueError):
+    """A table that cannot be read: says table, location, line, what was expected, what came."""
+
+    def __init__(self, table: TableName, location: str, rule: str, message: str, mend: str) -> None:
+        super().__init__(f"{table} ({location}): {message}; {mend}")
+        self.table: TableName = table
+        self.location = location
+        self.rule = rule
+        self.message = message
+        self.mend = mend
+
+
+@dataclass(frozen=True)
+class RawScreen:
+    """All tables of a dataset as read; a table that could not be read is None and in `unreadable`."""
+
+    logfc: LogfcSource | None
+    guide_map: RawTable | None
+    sequence_map: RawTable | None
+    rna: RawRna | None
+    model_table: RawTable | None = None
+    essential: RawTable | None = None
+    nonessential: RawTable | None = None
+    unreadable: tuple[TableFormatError, ...] = ()
+
+
+@dataclass(frozen=True)
+class Screen:
+    """The small tables after validation: typed (bool, int, str), index a plain range."""
+
+    guide_map: pd.DataFrame
+    """GUIDE_MAP_COLUMNS; n_alignments Int64, used bool."""
+    sequence_map: pd.DataFrame
+    """SEQUENCE_MAP_COLUMNS; passes_qc and excluded bool."""
+    profiles: pd.DataFrame
+    """PROFILE_COLUMNS; is_default bool."""
+    rna: pd.DataFrame
+    """Same rows as `profiles`, columns = gene labels, float64."""
+    model_table: pd.DataFrame | None = None
+    """MODEL_TABLE_COLUMNS, or None."""
+    essential: tuple[str, ...] = ()
+    nonessential: tuple[str, ...] = ()
+    sources: tuple[TableSource, ...] = field(default=())

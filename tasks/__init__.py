@@ -1,0 +1,8 @@
+"""Adapters to the world: reading tables, engines with progress, MLflow. No arithmetic."""
+
+import os
+
+# MLflow reads these when it is first imported. What it would log, its exceptions say too.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")

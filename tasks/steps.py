@@ -1,0 +1,78 @@
+"""The Prefect tasks: a line around each function that does the work, and the progress it reports.
+
+Nothing is cached or retried: results are designs and posteriors, too large to hash and keep twice
+(MLflow holds what is worth keeping), storage retries by itself, and a fit that fails fails again.
+"""
+
+from __future__ import annotations
+
+import xarray as xr
+from model.preparation import prepare
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from model.checks import predictive_checks
+from model.convergence import assess_convergence
+from model.design import ScreenDesign
+from model.effects import gene_effects
+from model.engines import CHECKS, complete, run_engine, seeds
+from model.nuts import SamplingProgress
+from model.predictive import thin
+from model.summary import parameter_summary
+from schemas.dataset import Dataset
+from schemas.parameters import FitParameters
+from schemas.reports import PredictiveCheck
+from tasks.pictures import draw_model_graph, draw_pictures
+from tasks.progress import Progress
+from tasks.read_dataset import load_dataset
+from tasks.report import render_report
+from tasks.track import track_fit
+from tasks.validate import ValidatedScreen, validate
+
+load_dataset_task = task(load_dataset, name="load dataset", cache_policy=NO_CACHE)
+complete_task = task(complete, name="predict", cache_policy=NO_CACHE)
+prepare_task = task(prepare, name="prepare", cache_policy=NO_CACHE)
+convergence_task = task(assess_convergence, name="assess convergence", cache_policy=NO_CACHE)
+effects_task = task(gene_effects, name="gene effects", cache_policy=NO_CACHE)
+summary_task = task(parameter_summary, name="summarise", cache_policy=NO_CACHE)
+model_graph_task = task(draw_model_graph, name="draw model graph", cache_policy=NO_CACHE)
+report_task = task(render_report, name="render report", cache_policy=NO_CACHE)
+track_task = task(track_fit, name="track", cache_policy=NO_CACHE)
+
+
+@task(name="validate", cache_policy=NO_CACHE)
+def validate_task(dataset: Dataset, parameters: FitParameters) -> ValidatedScreen:
+    """Validate and reduce a dataset; progress in guides read."""
+    progress = Progress("reading guides")
+    return validate(dataset, parameters, lambda n_guides: progress(n_guides))
+
+
+@task(name="fit", cache_policy=NO_CACHE)
+def fit_task(design: ScreenDesign, parameters: FitParameters) -> xr.DataTree:
+    """Compute the posterior; progress in tuning steps and draws."""
+    progress = Progress(f"sampling with {parameters.sampling.sampler}")
+
+    def report(state: SamplingProgress) -> None:
+        progress(state.done, state.total)
+
+    return run_engine(design, parameters, report)
+
+
+@task(name="check", cache_policy=NO_CACHE)
+def checks_task(
+    tree: xr.DataTree, design: ScreenDesign, parameters: FitParameters
+) -> tuple[PredictiveCheck, ...]:
+    """Compare the data with what the prior and the posterior would make of them."""
+    n, seed = parameters.sampling.predictive_draws, seeds(parameters.seed)[CHECKS]
+    return predictive_checks(
+        thin(tree["posterior"].dataset, n), design, "posterior", seed
+    ) + predictive_checks(tree["prior"].dataset, design, "prior", seed)
+
+
+@task(name="draw pictures", cache_policy=NO_CACHE)
+def pictures_task(
+    tree: xr.DataTree, design: ScreenDesign, effects: pd.DataFrame
+) -> dict[str, bytes]:
+    """Draw every picture; progress in pictures."""
+    progress = Progress("drawing pictures")
+    return draw_pictures(tree, design, effects, lambda n_drawn: progress(n_drawn))

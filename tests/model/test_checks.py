@@ -1,0 +1,161 @@
+"""Predictive checks: calm on data of the model, and each loud on the failure it is made for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from model.checks import QUANTITIES, predictive_checks
+from model.predictive import draw_prior, fitted_cells, replicate_cells, thin
+from schemas.parameters import Priors
+from tests.designs import design_from_rows
+
+N_GENES, N_LINES, N_GUIDES, N_REPLICATES = 12, 15, 4, 3
+
+
+def screen(random, guide_sd=0.0, cell_sd=0.0, line_noise=0.0, gene_noise=0.0, shift=0.0, tail=0.0):
+    """Rows of a screen with true alpha = gamma = beta = 0 and sigma = 1, and one thing wrong."""
+    index = pd.MultiIndex.from_product(
+        [range(N_GENES), range(N_LINES), range(N_GUIDES), range(N_REPLICATES)],
+        names=["gene", "line", "guide", "replicate"],
+    )
+    rows = index.to_frame(index=False)
+    guide = random.normal(0, guide_sd, (N_GENES, N_GUIDES))
+    cell = random.normal(0, cell_sd, (N_GENES, N_LINES, N_GUIDES))
+    noise = np.exp(
+        line_noise * random.normal(size=N_LINES)[rows.line]
+        + gene_noise * random.normal(size=N_GENES)[rows.gene]
+    )
+    low = tail * (random.uniform(size=(N_GENES, N_LINES, N_GUIDES)) < 0.1)
+    rna = random.normal(size=(N_GENES, N_LINES))
+    rows["logfc"] = (
+        guide[rows.gene, rows.guide]
+        + (cell + low)[rows.gene, rows.line, rows.guide]
+        + noise * random.normal(size=len(rows))
+        + shift
+    )
+    rows["rna"] = rna[rows.gene, rows.line]
+    return pd.DataFrame(
+        {
+            "gene": rows.gene.map("g{:02d}".format),
+            "cell_line": rows.line.map("c{:02d}".format),
+            "guide": rows.gene.map("g{:02d}".format) + rows.guide.map("/{}".format),
+            "rna": rows.rna,
+            "logfc": rows.logfc,
+        }
+    )
+
+
+def near_truth(random, n_draws=300) -> xr.Dataset:
+    """Draws about the true values, as narrow as a posterior would be."""
+    dims = ("chain", "draw")
+    return xr.Dataset(
+        {
+            "alpha_g": ((*dims, "gene"), random.normal(0, 0.03, (1, n_draws, N_GENES))),
+            "gamma_c": ((*dims, "cell_line"), random.normal(0, 0.03, (1, n_draws, N_LINES))),
+            "beta_g": ((*dims, "gene"), random.normal(0, 0.03, (1, n_draws, N_GENES))),
+            "sigma": (dims, random.normal(1, 0.01, (1, n_draws))),
+        }
+    )
+
+
+def p_values(**wrong) -> dict[str, float]:
+    random = np.random.default_rng(7)
+    design = design_from_rows(screen(random, **wrong))
+    checks = predictive_checks(near_truth(random), design, "posterior", seed=1)
+    return {check.name: check.p_value for check in checks}
+
+
+def test_data_of_the_model_raise_no_alarm():
+    values = p_values()
+    assert set(values) == set(QUANTITIES)
+    assert all(0.005 < p < 0.995 for p in values.values()), values
+
+
+@pytest.mark.parametrize(
+    ("wrong", "quantity", "side"),
+    [
+        ({"shift": 0.3}, "mean", "low"),
+        ({"cell_sd": 0.6}, "sd", "low"),
+        ({"tail": -4.0}, "quantile_05", "high"),
+        ({"tail": 4.0}, "quantile_95", "low"),
+        ({"gene_noise": 0.5}, "gene_residual_spread", "low"),
+        ({"line_noise": 0.5}, "line_residual_spread", "low"),
+        ({"guide_sd": 0.5}, "guide_variance", "low"),
+    ],
+)
+def test_each_check_sees_its_failure(wrong, quantity, side):
+    p = p_values(**wrong)[quantity]
+    assert p < 0.005 if side == "low" else p > 0.995
+
+
+def test_replicates_that_agree_too_well_are_seen():
+    random = np.random.default_rng(7)
+    rows = screen(random)
+    # Half the variance belongs to the guide in its line, the other half to the replicate.
+    shared = rows.groupby(["guide", "cell_line"]).logfc.transform("first")
+    design = design_from_rows(rows.assign(logfc=np.sqrt(0.5) * (shared + rows.logfc)))
+    checks = predictive_checks(near_truth(random), design, "posterior", seed=1)
+    assert {check.name: check.p_value for check in checks}["within_guide_variance"] > 0.995
+
+
+def test_within_guide_variance_needs_replicates():
+    random = np.random.default_rng(7)
+    rows = screen(random).drop_duplicates(["guide", "cell_line"])
+    checks = predictive_checks(near_truth(random), design_from_rows(rows), "posterior", seed=1)
+    assert "within_guide_variance" not in {check.name for check in checks}
+
+
+def test_replicated_cells_have_the_moments_of_the_model():
+    random = np.random.default_rng(7)
+    design = design_from_rows(screen(random))
+    fixed = near_truth(random, 2000) * 0
+    fixed["alpha_g"] = fixed["alpha_g"] + 2.0
+    fixed["sigma"] = fixed["sigma"] + 1.5
+    replicates = replicate_cells(fixed, design, seed=1)
+    n = N_GUIDES * N_REPLICATES
+    means = replicates["cell_mean"].to_numpy()
+    assert abs(means.mean() - 2.0) < 0.005
+    assert abs(means.std() / (1.5 / np.sqrt(n)) - 1) < 0.01
+    per_df = replicates["within_cell_ss"].to_numpy() / design.cells.within_df
+    assert abs(per_df.mean() / 1.5**2 - 1) < 0.01
+
+
+def test_prior_draws_follow_the_priors():
+    design = design_from_rows(screen(np.random.default_rng(7)))
+    priors = Priors.model_validate({"mu_alpha": "Normal(5, 0.1)", "sigma_alpha": "HalfNormal(1)"})
+    prior = draw_prior("m4", design, priors, 4000, seed=1)
+    assert prior["gamma_c"].shape == (1, 4000, N_LINES)
+    assert abs(float(prior["alpha_g"].mean()) - 5) < 0.05
+    assert abs(float(prior["sigma_alpha"].mean()) - np.sqrt(2 / np.pi)) < 0.03
+    assert abs(float(prior["sigma"].mean()) - 1) < 0.05
+    standard = (prior["beta_g"] - prior["mu_beta"]) / prior["sigma_beta"]
+    assert abs(float(standard.std()) - 1) < 0.02
+
+
+def test_zero_mean_prior_has_no_mu_gamma():
+    design = design_from_rows(screen(np.random.default_rng(7)))
+    prior = draw_prior("m4_zero_mean", design, Priors(), 4000, seed=1)
+    assert "mu_gamma" not in prior
+    assert abs(float((prior["gamma_c"] / prior["sigma_gamma"]).mean())) < 0.02
+
+
+def test_fitted_cells_cover_the_expectation():
+    random = np.random.default_rng(7)
+    design = design_from_rows(screen(random))
+    posterior = near_truth(random, 500)
+    table = fitted_cells(posterior, design)
+    assert list(table.columns) == [
+        "gene", "cell_line", "rna", "logfc_mean", "fitted", "hdi_low", "hdi_high",
+    ]  # fmt: skip
+    assert len(table) == N_GENES * N_LINES
+    width = (table.hdi_high - table.hdi_low) / (0.03 * np.sqrt(2 + table.rna**2))
+    assert abs(width.mean() - 2 * 1.598) < 0.1  # 89 % of a normal
+
+
+@pytest.mark.parametrize(("n_draws", "kept"), [(100, 100), (101, 102), (10_000, 1000)])
+def test_thinning_keeps_whole_chains(n_draws, kept):
+    posterior = xr.Dataset({"x": (("chain", "draw"), np.arange(1000.0).reshape(2, 500))})
+    assert thin(posterior, n_draws)["x"].size == kept

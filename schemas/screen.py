@@ -13,6 +13,8 @@ from typing import Literal, Protocol
 import numpy as np
 import pandas as pd
 
+from schemas.errors import UserError
+
 TableName = Literal[
     "logfc", "guide_map", "sequence_map", "rna", "model_table", "essential", "nonessential"
 ]
@@ -98,7 +100,7 @@ class LogfcSource(Protocol):
         """Yield the table from the top; raise TableFormatError where it cannot be read on."""
 
 
-class TableFormatError(ValueError):
+class TableFormatError(UserError):
     """A table that cannot be read: says table, location, line, what was expected, what came."""
 
     def __init__(self, table: TableName, location: str, rule: str, message: str, mend: str) -> None:

@@ -1,0 +1,314 @@
+"""From validated tables to the design: sufficient statistics, and the count of all that is lost.
+
+The logFC table comes in blocks and is never held. What may enter at all is decided in
+`model.selection`; reading and validation are in `tasks` and `schemas`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from model.design import ScreenDesign
+from model.selection import KEPT, PreparationError, first_reason, require_some, select
+from schemas.parameters import Filters, FitParameters, Preparation
+from schemas.reports import Loss, PreparationReport
+from schemas.screen import LogfcBlock, Screen
+
+__all__ = ["PreparationError", "SufficientStatistics", "prepare"]
+
+Unit = Literal["sequence", "guide", "gene", "cell line", "measurement", "RNA profile"]
+MOST_EXAMPLES = 10
+
+
+class SufficientStatistics:
+    """Counts and sums of log fold change by guide and cell line, taken block by block.
+
+    K guides (by gene, then by label), G genes and C cell lines that may enter the fit; whether
+    they do is for `prepare`. Only measurements whose gene and line have an RNA value are counted.
+    """
+
+    def __init__(
+        self,
+        screen: Screen,
+        sequences: tuple[str, ...],
+        library: str,
+        filters: Filters,
+        preparation: Preparation,
+    ) -> None:
+        """Decide what may enter; raise PreparationError where that is nothing."""
+        self.selection = select(screen, sequences, library, filters)
+        rna = self.selection.rna
+        guides = self.selection.guides
+        kept = guides[guides["reason"] == KEPT].sort_values("gene", kind="stable")
+        self.guides = kept.index
+        self.guide_gene = rna.index.get_indexer(pd.Index(kept["gene"])).astype(np.int64)
+
+        by_column = self.selection.sequences
+        line = rna.columns.get_indexer(pd.Index(by_column["cell_line"]))
+        line[by_column["reason"] != KEPT] = -1
+        # Columns of one line side by side: one reduceat then sums them.
+        order = np.argsort(line, kind="stable")
+        self._columns = order[line[order] >= 0]
+        self._column_line = line[self._columns]
+        self._first_column = np.flatnonzero(np.diff(self._column_line, prepend=-1))
+        self._has_rna = np.isfinite(rna.to_numpy())
+
+        shape = (len(self.guides), len(rna.columns))
+        self.count = np.zeros(shape, dtype=np.uint16)
+        """Measurements by guide and line (K, C)."""
+        self.total = np.zeros(shape)
+        """Sum of log fold change by guide and line (K, C)."""
+        self.sum_of_squares = np.zeros(len(self.guides))
+        """Sum of squared log fold change by guide (K,)."""
+        self.n_missing = 0
+        self.n_without_rna = 0
+        self.seen: list[np.ndarray] = []
+        """Labels of all guides that came, block by block."""
+        self._most_kept = preparation.max_measurements_kept
+        self._n_kept = 0
+        self._singles: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+
+    def add(self, block: LogfcBlock) -> None:
+        """Take in one block of guides; each guide comes once."""
+        self.seen.append(block.guides)
+        code = self.guides.get_indexer(pd.Index(block.guides, dtype=object))
+        rows = np.flatnonzero(code >= 0)
+        guide = code[rows]
+        values = block.values[np.ix_(rows, self._columns)]
+        given = ~np.isnan(values)
+        kept = given & self._has_rna[np.ix_(self.guide_gene[guide], self._column_line)]
+        self.n_missing += int(given.size - given.sum())
+        self.n_without_rna += int(given.sum() - kept.sum())
+
+        values[~kept] = 0
+        self.count[guide] = np.add.reduceat(kept, self._first_column, axis=1, dtype=np.uint16)
+        self.total[guide] = np.add.reduceat(values, self._first_column, axis=1)
+        self.sum_of_squares[guide] = np.einsum("ks,ks->k", values, values)
+        self._keep_singles(guide, values, kept)
+
+    def _keep_singles(self, guide: np.ndarray, values: np.ndarray, kept: np.ndarray) -> None:
+        self._n_kept += int(kept.sum())
+        if self._n_kept > self._most_kept:
+            self._singles.clear()
+            return
+        row, column = np.nonzero(kept)
+        self._singles.append((guide[row], self._column_line[column], values[row, column]))
+
+    def measurements(self) -> pd.DataFrame | None:
+        """Return guide and cell_line (codes) and logfc of each; None where there were too many."""
+        if self._n_kept > self._most_kept:
+            return None
+        guide, cell_line, logfc = (
+            np.concatenate(part) for part in zip(*self._singles, strict=True)
+        )
+        return pd.DataFrame({"guide": guide, "cell_line": cell_line, "logfc": logfc})
+
+
+def prepare(
+    screen: Screen,
+    statistics: SufficientStatistics,
+    parameters: FitParameters,
+    rna_units: Literal["log2_tpm", "z_score"],
+) -> tuple[ScreenDesign, PreparationReport]:
+    """Return the design and what went into it, once all blocks have been added.
+
+    RNA is z-scored by gene over the lines that have RNA and measurements of it, SD with ddof 1;
+    given as `z_score` it is used as it is.
+
+    Raises:
+        PreparationError: nothing is left to fit.
+    """
+    selection = statistics.selection
+    rna = selection.rna.to_numpy()
+    guide_gene = statistics.guide_gene
+    first_guide = np.flatnonzero(np.diff(guide_gene, prepend=-1))
+    gene_measured = np.logical_or.reduceat(statistics.count > 0, first_guide, axis=0)
+    n_lines = gene_measured.sum(axis=1)
+    mean, sd = _moments(rna, gene_measured)
+
+    least_lines = parameters.preparation.min_cell_lines_per_gene
+    least_sd = parameters.preparation.min_rna_sd
+    gene_reason = first_reason(
+        selection.rna.index,
+        {
+            "no measurement": n_lines == 0,
+            f"measured in fewer than {least_lines} cell lines": n_lines < least_lines,
+            f"RNA SD below {least_sd:g}": ~(sd >= least_sd) | (sd == 0),
+        },
+    )
+    require_some("gene", gene_reason)
+    gene_kept = (gene_reason == KEPT).to_numpy()
+    line_kept = gene_measured[gene_kept].any(axis=0)
+    line_reason = first_reason(selection.rna.columns, {"no measurement": ~line_kept})
+    guide_measured = statistics.count.any(axis=1)
+    guide_kept = gene_kept[guide_gene] & guide_measured
+    guide_reason = first_reason(statistics.guides, {"no measurement": ~guide_measured})
+    guide_reason = guide_reason.where(
+        gene_kept[guide_gene], "gene: " + gene_reason.iloc[guide_gene].to_numpy()
+    )
+
+    covariate = rna
+    if rna_units == "log2_tpm":
+        with np.errstate(invalid="ignore", divide="ignore"):  # of genes set aside
+            covariate = (rna - mean[:, None]) / sd[:, None]
+    cells = np.ix_(guide_kept, line_kept)
+    cell_lines = selection.rna.columns[line_kept]
+    design = ScreenDesign(
+        genes=tuple(selection.rna.index[gene_kept]),
+        cell_lines=tuple(cell_lines),
+        guides=tuple(statistics.guides[guide_kept]),
+        guide_gene=_renumbered(gene_kept)[guide_gene[guide_kept]],
+        rna=covariate[np.ix_(gene_kept, line_kept)],
+        rna_mean=mean[gene_kept],
+        rna_sd=sd[gene_kept],
+        rna_is_log2=rna_units == "log2_tpm",
+        count=statistics.count[cells],
+        total=statistics.total[cells],
+        sum_of_squares=statistics.sum_of_squares[guide_kept],
+        lineage=_lineage(screen.model_table, cell_lines),
+        measurements=_measurements(statistics, covariate, gene_kept, line_kept, guide_kept),
+    )
+    losses = tuple(_losses(screen, statistics, gene_reason, line_reason, guide_reason))
+    report = PreparationReport(
+        losses=losses,
+        n_genes=len(design.genes),
+        n_cell_lines=len(design.cell_lines),
+        n_guides=len(design.guides),
+        n_measurements=design.n_measurements,
+    )
+    return design, report
+
+
+def _moments(rna: np.ndarray, measured: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and SD (ddof 1) of RNA by gene over its measured lines, NaN of too few."""
+    n_lines = measured.sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.where(measured, rna, 0).sum(axis=1) / n_lines
+        deviation = np.where(measured, rna - mean[:, None], 0)
+        variance = np.where(n_lines > 1, (deviation**2).sum(axis=1) / (n_lines - 1), np.nan)
+    return mean, np.sqrt(variance)
+
+
+def _renumbered(kept: np.ndarray) -> np.ndarray:
+    """Return the new index of each kept item."""
+    return np.cumsum(kept, dtype=np.int64) - 1
+
+
+def _lineage(model_table: pd.DataFrame | None, cell_lines: pd.Index) -> tuple[str, ...] | None:
+    if model_table is None:
+        return None
+    lineage = model_table.drop_duplicates("cell_line").set_index("cell_line")["lineage"]
+    return tuple(lineage.reindex(cell_lines).fillna("").astype(object))
+
+
+def _measurements(
+    statistics: SufficientStatistics,
+    covariate: np.ndarray,
+    gene_kept: np.ndarray,
+    line_kept: np.ndarray,
+    guide_kept: np.ndarray,
+) -> pd.DataFrame | None:
+    singles = statistics.measurements()
+    if singles is None:
+        return None
+    singles = singles[guide_kept[singles["guide"]]].sort_values(
+        ["guide", "cell_line"], kind="stable"
+    )
+    guide, cell_line = singles["guide"].to_numpy(), singles["cell_line"].to_numpy()
+    gene = statistics.guide_gene[guide]
+    return pd.DataFrame(
+        {
+            "gene": _renumbered(gene_kept)[gene],
+            "cell_line": _renumbered(line_kept)[cell_line],
+            "guide": _renumbered(guide_kept)[guide],
+            "replicate": singles.groupby(["guide", "cell_line"]).cumcount().to_numpy(),
+            "rna": covariate[gene, cell_line],
+            "logfc": singles["logfc"].to_numpy(),
+        }
+    )
+
+
+# ----------------------------------------------------------------------------------------- losses
+
+
+def _losses(
+    screen: Screen,
+    statistics: SufficientStatistics,
+    gene_reason: pd.Series,
+    line_reason: pd.Series,
+    guide_reason: pd.Series,
+) -> Iterator[Loss]:
+    """Count everything that came and is not in the design, under its first reason.
+
+    What came: columns and rows of the logFC table and their cells; genes and cell lines of any
+    table; RNA profiles. The reasons given are those of what had passed the selection.
+    """
+    selection = statistics.selection
+    columns = selection.sequences
+    came = pd.Series(np.concatenate(statistics.seen))
+    by_row = came.map(selection.guides["reason"]).fillna("not in the guide map")
+
+    lines = selection.cell_lines.copy()
+    lines[line_reason.index] = line_reason
+    genes = selection.genes.copy()
+    genes[gene_reason.index] = gene_reason
+    late_line = "cell line: " + columns["cell_line"].map(lines)
+    column_lost = (columns["reason"] == KEPT) & columns["cell_line"].map(lines).ne(KEPT)
+    profiles = screen.profiles
+    profile_reason = pd.Series("not the default of its cell line", profiles.index, dtype=object)
+    default = profiles["is_default"]
+    of_line = profiles["cell_line"].map(lines)
+    profile_reason[default] = np.where(of_line == KEPT, KEPT, "cell line: " + of_line)[default]
+
+    yield from _tally(
+        "sequence",
+        columns["sequence"],
+        columns["reason"].where(~column_lost, late_line),
+        MOST_EXAMPLES,
+    )
+    yield from _tally(
+        "guide",
+        came,
+        by_row.where(by_row != KEPT, came.map(guide_reason)),
+        MOST_EXAMPLES,
+    )
+    yield from _tally("gene", genes.index, genes)
+    yield from _tally("cell line", lines.index, lines)
+    yield from _tally("RNA profile", profiles["profile"], profile_reason, MOST_EXAMPLES)
+
+    n_columns_kept = int((columns["reason"] == KEPT).sum())
+    counts = {
+        **{_why("sequence", why): n * len(came) for why, n in _lost(columns["reason"]).items()},
+        **{_why("guide", why): n * n_columns_kept for why, n in _lost(by_row).items()},
+        "missing value": statistics.n_missing,
+        "no RNA value for gene and cell line": statistics.n_without_rna,
+    }
+    by_guide = pd.Series(statistics.count.sum(axis=1, dtype=np.int64), statistics.guides)
+    lost = guide_reason != KEPT
+    for why, n in by_guide[lost].groupby(guide_reason[lost]).sum().items():
+        counts[_why("guide", why)] = n
+    for reason, count in counts.items():
+        if count:
+            yield Loss(unit="measurement", reason=reason, count=int(count))
+
+
+def _why(unit: Unit, reason: object) -> str:
+    """Name whose reason it is, unless that of its gene or cell line has been passed down."""
+    return str(reason) if ": " in str(reason) else f"{unit}: {reason}"
+
+
+def _lost(reasons: pd.Series) -> pd.Series:
+    return reasons[reasons != KEPT].value_counts()
+
+
+def _tally(
+    unit: Unit, labels: pd.Index | pd.Series, reasons: pd.Series, most_examples: int | None = None
+) -> Iterator[Loss]:
+    """Yield one loss a reason, the most frequent first."""
+    for reason, count in _lost(reasons).items():
+        examples = labels[(reasons == reason).to_numpy()][:most_examples]
+        yield Loss(unit=unit, reason=str(reason), count=count, examples=tuple(map(str, examples)))

@@ -1,0 +1,184 @@
+"""From a dataset file (YAML) to a `Dataset` in which every table has its full location.
+
+What a dataset may say is in `schemas.dataset`, the names tables are published under in
+`schemas.layouts`; opening the tables belongs in `tasks.read_tables`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from schemas.dataset import Controls, Dataset
+from schemas.errors import UserError
+from schemas.layouts import SUFFIXES, known_file_stems
+from schemas.screen import TableName
+from tasks.storage import join, list_folder, parent, read_text
+
+NEEDED: tuple[TableName, ...] = ("logfc", "guide_map", "sequence_map", "rna")
+TABLES: tuple[TableName, ...] = (*NEEDED, "model_table")
+CONTROLS: tuple[TableName, ...] = ("essential", "nonessential")
+
+
+class DatasetError(UserError):
+    """A dataset file that cannot be used as it is; the text says what to do."""
+
+    def __init__(self, location: str, problems: Iterable[str]) -> None:
+        super().__init__(
+            f"dataset {location}:\n" + "\n".join(f"  {problem}" for problem in problems)
+        )
+
+
+def load_dataset(location: str) -> Dataset:
+    """Read a dataset file, local or s3://, and find its tables.
+
+    Paths are taken from the folder of the file; tables of a release folder are found by their
+    known names, unless they are given.
+
+    Raises:
+        DatasetError: no such file, not YAML, an unknown or missing key, a table not found.
+        StorageError: the storage cannot be reached.
+    """
+    dataset = _read(location)
+    here = parent(location)
+    found = _find_tables(dataset, location, join(here, dataset.folder)) if dataset.folder else {}
+
+    def places(given: Dataset | Controls, names: tuple[TableName, ...]) -> dict[str, str | None]:
+        paths = {name: getattr(given, name) for name in names}
+        return {
+            name: found.get(name) if path is None else join(here, path)
+            for name, path in paths.items()
+        }
+
+    return dataset.model_copy(
+        update={
+            **places(dataset, TABLES),
+            "folder": join(here, dataset.folder) if dataset.folder else None,
+            "controls": Controls(**places(dataset.controls, CONTROLS)),
+        }
+    )
+
+
+def _read(location: str) -> Dataset:
+    try:
+        content = yaml.safe_load(read_text(location))
+    except FileNotFoundError:
+        raise DatasetError(location, ["expected a file, there is none; correct the path"]) from None
+    except UnicodeDecodeError:
+        raise DatasetError(location, ["expected text in UTF-8; save it as UTF-8"]) from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" on line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or error
+        raise DatasetError(
+            location, [f"expected YAML, got{line}: {problem}; write one `key: value` a line"]
+        ) from None
+    if not isinstance(content, dict):
+        keys = ", ".join(f"`{key}:`" for key in Dataset.model_fields)
+        raise DatasetError(
+            location, [f"expected keys and values, got {_shown(content)}; the keys are {keys}"]
+        )
+    try:
+        dataset = Dataset.model_validate(content)
+    except ValidationError as error:
+        raise DatasetError(location, map(_explained, error.errors())) from None
+    if problems := list(_unknown_schemes(dataset)):
+        raise DatasetError(location, problems)
+    return dataset
+
+
+def _explained(error: ErrorDetails) -> str:
+    """Say one pydantic error as `key: expected ..., got ...; what to do`."""
+    key = ".".join(map(str, error["loc"]))
+    came = _shown(error["input"])
+    context = error.get("ctx", {})
+    match error["type"]:
+        case "missing":
+            return f"{key}: expected a value, got none; add a line `{key}: ...`"
+        case "extra_forbidden":
+            keys = list(Controls.model_fields if len(error["loc"]) > 1 else Dataset.model_fields)
+            last = str(error["loc"][-1])
+            close = difflib.get_close_matches(last.lower(), keys, n=1)
+            mend = f"did you mean `{close[0]}`?" if close else "remove it"
+            return f"{key}: expected one of {', '.join(keys)}, got this unknown key; {mend}"
+        case "string_type":
+            return f"{key}: expected text, got {came}; write it in quotes"
+        case "string_pattern_mismatch":
+            return (
+                f"{key}: expected letters, digits, blanks and any of _.+- after a first letter or "
+                f"digit, got {came}; rename it"
+            )
+        case "string_too_long":
+            most = context["max_length"]
+            return f"{key}: expected at most {most} characters, got {came}; shorten it"
+        case "string_too_short":
+            return f"{key}: expected a path or an s3:// address, got {came}; give one"
+        case "literal_error":
+            return f"{key}: expected {context['expected']}, got {came}; write one of these"
+        case "model_type" | "model_attributes_type":
+            return (
+                f"{key}: expected the keys {', '.join(Controls.model_fields)}, got {came}; "
+                f"indent them under `{key}:`"
+            )
+        case _:
+            message = error["msg"].removeprefix("Value error, ")
+            return f"{key + ': ' if key else ''}{message}; correct it"
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "nothing"
+    text = repr(value)
+    return f"{text if len(text) < 60 else text[:57] + '...'} ({type(value).__name__})"
+
+
+def _unknown_schemes(dataset: Dataset) -> Iterable[str]:
+    given = {name: getattr(dataset, name) for name in ("folder", *TABLES)}
+    given |= {f"controls.{name}": getattr(dataset.controls, name) for name in CONTROLS}
+    for key, path in given.items():
+        if path and "://" in path and not path.startswith("s3://"):
+            yield f"{key}: expected a path or an s3:// address, got {path!r}; fetch the file first"
+
+
+def _find_tables(dataset: Dataset, location: str, folder: str) -> dict[TableName, str]:
+    """Return where the tables of a release folder are; those given are not looked for."""
+    try:
+        names = set(list_folder(folder))
+    except FileNotFoundError:
+        raise DatasetError(
+            location, [f"folder: expected a folder, there is no {folder}; correct the path"]
+        ) from None
+    given = {name for name in TABLES if getattr(dataset, name)}
+    given |= {name for name in CONTROLS if getattr(dataset.controls, name)}
+    # Beside a logFC table of its own the folder may lack the others: a long table needs none.
+    needed = set() if dataset.logfc else set(NEEDED)
+    found: dict[TableName, str] = {}
+    problems = []
+    for table in (*TABLES, *CONTROLS):
+        if table in given:
+            continue
+        stems = known_file_stems(table, dataset.library)
+        candidates = [
+            stem + suffix for stem in stems for suffix in SUFFIXES if stem + suffix in names
+        ]
+        key = f"controls.{table}" if table in CONTROLS else table
+        if len(candidates) > 1:
+            problems.append(
+                f"{key}: expected one file in {folder}, got {' and '.join(candidates)}; "
+                f"name the one to use: `{key}: ...`"
+            )
+        elif candidates:
+            found[table] = join(folder, candidates[0])
+        elif table in needed:
+            problems.append(
+                f"{key}: expected in {folder} one of {', '.join(stems)} "
+                f"({', '.join(SUFFIXES)}), got none; add the file or name another: `{key}: ...`"
+            )
+    if problems:
+        raise DatasetError(location, problems)
+    return found

@@ -1,0 +1,178 @@
+"""Opening stored bytes, on a local disk and in a bucket (`s3://`) alike, and their digest.
+
+What the bytes mean belongs in the readers. Endpoint and keys of a bucket come from the environment
+alone (`AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import fsspec
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+
+from schemas.errors import EnvironmentTrouble
+
+CONNECT_TIMEOUT = 5
+"""Seconds to wait for a bucket to take the connection."""
+READ_TIMEOUT = 15
+"""Seconds to wait for its answer."""
+ATTEMPTS = 2
+"""Tries of botocore, and of s3fs around it: by default a silent host takes seven minutes."""
+
+_CHUNK = 1 << 20
+
+
+class StorageError(EnvironmentTrouble):
+    """Storage that cannot be reached or may not be read: trouble of the place, not of the data."""
+
+    def __init__(self, location: str, cause: Exception) -> None:
+        super().__init__(f"cannot read {location}: {cause or type(cause).__name__}; {_mend(cause)}")
+        self.location = location
+
+
+class StoredFile:
+    """One file where it is stored; its digest is taken along whenever it is read through."""
+
+    def __init__(self, location: str) -> None:
+        self.location = location
+        self._digest: tuple[str, int] | None = None
+
+    def open(self) -> io.BufferedReader:
+        """Open the stored bytes; raise FileNotFoundError or, on reading too, StorageError."""
+        return io.BufferedReader(_Reader(self.location, self._remember), _CHUNK)
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the stored bytes, in hex."""
+        return self._known_digest()[0]
+
+    @property
+    def size_bytes(self) -> int:
+        """Number of stored bytes."""
+        return self._known_digest()[1]
+
+    def _remember(self, sha256: str, size_bytes: int) -> None:
+        self._digest = sha256, size_bytes
+
+    def _known_digest(self) -> tuple[str, int]:
+        if self._digest is None:
+            with self.open() as stored:
+                while stored.read(_CHUNK):
+                    pass
+        assert self._digest is not None
+        return self._digest
+
+
+def read_text(location: str) -> str:
+    """Return a small text file; raise FileNotFoundError, StorageError or UnicodeDecodeError."""
+    with StoredFile(location).open() as stored:
+        return stored.read().decode("utf-8-sig")
+
+
+def list_folder(location: str) -> list[str]:
+    """Return the names of the files in a folder; raise FileNotFoundError or StorageError."""
+    with _storage_errors(location):
+        filesystem = _filesystem(location)
+        entries = filesystem.ls(location, detail=True)
+    return [Path(entry["name"]).name for entry in entries if entry["type"] == "file"]
+
+
+def join(folder: str, name: str) -> str:
+    """Return where a name is, seen from a folder: absolute paths and addresses stay as they are."""
+    if "://" in name:
+        return name
+    if "://" in folder:
+        return f"{folder.rstrip('/')}/{name}"
+    return str(Path(folder) / Path(name).expanduser())
+
+
+def parent(location: str) -> str:
+    """Return the folder a file is in."""
+    if "://" in location:
+        return location.rsplit("/", 1)[0]
+    return str(Path(location).absolute().parent)
+
+
+def _filesystem(location: str) -> Any:
+    if not location.startswith("s3://"):
+        return fsspec.filesystem("file")
+    filesystem = fsspec.filesystem(
+        "s3",
+        skip_instance_cache=True,  # a cached one answers from listings made earlier
+        config_kwargs={
+            "connect_timeout": CONNECT_TIMEOUT,
+            "read_timeout": READ_TIMEOUT,
+            "retries": {"max_attempts": ATTEMPTS},
+        },
+    )
+    filesystem.retries = ATTEMPTS
+    return filesystem
+
+
+class _Reader(io.RawIOBase):
+    """Stored bytes; read from end to end without a jump, they are digested on the way."""
+
+    def __init__(self, location: str, remember: Callable[[str, int], None]) -> None:
+        self._location = location
+        self._remember = remember
+        self._sha256 = hashlib.sha256()
+        self._digested: int | None = 0
+        with _storage_errors(location):
+            self._file = _filesystem(location).open(location, "rb")
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        with _storage_errors(self._location):
+            size: int = self._file.readinto(buffer)
+        if self._digested is not None:
+            if size:
+                self._sha256.update(memoryview(buffer)[:size])
+                self._digested += size
+            else:
+                self._remember(self._sha256.hexdigest(), self._digested)
+        return size
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._digested = None
+        position: int = self._file.seek(offset, whence)
+        return position
+
+    def tell(self) -> int:
+        position: int = self._file.tell()
+        return position
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+
+@contextmanager
+def _storage_errors(location: str) -> Iterator[None]:
+    """Turn the many ways in which storage fails into StorageError; a missing file is none."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+        raise FileNotFoundError(f"no file {location}") from error
+    except (OSError, BotoCoreError, ClientError, aiohttp.ClientError) as error:
+        raise StorageError(location, error) from error
+
+
+def _mend(cause: Exception) -> str:
+    if isinstance(cause, NoCredentialsError):
+        return "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    if isinstance(cause, PermissionError):
+        return "check that you may read it"
+    return "check the network and AWS_ENDPOINT_URL, then run again"

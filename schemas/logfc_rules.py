@@ -1,0 +1,228 @@
+"""The rules of the logFC table, checked block by block while it is read once.
+
+A release has 1.6e8 values: only counts, a histogram and what is missing are kept. Rules of the
+other tables are in `schemas.tables` and `schemas.rules`.
+"""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+
+from schemas.findings import MOST_SHOWN, Rule, at_line, first_cells, share
+from schemas.parameters import Contract
+from schemas.reports import Finding
+from schemas.rules import Coverage, join_of, usable_guides, usable_sequences
+from schemas.screen import LogfcBlock, LogfcSource
+from schemas.tables import (
+    GUIDE_PATTERN,
+    GUIDE_SEQUENCE,
+    TABLE_EMPTY,
+    VALUE_MISSING,
+    CheckedTables,
+    free_labels,
+)
+
+GUIDE_UNIQUE = Rule("guide_unique", "one row a guide", "keep the right row of each")
+GUIDE_IN_MAP = Rule(
+    "guide_in_map",
+    "every guide of the logFC table in the guide map",
+    "take table and map from the same release",
+)
+LOGFC_FINITE = Rule("logfc_finite", "finite numbers", "leave unknown values empty")
+LOGFC_RANGE = Rule(
+    "logfc_range",
+    "log2 fold changes between -{limit:g} and {limit:g}",
+    "this looks like another unit: give log2 fold changes, not counts",
+)
+LOGFC_MISSING = Rule(
+    "logfc_missing",
+    "a value for each guide and sequence",
+    "nothing, if they are known to be missing: these measurements are left out",
+    "warning",
+)
+GUIDE_MEASURED = Rule("guide_measured", "a value in every row", "take the empty rows out")
+SEQUENCE_MEASURED = Rule(
+    "sequence_measured", "a value in every column", "take the empty columns out"
+)
+CONTROLS_SEPARATED = Rule(
+    "controls_separated",
+    "guides of essential genes deplete more than those of non-essential ones (median)",
+    "check the sign of the log fold changes, and which list of controls is which",
+)
+
+N_BINS = 6000
+_GUIDE = re.compile(GUIDE_PATTERN)
+
+
+class LogfcChecks:
+    """Collects what is wrong with a logFC table, one block of guides at a time."""
+
+    def __init__(
+        self, logfc: LogfcSource, tables: CheckedTables, library: str, contract: Contract
+    ) -> None:
+        self.n_guides = 0
+        self._logfc = logfc
+        self._contract = contract
+        sequences = [sequence.strip() for sequence in logfc.sequences]
+        self._sequences = np.array(sequences, dtype=object)
+        self._found: dict[Rule, list[str]] = {}
+        self._counts: dict[Rule, int] = {}
+        self._lines: dict[str, int] = {}
+        self._n_missing = 0
+        self._measured_sequence = np.zeros(len(sequences), dtype=bool)
+        self._bins = np.linspace(-contract.max_abs_logfc, contract.max_abs_logfc, N_BINS + 1)
+        self._histograms = np.zeros((2, N_BINS), dtype=np.int64)
+
+        # One index, asked for each block: its hash table of a library's guides is built once.
+        known = _gene_by_guide(tables)
+        self._guides = pd.Index(known.index, dtype=object)
+        self._has_map = tables.guide_map is not None
+        self._controls = [
+            known.isin(genes).to_numpy() for genes in (tables.essential, tables.nonessential)
+        ]
+        lines = _cell_lines(self._sequences, tables, library)
+        self._usable_sequence = lines.notna().to_numpy()
+        self._join = join_of(tables, sequences, library)
+        if self._join is not None:
+            self._gene = self._join.genes.get_indexer(pd.Index(known))
+            codes = self._join.cell_lines.get_indexer(pd.Index(lines))
+            # Sequences by line, so that one reduceat ors each line's columns.
+            order = np.argsort(codes, kind="stable")
+            self._by_line = order[np.searchsorted(codes[order], 0) :]
+            self._line_starts = np.flatnonzero(np.diff(codes[self._by_line], prepend=-1))
+            self._gene_n_guides = np.zeros(len(self._join.genes), dtype=np.int64)
+            self._measured = np.zeros(self._join.has_rna.shape, dtype=bool)
+
+    def add(self, block: LogfcBlock) -> None:
+        """Check one block; blocks come in the order of the file."""
+        lines = np.arange(block.first_line, block.first_line + len(block.guides))
+        values, finite = block.values, np.isfinite(block.values)
+        self.n_guides += len(block.guides)
+        known = self._guides.get_indexer(pd.Index(block.guides, dtype=object))
+        self._add_guides(block.guides, lines, known)
+        self._add_cells(LOGFC_FINITE, np.isinf(values), block, lines)
+        limit = self._contract.max_abs_logfc
+        self._add_cells(LOGFC_RANGE, finite & (np.abs(values) > limit), block, lines)
+        missing = np.isnan(values)
+        self._n_missing += int(missing.sum())
+        empty = missing.all(axis=1)
+        self._note(GUIDE_MEASURED, list(map(at_line, lines[empty], block.guides[empty])))
+        self._measured_sequence |= ~missing.all(axis=0)
+        rows = np.flatnonzero(known >= 0)
+        self._add_controls(known[rows], values[rows], finite[rows])
+        self._add_coverage(known[rows], finite[rows])
+
+    def findings(self, *, whole: bool = True) -> list[Finding]:
+        """Return what was wrong in all blocks together.
+
+        `whole`: whether all of the table came; of a part only what single rows break is told.
+        """
+        # Only now: before the table has been read, asking for its source reads it through.
+        if free_labels(self._logfc.source):
+            self._found.pop(GUIDE_SEQUENCE, None)
+        broken = [
+            rule.broken(
+                "logfc+guide_map" if rule is GUIDE_IN_MAP else "logfc",
+                found,
+                column="guide" if rule in (GUIDE_SEQUENCE, GUIDE_UNIQUE, GUIDE_IN_MAP) else "",
+                count=self._counts[rule],
+                limit=self._contract.max_abs_logfc,
+            )
+            for rule, found in self._found.items()
+        ]
+        if not whole:
+            return broken
+        if not self.n_guides:
+            return [*broken, TABLE_EMPTY.broken("logfc", (), count=1)]
+        empty = self._sequences[~self._measured_sequence]
+        if len(empty):
+            broken.append(SEQUENCE_MEASURED.broken("logfc", list(map(repr, empty))))
+        if self._n_missing:
+            found = share(self._n_missing, self.n_guides * len(self._sequences))
+            broken.append(LOGFC_MISSING.broken("logfc", (found,), count=self._n_missing))
+        essential, nonessential = (self._median(histogram) for histogram in self._histograms)
+        if essential >= nonessential:
+            found = f"median {essential:.2f} of essentials, {nonessential:.2f} of non-essentials"
+            broken.append(CONTROLS_SEPARATED.broken("logfc+essential+nonessential", (found,)))
+        return broken
+
+    def coverage(self) -> Coverage | None:
+        """Return what the table holds of the join; None where one of its tables holds nothing."""
+        if self._join is None or not self.n_guides:
+            return None
+        return Coverage(self._join, self._gene_n_guides, self._measured)
+
+    def _note(self, rule: Rule, found: list[str], count: int | None = None) -> None:
+        if found:
+            shown = self._found.setdefault(rule, [])
+            shown += found[: MOST_SHOWN - len(shown)]
+            self._counts[rule] = self._counts.get(rule, 0) + (
+                len(found) if count is None else count
+            )
+
+    def _add_guides(self, guides: np.ndarray, lines: np.ndarray, known: np.ndarray) -> None:
+        for guide, line, place in zip(guides, lines.tolist(), known, strict=True):
+            if guide is None:
+                self._note(VALUE_MISSING, [f"line {line}"])
+                continue
+            if not _GUIDE.fullmatch(guide):
+                self._note(GUIDE_SEQUENCE, [at_line(line, guide)])
+            if self._has_map and place < 0:
+                self._note(GUIDE_IN_MAP, [at_line(line, guide)])
+            first = self._lines.setdefault(guide, line)
+            if first != line:
+                self._note(GUIDE_UNIQUE, [f"{at_line(line, guide)}, first on line {first}"])
+
+    def _add_cells(self, rule: Rule, bad: np.ndarray, block: LogfcBlock, lines: np.ndarray) -> None:
+        found = [
+            f"line {lines[row]}, {self._sequences[column]}: {block.values[row, column]:g}"
+            for row, column in first_cells(bad)
+        ]
+        self._note(rule, found, int(bad.sum()))
+
+    def _add_controls(self, known: np.ndarray, values: np.ndarray, finite: np.ndarray) -> None:
+        for histogram, is_control in zip(self._histograms, self._controls, strict=True):
+            rows = np.flatnonzero(is_control[known])
+            if len(rows):
+                kept = finite[rows] & self._usable_sequence
+                clipped = np.clip(values[rows][kept], self._bins[0], self._bins[-1])
+                histogram += np.histogram(clipped, self._bins)[0]
+
+    def _add_coverage(self, known: np.ndarray, finite: np.ndarray) -> None:
+        if self._join is None or not len(self._line_starts):
+            return
+        by_line = np.logical_or.reduceat(finite[:, self._by_line], self._line_starts, axis=1)
+        for gene, measured in zip(self._gene[known], by_line, strict=True):
+            if gene >= 0 and measured.any():
+                self._gene_n_guides[gene] += 1
+                self._measured[gene] |= measured
+
+    def _median(self, histogram: np.ndarray) -> float:
+        """Lower median of binned values, to half a bin (0.0025 by default); NaN of none."""
+        total = histogram.sum()
+        if not total:
+            return float("nan")
+        middle = np.searchsorted(histogram.cumsum(), total / 2)
+        return float((self._bins[middle] + self._bins[middle + 1]) / 2)
+
+
+def _gene_by_guide(tables: CheckedTables) -> pd.Series:
+    """Return the gene of each guide of the map, missing where the guide is not usable."""
+    if tables.guide_map is None:
+        return pd.Series(dtype=object)
+    guide_map = tables.guide_map
+    genes = guide_map["gene"].where(usable_guides(guide_map)).set_axis(guide_map["guide"])
+    usable_first = genes.sort_values(na_position="last")
+    return usable_first[~usable_first.index.duplicated()].astype(object)
+
+
+def _cell_lines(sequences: np.ndarray, tables: CheckedTables, library: str) -> pd.Series:
+    """Return the cell line of each sequence, missing where it is not usable."""
+    if tables.sequence_map is None:
+        return pd.Series(pd.NA, index=sequences)
+    usable = tables.sequence_map[usable_sequences(tables.sequence_map, library)]
+    unique = usable.drop_duplicates("sequence").set_index("sequence")
+    return unique["cell_line"].reindex(sequences)

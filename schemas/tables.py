@@ -1,0 +1,332 @@
+"""What each small table must look like, and its text parsed into types.
+
+The contract of one table at a time, all failures at once. Rules that need two tables are in
+`schemas.rules`, those of the RNA values in `schemas.rna_rules`, of logFC in `schemas.logfc_rules`;
+reading is done in `tasks`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+
+from schemas.findings import MOST_SHOWN, Rule, at_line
+from schemas.reports import Finding
+from schemas.screen import (
+    GUIDE_MAP_COLUMNS,
+    MODEL_TABLE_COLUMNS,
+    PROFILE_COLUMNS,
+    SEQUENCE_MAP_COLUMNS,
+    RawScreen,
+    RawTable,
+    Screen,
+    TableSource,
+)
+
+CELL_LINE_PATTERN = r"ACH-\d{6}"
+GENE_PATTERN = r"[^\s()]+ \((\d+)\)"
+GUIDE_PATTERN = r"[ACGT]{19,20}"
+PDNA = "pDNA"
+FITTED_SCREEN_TYPE = "2DS"
+FLAGS = {
+    **dict.fromkeys(("True", "true", "TRUE", "1", "1.0", "Yes"), True),
+    **dict.fromkeys(("False", "false", "FALSE", "0", "0.0", "No"), False),
+}
+
+TABLE_EMPTY = Rule("table_empty", "at least one row", "give the whole table")
+COLUMN_MISSING = Rule("column_missing", "this column", "give the table as released")
+VALUE_MISSING = Rule("value_missing", "a value in every row", "fill it in or take the row out")
+BLANKS = Rule("surrounding_blanks", "no blank before or after a value", "remove the blanks")
+GUIDE_SEQUENCE = Rule(
+    "guide_sequence",
+    "19 or 20 letters, each A, C, G or T",
+    "check that the column holds the guides' own sequences, in capitals",
+)
+GENE_LABEL = Rule("gene_label", "SYMBOL (ENTREZ), as SOX10 (6663)", "label genes as DepMap does")
+CELL_LINE_ID = Rule("cell_line_id", "ACH- and six digits", "give the ModelID of DepMap")
+FLAG = Rule("flag", "True or False, Yes or No, 1 or 0", "write every flag in one of these ways")
+WHOLE_NUMBER = Rule("whole_number", "a count: 0, 1, 2 ...", "write the number of alignments")
+SEQUENCE_UNIQUE = Rule("sequence_unique", "one row a sequence", "keep the right row of each")
+CELL_LINE_UNIQUE = Rule("cell_line_unique", "one row a cell line", "keep the right row of each")
+_TEXT_RULES = {
+    rule.name: rule
+    for rule in (
+        BLANKS,
+        GUIDE_SEQUENCE,
+        GENE_LABEL,
+        CELL_LINE_ID,
+        FLAG,
+        WHOLE_NUMBER,
+        SEQUENCE_UNIQUE,
+        CELL_LINE_UNIQUE,
+    )
+} | {"not_nullable": VALUE_MISSING, "column_in_dataframe": COLUMN_MISSING}
+
+
+@dataclass(frozen=True)
+class CheckedTables:
+    """The small tables in their types, index = line of the file, and what is wrong with them.
+
+    Where a value could not be parsed it stands as one that keeps its row, so that a bad flag does
+    not also set off the rules across tables. A table that is absent, empty or lacks a column is None.
+    """
+
+    guide_map: pd.DataFrame | None
+    sequence_map: pd.DataFrame | None
+    profiles: pd.DataFrame | None
+    rna: pd.DataFrame | None
+    model_table: pd.DataFrame | None
+    essential: tuple[str, ...]
+    nonessential: tuple[str, ...]
+    findings: tuple[Finding, ...]
+
+    def screen(self) -> Screen:
+        """Return a `Screen`, its sources to be added; raise ValueError where a table is missing."""
+        guide_map, sequence_map = self.guide_map, self.sequence_map
+        profiles, rna = self.profiles, self.rna
+        if guide_map is None or sequence_map is None or profiles is None or rna is None:
+            raise ValueError("a screen needs guide map, sequence map and RNA, all of them sound")
+        return Screen(
+            guide_map=guide_map.reset_index(drop=True),
+            sequence_map=sequence_map.reset_index(drop=True),
+            profiles=profiles.reset_index(drop=True),
+            rna=rna.reset_index(drop=True),
+            model_table=None
+            if self.model_table is None
+            else self.model_table.reset_index(drop=True),
+            essential=self.essential,
+            nonessential=self.nonessential,
+        )
+
+
+def check_tables(raw: RawScreen, library: str) -> CheckedTables:
+    """Hold every small table against its schema and parse it; never raises for what is in them.
+
+    `library` is taken for every sequence where the sequence map has no such column.
+    """
+    findings: list[Finding] = []
+
+    def checked(table: RawTable | None, schema: Callable[[bool], pa.DataFrameSchema]) -> _Text:
+        if table is None:
+            return None
+        text = _as_text(table.frame)
+        if table.source.table != "rna":  # whose rows must stay beside their values
+            text = text.dropna(how="all")
+        broken = list(_broken_text(text, schema(free_labels(table.source)), table))
+        findings.extend(broken)
+        without_column = any(finding.rule == COLUMN_MISSING.name for finding in broken)
+        return None if text.empty or without_column else text
+
+    guide_map = checked(raw.guide_map, guide_map_schema)
+    sequence_map = checked(raw.sequence_map, sequence_map_schema)
+    model_table = checked(raw.model_table, model_table_schema)
+    essential = checked(raw.essential, controls_schema)
+    nonessential = checked(raw.nonessential, controls_schema)
+    profiles = rna = None
+    if raw.rna is not None:
+        profiles = checked(RawTable(raw.rna.source, raw.rna.profiles), profiles_schema)
+        rna = raw.rna.values.set_axis(raw.rna.profiles.index).set_axis(
+            raw.rna.values.columns.astype("str").str.strip(), axis=1
+        )
+    return CheckedTables(
+        guide_map=None if guide_map is None else _typed_guide_map(guide_map),
+        sequence_map=None if sequence_map is None else _typed_sequence_map(sequence_map, library),
+        profiles=None if profiles is None else _typed_profiles(profiles),
+        rna=rna,
+        model_table=None if model_table is None else _typed(model_table, MODEL_TABLE_COLUMNS),
+        essential=() if essential is None else tuple(_stripped(essential["gene"])),
+        nonessential=() if nonessential is None else tuple(_stripped(nonessential["gene"])),
+        findings=tuple(findings),
+    )
+
+
+def free_labels(source: TableSource) -> bool:
+    """Return whether genes, guides and cell lines may be named at will: in long tables they may."""
+    return source.layout.startswith("long")
+
+
+# ------------------------------------------------------------------------------------- schemas
+
+
+def guide_map_schema(free: bool) -> pa.DataFrameSchema:
+    """Schema of a guide map in text; `free`: labels of any form, alignments not needed."""
+    return pa.DataFrameSchema(
+        {
+            "guide": _column(*_unless(free, GUIDE_SEQUENCE, GUIDE_PATTERN)),
+            # Guides made to hit no gene have none; they are left out, and counted.
+            "gene": _column(*_unless(free, GENE_LABEL, GENE_PATTERN), nullable=True),
+            "n_alignments": _column(
+                _matches(WHOLE_NUMBER, r"\d+(\.0+)?"), nullable=True, required=not free
+            ),
+            "used": _column(_is_flag(), required=False),
+        }
+    )
+
+
+def sequence_map_schema(free: bool) -> pa.DataFrameSchema:
+    """Schema of a sequence map in text; the rows of the plasmid pool (pDNA) have no cell line."""
+    return pa.DataFrameSchema(
+        {
+            "sequence": _column(_is_unique(SEQUENCE_UNIQUE)),
+            "cell_line": _column(*_unless(free, CELL_LINE_ID, CELL_LINE_PATTERN), nullable=True),
+            "screen_type": _column(nullable=True, required=False),
+            "library": _column(nullable=True, required=False),
+            "passes_qc": _column(_is_flag(), nullable=True, required=not free),
+            "excluded": _column(_is_flag(), nullable=True, required=False),
+        }
+    )
+
+
+def profiles_schema(free: bool) -> pa.DataFrameSchema:
+    """Schema of the leading columns of an RNA table in text."""
+    return pa.DataFrameSchema(
+        {
+            "cell_line": _column(*_unless(free, CELL_LINE_ID, CELL_LINE_PATTERN)),
+            "is_default": _column(_is_flag(), required=False),
+        }
+    )
+
+
+def model_table_schema(free: bool) -> pa.DataFrameSchema:
+    """Schema of a model table in text."""
+    return pa.DataFrameSchema(
+        {
+            "cell_line": _column(
+                *_unless(free, CELL_LINE_ID, CELL_LINE_PATTERN), _is_unique(CELL_LINE_UNIQUE)
+            ),
+            "lineage": _column(nullable=True, required=False),
+        }
+    )
+
+
+def controls_schema(free: bool) -> pa.DataFrameSchema:
+    """Schema of a list of control genes in text."""
+    return pa.DataFrameSchema({"gene": _column(*_unless(free, GENE_LABEL, GENE_PATTERN))})
+
+
+def _column(*checks: pa.Check, nullable: bool = False, required: bool = True) -> pa.Column:
+    blanks = pa.Check(lambda values: values == values.str.strip(), error=BLANKS.name)
+    return pa.Column(checks=[blanks, *checks], nullable=nullable, required=required)
+
+
+def _matches(rule: Rule, pattern: str) -> pa.Check:
+    return pa.Check(lambda values: values.str.strip().str.fullmatch(pattern), error=rule.name)
+
+
+def _unless(free: bool, rule: Rule, pattern: str) -> list[pa.Check]:
+    return [] if free else [_matches(rule, pattern)]
+
+
+def _is_flag() -> pa.Check:
+    return pa.Check(lambda values: values.str.strip().isin(FLAGS), error=FLAG.name)
+
+
+def _is_unique(rule: Rule) -> pa.Check:
+    return pa.Check(lambda values: ~values.str.strip().duplicated(), error=rule.name)
+
+
+# ---------------------------------------------------------------------------- text into findings
+
+_Text = pd.DataFrame | None
+
+
+def _as_text(frame: pd.DataFrame) -> pd.DataFrame:
+    text = frame.astype("str")
+    return text.where(text.apply(lambda column: column.str.strip()) != "")
+
+
+def _broken_text(
+    text: pd.DataFrame, schema: pa.DataFrameSchema, table: RawTable
+) -> Iterator[Finding]:
+    name = table.source.table
+    if text.empty:
+        yield TABLE_EMPTY.broken(name, (), count=1)
+    if {"sequence", "cell_line"} <= set(text.columns):
+        yield from _missing_beside_pdna(text, name)
+    try:
+        schema.validate(text, lazy=True)
+    except pa.errors.SchemaErrors as errors:
+        cases = errors.failure_cases.sort_values("index", kind="stable")
+        for (check, column), group in cases.groupby(
+            ["check", cases["column"].fillna(cases["failure_case"])], sort=False
+        ):
+            rule = _TEXT_RULES[check]
+            if rule is COLUMN_MISSING:
+                found = [f"columns {', '.join(map(str, table.frame.columns))}"]
+                yield rule.broken(name, found, column=column)
+                continue
+            shown = group.head(MOST_SHOWN)
+            if rule is VALUE_MISSING:
+                found = [f"line {line}" for line in shown["index"]]
+            else:
+                found = list(map(at_line, shown["index"], shown["failure_case"]))
+            yield rule.broken(name, found, column=column, count=len(group))
+
+
+def _missing_beside_pdna(text: pd.DataFrame, name: str) -> Iterator[Finding]:
+    screened = text[~_is_pdna(text)]
+    for column in ("cell_line", "passes_qc"):
+        if column in screened:
+            lines = screened.index[screened[column].isna()]
+            if len(lines):
+                yield VALUE_MISSING.broken(name, [f"line {line}" for line in lines], column=column)
+
+
+def _is_pdna(text: pd.DataFrame) -> pd.Series:
+    # The older map has no screen type: there a row without a cell line is the plasmid pool.
+    return text["screen_type"].eq(PDNA) if "screen_type" in text else text["cell_line"].isna()
+
+
+# -------------------------------------------------------------------------------- text into types
+
+
+def _stripped(column: pd.Series) -> pd.Series:
+    return column.dropna().str.strip()
+
+
+def _typed(text: pd.DataFrame, columns: tuple[str, ...]) -> pd.DataFrame:
+    return (
+        text.reindex(columns=list(columns)).astype("str").apply(lambda column: column.str.strip())
+    )
+
+
+def _flags(text: pd.DataFrame, column: str, *, default: bool) -> pd.Series:
+    if column not in text:
+        return pd.Series(default, index=text.index)
+    parsed = text[column].str.strip().map(FLAGS).astype("boolean")
+    return cast(pd.Series, parsed.fillna(default).astype(bool))
+
+
+def _typed_guide_map(text: pd.DataFrame) -> pd.DataFrame:
+    typed = _typed(text, GUIDE_MAP_COLUMNS)
+    typed["n_alignments"] = (
+        pd.to_numeric(typed["n_alignments"], errors="coerce").round().astype("Int64")
+        if "n_alignments" in text
+        else pd.Series(1, index=text.index, dtype="Int64")
+    )
+    typed["used"] = _flags(text, "used", default=True)
+    return typed
+
+
+def _typed_sequence_map(text: pd.DataFrame, library: str) -> pd.DataFrame:
+    typed = _typed(text, SEQUENCE_MAP_COLUMNS)
+    if "screen_type" not in text:
+        typed["screen_type"] = np.where(_is_pdna(text), PDNA, FITTED_SCREEN_TYPE)
+    if "library" not in text:
+        typed["library"] = library
+    typed["passes_qc"] = _flags(text, "passes_qc", default=True)
+    typed["excluded"] = _flags(text, "excluded", default=False)
+    return typed
+
+
+def _typed_profiles(text: pd.DataFrame) -> pd.DataFrame:
+    typed = _typed(text, PROFILE_COLUMNS)
+    if "profile" not in text:
+        typed["profile"] = typed["cell_line"]
+    typed["is_default"] = _flags(text, "is_default", default=True)
+    return typed

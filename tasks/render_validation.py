@@ -1,0 +1,85 @@
+"""How a validation report is shown and kept: table on the terminal, Markdown, `validation.json`.
+
+What is in a report is decided in `schemas` and `tasks.validate`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.table import Table
+from rich.text import Text
+
+from schemas.reports import Finding, ValidationReport
+
+MOST_SHOWN = 3
+
+
+def validation_table(report: ValidationReport) -> Table:
+    """Return the findings as a table, one row each, errors first; readable at 100 columns."""
+    table = Table(title=_title(report), caption=_caption(report), show_lines=True, expand=True)
+    table.add_column("", no_wrap=True)
+    table.add_column("table, column", ratio=4, min_width=12, overflow="fold")
+    table.add_column("rule, what it asks", ratio=6, overflow="fold")
+    table.add_column("found", ratio=6, overflow="fold")
+    table.add_column("what to do", ratio=5, overflow="fold")
+    for finding in report.errors + report.warnings:
+        # As Text: what is found in a table may look like rich's markup.
+        table.add_row(
+            Text(finding.severity, style="bold red" if finding.severity == "error" else "yellow"),
+            Text(f"{finding.table.replace('+', ' + ')}\n{finding.column}".strip()),
+            Text(f"{finding.rule}\n{finding.expected}"),
+            Text(_found(finding, "\n")),
+            Text(finding.mend),
+        )
+    return table
+
+
+def validation_markdown(report: ValidationReport) -> str:
+    """Return the findings as Markdown, for an artifact of a flow run."""
+    rows = [
+        (
+            finding.severity,
+            finding.table,
+            finding.column,
+            f"`{finding.rule}`",
+            finding.expected,
+            _found(finding, "; "),
+            finding.mend,
+        )
+        for finding in report.errors + report.warnings
+    ]
+    header = ("severity", "table", "column", "rule", "expected", "found", "what to do")
+    lines = [f"## {_title(report)}", "", _caption(report), ""]
+    if rows:
+        lines += [_markdown_row(header), _markdown_row(("---",) * len(header))]
+        lines += [_markdown_row(row) for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def write_validation(report: ValidationReport, folder: Path) -> Path:
+    """Write `validation.json` into `folder` and return its path."""
+    path = folder / "validation.json"
+    path.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return path
+
+
+def _title(report: ValidationReport) -> str:
+    return f"Validation of {report.dataset} {report.release}"
+
+
+def _caption(report: ValidationReport) -> str:
+    if report.passed:
+        return f"May be fitted; {len(report.warnings)} warning(s)."
+    return f"Must not be fitted: {len(report.errors)} error(s), {len(report.warnings)} warning(s)."
+
+
+def _found(finding: Finding, separator: str) -> str:
+    shown = list(finding.found[:MOST_SHOWN])
+    if finding.count > len(shown):
+        shown.append(f"({finding.count:,} in all)")
+    return separator.join(shown)
+
+
+def _markdown_row(cells: tuple[str, ...]) -> str:
+    return f"| {' | '.join(cell.replace('|', '\\|').replace('\n', ' ') for cell in cells)} |"

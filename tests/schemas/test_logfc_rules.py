@@ -1,0 +1,217 @@
+"""Each rule of the logFC table, over more than one block."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from schemas.logfc_rules import LogfcChecks
+from schemas.parameters import Contract
+from schemas.reports import Finding
+from schemas.screen import LogfcBlock, TableSource
+from schemas.tables import CheckedTables
+
+GUIDES = [f"ACGTACGTACGTACGT{last}" for last in ("AAAA", "AAAC", "AAAG", "AAAT")]
+SEQUENCES = ("a1", "a2", "b1")
+NOTHING = CheckedTables(None, None, None, None, None, (), (), ())
+
+
+@dataclass(frozen=True)
+class Logfc:
+    sequences: tuple[str, ...] = SEQUENCES
+    layout: str = "current"
+
+    @property
+    def source(self) -> TableSource:
+        return TableSource("logfc", "logfc.csv", self.layout, "0" * 64, 1)
+
+    def blocks(self) -> Iterator[LogfcBlock]:
+        raise AssertionError("blocks are given one by one")
+
+
+def values() -> np.ndarray:
+    return np.array([[-2.0, -1.8, -2.2], [-1.0, -1.2, -0.9], [0.1, 0.0, -0.1], [0.2, 0.3, 0.1]])
+
+
+def tables() -> CheckedTables:
+    genes = ["A (1)", "A (1)", "B (2)", "B (2)"]
+    return CheckedTables(
+        guide_map=pd.DataFrame(
+            {
+                "guide": GUIDES,
+                "gene": genes,
+                "n_alignments": pd.array([1] * 4, dtype="Int64"),
+                "used": True,
+            }
+        ),
+        sequence_map=pd.DataFrame(
+            {
+                "sequence": SEQUENCES,
+                "cell_line": ["ACH-000001", "ACH-000001", "ACH-000002"],
+                "screen_type": "2DS",
+                "library": "Avana",
+                "passes_qc": True,
+                "excluded": False,
+            }
+        ),
+        profiles=pd.DataFrame(
+            {"cell_line": ["ACH-000002", "ACH-000001", "ACH-000009"], "is_default": True}
+        ),
+        rna=pd.DataFrame(1.0, index=range(3), columns=["B (2)", "A (1)"]),
+        model_table=None,
+        essential=("A (1)",),
+        nonessential=("B (2)",),
+        findings=(),
+    )
+
+
+def run(
+    guides: list[str | None],
+    matrix: np.ndarray,
+    checked: CheckedTables = NOTHING,
+    layout: str = "current",
+) -> LogfcChecks:
+    """Give the table in blocks of two guides."""
+    checks = LogfcChecks(Logfc(layout=layout), checked, "Avana", Contract())
+    for start in range(0, len(guides), 2):
+        labels = np.array(guides[start : start + 2], dtype=object)
+        checks.add(LogfcBlock(labels, matrix[start : start + 2], start + 2))
+    return checks
+
+
+def broken(
+    guides: list[str | None], matrix: np.ndarray, checked: CheckedTables = NOTHING
+) -> list[tuple[str, ...]]:
+    return [(f.rule, *f.found) for f in run(guides, matrix, checked).findings()]
+
+
+def finding_of(matrix: np.ndarray) -> Finding:
+    (finding,) = run([*GUIDES], matrix).findings()
+    return finding
+
+
+def test_a_sound_table_breaks_no_rule():
+    checks = run([*GUIDES], values(), tables())
+    assert checks.findings() == []
+    assert checks.n_guides == 4
+
+
+@pytest.mark.parametrize("guide", ["ACGTACGTACGTACGTAC", "acgtacgtacgtacgtacgt", "N" * 20])
+def test_a_guide_of_another_form_is_named_with_its_line(guide: str):
+    assert broken([*GUIDES[:2], guide, GUIDES[3]], values()) == [
+        ("guide_sequence", f"line 4: {guide!r}")
+    ]
+
+
+def test_long_tables_may_name_guides_as_they_like():
+    assert run(["g1", "g2", "g3", "g4"], values(), layout="long_simulated").findings() == []
+
+
+def test_a_guide_without_a_label():
+    assert broken([*GUIDES[:3], None], values()) == [("value_missing", "line 5")]
+
+
+def test_a_guide_standing_twice_in_different_blocks():
+    assert broken([*GUIDES[:3], GUIDES[0]], values()) == [
+        ("guide_unique", f"line 5: {GUIDES[0]!r}, first on line 2")
+    ]
+
+
+def test_a_guide_that_the_map_does_not_have():
+    other = "T" * 20
+    assert broken([*GUIDES[:3], other], values(), tables()) == [
+        ("guide_in_map", f"line 5: {other!r}")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "rule"), [(np.inf, "logfc_finite"), (-np.inf, "logfc_finite"), (-15.1, "logfc_range")]
+)
+def test_values_no_screen_has(value: float, rule: str):
+    matrix = values()
+    matrix[2, 1] = value
+    finding = finding_of(matrix)
+    assert (finding.rule, finding.severity) == (rule, "error")
+    assert finding.found == (f"line 4, a2: {value:g}",)
+
+
+def test_the_limit_itself_is_in_range():
+    matrix = values()
+    matrix[2, 1] = -15
+    assert run([*GUIDES], matrix).findings() == []
+
+
+def test_the_first_ten_of_all_blocks_are_shown_and_all_are_counted():
+    finding = finding_of(values() + 100)
+    assert (finding.count, len(finding.found)) == (12, 10)
+    assert finding.found[0] == "line 2, a1: 98"
+    assert finding.found[-1] == "line 5, a1: 100.2"
+
+
+def test_missing_values_are_counted_and_warned_of():
+    matrix = values()
+    matrix[0, 1] = matrix[3, 0] = np.nan
+    finding = finding_of(matrix)
+    assert (finding.rule, finding.severity, finding.count) == ("logfc_missing", "warning", 2)
+    assert finding.found == ("17 % of 12 values",)
+
+
+def test_a_guide_without_any_value():
+    matrix = values()
+    matrix[3] = np.nan
+    assert ("guide_measured", f"line 5: {GUIDES[3]!r}") in broken([*GUIDES], matrix)
+
+
+def test_a_sequence_without_any_value_in_any_block():
+    matrix = values()
+    matrix[:, 1] = np.nan
+    assert ("sequence_measured", "'a2'") in broken([*GUIDES], matrix)
+    matrix[3, 1] = 0
+    assert "sequence_measured" not in [rule for rule, *_ in broken([*GUIDES], matrix)]
+
+
+def test_a_table_without_rows():
+    assert broken([], np.empty((0, 3))) == [("table_empty",)]
+
+
+def test_controls_the_wrong_way_round():
+    swapped = replace(tables(), essential=("B (2)",), nonessential=("A (1)",))
+    assert broken([*GUIDES], values(), swapped) == [
+        ("controls_separated", "median 0.10 of essentials, -1.80 of non-essentials")
+    ]
+
+
+def test_controls_are_judged_on_usable_sequences_and_guides_only():
+    matrix = values()
+    matrix[:2, 0] = 14
+    matrix[0, :] = 14
+    checked = tables()
+    assert checked.sequence_map is not None
+    assert checked.guide_map is not None
+    assert "controls_separated" in [rule for rule, *_ in broken([*GUIDES], matrix, checked)]
+    mended = replace(
+        checked,
+        sequence_map=checked.sequence_map.assign(passes_qc=[False, True, True]),
+        guide_map=checked.guide_map.assign(used=[False, True, True, True]),
+    )
+    assert broken([*GUIDES], matrix, mended) == []
+
+
+def test_coverage_counts_guides_and_lines_that_have_a_value():
+    matrix = values()
+    matrix[0] = np.nan
+    matrix[1, 2] = np.nan
+    coverage = run([*GUIDES], matrix, tables()).coverage()
+    assert coverage is not None
+    assert coverage.join.genes.tolist() == ["A (1)", "B (2)"]
+    assert coverage.join.cell_lines.tolist() == ["ACH-000001", "ACH-000002"]
+    assert coverage.n_guides.tolist() == [1, 2]
+    assert coverage.measured.tolist() == [[True, False], [True, True]]
+
+
+def test_no_coverage_without_the_other_tables():
+    assert run([*GUIDES], values()).coverage() is None

@@ -1,0 +1,243 @@
+"""Each schema of a small table: what it refuses, with which lines, and what it parses into."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from schemas.screen import RawRna, RawScreen, RawTable, TableName, TableSource
+from schemas.tables import FLAGS, CheckedTables, check_tables
+
+GUIDES = ["ACGTACGTACGTACGTACGT", "CCGTACGTACGTACGTACG", "GCGTACGTACGTACGTACGT"]
+
+
+def source(table: TableName, layout: str = "current") -> TableSource:
+    return TableSource(table, f"{table}.csv", layout, "0" * 64, 1)
+
+
+def raw(table: TableName, layout: str = "current", **columns: list[str | None]) -> RawTable:
+    frame = pd.DataFrame(columns, dtype="object")
+    return RawTable(source(table, layout), frame.set_axis(range(2, 2 + len(frame))))
+
+
+def guide_map(layout: str = "current", **changed: list[str | None]) -> RawTable:
+    columns: dict[str, list[str | None]] = {
+        "guide": list(GUIDES),
+        "alignment": ["chr1_1_+"] * 3,
+        "gene": ["SOX10 (6663)", "SOX10 (6663)", "HLA-A (3105)"],
+        "n_alignments": ["1.0", "1", "2"],
+        "used": ["True", "1", "False"],
+        "drop_reason": [None, None, "many"],
+    }
+    return raw("guide_map", layout, **(columns | changed))
+
+
+def sequence_map(layout: str = "current", **changed: list[str | None]) -> RawTable:
+    columns: dict[str, list[str | None]] = {
+        "sequence": ["HB11;19 rep A", "HB11;19 rep B", "pDNA_1"],
+        "cell_line": ["ACH-000001", "ACH-000001", None],
+        "screen_type": ["2DS", "2DS", "pDNA"],
+        "library": ["Avana"] * 3,
+        "passes_qc": ["True", "False", "True"],
+    }
+    return raw("sequence_map", layout, **(columns | changed))
+
+
+def check(**tables: RawTable | RawRna) -> CheckedTables:
+    missing = dict.fromkeys(("logfc", "guide_map", "sequence_map", "rna"))
+    return check_tables(RawScreen(**(missing | tables)), library="Avana")  # type: ignore[arg-type]
+
+
+def broken(**tables: RawTable) -> list[tuple[str, str, tuple[str, ...]]]:
+    return [(f.rule, f.column, f.found) for f in check(**tables).findings]
+
+
+def test_sound_tables_have_no_findings_and_get_their_types():
+    tables = check(guide_map=guide_map(), sequence_map=sequence_map())
+    assert tables.findings == ()
+    assert tables.guide_map is not None
+    assert tables.guide_map["n_alignments"].tolist() == [1, 1, 2]
+    assert tables.guide_map["used"].tolist() == [True, True, False]
+    assert tables.guide_map["used"].dtype == bool
+    assert tables.sequence_map is not None
+    assert tables.sequence_map["passes_qc"].tolist() == [True, False, True]
+    assert tables.sequence_map["excluded"].tolist() == [False] * 3
+    assert tables.sequence_map["sequence"].tolist()[0] == "HB11;19 rep A"
+
+
+@pytest.mark.parametrize(("text", "value"), FLAGS.items())
+def test_every_way_to_write_a_flag_is_read(text: str, value: bool):
+    tables = check(sequence_map=sequence_map(passes_qc=[text] * 3))
+    assert tables.findings == ()
+    assert tables.sequence_map is not None
+    assert tables.sequence_map["passes_qc"].tolist() == [value] * 3
+
+
+def test_no_is_not_true():
+    assert FLAGS["No"] is False
+
+
+@pytest.mark.parametrize("text", ["No?", "maybe", "2", "yes please", "Y", "None"])
+def test_other_words_are_no_flags(text: str):
+    findings = broken(sequence_map=sequence_map(passes_qc=["True", text, "True"]))
+    assert findings == [("flag", "passes_qc", (f"line 3: {text!r}",))]
+
+
+@pytest.mark.parametrize(
+    "guide", ["ACGTACGTACGTACGTAC", "ACGTACGTACGTACGTACGTA", "ACGTACGTACGTACGTACGN"]
+)
+def test_a_guide_of_another_form_is_named_with_its_line(guide: str):
+    findings = broken(guide_map=guide_map(guide=[GUIDES[0], guide, GUIDES[2]]))
+    assert findings == [("guide_sequence", "guide", (f"line 3: {guide!r}",))]
+
+
+def test_lower_case_is_no_guide():
+    findings = broken(guide_map=guide_map(guide=[guide.lower() for guide in GUIDES]))
+    assert [(rule, len(found)) for rule, _, found in findings] == [("guide_sequence", 3)]
+
+
+@pytest.mark.parametrize("gene", ["SOX10", "6663", "SOX10(6663)", "SOX10 (x)", "SOX10 (6663) "])
+def test_a_gene_of_another_form_is_named(gene: str):
+    rule = "surrounding_blanks" if gene.endswith(" ") else "gene_label"
+    findings = broken(guide_map=guide_map(gene=[gene, "HLA-A (3105)", "HLA-A (3105)"]))
+    assert findings == [(rule, "gene", (f"line 2: {gene!r}",))]
+
+
+@pytest.mark.parametrize("cell_line", ["ACH-00001", "ach-000001", "A375", "ACH-0000011"])
+def test_a_cell_line_of_another_form_is_named(cell_line: str):
+    findings = broken(sequence_map=sequence_map(cell_line=["ACH-000001", cell_line, None]))
+    assert findings == [("cell_line_id", "cell_line", (f"line 3: {cell_line!r}",))]
+
+
+def test_a_sequence_standing_twice_is_named_at_its_second_line():
+    findings = broken(sequence_map=sequence_map(sequence=["a", "a", "pDNA_1"]))
+    assert findings == [("sequence_unique", "sequence", ("line 3: 'a'",))]
+
+
+def test_only_pdna_may_lack_a_cell_line():
+    findings = broken(sequence_map=sequence_map(cell_line=["ACH-000001", None, None]))
+    assert findings == [("value_missing", "cell_line", ("line 3",))]
+
+
+def test_only_pdna_may_lack_its_quality_control():
+    findings = broken(sequence_map=sequence_map(passes_qc=["True", None, None]))
+    assert findings == [("value_missing", "passes_qc", ("line 3",))]
+
+
+@pytest.mark.parametrize("text", ["one", "1.5", "-1"])
+def test_alignments_are_counted(text: str):
+    findings = broken(guide_map=guide_map(n_alignments=["1", text, "2"]))
+    assert findings == [("whole_number", "n_alignments", (f"line 3: {text!r}",))]
+
+
+def test_a_missing_column_is_named_and_the_table_left_out():
+    table = sequence_map()
+    tables = check(
+        sequence_map=RawTable(table.source, table.frame.drop(columns="passes_qc")),
+        guide_map=guide_map(used=["True", "x", "True"]),
+    )
+    assert [(f.rule, f.table, f.column) for f in tables.findings] == [
+        ("flag", "guide_map", "used"),
+        ("column_missing", "sequence_map", "passes_qc"),
+    ]
+    assert tables.sequence_map is None
+
+
+def test_an_empty_table_is_named():
+    table = guide_map()
+    assert broken(guide_map=RawTable(table.source, table.frame.iloc[:0]))[0][0] == "table_empty"
+
+
+def test_blank_rows_are_passed_over():
+    table = guide_map()
+    frame = table.frame.copy()
+    frame.loc[9] = None
+    frame.loc[10] = "  "
+    tables = check(guide_map=RawTable(table.source, frame))
+    assert tables.findings == ()
+    assert tables.guide_map is not None
+    assert len(tables.guide_map) == 3
+
+
+def test_all_failures_of_all_tables_come_at_once():
+    rules = [
+        rule
+        for rule, _, _ in broken(
+            guide_map=guide_map(guide=["x", *GUIDES[1:]], gene=["y"] * 3, used=["z"] * 3),
+            sequence_map=sequence_map(sequence=["a", "a", " b"], cell_line=["c", "c", None]),
+        )
+    ]
+    assert sorted(rules) == [
+        "cell_line_id",
+        "flag",
+        "gene_label",
+        "guide_sequence",
+        "sequence_unique",
+        "surrounding_blanks",
+    ]
+
+
+def test_only_the_first_ten_are_shown_and_all_are_counted():
+    frame = pd.DataFrame({"cell_line": [f"line {number}" for number in range(30)]})
+    table = RawTable(source("model_table"), frame.set_axis(range(2, 32)))
+    (finding,) = check(model_table=table).findings
+    assert (finding.count, len(finding.found)) == (30, 10)
+    assert finding.found[0] == "line 2: 'line 0'"
+
+
+def test_a_cell_line_standing_twice_in_the_model_table_is_named():
+    table = raw("model_table", cell_line=["ACH-000001"] * 2, lineage=["Skin", None])
+    assert broken(model_table=table) == [
+        ("cell_line_unique", "cell_line", ("line 3: 'ACH-000001'",))
+    ]
+
+
+def test_a_control_of_another_form_is_named():
+    table = raw("essential", gene=["POLR2A (5430)", "RPL3"])
+    assert broken(essential=table) == [("gene_label", "gene", ("line 3: 'RPL3'",))]
+
+
+def test_long_tables_may_name_things_as_they_like():
+    tables = check(
+        guide_map=raw("guide_map", "long", guide=["g1", "g2"], gene=["A", "B"]),
+        sequence_map=raw("sequence_map", "long", sequence=["s1", "s2"], cell_line=["x", "y"]),
+    )
+    assert tables.findings == ()
+    assert tables.guide_map is not None
+    assert tables.guide_map["used"].all()
+    assert tables.guide_map["n_alignments"].eq(1).all()
+    assert tables.sequence_map is not None
+    assert tables.sequence_map["library"].eq("Avana").all()
+    assert tables.sequence_map["screen_type"].eq("2DS").all()
+
+
+def test_but_they_must_name_them():
+    table = raw("guide_map", "long", guide=["g1", None], gene=["A", "B"])
+    assert broken(guide_map=table) == [("value_missing", "guide", ("line 3",))]
+
+
+def test_rows_without_a_cell_line_are_pdna_in_the_older_map():
+    table = raw(
+        "sequence_map",
+        "older",
+        sequence=["a", "pool"],
+        cell_line=["ACH-000001", None],
+        passes_qc=["True", "True"],
+    )
+    tables = check(sequence_map=table)
+    assert tables.findings == ()
+    assert tables.sequence_map is not None
+    assert tables.sequence_map["screen_type"].tolist() == ["2DS", "pDNA"]
+
+
+def test_flags_of_profiles_are_parsed():
+    profiles = pd.DataFrame(
+        {"cell_line": ["ACH-000001", "ACH-000001"], "is_default": ["Yes", "No"]}, index=[2, 3]
+    )
+    values = pd.DataFrame([[1.0], [2.0]], columns=["SOX10 (6663)"])
+    tables = check(rna=RawRna(source("rna", "several_profiles"), profiles, values))
+    assert tables.findings == ()
+    assert tables.profiles is not None
+    assert tables.profiles["is_default"].tolist() == [True, False]
+    assert tables.rna is not None
+    assert tables.rna.index.tolist() == [2, 3]

@@ -65,7 +65,9 @@ def test_m4_zero_mean_draws_alpha_and_gamma_independently(rows):
     design = design_from_rows(rows)
     with build_model("m4_zero_mean", design, Priors()):
         prior = pm.sample_prior_predictive(
-            4000, random_seed=1, var_names=["alpha_g", "gamma_c", "mu_alpha", "sigma_alpha", "sigma_gamma"]
+            4000,
+            random_seed=1,
+            var_names=["alpha_g", "gamma_c", "mu_alpha", "sigma_alpha", "sigma_gamma"],
         )["prior"].dataset.isel(chain=0)
     alpha = ((prior["alpha_g"] - prior["mu_alpha"]) / prior["sigma_alpha"]).to_numpy()
     gamma = (prior["gamma_c"] / prior["sigma_gamma"]).to_numpy()

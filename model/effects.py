@@ -1,0 +1,121 @@
+"""The table of results, one row a gene: how strongly its own expression drives dependency on it.
+
+Pure: posterior draws in, a table out. Writing it is in `tasks`, pictures of it in `model.plots`.
+"""
+
+from __future__ import annotations
+
+import arviz as az
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from model.design import ScreenDesign
+from model.predictive import HDI_MASS
+
+GENES_AT_A_TIME = 1000  # with 4,000 draws 32 MB a copy; the HDI needs a few
+
+
+def gene_effects(tree: xr.DataTree, design: ScreenDesign) -> pd.DataFrame:
+    """Return the effect of RNA on log fold change, one row a gene, lowest `beta_mean` first.
+
+    A negative beta says that lines which express the gene more depend on it more.
+
+    | column | unit | what |
+    |---|---|---|
+    | gene | | label |
+    | beta_mean, beta_sd | log fold change per SD of RNA | posterior mean and SD |
+    | beta_hdi_low, beta_hdi_high | the same | 89 % highest density interval |
+    | prob_negative | | P(beta < 0) |
+    | lfsr, s_value | | see `local_false_sign_rate` and `s_value` |
+    | beta_per_log2_mean | log fold change per log2(TPM+1) | beta_mean / rna_sd, NaN for z-scores |
+    | alpha_mean | log fold change | posterior mean of alpha |
+    | n_cell_lines, n_guides | | those with a measurement of the gene |
+    | rna_sd | as `ScreenDesign.rna_sd` | SD of RNA over the lines |
+
+    A gene with a draw that is NaN has NaN in every posterior column and comes last.
+    Raises KeyError where the tree lacks a gene of the design.
+    """
+    posterior = tree["posterior"].dataset
+    parts = [
+        _posterior_columns(posterior, list(design.genes[start : start + GENES_AT_A_TIME]))
+        for start in range(0, len(design.genes), GENES_AT_A_TIME)
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    table["s_value"] = s_value(table["lfsr"].to_numpy())
+    table["beta_per_log2_mean"] = (
+        table["beta_mean"] / design.rna_sd if design.rna_is_log2 else np.nan
+    )
+    table["n_cell_lines"] = (design.gene_count > 0).sum(axis=1)
+    table["n_guides"] = np.add.reduceat(
+        (design.count > 0).any(axis=1), design.first_guide, dtype=int
+    )
+    table["rna_sd"] = design.rna_sd
+    return table[list(COLUMNS)].sort_values("beta_mean", kind="stable", ignore_index=True)
+
+
+COLUMNS = (
+    "gene",
+    "beta_mean",
+    "beta_sd",
+    "beta_hdi_low",
+    "beta_hdi_high",
+    "prob_negative",
+    "lfsr",
+    "s_value",
+    "beta_per_log2_mean",
+    "alpha_mean",
+    "n_cell_lines",
+    "n_guides",
+    "rna_sd",
+)
+
+
+def _posterior_columns(posterior: xr.Dataset, genes: list[str]) -> pd.DataFrame:
+    beta = posterior["beta_g"].sel(gene=genes)
+    draws = beta.stack(sample=("chain", "draw")).transpose("gene", "sample").to_numpy()
+    interval = az.hdi(beta, prob=HDI_MASS, dim=["chain", "draw"])
+    columns = pd.DataFrame(
+        {
+            "beta_mean": draws.mean(axis=1),
+            "beta_sd": draws.std(axis=1, ddof=1),
+            "beta_hdi_low": interval.sel(ci_bound="lower").to_numpy(),
+            "beta_hdi_high": interval.sel(ci_bound="upper").to_numpy(),
+            "prob_negative": (draws < 0).mean(axis=1),
+            "lfsr": local_false_sign_rate(draws),
+            "alpha_mean": posterior["alpha_g"].sel(gene=genes).mean(("chain", "draw")).to_numpy(),
+        }
+    )
+    # Comparisons with NaN are false, so that a broken gene would come out as sure of its sign.
+    columns[np.isnan(draws).any(axis=1)] = np.nan
+    return columns.assign(gene=genes)
+
+
+def local_false_sign_rate(draws: np.ndarray) -> np.ndarray:
+    """Return the probability that the likelier sign of each gene's effect is wrong, (G,).
+
+        lfsr_g = min(P(beta_g >= 0), P(beta_g <= 0))
+
+    Stephens 2017, False discovery rates: a new deal, Biostatistics 18, equation 2.4. A draw of
+    exactly 0 counts against both signs. From S draws (G, S) it is a multiple of 1/S: 0 means no
+    more than "below about 1/S". NaN where a draw is NaN.
+    """
+    rate = 1 - np.maximum((draws < 0).mean(axis=1), (draws > 0).mean(axis=1))
+    return np.where(np.isnan(draws).any(axis=1), np.nan, rate)
+
+
+def s_value(lfsr: np.ndarray) -> np.ndarray:
+    """Return the share of wrong signs to expect among the genes at least as sure as each, (G,).
+
+        s_g = mean of lfsr_k over all genes k with lfsr_k <= lfsr_g
+
+    Stephens 2017, as above: the q-value's counterpart for signs. Rises with lfsr; equal lfsr give
+    equal s-values; NaN stays NaN and counts for no other gene.
+    """
+    ascending = np.sort(lfsr[~np.isnan(lfsr)])
+    running_mean = np.cumsum(ascending) / np.arange(1, ascending.size + 1)
+    at_most = np.searchsorted(ascending, lfsr, side="right")
+    values = np.full(lfsr.shape, np.nan)
+    known = ~np.isnan(lfsr)
+    values[known] = running_mean[at_most[known] - 1]
+    return values

@@ -1,0 +1,77 @@
+"""Pictures of the data, the fit and the result; all of them together for a run.
+
+A picture is a pure function of the tree, the design or the table of genes, and returns a matplotlib
+Figure. ArviZ draws the posterior, plotnine the data. Writing pictures to files is in `tasks`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from typing import Literal
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import pandas as pd
+import xarray as xr
+from matplotlib.figure import Figure
+
+from model.design import ScreenDesign
+from model.plots.data import logfc_by_cell_line, logfc_over_rna
+from model.plots.gene_effects import logfc_over_rna_by_gene, top_genes, volcano
+from model.plots.model_graph import model_graph
+from model.plots.posterior import energy, forest, prior_of_sds, rank, trace
+from model.plots.predictive import posterior_predictive_by_gene, residual_spread
+from model.predictive import thin
+
+__all__ = ["all_figures", "as_bytes", "model_graph"]
+
+DRAWS_SHOWN = 4000
+
+
+def all_figures(
+    tree: xr.DataTree, design: ScreenDesign, effects: pd.DataFrame
+) -> Iterator[tuple[str, Figure]]:
+    """Yield every picture of a fit with its name; a figure is closed when the next is asked for.
+
+    `energy` is left out where the engine has none. Draws without a screen (matplotlib's Agg).
+    """
+    mpl.use("Agg")
+    posterior = tree["posterior"].sizes
+    few = _few_draws(tree)
+    pictures: dict[str, Callable[[], Figure]] = {
+        "logfc_over_rna": lambda: logfc_over_rna(design, effects),
+        "logfc_over_rna_by_gene": lambda: logfc_over_rna_by_gene(tree, design, effects),
+        "logfc_by_cell_line": lambda: logfc_by_cell_line(design),
+        "volcano": lambda: volcano(effects, posterior["chain"] * posterior["draw"]),
+        "top_genes": lambda: top_genes(tree, design, effects),
+        "forest_beta": lambda: forest(few, "beta_g"),
+        "forest_alpha": lambda: forest(few, "alpha_g"),
+        "forest_gamma": lambda: forest(few, "gamma_c"),
+        "posterior_predictive_by_gene": lambda: posterior_predictive_by_gene(tree, design, effects),
+        "residual_spread": lambda: residual_spread(tree, design),
+        "prior_of_sds": lambda: prior_of_sds(few),
+        "trace": lambda: trace(few),
+        "rank": lambda: rank(few),
+    }
+    if "energy" in tree["sample_stats"].data_vars:
+        pictures["energy"] = lambda: energy(few)
+    for name, draw in pictures.items():
+        figure = draw()
+        yield name, figure
+        plt.close(figure)
+
+
+def _few_draws(tree: xr.DataTree) -> xr.DataTree:
+    """The tree with so many draws as a picture can show; ArviZ takes minutes over 80,000."""
+    few = tree.copy()
+    for group in ("posterior", "sample_stats"):
+        few[group] = xr.DataTree(thin(tree[group].dataset, DRAWS_SHOWN))
+    return few
+
+
+def as_bytes(figure: Figure, file_format: Literal["png", "svg"]) -> bytes:
+    """Return a figure as the content of a PNG or SVG file."""
+    buffer = BytesIO()
+    figure.savefig(buffer, format=file_format)
+    return buffer.getvalue()

@@ -1,0 +1,115 @@
+"""Pictures of the draws themselves: priors, traces, ranks, energy, forests.
+
+All drawn by ArviZ; pictures of the data are in `data`, of the genes' effects in `gene_effects`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import arviz as az
+import xarray as xr
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from model.plots.style import BETA_AXIS, GREY, LOGFC_AXIS, ends, left_out, styled, title
+from model.predictive import HDI_MASS
+
+_FORESTS = {
+    "alpha_g": ("alpha: log fold change of a gene at its mean RNA", LOGFC_AXIS, "genes"),
+    "beta_g": ("beta: effect of a gene's RNA on its log fold change", BETA_AXIS, "genes"),
+    "gamma_c": ("gamma: shift of a cell line", LOGFC_AXIS, "cell lines"),
+}
+
+
+def _hyperparameters(posterior: xr.Dataset) -> list[str]:
+    """Names of the parameters that belong to no gene and no cell line."""
+    return [str(name) for name in posterior if posterior[name].dims == ("chain", "draw")]
+
+
+def _figure(collection: Any) -> Figure:
+    figure: Figure = collection.viz["figure"].item()
+    return figure
+
+
+@styled
+def prior_of_sds(tree: xr.DataTree) -> Figure:
+    """Draw prior and posterior distribution function of every standard deviation.
+
+    Cumulative, because beside a narrow posterior the density of a wide prior lies on the axis.
+    """
+    posterior = tree["posterior"].dataset
+    names = [name for name in _hyperparameters(posterior) if name.startswith("sigma")]
+    collection = az.plot_prior_posterior(
+        tree, var_names=names, kind="ecdf", col_wrap=2, figure_kwargs={"figsize": (9, 6.5)}
+    )
+    figure = _figure(collection)
+    figure.supxlabel("standard deviation of log fold change (log2)", fontsize=10)
+    figure.supylabel("probability of being below", fontsize=10)
+    title(
+        figure,
+        "What the data say about the standard deviations",
+        "cumulative prior and posterior: where they coincide, the data say nothing",
+    )
+    return figure
+
+
+@styled
+def trace(tree: xr.DataTree) -> Figure:
+    """Draw the course of every chain through the parameters that belong to no gene or line."""
+    names = _hyperparameters(tree["posterior"].dataset)
+    collection = az.plot_trace(
+        tree, var_names=names, col_wrap=2, figure_kwargs={"figsize": (11, 9)}
+    )
+    figure = _figure(collection)
+    title(figure, "Chains over draws: they should look alike and drift nowhere")
+    return figure
+
+
+@styled
+def rank(tree: xr.DataTree) -> Figure:
+    """Draw the ranks of each chain's draws among all draws, as difference from uniform."""
+    names = _hyperparameters(tree["posterior"].dataset)
+    collection = az.plot_rank(tree, var_names=names, col_wrap=2, figure_kwargs={"figsize": (11, 9)})
+    figure = _figure(collection)
+    title(
+        figure,
+        "Ranks of each chain among all draws, less what equal chains would give",
+        "black where a chain departs from the others by more than chance (p below alpha)",
+    )
+    return figure
+
+
+@styled
+def energy(tree: xr.DataTree) -> Figure:
+    """Draw the energy of the sampler, its changes, and BFMI by chain."""
+    collection = az.plot_energy(tree, figure_kwargs={"figsize": (9, 4)})
+    figure = _figure(collection)
+    figure.axes[0].yaxis.set_major_locator(MaxNLocator(integer=True))
+    title(figure, "Energy of the sampler: its changes should be as wide as its spread")
+    return figure
+
+
+@styled
+def forest(tree: xr.DataTree, variable: Literal["alpha_g", "beta_g", "gamma_c"]) -> Figure:
+    """Draw mean, 50 % and 89 % interval by gene or line, sorted; the ends only where many."""
+    what, axis, items = _FORESTS[variable]
+    draws = tree["posterior"][variable]
+    dim = draws.dims[2]
+    shown = ends(draws.mean(("chain", "draw")).to_numpy())
+    collection = az.plot_forest(
+        xr.DataTree.from_dict({"posterior": draws.isel({dim: shown}).to_dataset()}),
+        combined=True,
+        ci_kind="hdi",
+        ci_probs=(0.5, HDI_MASS),
+        labels=[dim],
+        figure_kwargs={"figsize": (8, 1.6 + 0.24 * shown.size)},
+    )
+    figure = _figure(collection)
+    title(figure, what, left_out(shown.size, draws.sizes[dim], items))
+    labels, intervals = figure.axes
+    labels.spines["bottom"].set_visible(False)
+    labels.set_xticks([])
+    intervals.axvline(0, color=GREY, linewidth=0.8, zorder=0)
+    intervals.set_xlabel(axis)
+    return figure

@@ -1,0 +1,99 @@
+"""What all pictures share: axis labels, sizes, colours, and which genes fit into one picture.
+
+Single pictures are in the modules beside this one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import plotnine as p9
+from matplotlib.figure import Figure
+
+LOGFC_AXIS = "log fold change (log2)"
+RNA_AXIS = "RNA (SD from the gene's mean)"
+BETA_AXIS = "beta: log fold change (log2) per SD of RNA"
+
+BLUE, ORANGE, GREY, DARK = "#2b6ca3", "#d1662b", "#9a9a9a", "#333333"
+
+MOST_PANELS = 12
+MOST_ROWS_AN_END = 20
+
+_SETTINGS: Any = {
+    "figure.constrained_layout.use": True,
+    "figure.constrained_layout.w_pad": 0.1,
+    "figure.constrained_layout.h_pad": 0.08,
+    "figure.dpi": 110,
+    "savefig.dpi": 110,
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.labelsize": 10,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.fontsize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+
+
+def styled[**P](draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Draw with the sizes of this project, whatever the caller's matplotlib settings are."""
+
+    @wraps(draw)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with mpl.rc_context():
+            mpl.rcdefaults()
+            mpl.rcParams.update(_SETTINGS)
+            return draw(*args, **kwargs)
+
+    return wrapper
+
+
+def theme(width: float, height: float) -> Any:
+    """Return the plotnine theme, for a picture of this size in inches."""
+    return p9.theme_minimal(base_size=10) + p9.theme(
+        figure_size=(width, height),
+        plot_title=p9.element_text(size=12, ha="left", weight="bold"),
+        plot_subtitle=p9.element_text(size=10, ha="left", color=DARK),
+        strip_text=p9.element_text(size=10),
+        panel_grid_minor=p9.element_blank(),
+    )
+
+
+def title(figure: Figure, text: str, note: str = "") -> None:
+    """Write what is seen above a figure, and a note on how under it."""
+    figure.suptitle(text + (f"\n{note}" if note else ""), fontsize=12)
+
+
+def subtitle(*notes: str) -> str:
+    """Return the notes that say something, a line each."""
+    return "\n".join(note for note in notes if note)
+
+
+def ends(values: np.ndarray, each: int = MOST_ROWS_AN_END) -> np.ndarray:
+    """Return the indices of the lowest and the highest `each` values, ascending by value.
+
+    All of them where leaving out the middle would save little: up to 3 x `each`.
+    """
+    order = np.argsort(values, kind="stable")
+    return order if order.size <= 3 * each else np.r_[order[:each], order[-each:]]
+
+
+def left_out(shown: int, total: int, what: str) -> str:
+    """Return a note on how many are not in the picture, empty where all are."""
+    if shown == total:
+        return ""
+    return f"the {shown // 2} lowest and {shown // 2} highest of {total:,} {what}"
+
+
+def spread(wanted: np.ndarray, gap: float) -> np.ndarray:
+    """Return places at least `gap` apart, in the order and near the ascending `wanted` ones."""
+    room = gap * np.arange(wanted.size)
+    pushed_up = np.maximum.accumulate(wanted - room)
+    pushed_down = np.minimum.accumulate((wanted - room)[::-1])[::-1]
+    # Each keeps the gaps, and so does their mean, which strays half as far.
+    return (pushed_up + pushed_down) / 2 + room

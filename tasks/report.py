@@ -1,0 +1,171 @@
+"""The report of a fit: one self-contained HTML page, for the screen and for paper.
+
+Says in words what the numbers and pictures of a run are; the numbers come from `model`, the
+pictures from `model.plots`, the page itself from `report.html.j2`.
+"""
+
+from __future__ import annotations
+
+import math
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from schemas.dataset import Dataset
+from schemas.parameters import FitParameters, Priors, Thresholds
+from schemas.posterior import CONTRACTS
+from schemas.reports import (
+    Convergence,
+    PredictiveCheck,
+    PreparationReport,
+    ValidationReport,
+    Verdict,
+)
+
+GENES_SHOWN = 20
+EXAMPLES_SHOWN = 20
+
+STATUS_WORDS = {
+    "pass": "the posterior may be used",
+    "review": "read the reasons before using the posterior",
+    "fail": "do not use the posterior",
+}
+
+CAPTIONS = {
+    "forest_beta": "Mean, 50 % and 89 % interval of beta. Left of zero: the more a line expresses "
+    "the gene, the more it depends on it.",
+    "volcano": "Genes high up have an effect whose sign is sure; far from zero, a large one.",
+    "top_genes": "The strongest dependencies with the shift of each cell line taken away: the "
+    "points should lie along the line.",
+    "logfc_over_rna_by_gene": "The same genes as measured. The scatter holds the shifts of the "
+    "cell lines, which the line does not.",
+    "logfc_over_rna": "All measurements, as they went into the fit.",
+    "logfc_by_cell_line": "Cell lines differ in level: this is what gamma takes up.",
+    "trace": "Chains that have found the posterior look alike and drift nowhere.",
+    "rank": "Where a chain leaves the others, its draws are too high or too low.",
+    "energy": "Transitions much narrower than the marginal energy: the tails are explored slowly.",
+    "posterior_predictive_by_gene": "Nine in ten data points should lie on the thin intervals.",
+    "residual_spread": "Genes above their interval scatter more than one noise SD for all allows.",
+    "prior_of_sds": "The steeper the posterior beside the prior, the more the data know of it.",
+    "forest_alpha": "Mean, 50 % and 89 % interval of alpha.",
+    "forest_gamma": "Mean, 50 % and 89 % interval of gamma.",
+}
+SECTIONS = {
+    "result": ("forest_beta", "volcano", "top_genes", "logfc_over_rna_by_gene"),
+    "data": ("logfc_by_cell_line", "logfc_over_rna"),
+    "convergence": ("trace", "rank", "energy"),
+    "checks": ("posterior_predictive_by_gene", "residual_spread", "prior_of_sds"),
+}
+
+
+def render_report(
+    *,
+    dataset: Dataset,
+    parameters: FitParameters,
+    validation: ValidationReport,
+    preparation: PreparationReport,
+    convergence: Convergence,
+    checks: Sequence[PredictiveCheck],
+    verdict: Verdict,
+    effects: pd.DataFrame,
+    figures: Mapping[str, bytes],
+    versions: Mapping[str, str],
+    run_id: str,
+    command: str,
+    data_digest: str,
+) -> str:
+    """Return the page as HTML that needs no other file, no script and no network.
+
+    `effects` is the table of `model.effects`; `figures` maps the names of `model.plots` to the
+    content of PNG or SVG files, and one with a name unknown here is shown at the end.
+    """
+    placed = {name for names in SECTIONS.values() for name in names}
+    sections = {**SECTIONS, "further": tuple(name for name in figures if name not in placed)}
+    variables = CONTRACTS[parameters.model].variables
+    return _ENVIRONMENT.get_template("report.html.j2").render(
+        dataset=dataset,
+        parameters=parameters,
+        validation=validation,
+        preparation=preparation,
+        convergence=_convergence_rows(convergence, parameters.thresholds),
+        n_draws=convergence.n_draws,
+        worst=convergence.worst,
+        checks=checks,
+        verdict=verdict,
+        status_words=STATUS_WORDS[verdict.status],
+        effects=effects.head(GENES_SHOWN).to_dict("records"),
+        n_genes=len(effects),
+        per_log2=bool(effects["beta_per_log2_mean"].notna().any()),
+        priors=[
+            (name, getattr(parameters.priors, name), _plain(field.description))
+            for name, field in Priors.model_fields.items()
+            if name in variables
+        ],
+        pictures={
+            section: [
+                (name, CAPTIONS.get(name, name.replace("_", " ")), _data_uri(figures[name]))
+                for name in names
+                if name in figures
+            ]
+            for section, names in sections.items()
+        },
+        examples_shown=EXAMPLES_SHOWN,
+        versions=versions,
+        run_id=run_id,
+        command=command,
+        data_digest=data_digest,
+    )
+
+
+def _convergence_rows(
+    convergence: Convergence, limits: Thresholds
+) -> list[tuple[str, float, str, str]]:
+    """Name, value, limit in words and meaning of every number; the judgement is the verdict's."""
+    words = {
+        "rhat_max": f"at most {limits.rhat_max:g}",
+        "ess_bulk_min": f"at least {limits.ess_min:g}",
+        "ess_tail_min": f"at least {limits.ess_min:g}",
+        "divergences": f"0; above {limits.max_divergence_share:.1%} of draws: fail",
+        "bfmi_min": f"at least {limits.bfmi_min:g}",
+    }
+    return [
+        (name, getattr(convergence, name), words.get(name, ""), _plain(field.description))
+        for name, field in Convergence.model_fields.items()
+        if name != "worst"
+    ]
+
+
+def _data_uri(picture: bytes) -> str:
+    kind = "png" if picture.startswith(b"\x89PNG") else "svg+xml"
+    return f"data:image/{kind};base64,{b64encode(picture).decode()}"
+
+
+def _number(value: float, digits: int = 3) -> str:
+    """Return a number to read: whole ones with thousands marked, others to some digits."""
+    if math.isnan(value):
+        return "not known"
+    whole = float(value).is_integer() or abs(value) >= 10**digits
+    return (f"{value:,.0f}" if whole else f"{value:#.{digits}g}").replace("-", "−")
+
+
+def _plain(description: str | None) -> str:
+    """Return the text under a field without the marks of code."""
+    return (description or "").replace("`", "")
+
+
+def _rate(value: float, n_draws: int) -> str:
+    """Return a share of draws; 0 of S draws says no more than below 1/S."""
+    return f"< {_number(1 / n_draws)}" if value == 0 else _number(value)
+
+
+_ENVIRONMENT = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_ENVIRONMENT.filters |= {"number": _number, "rate": _rate}

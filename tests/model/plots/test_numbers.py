@@ -1,0 +1,71 @@
+"""The numbers behind the pictures: fitted lines, adjusted means, spread around the fit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from model.plots.gene_effects import fitted_lines, without_line_effects
+from model.plots.predictive import spread_by_gene
+
+
+def test_a_fitted_line_has_the_slope_of_its_gene_and_the_level_of_an_average_line(small):
+    posterior = small.tree["posterior"].dataset
+    mean = posterior.mean()
+    lines = fitted_lines(posterior, small.design, ["geneD", "geneA"])
+    for gene in ("geneD", "geneA"):
+        line = lines[lines["gene"] == gene]
+        slope, level = np.polyfit(line["rna"], line["fitted"], 1)
+        one = posterior.sel(gene=gene).mean()
+        assert slope == pytest.approx(one["beta_g"].item(), abs=0.01)
+        assert level == pytest.approx((one["alpha_g"] + mean["gamma_c"]).item(), abs=0.01)
+        assert (line["low"] < line["fitted"]).all()
+        assert (line["fitted"] < line["high"]).all()
+
+
+def test_a_fitted_line_stays_within_the_rna_of_its_gene(small):
+    line = fitted_lines(small.tree["posterior"].dataset, small.design, ["geneB"])
+    rna = small.design.rna[small.design.genes.index("geneB")]
+    assert (line["rna"].min(), line["rna"].max()) == (rna.min(), rna.max())
+
+
+def test_the_band_is_not_widened_by_a_shift_between_alpha_and_gamma(small):
+    posterior = small.tree["posterior"].dataset
+    shift = xr.DataArray(np.random.default_rng(5).normal(0, 50, (4, 250)), dims=("chain", "draw"))
+    shifted = posterior.assign(
+        alpha_g=posterior["alpha_g"] + shift, gamma_c=posterior["gamma_c"] - shift
+    )
+    straight, moved = (fitted_lines(p, small.design, ["geneA"]) for p in (posterior, shifted))
+    np.testing.assert_allclose(moved["high"], straight["high"])
+
+
+def test_without_line_effects_the_points_lie_along_the_line(small):
+    posterior = small.tree["posterior"].dataset
+    points = without_line_effects(posterior, small.design, ["geneA"])
+    line = fitted_lines(posterior, small.design, ["geneA"])
+    away = points["logfc"] - np.interp(points["rna"], line["rna"], line["fitted"])
+    assert np.sqrt(np.mean(away**2)) < 0.3  # noise of a mean of three is 0.17; gamma's SD is 3
+
+
+def test_the_spread_of_the_data_is_that_of_replicates_where_the_model_holds(large):
+    table = spread_by_gene(large.tree, large.design)
+    inside = table["data"].between(table["low"], table["high"])
+    assert table["gene"].tolist() == list(large.design.genes)
+    assert inside.mean() > 0.8
+    sigma = large.tree["posterior"]["sigma"].mean().item()
+    assert table["data"].mean() == pytest.approx(sigma, rel=0.05)
+    assert table["middle"].mean() == pytest.approx(sigma, rel=0.05)
+
+
+def test_a_gene_noisier_than_the_model_allows_stands_out(large):
+    noisy = large.design.genes.index("GENE3 (10003)")
+    total = large.design.total.copy()
+    own = large.design.guide_gene == noisy
+    total[own] += np.random.default_rng(6).normal(0, 2, total[own].shape)
+    table = spread_by_gene(large.tree, replace(large.design, total=total)).set_index("gene")
+    excess = table["data"] / table["high"]
+    assert excess.idxmax() == "GENE3 (10003)"
+    assert excess.max() > 2

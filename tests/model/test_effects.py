@@ -1,0 +1,126 @@
+"""The table of genes, on draws few enough to reckon by hand."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from model.design import ScreenDesign
+from model.effects import COLUMNS, gene_effects, local_false_sign_rate, s_value
+
+GENES = ("A", "B", "C")
+BETA = np.array([[1.0, 2.0, 3.0, -2.0], [-4.0, -3.0, -2.0, -3.0], [0.0, 0.0, 0.0, 0.0]])
+
+
+def posterior(beta: np.ndarray = BETA, genes: tuple[str, ...] = GENES) -> xr.DataTree:
+    """A tree with one chain of the given draws (G, S) of beta; alpha is the gene's number."""
+    alpha = np.broadcast_to(np.arange(len(genes), dtype=float)[:, None], beta.shape)
+    dims = ("chain", "draw", "gene")
+    data = xr.Dataset(
+        {"beta_g": (dims, beta.T[None]), "alpha_g": (dims, alpha.T[None])},
+        coords={"gene": list(genes)},
+    )
+    return xr.DataTree.from_dict({"posterior": data})
+
+
+def design(genes: tuple[str, ...] = GENES, *, rna_is_log2: bool = True) -> ScreenDesign:
+    """Two guides a gene, three lines; the last guide and the last line hold nothing."""
+    count = np.ones((2 * len(genes), 3), dtype=np.uint16)
+    count[-1] = 0
+    count[:, -1] = 0
+    return ScreenDesign(
+        genes=genes,
+        cell_lines=("x", "y", "z"),
+        guides=tuple(f"{gene}{number}" for gene in genes for number in (1, 2)),
+        guide_gene=np.repeat(np.arange(len(genes)), 2),
+        rna=np.zeros((len(genes), 3)),
+        rna_mean=np.zeros(len(genes)),
+        rna_sd=np.arange(1.0, len(genes) + 1),
+        rna_is_log2=rna_is_log2,
+        count=count,
+        total=np.zeros(count.shape),
+        sum_of_squares=np.zeros(len(count)),
+    )
+
+
+def test_the_strongest_dependency_comes_first():
+    table = gene_effects(posterior(), design())
+    assert tuple(table.columns) == COLUMNS
+    assert table["gene"].tolist() == ["B", "C", "A"]
+
+
+def test_numbers_reckoned_by_hand():
+    table = gene_effects(posterior(), design()).set_index("gene")
+    assert table["beta_mean"].to_dict() == {"A": 1.0, "B": -3.0, "C": 0.0}
+    assert table["beta_sd"]["B"] == pytest.approx(np.sqrt(2 / 3))
+    assert table["prob_negative"].to_dict() == {"A": 0.25, "B": 1.0, "C": 0.0}
+    assert table["beta_per_log2_mean"].to_dict() == {"A": 1.0, "B": -1.5, "C": 0.0}
+    assert table["alpha_mean"].to_dict() == {"A": 0.0, "B": 1.0, "C": 2.0}
+
+
+def test_only_guides_and_lines_with_measurements_are_counted():
+    table = gene_effects(posterior(), design()).set_index("gene")
+    assert table["n_cell_lines"].to_dict() == {"A": 2, "B": 2, "C": 2}
+    assert table["n_guides"].to_dict() == {"A": 2, "B": 2, "C": 1}
+
+
+def test_no_slope_per_log2_unit_without_log2_rna():
+    assert gene_effects(posterior(), design(rna_is_log2=False))["beta_per_log2_mean"].isna().all()
+
+
+def test_the_interval_holds_89_percent_of_the_draws_and_is_the_shortest():
+    draws = np.random.default_rng(1).exponential(size=(1, 20_000))
+    row = gene_effects(posterior(draws, ("A",)), design(("A",))).iloc[0]
+    # The highest density interval of an exponential starts at 0, unlike one of equal tails.
+    assert row["beta_hdi_low"] == pytest.approx(0, abs=0.001)
+    assert row["beta_hdi_high"] == pytest.approx(-np.log(1 - 0.89), rel=0.05)
+
+
+def test_genes_are_matched_by_label_not_by_place():
+    tree = posterior()
+    shuffled = xr.DataTree.from_dict(
+        {"posterior": tree["posterior"].dataset.sel(gene=["C", "A", "B"])}
+    )
+    assert gene_effects(shuffled, design()).equals(gene_effects(tree, design()))
+
+
+def test_a_gene_without_draws_is_an_error():
+    with pytest.raises(KeyError):
+        gene_effects(posterior(), design(("A", "B", "C", "D")))
+
+
+def test_the_pieces_make_the_same_table_as_the_whole(monkeypatch):
+    whole = gene_effects(posterior(), design())
+    monkeypatch.setattr("model.effects.GENES_AT_A_TIME", 2)
+    assert gene_effects(posterior(), design()).equals(whole)
+
+
+def test_a_broken_draw_leaves_no_number_behind():
+    beta = BETA.copy()
+    beta[1, 2] = np.nan
+    table = gene_effects(posterior(beta), design())
+    assert table["gene"].tolist() == ["C", "A", "B"]
+    broken = ["beta_mean", "beta_sd", "beta_hdi_low", "prob_negative", "lfsr", "s_value"]
+    assert table.iloc[-1][broken].isna().all()
+    assert table.iloc[:-1][broken].notna().all(axis=None)
+
+
+@pytest.mark.parametrize(
+    ("draws", "rate"),
+    [
+        ([-1, -1, -1, 1], 0.25),
+        ([1, 1, 1, -1], 0.25),
+        ([-1, -1, -1, -1], 0),
+        ([-1, -1, 0, 1], 0.5),
+        ([0, 0, 0, 0], 1),
+    ],
+)
+def test_a_draw_of_zero_counts_against_both_signs(draws, rate):
+    assert local_false_sign_rate(np.array([draws], dtype=float)).item() == rate
+
+
+def test_the_s_value_is_the_mean_over_all_genes_as_sure():
+    lfsr = np.array([0.3, 0.0, 0.1, 0.1, np.nan])
+    expected = [
+        np.mean([rate for rate in lfsr if rate <= own]) if own == own else np.nan for own in lfsr
+    ]
+    np.testing.assert_allclose(s_value(lfsr), expected)

@@ -1,0 +1,157 @@
+"""Predictions from posterior draws: against sampling, the closed form; refusals."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import xarray as xr
+from scipy import stats
+
+from model.prediction import (
+    ROWS_AT_ONCE,
+    EffectDraws,
+    mixture_quantile,
+    predict_logfc,
+    thin_draws,
+)
+
+GENES = np.array(["MYB (4602)", "SOX10 (6663)"])
+CELL_LINES = np.array(["ACH-000001", "ACH-000002", "ACH-000003"])
+
+
+def draws_of(n_draws: int, seed: int = 103) -> EffectDraws:
+    rng = np.random.default_rng(seed)
+    return EffectDraws(
+        genes=GENES,
+        cell_lines=CELL_LINES,
+        alpha_g=rng.normal(-1, 0.5, (n_draws, 2)),
+        beta_g=rng.normal(-0.5, 0.2, (n_draws, 2)),
+        gamma_c=rng.normal(0.3, 0.2, (n_draws, 3)),
+        mu_gamma=rng.normal(0.3, 0.1, n_draws),
+        sigma_gamma=rng.gamma(20, 0.02, n_draws),
+        sigma=rng.gamma(50, 0.01, n_draws),
+        rna_mean=np.array([4.0, 2.0]),
+        rna_sd=np.array([0.5, 2.0]),
+    )
+
+
+def test_one_draw_gives_the_normal_of_the_model() -> None:
+    draws = draws_of(1)
+    mean, low, high = predict_logfc(draws, [GENES[1]], [CELL_LINES[2]], np.array([5.0]))
+
+    expected = draws.alpha_g[0, 1] + draws.gamma_c[0, 2] + draws.beta_g[0, 1] * (5.0 - 2.0) / 2.0
+    half_width = stats.norm.ppf(0.945) * draws.sigma[0]
+    assert mean[0] == pytest.approx(expected)
+    assert low[0] == pytest.approx(expected - half_width, abs=1e-5)
+    assert high[0] == pytest.approx(expected + half_width, abs=1e-5)
+
+
+@pytest.mark.parametrize("cell_line", [CELL_LINES[1], "ACH-999999"])
+def test_the_interval_is_that_of_simulated_measurements(cell_line: str) -> None:
+    draws = draws_of(500)
+    mean, low, high = predict_logfc(draws, [GENES[0]], [cell_line], np.array([4.7]))
+
+    rng = np.random.default_rng(7)
+    n = 400_000
+    at = rng.integers(500, size=n)
+    gamma = (
+        draws.gamma_c[at, 1]
+        if cell_line in CELL_LINES
+        else rng.normal(draws.mu_gamma[at], draws.sigma_gamma[at])
+    )
+    centre = draws.alpha_g[at, 0] + gamma + draws.beta_g[at, 0] * (4.7 - 4.0) / 0.5
+    logfc = rng.normal(centre, draws.sigma[at])
+    tolerance = 5 * logfc.std() / np.sqrt(n)
+    assert mean[0] == pytest.approx(logfc.mean(), abs=tolerance)
+    assert low[0] == pytest.approx(np.quantile(logfc, 0.055), abs=3 * tolerance)
+    assert high[0] == pytest.approx(np.quantile(logfc, 0.945), abs=3 * tolerance)
+
+
+def test_a_line_that_was_not_fitted_is_less_certain() -> None:
+    _, low, high = predict_logfc(
+        draws_of(200), [GENES[0]] * 2, [CELL_LINES[0], "ACH-999999"], np.array([4.0, 4.0])
+    )
+    assert high[1] - low[1] > 1.1 * (high[0] - low[0])
+
+
+def test_the_quantile_leaves_the_probability_below_it() -> None:
+    rng = np.random.default_rng(1)
+    centre, sd = rng.normal(0, 5, (20, 30)), rng.gamma(2, 0.3, (20, 30)) + 0.01
+    for probability in (0.001, 0.055, 0.5, 0.945):
+        quantile = mixture_quantile(centre, sd, probability)
+        below = np.mean(stats.norm.cdf(quantile[:, None], centre, sd), axis=1)
+        assert below == pytest.approx(np.full(20, probability), abs=1e-4)
+
+
+def test_rows_are_independent_of_the_blocks_they_fall_in() -> None:
+    draws = draws_of(20)
+    rng = np.random.default_rng(2)
+    n = ROWS_AT_ONCE + 3
+    gene, cell_line = rng.choice(GENES, n), rng.choice([*CELL_LINES, "new"], n)
+    rna = rng.normal(3, 1, n)
+    whole = np.array(predict_logfc(draws, gene.tolist(), cell_line.tolist(), rna))
+    tail = np.array(predict_logfc(draws, gene[-5:].tolist(), cell_line[-5:].tolist(), rna[-5:]))
+    assert whole[:, -5:] == pytest.approx(tail, abs=1e-5)
+
+
+def test_no_rows_are_no_predictions() -> None:
+    assert [len(part) for part in predict_logfc(draws_of(3), [], [], np.array([]))] == [0, 0, 0]
+
+
+def test_an_unknown_gene_is_named() -> None:
+    with pytest.raises(ValueError, match=r"such as MYB \(4602\)\), got 1 others: NO1 \(1\); leave"):
+        predict_logfc(draws_of(3), ["NO1 (1)", GENES[0]], [CELL_LINES[0]] * 2, np.array([1.0, 1.0]))
+
+
+@pytest.mark.parametrize("rna", [np.nan, np.inf])
+def test_rna_that_is_no_number_is_refused(rna: float) -> None:
+    with pytest.raises(ValueError, match=r"got none in 1 \(first: row 1\); leave out"):
+        predict_logfc(draws_of(3), [GENES[0]] * 2, [CELL_LINES[0]] * 2, np.array([1.0, rna]))
+
+
+def posterior_of(n_chains: int, n_draws: int) -> xr.Dataset:
+    number = np.arange(n_chains * n_draws, dtype=float).reshape(n_chains, n_draws)
+    one = dict.fromkeys(("mu_gamma", "sigma_gamma", "sigma"), (("chain", "draw"), number))
+    return xr.Dataset(
+        {
+            **one,
+            "alpha_g": (("chain", "draw", "gene"), number[..., None] + [0.0, 0.25]),
+            "beta_g": (("chain", "draw", "gene"), number[..., None] + [0.0, 0.25]),
+            "gamma_c": (("chain", "draw", "cell_line"), number[..., None] + [0.0, 0.25, 0.5]),
+        },
+        coords={"gene": GENES.astype(object), "cell_line": CELL_LINES.astype(object)},
+    )
+
+
+def test_draws_are_thinned_evenly_and_stay_together() -> None:
+    draws = thin_draws(posterior_of(4, 1000), np.zeros(2), np.ones(2), max_draws=100)
+    assert draws.sigma.shape == (100,)
+    assert draws.sigma[[0, -1]].tolist() == [0, 3999]
+    assert np.ptp(np.diff(draws.sigma)) <= 1
+    assert (draws.alpha_g == draws.sigma[:, None] + [0.0, 0.25]).all()
+    assert (draws.gamma_c == draws.sigma[:, None] + [0.0, 0.25, 0.5]).all()
+
+
+def test_few_draws_are_all_kept() -> None:
+    draws = thin_draws(posterior_of(2, 5), np.zeros(2), np.ones(2))
+    assert draws.sigma.tolist() == list(range(10))
+
+
+def test_a_model_without_mean_of_the_shifts_has_zero() -> None:
+    draws = thin_draws(posterior_of(2, 5).drop_vars("mu_gamma"), np.zeros(2), np.ones(2))
+    assert draws.mu_gamma.tolist() == [0] * 10
+
+
+def test_a_draw_in_float32_predicts_the_same() -> None:
+    exact = draws_of(100)
+    rounded = replace(
+        exact,
+        **{
+            name: getattr(exact, name).astype(np.float32)
+            for name in ("alpha_g", "beta_g", "gamma_c", "mu_gamma", "sigma_gamma", "sigma")
+        },
+    )
+    rows = ([GENES[0]], [CELL_LINES[0]], np.array([4.7]))
+    assert np.array(predict_logfc(rounded, *rows)) == pytest.approx(
+        np.array(predict_logfc(exact, *rows)), abs=1e-5
+    )

@@ -1,0 +1,91 @@
+"""The files a run holds, written into a folder. How they get into MLflow is `tasks.track`."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import distributions
+from pathlib import Path
+
+import pandas as pd
+import xarray as xr
+from pydantic import BaseModel, TypeAdapter
+
+from model.design import ScreenDesign
+from schemas.dataset import Dataset
+from schemas.parameters import FitParameters
+from schemas.reports import (
+    Convergence,
+    PredictiveCheck,
+    PreparationReport,
+    ValidationReport,
+    Verdict,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class FitResults:
+    """Everything a fit has produced."""
+
+    dataset: Dataset
+    parameters: FitParameters
+    validation: ValidationReport
+    preparation: PreparationReport
+    convergence: Convergence
+    checks: tuple[PredictiveCheck, ...]
+    verdict: Verdict
+    effects: pd.DataFrame
+    """Gene effects, one row a gene."""
+    summary: pd.DataFrame
+    """One row a parameter, the first column its name."""
+    tree: xr.DataTree
+    """The posterior contract (`schemas.posterior`)."""
+    design: ScreenDesign
+    figures: Mapping[str, bytes]
+    """PNG images by name, without suffix."""
+    model_graph_svg: str
+    report_html: str
+    seconds: Mapping[str, float]
+    """Seconds by step: validate, prepare, fit, checks."""
+
+
+def write_artifacts(results: FitResults, folder: Path) -> None:
+    """Write the files of a run (DESIGN 8) into an empty folder."""
+    results.tree.to_netcdf(folder / "posterior.nc", engine="h5netcdf")
+    results.summary.to_csv(folder / "summary.csv", index=False)
+    results.effects.to_csv(folder / "gene_effects.csv", index=False)
+    results.effects.to_parquet(folder / "gene_effects.parquet", index=False)
+
+    reports: dict[str, BaseModel] = {
+        "validation": results.validation,
+        "preparation": results.preparation,
+        "convergence": results.convergence,
+        "verdict": results.verdict,
+    }
+    for name, report in reports.items():
+        _write(folder / f"{name}.json", report.model_dump_json(indent=2))
+    checks = TypeAdapter(tuple[PredictiveCheck, ...]).dump_json(results.checks, indent=2)
+    (folder / "predictive_checks.json").write_bytes(checks)
+
+    (folder / "plots").mkdir()
+    for name, png in results.figures.items():
+        (folder / "plots" / f"{name}.png").write_bytes(png)
+    _write(folder / "report.html", results.report_html)
+    _write(folder / "model_graph.svg", results.model_graph_svg)
+    _write(folder / "environment.txt", environment())
+
+
+def environment() -> str:
+    """Return Python and platform as comments, then `name==version` of every distribution."""
+    installed = {f"{found.name}=={found.version}" for found in distributions()}
+    lines = [
+        f"# Python {platform.python_version()} ({platform.python_implementation()})",
+        f"# {platform.platform()}",
+        *sorted(installed, key=str.lower),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")

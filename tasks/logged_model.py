@@ -1,0 +1,110 @@
+"""A fit as a model in MLflow: saved with its draws, logged to the run, registered as a version.
+
+What the model does when loaded is `tasks.effect_model`. Which version is in use, the aliases, is
+not decided here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+import mlflow.pyfunc
+import numpy as np
+import pandas as pd
+import xarray as xr
+from mlflow.entities import LoggedModelOutput
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
+from mlflow.types import ColSpec, DataType, Schema
+
+from model import prediction
+from model.design import ScreenDesign
+from tasks.tracking_run import FitRun
+
+NAME = "effects"
+SIGNATURE = ModelSignature(
+    inputs=Schema(
+        [
+            ColSpec(DataType.string, "gene"),
+            ColSpec(DataType.string, "cell_line"),
+            ColSpec(DataType.double, "rna_log2_tpm"),
+        ]
+    ),
+    outputs=Schema(
+        [
+            ColSpec(DataType.double, "logfc_mean"),
+            ColSpec(DataType.double, "logfc_low"),
+            ColSpec(DataType.double, "logfc_high"),
+        ]
+    ),
+)
+REQUIREMENTS = ("mlflow", "numpy", "pandas", "scipy")
+
+
+def log_effect_model(
+    run: FitRun, posterior: xr.Dataset, design: ScreenDesign, folder: Path, tags: dict[str, str]
+) -> str:
+    """Log the posterior as a model of the run and return its id; `folder` (new) is for the files.
+
+    `posterior` is the group of that name; `tags` are put on the model.
+    """
+    logged = run.client.create_logged_model(
+        run.experiment_id, name=NAME, source_run_id=run.run_id, tags=tags, model_type="pyfunc"
+    )
+    folder.mkdir(parents=True)
+    draws = _draws(posterior, design)
+    np.savez(folder / "draws.npz", **asdict(draws))
+    mlflow.pyfunc.save_model(
+        path=folder / "model",
+        python_model=Path(__file__).with_name("effect_model.py"),
+        artifacts={
+            "draws": str(folder / "draws.npz"),
+            "prediction": str(Path(prediction.__file__)),
+        },
+        signature=SIGNATURE,
+        input_example=_example(draws),
+        pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+        metadata={"rna_units": "log2_tpm" if design.rna_is_log2 else "z_score"},
+        mlflow_model=Model(
+            artifact_path=logged.artifact_location,
+            run_id=run.run_id,
+            model_uuid=logged.model_id,
+            model_id=logged.model_id,
+        ),
+    )
+    run.client.log_model_artifacts(logged.model_id, str(folder / "model"))
+    run.client.finalize_logged_model(logged.model_id, "READY")
+    run.client.log_outputs(run.run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    return logged.model_id
+
+
+def register_version(run: FitRun, model_id: str, name: str, tags: dict[str, str]) -> None:
+    """Register a logged model as the next version of `name`; leave every alias where it is."""
+    try:
+        run.client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
+            raise
+    run.client.create_model_version(
+        name, source=f"models:/{model_id}", run_id=run.run_id, model_id=model_id, tags=tags
+    )
+
+
+def _draws(posterior: xr.Dataset, design: ScreenDesign) -> prediction.EffectDraws:
+    if design.rna_is_log2:
+        return prediction.thin_draws(posterior, design.rna_mean, design.rna_sd)
+    n_genes = len(design.genes)
+    return prediction.thin_draws(posterior, np.zeros(n_genes), np.ones(n_genes))
+
+
+def _example(draws: prediction.EffectDraws) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "gene": draws.genes[:1].repeat(2),
+            "cell_line": [draws.cell_lines[0], "a new cell line"],
+            "rna_log2_tpm": draws.rna_mean[:1].repeat(2),
+        }
+    )

@@ -1,0 +1,135 @@
+"""What the MLflow run of a fit holds (DESIGN 8): metrics, tags, inputs, artifacts, logged model.
+
+The life of a run is in `tasks.tracking_run`, its files in `tasks.artifacts`, its model in
+`tasks.logged_model`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, RunTag
+
+from schemas.reports import PredictiveCheck, TableSummary, Verdict
+from schemas.screen import TableSource
+from tasks.artifacts import FitResults, write_artifacts
+from tasks.logged_model import log_effect_model, register_version
+from tasks.tracking_run import FitRun, TrackingError, tracking_errors
+
+LONGEST_DIGEST = 36  # characters that MLflow takes
+
+
+def track_fit(run: FitRun, results: FitResults, total_seconds: Callable[[], float]) -> None:
+    """Store the results in the run and, when everything is there, set it FINISHED.
+
+    The model is registered under the name of the dataset unless the verdict is `fail`.
+    `total_seconds` is asked last for the seconds since the fit began.
+    Raises TrackingError, which names the folder that keeps the files, if MLflow does not take them.
+    """
+    started = time.perf_counter()
+    tags = {
+        "model": results.parameters.model,
+        "engine": results.parameters.engine,
+        "data_digest": data_digest(results.validation.tables),
+        "verdict": results.verdict.status,
+    }
+    client, run_id = run.client, run.run_id
+    with _folder_kept_on_refusal() as folder:
+        files = folder / "artifacts"
+        files.mkdir()
+        write_artifacts(results, files)
+        with tracking_errors(run.uri):
+            client.log_inputs(run_id, [_input(table) for table in results.validation.tables])
+            client.log_artifacts(run_id, str(files))
+            posterior = results.tree["posterior"].to_dataset()
+            model_id = log_effect_model(run, posterior, results.design, folder / "model", tags)
+            seconds = {
+                **results.seconds,
+                "track": time.perf_counter() - started,
+                "total": total_seconds(),
+            }
+            run_tags = {**tags, "mlflow.note.content": _note(results.verdict)}
+            client.log_batch(
+                run_id,
+                metrics=_metrics(_measures(results) | _named("seconds", seconds)),
+                tags=[RunTag(key, value) for key, value in run_tags.items()],
+            )
+            if results.verdict.status != "fail":
+                register_version(run, model_id, results.dataset.name, tags)
+            run.finish()
+
+
+def data_digest(tables: Iterable[TableSource | TableSummary]) -> str:
+    """Return the SHA-256, in hex, of the names and contents of all tables, whatever their order."""
+    lines = sorted(f"{table.table} {table.sha256}\n" for table in tables)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _measures(results: FitResults) -> dict[str, float]:
+    convergence, preparation = results.convergence, results.preparation
+    return {
+        "rhat_max": convergence.rhat_max,
+        "ess_bulk_min": convergence.ess_bulk_min,
+        "ess_tail_min": convergence.ess_tail_min,
+        "divergences": convergence.divergences,
+        "bfmi_min": convergence.bfmi_min,
+        "n_genes": preparation.n_genes,
+        "n_cell_lines": preparation.n_cell_lines,
+        "n_guides": preparation.n_guides,
+        "n_measurements": preparation.n_measurements,
+    } | _named("ppc", {_check_name(check): check.p_value for check in results.checks})
+
+
+def _check_name(check: PredictiveCheck) -> str:
+    return check.name if check.stage == "posterior" else f"prior_{check.name}"
+
+
+def _named(prefix: str, values: dict[str, float]) -> dict[str, float]:
+    return {f"{prefix}_{name}": value for name, value in values.items()}
+
+
+def _metrics(values: dict[str, float]) -> list[Metric]:
+    """NaN is logged as it is: MLflow shows it, and no search for a limit on it finds the run."""
+    now = int(time.time() * 1000)
+    return [Metric(name, float(value), now, 0) for name, value in values.items()]
+
+
+def _note(verdict: Verdict) -> str:
+    """Verdict, reasons and remarks, in Markdown, for the head of the run's page."""
+    lines = [f"Verdict: **{verdict.status}**"]
+    lines += [f"- {sentence}" for sentence in (*verdict.reasons, *verdict.remarks)]
+    return "\n".join(lines)
+
+
+def _input(table: TableSummary) -> DatasetInput:
+    source = Dataset(
+        name=table.table,
+        digest=table.sha256[:LONGEST_DIGEST],
+        source_type="s3" if table.location.startswith("s3://") else "local",
+        source=json.dumps({"uri": table.location}),
+        profile=json.dumps(
+            {"layout": table.layout, "num_rows": table.n_rows, "num_columns": table.n_columns}
+        ),
+    )
+    return DatasetInput(source, [InputTag("mlflow.data.context", "fit")])
+
+
+@contextmanager
+def _folder_kept_on_refusal() -> Iterator[Path]:
+    """A temporary folder; an hour's fit must not be lost because MLflow does not take it."""
+    folder = Path(tempfile.mkdtemp(prefix="screenbayes-"))
+    try:
+        yield folder
+    except TrackingError as error:
+        raise TrackingError(f"{error}; the results are kept in {folder}") from error
+    except BaseException:
+        shutil.rmtree(folder)
+        raise
+    shutil.rmtree(folder)

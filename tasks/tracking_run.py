@@ -1,0 +1,215 @@
+"""The MLflow run of a fit from start to end: store, experiment, status.
+
+What the run holds is in `tasks.track`.
+
+Runs are reached through `MlflowClient` and their id alone. MLflow's `mlflow.log_*` functions keep
+the active run in the thread, and leave stray runs behind where a task is started in another one.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import mlflow
+import requests
+from filelock import FileLock
+from mlflow import MlflowClient
+from mlflow.entities import Param
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
+from mlflow.tracking.context.registry import resolve_tags
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from schemas.dataset import Dataset
+from schemas.errors import EnvironmentTrouble
+from schemas.parameters import FitParameters
+
+SERVER_PATIENCE = 5.0
+"""Seconds to wait for a connection to the server, and again for its answer."""
+TRAINING_PAGES = "workflowType=machine_learning"
+"""Query without which MLflow's pages open on language models, not on runs and their metrics."""
+LONGEST_FAILURE = 250
+"""Characters of the tag that says why a run failed."""
+
+log = logging.getLogger(__name__)
+
+
+class TrackingError(EnvironmentTrouble):
+    """MLflow cannot be reached or refuses: says which store, what happened, what to do."""
+
+
+@dataclass
+class FitRun:
+    """A run in MLflow that is being filled."""
+
+    client: MlflowClient
+    uri: str
+    """Tracking store: address of a server or of a database."""
+    experiment_id: str
+    run_id: str
+    finished: bool = False
+
+    def finish(self) -> None:
+        """Set the run FINISHED; only for a run that holds all it should."""
+        self.client.set_terminated(self.run_id, "FINISHED")
+        self.finished = True
+
+
+@contextmanager
+def start_run(
+    dataset: Dataset, parameters: FitParameters, parent_run: str = ""
+) -> Iterator[FitRun]:
+    """Give the block a new run of the experiment named after the dataset; see to its end.
+
+    The run ends FAILED, with the reason as tag `failure`, if the block raises or leaves the run
+    unfinished; KILLED on Ctrl-C or any other stop from outside. `parent_run` is the id of the run
+    this one follows. Raises TrackingError where the run cannot be created.
+    """
+    uri = mlflow.get_tracking_uri()
+    with tracking_errors(uri):
+        client = _connect(uri)
+        experiment_id = _experiment(client, dataset.name, uri)
+        created = client.create_run(
+            experiment_id,
+            run_name=f"{dataset.release} {parameters.model} {parameters.engine}",
+            tags=resolve_tags(
+                {
+                    "dataset": dataset.name,
+                    "release": dataset.release,
+                    "library": dataset.library,
+                    "model": parameters.model,
+                    "engine": parameters.engine,
+                    "code_version": code_version(),
+                    "parent_run": parent_run,
+                }
+            ),
+        )
+        run = FitRun(client, uri, experiment_id, created.info.run_id)
+        settings = [Param(name, str(value)) for name, value in parameters.flat().items()]
+        client.log_batch(run.run_id, params=settings)
+    try:
+        yield run
+    except Exception as error:
+        _end(run, "FAILED", f"{type(error).__name__}: {error}")
+        raise
+    except BaseException as stop:
+        _end(run, "KILLED", type(stop).__name__)
+        raise
+    _end(run, "FAILED", "the fit ended without results")
+
+
+@contextmanager
+def tracking_errors(uri: str) -> Iterator[None]:
+    """Make sure that the store answers; turn what MLflow raises in the block into TrackingError."""
+    _require_answer(uri)
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise TrackingError(
+            f"MLflow at {without_password(uri)} could not store the run: {error}; look at the log "
+            "of the server and the space on its disk, or set MLFLOW_TRACKING_URI to another store"
+        ) from error
+
+
+def where_to_look(run: FitRun) -> str:
+    """Return the address that shows the run, and before it the command that serves it, if any."""
+    page = f"/#/experiments/{run.experiment_id}/runs/{run.run_id}?{TRAINING_PAGES}"
+    if run.uri.startswith("http"):
+        return without_password(run.uri).rstrip("/") + page
+    command = "mlflow ui"
+    if run.uri != _default_uri():
+        command += f" --backend-store-uri {shlex.quote(without_password(run.uri))}"
+    return f"{command}   and open   http://127.0.0.1:5000{page}"
+
+
+def without_password(uri: str) -> str:
+    """Return the address with `***` in place of user and password."""
+    return re.sub(r"//[^/@]*@", "//***@", uri)
+
+
+def code_version() -> str:
+    """Return the version of the distribution, and the commit where it runs from a checkout."""
+    released = version("screenbayes")
+    checkout = Path(__file__).resolve().parents[1]
+    if not (checkout / ".git").exists():
+        return released
+    command = ["git", "-C", str(checkout), "describe", "--always", "--dirty", "--exclude", "*"]
+    try:
+        commit = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return released
+    return f"{released}+{commit.stdout.strip()}"
+
+
+def _connect(uri: str) -> MlflowClient:
+    if uri.startswith("sqlite:"):
+        # Four processes on a fresh store run its migrations at once, and three of them die.
+        if True:
+            client = MlflowClient(uri)
+            client.search_experiments(max_results=1)
+        return client
+    return MlflowClient(uri)
+
+
+def _require_answer(uri: str) -> None:
+    """Raise TrackingError if `uri` is a silent server; MLflow alone would try for four minutes."""
+    if not uri.startswith("http"):
+        return
+    trouble = ""
+    try:
+        answer = requests.get(f"{uri.rstrip('/')}/health", timeout=SERVER_PATIENCE)
+        if answer.status_code >= 500:
+            trouble = f"HTTP {answer.status_code}"
+    except requests.exceptions.SSLError:
+        pass  # it answers; which certificates to trust is a setting of MLflow
+    except requests.RequestException as error:
+        trouble = type(error).__name__
+    if trouble:
+        raise TrackingError(
+            f"the MLflow server at {without_password(uri)} does not answer ({trouble}); start it, "
+            "correct MLFLOW_TRACKING_URI, or unset it to keep runs in ./mlflow.db"
+        )
+
+
+def _experiment(client: MlflowClient, name: str, uri: str) -> str:
+    """Id of the experiment of that name; made first and asked for then, as others may make it."""
+    try:
+        return client.create_experiment(name)
+    except MlflowException as error:
+        if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
+            raise
+    experiment = client.get_experiment_by_name(name)
+    assert experiment is not None
+    if experiment.lifecycle_stage == "deleted":
+        raise TrackingError(
+            f"experiment {name!r} in MLflow at {without_password(uri)} has been deleted; run "
+            f"`mlflow experiments restore -x {experiment.experiment_id}`, or name the dataset "
+            "otherwise"
+        )
+    return experiment.experiment_id
+
+
+def _end(run: FitRun, status: str, reason: str) -> None:
+    """Close an unfinished run; trouble with that must not hide what ended it."""
+    if run.finished:
+        return
+    line = " ".join(reason.split())[:LONGEST_FAILURE]
+    try:
+        with tracking_errors(run.uri):
+            run.client.set_tag(run.run_id, "failure", line)
+            run.client.set_terminated(run.run_id, status)
+    except TrackingError as error:
+        log.warning("run %s could not be set %s: %s", run.run_id, status, error)
+
+
+def _default_uri() -> str:
+    return f"sqlite:///{Path('mlflow.db').resolve()}"

@@ -1,0 +1,183 @@
+"""A small fit with a made-up posterior, of the right shape, for the tests of tracking."""
+
+from __future__ import annotations
+
+import base64
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from model.design import ScreenDesign
+from schemas.dataset import Dataset
+from schemas.parameters import FitParameters
+from schemas.posterior import CONTRACTS
+from schemas.reports import (
+    Convergence,
+    Finding,
+    PredictiveCheck,
+    PreparationReport,
+    Status,
+    TableSummary,
+    ValidationReport,
+    Verdict,
+)
+from tasks.artifacts import FitResults
+
+GENES = ("IRF4 (3662)", "MYB (4602)", "SOX10 (6663)")
+CELL_LINES = ("ACH-000001", "ACH-000002", "ACH-000003", "ACH-000004")
+TABLES = ("guide_map", "logfc", "rna")
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
+)
+
+
+def dataset_of(name: str = "Avana sample") -> Dataset:
+    return Dataset(name=name, release="24Q4", library="Avana", folder="release")
+
+
+def design_of(*, rna_is_log2: bool = True) -> ScreenDesign:
+    n_genes, n_lines = len(GENES), len(CELL_LINES)
+    count = np.full((2 * n_genes, n_lines), 2, np.uint16)
+    return ScreenDesign(
+        genes=GENES,
+        cell_lines=CELL_LINES,
+        guides=tuple(f"guide {number}" for number in range(2 * n_genes)),
+        guide_gene=np.repeat(np.arange(n_genes), 2),
+        rna=np.random.default_rng(1).normal(size=(n_genes, n_lines)),
+        rna_mean=np.array([2.0, 4.0, 6.0]),
+        rna_sd=np.array([0.5, 1.0, 2.0]),
+        rna_is_log2=rna_is_log2,
+        count=count,
+        total=np.zeros(count.shape),
+        sum_of_squares=np.ones(len(count)),
+    )
+
+
+def tree_of(model: str = "m4", n_draws: int = 50, seed: int = 103) -> xr.DataTree:
+    rng = np.random.default_rng(seed)
+    coords = {"gene": np.array(GENES, object), "cell_line": np.array(CELL_LINES, object)}
+
+    def group(n_chains: int) -> xr.Dataset:
+        return xr.Dataset(
+            {
+                name: (
+                    ("chain", "draw", *dims),
+                    np.abs(
+                        rng.normal(1, 0.1, (n_chains, n_draws, *(len(coords[d]) for d in dims)))
+                    ),
+                )
+                for name, dims in CONTRACTS[model].variables.items()
+            },
+            coords={"chain": range(n_chains), "draw": range(n_draws), **coords},
+        )
+
+    logfc = xr.Dataset({"logfc": (("guide", "cell_line"), rng.normal(size=(6, 4)))}, coords)
+    return xr.DataTree.from_dict(
+        {
+            "posterior": group(4),
+            "prior": group(1),
+            "posterior_predictive": logfc.expand_dims(chain=[0], draw=[0]),
+            "sample_stats": xr.Dataset(
+                {"diverging": (("chain", "draw"), np.zeros((4, n_draws), bool))}
+            ),
+            "observed_data": logfc,
+            "constant_data": xr.Dataset({"rna": (("gene", "cell_line"), np.ones((3, 4)))}, coords),
+        }
+    )
+
+
+def convergence_of(**changes: float) -> Convergence:
+    measured = {
+        "rhat_max": 1.004,
+        "ess_bulk_min": 812.5,
+        "ess_tail_min": 640.0,
+        "mcse_mean_max_ratio": 0.03,
+        "divergences": 0,
+        "bfmi_min": 0.9,
+        "step_size_min": 0.2,
+        "step_size_max": 0.3,
+        "n_draws": 200,
+    }
+    worst = (("mu_alpha", 1.004),)
+    return Convergence.model_validate({**measured, **changes, "worst": worst})
+
+
+def check_of(name: str, p_value: float, stage: str = "posterior") -> PredictiveCheck:
+    return PredictiveCheck.model_validate(
+        {
+            "name": name,
+            "description": "For tests.",
+            "stage": stage,
+            "observed": 0.1,
+            "replicated_mean": 0.0,
+            "replicated_low": -1.0,
+            "replicated_high": 1.0,
+            "p_value": p_value,
+        }
+    )
+
+
+def results_of(
+    parameters: FitParameters | None = None,
+    *,
+    dataset: Dataset | None = None,
+    status: Status = "pass",
+    convergence: Convergence | None = None,
+    design: ScreenDesign | None = None,
+    figures: dict[str, bytes] | None = None,
+    report_html: str = "<p>Report</p>",
+) -> FitResults:
+    parameters = parameters or FitParameters()
+    dataset = dataset or dataset_of()
+    rng = np.random.default_rng(parameters.seed)
+    return FitResults(
+        dataset=dataset,
+        parameters=parameters,
+        validation=ValidationReport(
+            dataset=dataset.name,
+            release=dataset.release,
+            tables=tuple(
+                TableSummary(
+                    table=table,
+                    location=f"/release/{table}.csv",
+                    layout="current",
+                    n_rows=20,
+                    n_columns=5,
+                    sha256=f"{number}" * 64,
+                )
+                for number, table in enumerate(TABLES)
+            ),
+            findings=(
+                Finding(
+                    table="rna",
+                    rule="rna_high",
+                    severity="warning",
+                    expected="below 20",
+                    found=("21.5",),
+                    count=1,
+                    mend="check the units",
+                ),
+            ),
+        ),
+        preparation=PreparationReport(
+            losses=(), n_genes=3, n_cell_lines=4, n_guides=6, n_measurements=48
+        ),
+        convergence=convergence or convergence_of(),
+        checks=(check_of("sd", 0.31), check_of("mean", 0.52), check_of("mean", 0.9, "prior")),
+        verdict=Verdict(
+            status=status,
+            reasons=() if status == "pass" else ("R-hat is 1.7; draw more.",),
+            remarks=("The check of sd stands out.",),
+        ),
+        effects=pd.DataFrame(
+            {"gene": GENES, "beta_mean": rng.normal(size=3), "n_guides": [2, 2, 2]}
+        ),
+        summary=pd.DataFrame({"parameter": ["mu_alpha", f"beta_g[{GENES[0]}]"], "mean": [0.1, -1]}),
+        tree=tree_of(parameters.model, seed=parameters.seed),
+        design=design or design_of(),
+        figures={"trace": PNG, "volcano": PNG} if figures is None else figures,
+        model_graph_svg='<svg xmlns="http://www.w3.org/2000/svg"/>',
+        report_html=report_html,
+        seconds={"validate": 1.5, "prepare": 0.5, "fit": 20.0, "checks": 2.0},
+    )

@@ -1,0 +1,209 @@
+"""The report: complete, self-contained, safe against what stands in tables."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from model.effects import COLUMNS
+from schemas.dataset import Dataset
+from schemas.parameters import FitParameters
+from schemas.reports import Loss, PreparationReport, Verdict
+from tasks.report import render_report
+from tests.tasks.fits import PNG, check_of, convergence_of, results_of
+
+
+class Page(HTMLParser):
+    """A page as its tags and its text."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.pieces: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.pieces.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.pieces).split())
+
+    def sources(self) -> list[str]:
+        return [attributes["src"] or "" for tag, attributes in self.tags if tag == "img"]
+
+
+def effects_of(**changes: Any) -> pd.DataFrame:
+    """Three genes with every column of the table of genes."""
+    table = pd.DataFrame({name: [0.25, 0.5, 0.75] for name in COLUMNS})
+    table["gene"] = ["SOX10 (6663)", "MYB (4602)", "IRF4 (3662)"]
+    return table.assign(beta_mean=[-1.25, -0.5, 0.125], n_guides=4, **changes)
+
+
+def page(**changes: Any) -> Page:
+    fit = results_of()
+    inputs: dict[str, Any] = {
+        "dataset": fit.dataset,
+        "parameters": fit.parameters,
+        "validation": fit.validation,
+        "preparation": fit.preparation,
+        "convergence": fit.convergence,
+        "checks": fit.checks,
+        "verdict": fit.verdict,
+        "effects": effects_of(),
+        "figures": fit.figures,
+        "versions": {"pymc": "6.4.0"},
+        "run_id": "run-17",
+        "command": "screenbayes fit avana.yaml --seed 103",
+        "data_digest": "d" * 64,
+    }
+    return Page(render_report(**{**inputs, **changes}))
+
+
+def test_nothing_is_fetched_and_nothing_runs():
+    shown = page()
+    assert {tag for tag, _ in shown.tags}.isdisjoint({"script", "link", "iframe", "object"})
+    addresses = [
+        value
+        for _, attributes in shown.tags
+        for name, value in attributes.items()
+        if name in {"src", "href", "srcset"} and value is not None
+    ]
+    assert addresses
+    assert all(address.startswith("data:image/") for address in addresses)
+
+
+@pytest.mark.parametrize(
+    ("content", "start"),
+    [(PNG, "data:image/png;base64,iVBOR"), (b"<svg/>", "data:image/svg+xml;base64,")],
+)
+def test_pictures_are_embedded(content, start):
+    assert page(figures={"trace": content}).sources()[0].startswith(start)
+
+
+def test_a_picture_unknown_here_is_shown_all_the_same():
+    shown = page(figures={"trace": PNG, "guide_spread": PNG})
+    assert len(shown.sources()) == 2
+    assert "guide spread" in shown.text
+
+
+@pytest.mark.parametrize("status", ["pass", "review", "fail"])
+def test_the_verdict_is_in_words_with_its_reasons(status):
+    verdict = Verdict(status=status, reasons=("R-hat is 1.7.",), remarks=("Guides differ.",))
+    shown = page(verdict=verdict)
+    assert f"Verdict: {status}" in shown.text
+    assert "R-hat is 1.7." in shown.text
+    assert "Guides differ." in shown.text
+    assert ("section", {"class": f"verdict {status}"}) in shown.tags
+
+
+def test_markup_in_a_label_stays_text():
+    name = "<script>alert(1)</script> (7)"
+    shown = page(effects=effects_of().assign(gene=[name, "B", "C"]))
+    assert name in shown.text
+    assert "script" not in {tag for tag, _ in shown.tags}
+
+
+def test_data_and_their_digests_are_named():
+    text = page().text
+    for expected in ("Avana sample", "24Q4", "/release/rna.csv", "2" * 64, "d" * 64):
+        assert expected in text
+
+
+def test_warnings_of_the_validation_are_shown():
+    assert "rna_high" in page().text
+    assert "check the units" in page().text
+
+
+def test_losses_are_shown_with_reason_and_examples():
+    loss = Loss(unit="gene", reason="RNA varies too little", count=25, examples=tuple("ABCDEFGHIJ"))
+    report = PreparationReport(
+        losses=(loss,), n_genes=105, n_cell_lines=41, n_guides=408, n_measurements=35063
+    )
+    text = page(preparation=report).text
+    assert "25 gene RNA varies too little A, B, C, D, E, F, G, H, I, J, …" in text
+    assert "35,063 measurements" in text
+
+
+@pytest.mark.parametrize(
+    ("model", "formula", "has_mu_gamma"),
+    [("m4", "γ c ~ Normal(μ γ , σ γ )", True), ("m4_zero_mean", "γ c ~ Normal(0, σ γ )", False)],
+)
+def test_formula_and_priors_are_those_of_the_model(model, formula, has_mu_gamma):
+    text = page(parameters=FitParameters(model=model)).text
+    assert formula in text
+    assert ("mu_gamma Normal(0, 2) Mean over cell lines" in text) == has_mu_gamma
+    assert "mu_beta Normal(0, 1)" in text
+
+
+def test_convergence_stands_beside_its_limits():
+    text = page(convergence=convergence_of(rhat_max=1.6789)).text
+    assert "rhat_max 1.679 at most 1.01" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(1.004, "1.004"), (812.5, "812.5"), (35063, "35,063"), (1.0, "1"), (np.inf, "inf")],
+)
+def test_numbers_are_written_to_be_read(value, shown):
+    assert (
+        f"ess_bulk_min {shown} at least 400"
+        in page(convergence=convergence_of(ess_bulk_min=value)).text
+    )
+
+
+def test_a_number_that_could_not_be_computed_is_said_so():
+    assert "rhat_max not known" in page(convergence=convergence_of(rhat_max=np.nan)).text
+
+
+def test_every_check_is_shown_with_its_stage():
+    text = page(checks=(check_of("sd", 0.31), check_of("mean", 0.9, "prior"))).text
+    assert "sd posterior 0.100 0 −1 to 1 0.310" in text
+    assert "mean prior 0.100 0 −1 to 1 0.900" in text
+
+
+def test_the_genes_stand_in_the_order_of_the_table_and_the_rest_is_counted():
+    many = pd.concat([effects_of()] * 10, ignore_index=True)
+    many["gene"] = [f"GENE{number}" for number in range(30)]
+    text = page(effects=many).text
+    assert "The 20 most negative of 30 genes" in text
+    assert text.index("GENE0 ") < text.index("GENE19 ")
+    assert "GENE20" not in text
+
+
+def test_a_rate_of_no_draws_is_no_certainty():
+    assert (
+        "SOX10 (6663) −1.25 0.250 0.250 to 0.250 0.250 0.250 < 0.00500"
+        in page(effects=effects_of(lfsr=0.0), convergence=convergence_of(n_draws=200)).text
+    )
+
+
+@pytest.mark.parametrize(("value", "shown"), [(0.4, True), (np.nan, False)])
+def test_slopes_per_log2_unit_are_shown_where_they_have_a_meaning(value, shown):
+    text = page(effects=effects_of(beta_per_log2_mean=value)).text
+    assert ("Beta per log2(TPM+1)" in text) == shown
+
+
+def test_it_says_how_to_reproduce():
+    text = page().text
+    for expected in (
+        "run-17",
+        "screenbayes fit avana.yaml --seed 103",
+        "pymc 6.4.0",
+        "sampling.draws 2000",
+        "filters.genes all",
+    ):
+        assert expected in text
+
+
+def test_a_dataset_name_is_in_the_title():
+    dataset = Dataset(name="KY", release="25Q2", library="KY", folder="release")
+    html = page(dataset=dataset).text
+    assert html.startswith("KY 25Q2: m4, pass")

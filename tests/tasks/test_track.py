@@ -1,0 +1,536 @@
+"""What a run in MLflow holds, how it ends, and that nothing unfinished is ever called FINISHED."""
+
+from __future__ import annotations
+
+import http.server
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import arviz as az
+import mlflow.artifacts
+import mlflow.pyfunc
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+from pydantic import TypeAdapter
+
+from model.prediction import predict_logfc, thin_draws
+from schemas.parameters import FitParameters
+from schemas.posterior import CONTRACTS
+from schemas.reports import PredictiveCheck, ValidationReport, Verdict
+from schemas.screen import TableSource
+from tasks.artifacts import FitResults, environment
+from tasks.track import data_digest, track_fit
+from tasks.tracking_run import (
+    LONGEST_FAILURE,
+    FitRun,
+    TrackingError,
+    code_version,
+    start_run,
+    where_to_look,
+    without_password,
+)
+from tests.tasks.fits import (
+    CELL_LINES,
+    GENES,
+    PNG,
+    convergence_of,
+    dataset_of,
+    design_of,
+    results_of,
+)
+
+
+@pytest.fixture(scope="session")
+def fresh_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty store after its migrations, which take a second each time."""
+    store = tmp_path_factory.mktemp("store") / "mlflow.db"
+    MlflowClient(f"sqlite:///{store}").search_experiments()
+    return store
+
+
+@pytest.fixture
+def working_folder(
+    fresh_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Path]:
+    """An empty working folder with an empty default store."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(fresh_store, tmp_path / "mlflow.db")
+    yield tmp_path
+
+
+def track(results: FitResults) -> tuple[FitRun, Run]:
+    with start_run(results.dataset, results.parameters) as run:
+        track_fit(run, results, lambda: 30.0)
+    return run, run.client.get_run(run.run_id)
+
+
+def only_run(client: MlflowClient) -> Run:
+    (found,) = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    return found
+
+
+# ---- what a run holds
+
+
+def test_a_run_bears_its_names_tags_and_parameters(working_folder: Path) -> None:
+    results = results_of(status="review")
+    run, stored = track(results)
+
+    assert run.client.get_experiment(run.experiment_id).name == "Avana sample"
+    assert stored.info.run_name == "24Q4 m4 nuts"
+    assert stored.info.status == "FINISHED"
+    tags = {key: text for key, text in stored.data.tags.items() if not key.startswith("mlflow.")}
+    assert tags == {
+        "dataset": "Avana sample",
+        "release": "24Q4",
+        "library": "Avana",
+        "model": "m4",
+        "engine": "nuts",
+        "data_digest": data_digest(results.validation.tables),
+        "code_version": code_version(),
+        "verdict": "review",
+        "parent_run": "",
+    }
+    assert stored.data.tags["mlflow.note.content"] == (
+        "Verdict: **review**\n- R-hat is 1.7; draw more.\n- The check of sd stands out."
+    )
+    assert stored.data.params == {
+        name: str(value) for name, value in FitParameters().flat().items()
+    }
+
+
+def test_the_metrics_are_those_of_the_design(working_folder: Path) -> None:
+    _, stored = track(results_of())
+    metrics = stored.data.metrics
+    assert 0 < metrics.pop("seconds_track") < 60
+    assert metrics == {
+        "rhat_max": 1.004,
+        "ess_bulk_min": 812.5,
+        "ess_tail_min": 640.0,
+        "divergences": 0,
+        "bfmi_min": 0.9,
+        "ppc_sd": 0.31,
+        "ppc_mean": 0.52,
+        "ppc_prior_mean": 0.9,
+        "n_genes": 3,
+        "n_cell_lines": 4,
+        "n_guides": 6,
+        "n_measurements": 48,
+        "seconds_total": 30.0,
+        "seconds_validate": 1.5,
+        "seconds_prepare": 0.5,
+        "seconds_fit": 20.0,
+        "seconds_checks": 2.0,
+    }
+
+
+def test_every_table_is_an_input_with_its_digest(working_folder: Path) -> None:
+    results = results_of()
+    tables = results.validation.tables
+    moved = tables[0].model_copy(update={"location": "s3://screens/guide_map.csv"})
+    validation = results.validation.model_copy(update={"tables": (moved, *tables[1:])})
+    _, stored = track(replace(results, validation=validation))
+    assert stored.inputs is not None
+    inputs = {entry.dataset.name: entry.dataset for entry in stored.inputs.dataset_inputs}
+    assert {name: entry.digest for name, entry in inputs.items()} == {
+        "guide_map": "0" * 36,
+        "logfc": "1" * 36,
+        "rna": "2" * 36,
+    }
+    assert inputs["guide_map"].source_type == "s3"
+    assert inputs["rna"].source_type == "local"
+    assert "/release/rna.csv" in inputs["rna"].source
+
+
+def test_absent_evidence_is_neither_zero_nor_below_a_limit(working_folder: Path) -> None:
+    unknown, stored = track(results_of(convergence=convergence_of(rhat_max=float("nan"))))
+    assert np.isnan(stored.data.metrics["rhat_max"])
+
+    known, _ = track(results_of())
+    good = known.client.search_runs([known.experiment_id], "metrics.rhat_max < 1.01")
+    assert [run.info.run_id for run in good] == [known.run_id]
+    assert unknown.experiment_id == known.experiment_id
+
+
+def test_all_files_are_there_and_can_be_read_back(working_folder: Path) -> None:
+    results = results_of(convergence=convergence_of(bfmi_min=float("nan")))
+    run, _ = track(results)
+    folder = Path(run.client.download_artifacts(run.run_id, ""))
+
+    assert {path.relative_to(folder).as_posix() for path in folder.rglob("*.*")} == {
+        *("posterior.nc", "summary.csv", "gene_effects.csv", "gene_effects.parquet"),
+        *("validation.json", "preparation.json", "convergence.json", "predictive_checks.json"),
+        *("verdict.json", "report.html", "model_graph.svg", "environment.txt"),
+        *("plots/trace.png", "plots/volcano.png"),
+    }
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "summary.csv"), results.summary)
+    for table in (
+        pd.read_csv(folder / "gene_effects.csv", float_precision="round_trip"),
+        pd.read_parquet(folder / "gene_effects.parquet"),
+    ):
+        pd.testing.assert_frame_equal(table, results.effects)
+    read = {path.stem: path.read_bytes() for path in folder.glob("*.json")}
+    assert ValidationReport.model_validate_json(read["validation"]) == results.validation
+    assert Verdict.model_validate_json(read["verdict"]) == results.verdict
+    checks = TypeAdapter(tuple[PredictiveCheck, ...]).validate_json(read["predictive_checks"])
+    assert checks == results.checks
+    assert b'"bfmi_min": null' in read["convergence"]
+    assert (folder / "plots" / "trace.png").read_bytes() == PNG
+    assert (folder / "report.html").read_text() == results.report_html
+
+
+def test_the_posterior_comes_back_as_it_was(working_folder: Path) -> None:
+    results = results_of()
+    run, _ = track(results)
+    path = run.client.download_artifacts(run.run_id, "posterior.nc")
+    with xr.open_datatree(path, engine="h5netcdf") as stored:
+        CONTRACTS["m4"].check(stored)
+        for group in results.tree.children:
+            xr.testing.assert_equal(stored[group].to_dataset(), results.tree[group].to_dataset())
+        assert stored["sample_stats"]["diverging"].dtype == bool
+        assert stored["posterior"]["gene"].to_numpy().tolist() == list(GENES)
+    assert len(az.summary(az.from_netcdf(path), var_names=["beta_g"])) == len(GENES)
+
+
+def test_the_environment_lists_what_is_installed() -> None:
+    lines = environment().splitlines()
+    assert f"numpy=={np.__version__}" in lines
+    assert lines[0].startswith(f"# Python {sys.version_info.major}.{sys.version_info.minor}.")
+
+
+def test_the_digest_is_of_content_by_table_whatever_the_order() -> None:
+    def source(table: str, sha256: str, location: str = "a") -> TableSource:
+        return TableSource(table, location, "current", sha256, 1)  # type: ignore[arg-type]
+
+    digest = data_digest([source("rna", "1"), source("logfc", "2")])
+    assert digest == "2bdcbb1bdada11754b0092a0ddceb39ca4cd11e2f7ff449c4688d5dc93c1acc8"
+    assert digest == data_digest([source("logfc", "2", "elsewhere"), source("rna", "1")])
+    assert digest != data_digest([source("rna", "2"), source("logfc", "1")])
+    assert digest != data_digest([source("rna", "1")])
+
+
+# ---- how a run ends
+
+
+@pytest.mark.parametrize(
+    ("trouble", "status", "failure"),
+    [
+        (ValueError("no\n  genes"), "FAILED", "ValueError: no genes"),
+        (ValueError("x" * 5000), "FAILED", ("ValueError: " + "x" * 5000)[:LONGEST_FAILURE]),
+        (KeyboardInterrupt(), "KILLED", "KeyboardInterrupt"),
+    ],
+)
+def test_a_run_that_is_broken_off_says_so(
+    working_folder: Path, trouble: BaseException, status: str, failure: str
+) -> None:
+    with (
+        pytest.raises(type(trouble)),
+        start_run(dataset_of(), FitParameters(), parent_run="abc") as run,
+    ):
+        assert run.client.get_run(run.run_id).info.status == "RUNNING"
+        raise trouble
+    stored = only_run(run.client)
+    assert stored.info.status == status
+    assert stored.data.tags["failure"] == failure
+    assert stored.data.tags["parent_run"] == "abc"
+
+
+def test_a_run_left_without_results_has_failed(working_folder: Path) -> None:
+    with start_run(dataset_of(), FitParameters()) as run:
+        pass
+    stored = only_run(run.client)
+    assert stored.info.status == "FAILED"
+    assert stored.data.tags["failure"] == "the fit ended without results"
+
+
+def test_trouble_after_the_results_are_stored_changes_nothing(working_folder: Path) -> None:
+    results = results_of()
+    with (
+        pytest.raises(RuntimeError),
+        start_run(results.dataset, results.parameters) as run,
+    ):
+        track_fit(run, results, lambda: 1.0)
+        raise RuntimeError
+    stored = only_run(run.client)
+    assert stored.info.status == "FINISHED"
+    assert "failure" not in stored.data.tags
+
+
+@pytest.mark.parametrize(
+    "step", ["log_inputs", "log_artifacts", "log_model_artifacts", "create_model_version"]
+)
+def test_a_refused_upload_fails_the_run_and_keeps_the_files(
+    working_folder: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def refuse(*arguments: object, **named: object) -> None:
+        raise MlflowException("disk full")
+
+    monkeypatch.setattr(MlflowClient, step, refuse)
+    monkeypatch.setattr("tempfile.tempdir", str(working_folder))
+    results = results_of()
+    with (
+        pytest.raises(TrackingError, match=r"disk full.*results are kept in") as error,
+        start_run(results.dataset, results.parameters) as run,
+    ):
+        track_fit(run, results, lambda: 1.0)
+    kept = Path(str(error.value).rpartition(" ")[2])
+    assert (kept / "artifacts" / "posterior.nc").is_file()
+    assert only_run(run.client).info.status == "FAILED"
+
+
+def test_nothing_is_left_behind_when_all_is_stored(
+    working_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(working_folder))
+    track(results_of())
+    assert not list(working_folder.glob("screenbayes-*"))
+
+
+# ---- stores that are not there
+
+
+@pytest.fixture
+def silent_server() -> Iterator[str]:
+    """A server that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"http://user:secret@127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.fixture
+def broken_server() -> Iterator[str]:
+    """A gateway whose MLflow is down."""
+
+    class BadGateway(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(502)
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), BadGateway) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture
+def absent_server() -> str:
+    """An address at which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.mark.parametrize("server", ["silent_server", "broken_server", "absent_server"])
+def test_a_dead_server_is_named_within_seconds(
+    server: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri = request.getfixturevalue(server)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    started = time.monotonic()
+    with (
+        pytest.raises(TrackingError, match=r"does not answer.*MLFLOW_TRACKING_URI") as error,
+        start_run(dataset_of(), FitParameters()),
+    ):
+        pytest.fail("a run was started")
+    assert time.monotonic() - started < 15
+    assert without_password(uri) in str(error.value)
+    assert "secret" not in str(error.value)
+
+
+def test_a_server_that_dies_during_the_fit_hides_no_error(
+    working_folder: Path, absent_server: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        pytest.raises(ValueError, match="the real trouble"),
+        start_run(dataset_of(), FitParameters()) as run,
+    ):
+        run.uri = absent_server
+        raise ValueError("the real trouble")
+    assert "could not be set FAILED" in caplog.text
+
+
+def test_a_store_that_cannot_be_made_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/file/mlflow.db")
+    with (
+        pytest.raises(TrackingError, match=r"file/mlflow\.db.*MLFLOW_TRACKING_URI"),
+        start_run(dataset_of(), FitParameters()),
+    ):
+        pytest.fail("a run was started")
+
+
+def test_a_deleted_experiment_is_named_with_the_way_back(working_folder: Path) -> None:
+    client = MlflowClient()
+    client.delete_experiment(client.create_experiment("Avana sample"))
+    with (
+        pytest.raises(TrackingError, match=r"has been deleted.*mlflow experiments restore -x 1"),
+        start_run(dataset_of(), FitParameters()),
+    ):
+        pytest.fail("a run was started")
+
+
+@pytest.mark.integration
+def test_processes_that_start_together_on_a_fresh_store_all_succeed(tmp_path: Path) -> None:
+    script = (
+        "from schemas.dataset import Dataset\n"
+        "from schemas.parameters import FitParameters\n"
+        "from tasks.tracking_run import start_run\n"
+        "dataset = Dataset(name='Avana', release='24Q4', library='Avana', folder='release')\n"
+        "with start_run(dataset, FitParameters()) as run: run.finish()\n"
+    )
+    environment = {key: text for key, text in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
+    together = [
+        subprocess.Popen(
+            [sys.executable, "-c", script], cwd=tmp_path, env=environment, stderr=subprocess.PIPE
+        )
+        for _ in range(3)
+    ]
+    errors = [process.communicate(timeout=120)[1].decode() for process in together]
+    assert [process.returncode for process in together] == [0] * 3, errors
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    experiment = client.get_experiment_by_name("Avana")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    assert [run.info.status for run in runs] == ["FINISHED"] * 3
+
+
+# ---- where to look
+
+
+def run_at(uri: str) -> FitRun:
+    return FitRun(MlflowClient(), uri, "7", "abc")
+
+
+def test_the_way_to_a_run_depends_on_the_store(working_folder: Path) -> None:
+    page = "#/experiments/7/runs/abc?workflowType=machine_learning"
+    default = run_at(f"sqlite:///{working_folder}/mlflow.db")
+    assert where_to_look(default) == f"mlflow ui   and open   http://127.0.0.1:5000/{page}"
+    elsewhere = where_to_look(run_at("sqlite:////data/other store.db"))
+    assert elsewhere.startswith("mlflow ui --backend-store-uri 'sqlite:////data/other store.db' ")
+    assert where_to_look(run_at("https://a:b@mlflow.example/")) == (
+        f"https://***@mlflow.example/{page}"
+    )
+
+
+def test_the_code_version_names_the_commit() -> None:
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        pytest.skip("not a git checkout")
+    commit = subprocess.run(
+        ["git", "-C", str(root), "rev-parse", "--short", "HEAD"], capture_output=True, text=True
+    )
+    assert commit.stdout.strip() in code_version()
+
+
+# ---- the logged model
+
+CLEAN_PROCESS = """
+import sys
+
+OURS = {"schemas", "model", "tasks", "flows", "deployments"}
+UNWANTED = {"pymc", "pytensor", "arviz", "xarray", "h5netcdf", "prefect", "pandera"}
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in OURS | UNWANTED:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Absent())
+import mlflow, pandas as pd
+model = mlflow.pyfunc.load_model(sys.argv[1])
+model.predict(pd.read_csv(sys.argv[2])).to_csv(sys.argv[3], index=False)
+"""
+
+
+def logged_model_of(run: FitRun, stored: Run) -> str:
+    assert stored.outputs is not None
+    (output,) = stored.outputs.model_outputs
+    return f"models:/{output.model_id}"
+
+
+def predicted_elsewhere(uri: str, rows: pd.DataFrame, folder: Path) -> pd.DataFrame:
+    """What plain MLflow predicts in a process that has nothing of ours."""
+    rows.to_csv(folder / "rows.csv", index=False)
+    subprocess.run(
+        [sys.executable, "-I", "-c", CLEAN_PROCESS, uri, "rows.csv", "predicted.csv"],
+        cwd=folder,
+        check=True,
+        timeout=120,
+    )
+    return pd.read_csv(folder / "predicted.csv")
+
+
+@pytest.mark.parametrize(("rna_is_log2", "units"), [(True, "log2_tpm"), (False, "z_score")])
+def test_the_logged_model_predicts_where_nothing_of_ours_is_installed(
+    working_folder: Path, rna_is_log2: bool, units: str
+) -> None:
+    parameters = FitParameters(model="m4" if rna_is_log2 else "m4_zero_mean")
+    results = results_of(parameters, design=design_of(rna_is_log2=rna_is_log2))
+    uri = logged_model_of(*track(results))
+    rows = pd.DataFrame(
+        {
+            "gene": [GENES[0], GENES[2], GENES[1]],
+            "cell_line": [CELL_LINES[1], "ACH-999999", CELL_LINES[0]],
+            "rna_log2_tpm": [2.5, 7.0, 4.0],
+        }
+    )
+    predicted = predicted_elsewhere(uri, rows, working_folder)
+
+    design = results.design
+    mean, sd = (design.rna_mean, design.rna_sd) if rna_is_log2 else (np.zeros(3), np.ones(3))
+    draws = thin_draws(results.tree["posterior"].to_dataset(), mean, sd)
+    expected = predict_logfc(draws, *(rows[name].tolist() for name in rows))  # type: ignore[arg-type]
+    for column, values in zip(["logfc_mean", "logfc_low", "logfc_high"], expected, strict=True):
+        assert predicted[column].to_numpy() == pytest.approx(values, abs=1e-6)
+    loaded = mlflow.pyfunc.load_model(uri)
+    assert loaded.metadata.metadata == {"rna_units": units}
+    with pytest.raises(ValueError, match=r"expected genes of the fit .* NO1 \(1\)"):
+        loaded.predict(rows.assign(gene="NO1 (1)"))
+
+
+def test_the_logged_model_holds_no_pickle_and_pins_what_it_needs(working_folder: Path) -> None:
+    run, stored = track(results_of())
+    folder = Path(mlflow.artifacts.download_artifacts(logged_model_of(run, stored)))
+    names = {path.name for path in folder.rglob("*.*")}
+    assert {"effect_model.py", "prediction.py", "draws.npz", "input_example.json"} <= names
+    assert not [name for name in names if name.endswith((".pkl", ".pickle"))]
+    needed = (folder / "requirements.txt").read_text().split()
+    assert [line.split("==")[0] for line in needed] == ["mlflow", "numpy", "pandas", "scipy"]
+
+
+def test_only_a_fit_that_may_be_used_is_registered_and_no_alias_moves(working_folder: Path) -> None:
+    first, _ = track(results_of(status="review"))
+    client = first.client
+    client.set_registered_model_alias("Avana sample", "champion", "1")
+    track(results_of(status="fail"))
+    third, _ = track(results_of())
+
+    versions = client.search_model_versions("name = 'Avana sample'")
+    assert {version.run_id: version.tags["verdict"] for version in versions} == {
+        first.run_id: "review",
+        third.run_id: "pass",
+    }
+    assert versions[0].tags == {
+        "model": "m4",
+        "engine": "nuts",
+        "data_digest": data_digest(results_of().validation.tables),
+        "verdict": "pass",
+    }
+    champion = client.get_model_version_by_alias("Avana sample", "champion")
+    assert champion.run_id == first.run_id

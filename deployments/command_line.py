@@ -112,8 +112,7 @@ def validate(dataset: str, *, out: Path = Path()) -> int:
     from tasks.validate import validate as validate_tables
 
     console = Console()
-    with progress_bars(Console(stderr=True)):
-        progress = Progress("reading guides")
+    with progress_bars(Console(stderr=True)), Progress("reading guides") as progress:
         report = validate_tables(
             load_dataset(dataset), FitParameters(), lambda n_guides: progress(n_guides)
         ).report
@@ -130,9 +129,11 @@ def validate(dataset: str, *, out: Path = Path()) -> int:
 def _fit(dataset: str, parameters: FitParameters) -> FitOutcome:
     """Run the flow with progress on the terminal."""
     from deployments.terminal import losses_table, preparation_line, progress_bars
+    from tasks.progress import tell
 
     console = Console()
     with progress_bars(Console(stderr=True)):
+        tell("Starting Prefect")
         # Here and not above: Prefect and PyMC take seconds to import, and `--help` should not.
         from flows.fit_screen import fit_screen
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import yaml
+from rich.markup import escape
 from rich.table import Table
 
 from model.simulate import original_screen
@@ -75,12 +76,11 @@ def comparison_table(rows: pd.DataFrame) -> Table:
         title_justify="left",
         show_edge=False,
     )
-    for column in rows.columns:
-        table.add_column(
-            column.replace("_", " "), justify="left" if column == "parameter" else "right"
-        )
+    table.add_column("parameter", no_wrap=True)
+    for column in rows.columns[1:]:
+        table.add_column(column.replace("_", " "), justify="right")
     for row in rows.itertuples(index=False):
-        table.add_row(row[0], *(f"{value:.3f}" for value in row[1:]))
+        table.add_row(escape(row[0]), *(f"{value:.3f}" for value in row[1:]))
     return table
 
 

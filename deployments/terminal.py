@@ -27,10 +27,27 @@ _COLOURS = {"pass": "green", "review": "yellow", "fail": "red"}
 _GENES_SHOWN = 10
 
 
+class _Bars:
+    """One bar a stage; lines of the story scroll above them."""
+
+    def __init__(self, display: Progress) -> None:
+        self._display = display
+        self._bars: dict[str, TaskID] = {}
+
+    def tell(self, text: str) -> None:
+        """Print a line above the bars."""
+        self._display.console.print(escape(text))
+
+    def progress(self, stage: str, done: int, total: int | None) -> None:
+        """Move the bar of a stage."""
+        if stage not in self._bars:
+            self._bars[stage] = self._display.add_task(stage, total=total)
+        self._display.update(self._bars[stage], completed=done, total=total)
+
+
 @contextmanager
 def progress_bars(console: Console) -> Iterator[None]:
-    """Draw one bar a stage while the block runs; the bars stay when it ends."""
-    bars: dict[str, TaskID] = {}
+    """Show progress and the story while the block runs; the bars stay when it ends."""
     with Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -39,14 +56,8 @@ def progress_bars(console: Console) -> Iterator[None]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=console,
-    ) as progress:
-
-        def show(stage: str, done: int, total: int | None) -> None:
-            if stage not in bars:
-                bars[stage] = progress.add_task(stage, total=total)
-            progress.update(bars[stage], completed=done, total=total)
-
-        with listen(show):
+    ) as display:
+        with listen(_Bars(display)):
             yield
 
 
@@ -66,7 +77,7 @@ def losses_table(preparation: PreparationReport) -> Table:
         table.add_column(column)
     for loss in preparation.losses:
         shown = ", ".join(loss.examples[:4]) + (", ..." if loss.count > 4 and loss.examples else "")
-        table.add_row(f"{loss.count:,}", loss.unit, loss.reason, shown)
+        table.add_row(f"{loss.count:,}", loss.unit, escape(loss.reason), escape(shown))
     return table
 
 
@@ -75,9 +86,9 @@ def hyperparameter_table(summary: pd.DataFrame) -> Table:
     rows = summary[~summary["parameter"].str.contains("[", regex=False)]
     table = Table(title="Hyperparameters", title_justify="left", show_edge=False)
     for column in rows.columns:
-        table.add_column(column, justify="left" if column == "parameter" else "right")
+        _add_column(table, column)
     for row in rows.itertuples(index=False):
-        table.add_row(row[0], *(_number(value) for value in row[1:]))
+        table.add_row(escape(row[0]), *(_number(value) for value in row[1:]))
     return table
 
 
@@ -91,9 +102,9 @@ def gene_table(effects: pd.DataFrame) -> Table:
         show_edge=False,
     )
     for column in columns:
-        table.add_column(column, justify="left" if column == "gene" else "right")
+        _add_column(table, column)
     for row in rows[columns].itertuples(index=False):
-        table.add_row(row[0], *(_number(value) for value in row[1:]))
+        table.add_row(escape(row[0]), *(_number(value) for value in row[1:]))
     return table
 
 
@@ -105,6 +116,11 @@ def verdict_lines(verdict: Verdict) -> list[str]:
         *(f"  [{colour}]because[/] {escape(reason)}" for reason in verdict.reasons),
         *(f"  [yellow]note[/] {escape(remark)}" for remark in verdict.remarks),
     ]
+
+
+def _add_column(table: Table, name: str) -> None:
+    label = name in {"gene", "parameter"}
+    table.add_column(name, justify="left" if label else "right", no_wrap=label)
 
 
 def _number(value: float) -> str:

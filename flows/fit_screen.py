@@ -6,26 +6,32 @@ from dataclasses import dataclass
 
 from prefect import flow
 from prefect.artifacts import create_markdown_artifact
-from prefect.logging import get_run_logger
-from tasks.render_result import result_markdown
 
+from model.engines import cost
 from model.verdict import give_verdict
 from schemas.parameters import FitParameters
 from tasks.artifacts import FitResults
+from tasks.progress import tell
+from tasks.render_result import result_markdown
 from tasks.render_validation import validation_markdown
+from tasks.reproduce import command_for, key_versions
 from tasks.steps import (
     checks_task,
+    complete_task,
     convergence_task,
     effects_task,
     fit_task,
     load_dataset_task,
+    model_graph_task,
     pictures_task,
     prepare_task,
+    report_task,
     summary_task,
     track_task,
     validate_task,
 )
 from tasks.stopwatch import Stopwatch
+from tasks.track import data_digest
 from tasks.tracking_run import start_run, where_to_look
 from tasks.validate import InvalidDataset
 
@@ -49,41 +55,57 @@ def fit_screen(dataset_file: str, parameters: FitParameters = FitParameters()) -
         parameters: Model, priors, sampling, filters and thresholds.
 
     Raises:
-        DatasetError, InvalidDataset, PreparationError: The dataset or the filters must be mended.
-        StorageError, TrackingError: A table or MLflow cannot be reached.
+        UserError: The dataset or the filters must be mended; no run is begun.
+        EnvironmentTrouble: A table or MLflow cannot be reached.
     """
-    log = get_run_logger()
     stopwatch = Stopwatch()
     dataset = load_dataset_task(dataset_file)
 
-    log.info("Validating %s %s", dataset.name, dataset.release)
+    tell(f"Validating {dataset.name} {dataset.release}")
     with stopwatch.stage("validate"):
-        screen = validate_task(dataset, parameters)
-    create_markdown_artifact(validation_markdown(screen.report), key="validation")
-    if screen.screen is None or screen.statistics is None:
-        raise InvalidDataset(screen.report)
+        validated = validate_task(dataset, parameters)
+    validation = validated.report
+    create_markdown_artifact(validation_markdown(validation), key="validation")
+    if validated.screen is None or validated.statistics is None:
+        raise InvalidDataset(validation)
 
     with stopwatch.stage("prepare"):
         design, preparation = prepare_task(
-            screen.screen, screen.statistics, parameters, dataset.rna_units
+            validated.screen, validated.statistics, parameters, dataset.rna_units
         )
-    log.info("Fitting %s to %s", parameters.model, cost(design, parameters))
+    tell(f"Fitting {parameters.model}: {cost(design, parameters)}")
 
     with start_run(dataset, parameters) as run:
         with stopwatch.stage("fit"):
-            tree = fit_task(design, parameters)
+            sampled = fit_task(design, parameters)
         with stopwatch.stage("checks"):
+            tree = complete_task(sampled, design, parameters)
             convergence = convergence_task(tree)
             checks = checks_task(tree, design, parameters)
             verdict = give_verdict(convergence, checks, parameters)
-        log.info("Verdict: %s. %s", verdict.status, " ".join(verdict.reasons))
+        tell(f"Verdict: {verdict.status}")
 
         effects = effects_task(tree, design)
         figures = pictures_task(tree, design, effects)
+        report = report_task(
+            dataset=dataset,
+            parameters=parameters,
+            validation=validation,
+            preparation=preparation,
+            convergence=convergence,
+            checks=checks,
+            verdict=verdict,
+            effects=effects,
+            figures=figures,
+            versions=key_versions(),
+            run_id=run.run_id,
+            command=command_for(dataset_file, parameters),
+            data_digest=data_digest(validation.tables),
+        )
         results = FitResults(
             dataset=dataset,
             parameters=parameters,
-            validation=screen.report,
+            validation=validation,
             preparation=preparation,
             convergence=convergence,
             checks=checks,
@@ -94,13 +116,12 @@ def fit_screen(dataset_file: str, parameters: FitParameters = FitParameters()) -
             design=design,
             figures=figures,
             model_graph_svg=model_graph_task(design, parameters),
+            report_html=report,
             seconds=stopwatch.seconds,
-            run_id=run.run_id,
-            command=command_for(dataset_file, parameters),
-            versions=key_versions(),
         )
         track_task(run, results, stopwatch.total)
+
     where = where_to_look(run)
     create_markdown_artifact(result_markdown(results, where), key="result")
-    log.info("Tracked as run %s: %s", run.run_id, where)
+    tell(f"Tracked as run {run.run_id}")
     return FitOutcome(run.run_id, where, results)

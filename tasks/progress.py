@@ -1,31 +1,42 @@
-"""How long work shows that it moves: on a terminal, and as Prefect progress artifacts and logs.
+"""How a flow shows what it does: on a terminal, and as Prefect progress artifacts and logs.
 
-A task makes a `Progress` and calls it; who looks on decides where it is shown. The terminal's own
-bar is drawn by `deployments.terminal`, which listens through `listen`.
+Tasks and flows `tell` and make `Progress`; who looks on decides where it is shown. A terminal
+listens through `listen`; what it draws is `deployments.terminal`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import TracebackType
+from typing import Protocol, Self
 from uuid import UUID
 
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
-from prefect.context import TaskRunContext
+from prefect.context import FlowRunContext, TaskRunContext
 from prefect.logging import get_run_logger
 
-Listener = Callable[[str, int, int | None], None]
-"""Called with the stage, how much is done and, where known, how much there is."""
-
-_listener: ContextVar[Listener | None] = ContextVar("progress_listener", default=None)
 SECONDS_BETWEEN_UPDATES = 2.0
+
+
+class Listener(Protocol):
+    """Somebody who looks on."""
+
+    def tell(self, text: str) -> None:
+        """Take a line of the story."""
+
+    def progress(self, stage: str, done: int, total: int | None) -> None:
+        """Take how much of a stage is done and, where known, how much there is."""
+
+
+_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
 
 
 @contextmanager
 def listen(listener: Listener) -> Iterator[None]:
-    """Have every `Progress` made inside the block report to `listener` too."""
+    """Have everything told inside the block told to `listener` too."""
     token = _listener.set(listener)
     try:
         yield
@@ -33,34 +44,53 @@ def listen(listener: Listener) -> Iterator[None]:
         _listener.reset(token)
 
 
+def tell(text: str) -> None:
+    """Add a line to the story of the run: Prefect's log, and whoever listens."""
+    if FlowRunContext.get() is not None:
+        get_run_logger().info(text)
+    if (listener := _listener.get()) is not None:
+        listener.tell(text)
+
+
 class Progress:
-    """Progress of one stage; may be called from any thread, as samplers do."""
+    """Progress of one stage, from entering the block to leaving it.
+
+    May be called from any thread, as samplers do: what belongs to the task is taken on entering.
+    """
 
     def __init__(self, stage: str) -> None:
         self._stage = stage
+        self._done = 0
+
+    def __enter__(self) -> Self:
         self._listener = _listener.get()
-        self._in_task = TaskRunContext.get() is not None
-        self._logger = get_run_logger() if self._in_task else None
         self._artifact: UUID | None = None
-        if self._in_task:
-            self._artifact = create_progress_artifact(0.0, description=stage)  # type: ignore[assignment]
+        if TaskRunContext.get() is not None:
+            artifact = create_progress_artifact(0.0, description=self._stage)
+            assert isinstance(artifact, UUID)  # a coroutine in asynchronous code only
+            self._artifact = artifact
         self._last_update = time.monotonic()
-        self._last_quarter = 0
+        return self
 
     def __call__(self, done: int, total: int | None = None) -> None:
         """Report `done` of `total` (None: not known how much there is)."""
+        self._done = done
         if self._listener is not None:
-            self._listener(self._stage, done, total)
-        if total:
-            self._log_quarters(done, total)
-            finished = done >= total
-            if finished or time.monotonic() - self._last_update > SECONDS_BETWEEN_UPDATES:
-                self._last_update = time.monotonic()
-                if self._artifact is not None:
-                    update_progress_artifact(self._artifact, 100.0 * done / total)
+            self._listener.progress(self._stage, done, total)
+        if total and time.monotonic() - self._last_update > SECONDS_BETWEEN_UPDATES:
+            self._last_update = time.monotonic()
+            self._update(100.0 * done / total)
 
-    def _log_quarters(self, done: int, total: int) -> None:
-        quarter = 4 * done // total
-        if quarter > self._last_quarter and self._logger is not None:
-            self._logger.info("%s: %d %% (%s of %s)", self._stage, 25 * quarter, done, total)
-        self._last_quarter = max(quarter, self._last_quarter)
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self(self._done, self._done)
+            self._update(100.0)
+
+    def _update(self, percent: float) -> None:
+        if self._artifact is not None:
+            update_progress_artifact(self._artifact, percent)

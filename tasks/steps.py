@@ -7,7 +7,6 @@ Nothing is cached or retried: results are designs and posteriors, too large to h
 from __future__ import annotations
 
 import xarray as xr
-from model.preparation import prepare
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
@@ -18,6 +17,7 @@ from model.effects import gene_effects
 from model.engines import CHECKS, complete, run_engine, seeds
 from model.nuts import SamplingProgress
 from model.predictive import thin
+from model.preparation import prepare
 from model.summary import parameter_summary
 from schemas.dataset import Dataset
 from schemas.parameters import FitParameters
@@ -43,19 +43,19 @@ track_task = task(track_fit, name="track", cache_policy=NO_CACHE)
 @task(name="validate", cache_policy=NO_CACHE)
 def validate_task(dataset: Dataset, parameters: FitParameters) -> ValidatedScreen:
     """Validate and reduce a dataset; progress in guides read."""
-    progress = Progress("reading guides")
-    return validate(dataset, parameters, lambda n_guides: progress(n_guides))
+    with Progress("reading guides") as progress:
+        return validate(dataset, parameters, lambda n_guides: progress(n_guides))
 
 
 @task(name="fit", cache_policy=NO_CACHE)
 def fit_task(design: ScreenDesign, parameters: FitParameters) -> xr.DataTree:
     """Compute the posterior; progress in tuning steps and draws."""
-    progress = Progress(f"sampling with {parameters.sampling.sampler}")
+    with Progress(f"sampling with {parameters.sampling.sampler}") as progress:
 
-    def report(state: SamplingProgress) -> None:
-        progress(state.done, state.total)
+        def report(state: SamplingProgress) -> None:
+            progress(state.done, state.total)
 
-    return run_engine(design, parameters, report)
+        return run_engine(design, parameters, report)
 
 
 @task(name="check", cache_policy=NO_CACHE)
@@ -74,5 +74,5 @@ def pictures_task(
     tree: xr.DataTree, design: ScreenDesign, effects: pd.DataFrame
 ) -> dict[str, bytes]:
     """Draw every picture; progress in pictures."""
-    progress = Progress("drawing pictures")
-    return draw_pictures(tree, design, effects, lambda n_drawn: progress(n_drawn))
+    with Progress("drawing pictures") as progress:
+        return draw_pictures(tree, design, effects, lambda n_drawn: progress(n_drawn))

@@ -1,0 +1,107 @@
+"""Options of the command line become parameters; what cannot be used is refused kindly."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from deployments.command_line import BAD_INPUT, DONE, main
+from deployments.options import FitOptions, OptionError
+from schemas.parameters import FitParameters, Priors
+
+
+def test_no_options_are_the_defaults():
+    assert FitOptions().fit_parameters() == FitParameters()
+
+
+def test_options_reach_their_settings():
+    options = FitOptions(
+        model="m4_zero_mean",
+        sampler="pymc",
+        draws=100,
+        seed=7,
+        genes=("SOX10, IRF4", "MYB (4602)"),
+        lineages=("Skin",),
+    )
+    parameters = options.fit_parameters(draws=20_000)
+    assert parameters.model == "m4_zero_mean"
+    assert (parameters.sampling.sampler, parameters.sampling.draws) == ("pymc", 100)
+    assert parameters.seed == 7
+    assert parameters.filters.genes == ("SOX10", "IRF4", "MYB (4602)")
+    assert parameters.filters.lineages == ("Skin",)
+
+
+def test_a_command_may_have_defaults_of_its_own():
+    assert FitOptions().fit_parameters(draws=20_000).sampling.draws == 20_000
+
+
+def test_priors_are_applied_in_turn():
+    options = FitOptions(priors=("as_written", "mu_beta=Normal(0, 0.5)"))
+    priors = options.fit_parameters().priors
+    assert str(priors.mu_beta) == "Normal(0, 0.5)"
+    assert priors.mu_alpha == Priors.preset("as_written").mu_alpha
+
+
+def test_priors_and_settings_from_files(tmp_path):
+    (tmp_path / "priors.yaml").write_text("sigma: HalfNormal(2)\n")
+    (tmp_path / "settings.yaml").write_text("thresholds: {rhat_max: 1.05}\nsampling: {draws: 60}\n")
+    options = FitOptions(
+        priors=(str(tmp_path / "priors.yaml"),), parameters=tmp_path / "settings.yaml", tune=70
+    )
+    parameters = options.fit_parameters()
+    assert str(parameters.priors.sigma) == "HalfNormal(2)"
+    assert parameters.thresholds.rhat_max == 1.05
+    assert (parameters.sampling.draws, parameters.sampling.tune) == (60, 70)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (None, "cannot read"),
+        ("- a\n- b\n", "`name: value` lines"),
+        ("a: [", "expected YAML"),
+        ("!!python/object/apply:os.system ['true']", "expected YAML"),
+    ],
+)
+def test_unusable_files_are_told(tmp_path, text, expected):
+    path = tmp_path / "settings.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(OptionError, match=expected):
+        FitOptions(parameters=path).fit_parameters()
+
+
+@pytest.mark.parametrize(
+    "priors",
+    ["mu_beta=Exponential(1)", "sigma=Normal(0, 1)", "sigma=Exponential(-1)", "sigma=Cauchy(1)",
+     "mu_beta=Normal(0)", "mu_beta=Normal(0, x)", "mu_delta=Normal(0, 1)", "sigma=Exponential(inf)"],
+)  # fmt: skip
+def test_impossible_priors_are_refused(priors):
+    with pytest.raises(ValidationError):
+        FitOptions(priors=(priors,)).fit_parameters()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["fit", "x.yaml", "--draws", "3"],
+        ["fit", "x.yaml", "--draws", "many"],
+        ["fit", "x.yaml", "--model", "m5"],
+        ["fit", "x.yaml", "--drws", "100"],
+        ["fit"],
+        ["fit", "x.yaml", "--priors", "no-such-file.yaml"],
+        ["fit", "x.yaml", "--priors", "sigma=Normal(0, 1)"],
+        ["unknown"],
+    ],
+)
+def test_wrong_words_are_bad_input(arguments, capsys):
+    assert main(arguments) == BAD_INPUT
+    said = capsys.readouterr()
+    assert "Traceback" not in said.out + said.err
+    assert said.out + said.err
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["fit", "--help"]])
+def test_help_is_no_error(arguments, capsys):
+    assert main(arguments) == DONE
+    assert capsys.readouterr().out

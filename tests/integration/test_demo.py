@@ -1,0 +1,124 @@
+"""The demonstration as a person runs it: the published table is reproduced and the run is whole."""
+
+from __future__ import annotations
+
+import arviz as az
+import pytest
+
+from deployments.command_line import BAD_INPUT, DONE, main
+from deployments.demo import comparison
+from schemas.posterior import CONTRACTS
+from tests.integration.runs import artifact, runs_in
+
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("demo")]
+
+PLOTS = {
+    "prior_of_sds", "logfc_over_rna", "logfc_over_rna_by_gene", "logfc_by_cell_line", "trace",
+    "rank", "forest_alpha", "forest_beta", "forest_gamma", "posterior_predictive_by_gene",
+    "energy", "volcano", "top_genes", "residual_spread",
+}  # fmt: skip
+METRICS = {
+    "rhat_max", "ess_bulk_min", "ess_tail_min", "divergences", "bfmi_min", "n_genes",
+    "n_cell_lines", "n_guides", "n_measurements", "seconds_total", "seconds_validate",
+    "seconds_prepare", "seconds_fit", "seconds_checks", "seconds_track", "ppc_mean", "ppc_sd",
+    "ppc_guide_variance",
+}  # fmt: skip
+TAGS = {
+    "dataset",
+    "release",
+    "library",
+    "model",
+    "engine",
+    "data_digest",
+    "code_version",
+    "verdict",
+}
+
+
+@pytest.fixture(scope="module")
+def demo(prefect_server, tmp_path_factory):
+    """The demo's exit code, words and run."""
+    import contextlib
+    import io
+
+    folder = tmp_path_factory.mktemp("demo")
+    said = io.StringIO()
+    with contextlib.chdir(folder), contextlib.redirect_stdout(said):
+        code = main(["demo"])
+    return code, said.getvalue(), runs_in(folder)
+
+
+def test_it_passes_and_says_where_to_look(demo):
+    code, said, runs = demo
+    assert code == DONE
+    assert len(runs) == 1
+    assert "Verdict: pass" in said
+    assert runs[0].info.run_id in said and "mlflow ui" in said
+    for column in ("true", "published", "difference"):
+        assert column in said
+
+
+def test_it_reproduces_the_published_table(demo):
+    import pandas as pd
+
+    rows = comparison(pd.read_csv(artifact(demo[2][0], "summary.csv")))
+    assert len(rows) == 36
+    assert rows.difference_in_mcse.abs().max() < 4
+    assert (rows.sd / rows.published_sd - 1).abs().max() < 0.10
+
+
+def test_the_embedded_published_table_is_the_published_one(shared):
+    import pandas as pd
+
+    from deployments.demo import published
+
+    reference = pd.read_csv(shared / "reference" / "m4_seed103_published.csv")
+    columns = ["mean", "sd", "ess_bulk"]
+    pd.testing.assert_frame_equal(published()[columns], reference[columns])
+
+
+def test_the_run_holds_all_it_should(demo):
+    run = demo[2][0]
+    assert run.info.status == "FINISHED"
+    assert METRICS <= set(run.data.metrics)
+    assert TAGS <= set(run.data.tags)
+    assert run.data.params["sampling.draws"] == "20000"
+    assert {entry.dataset.name for entry in run.inputs.dataset_inputs} >= {"logfc"}
+    assert (run.data.metrics["n_genes"], run.data.metrics["n_measurements"]) == (5, 300)
+    for name in (
+        "posterior.nc", "summary.csv", "gene_effects.parquet", "gene_effects.csv",
+        "validation.json", "report.html", "model_graph.svg", "environment.txt",
+    ):  # fmt: skip
+        assert artifact(run, name).stat().st_size > 0, name
+    assert {path.stem for path in artifact(run, "plots").glob("*.png")} == PLOTS
+
+
+def test_the_posterior_comes_back_whole(demo):
+    tree = az.from_netcdf(artifact(demo[2][0], "posterior.nc"))
+    CONTRACTS["m4"].check(tree)
+    assert tree["posterior"]["beta_g"].shape == (4, 20_000, 5)
+
+
+def test_summary_and_effects_have_the_agreed_columns(demo):
+    import pandas as pd
+
+    run = demo[2][0]
+    summary = pd.read_csv(artifact(run, "summary.csv"))
+    assert summary.columns[0] == "parameter"
+    assert {"mu_alpha", "beta_g[geneA]", "gamma_c[cellT]"} <= set(summary.parameter)
+    effects = pd.read_parquet(artifact(run, "gene_effects.parquet"))
+    assert (
+        list(effects.columns)
+        == (
+            "gene beta_mean beta_sd beta_hdi_low beta_hdi_high prob_negative lfsr s_value "
+            "beta_per_log2_mean alpha_mean n_cell_lines n_guides rna_sd"
+        ).split()
+    )
+    pd.testing.assert_frame_equal(effects, pd.read_csv(artifact(run, "gene_effects.csv")))
+
+
+def test_unknown_gene_is_bad_input_and_no_run(working_folder, capsys):
+    assert main(["demo", "--genes", "geneX"]) == BAD_INPUT
+    said = capsys.readouterr().err
+    assert "geneX" in said and "geneA" in said
+    assert not runs_in(working_folder)

@@ -1,0 +1,211 @@
+"""Plain `mlflow ui` in the working folder shows the fits: in its API and in a real browser.
+
+Pictures of the pages are left in the folder `pages` of the test, for people to look at.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import mlflow.pyfunc
+import pytest
+import requests
+from matplotlib.figure import Figure
+
+from schemas.parameters import FitParameters
+from tasks.track import track_fit
+from tasks.tracking_run import start_run, where_to_look
+from tests.integration.browser import Page
+from tests.tasks.fits import convergence_of, dataset_of, results_of
+
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("mlflow_ui")]
+
+RUN_NAMES = ("24Q4 m4 nuts", "24Q4 m4_zero_mean nuts")
+
+
+@dataclass(frozen=True)
+class Ui:
+    address: str
+    experiment_id: str
+    runs: tuple[str, ...]
+    """Ids of a fit that failed for want of evidence and of one that passed."""
+    run_page: str
+    """Page of the last run, as `where_to_look` gives it."""
+    pages: Path
+
+
+def picture() -> bytes:
+    figure = Figure()
+    figure.subplots().plot([0, 1, 0])
+    figure.savefig(png := io.BytesIO(), format="png")
+    return png.getvalue()
+
+
+@pytest.fixture(scope="module")
+def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
+    """Two fits in a working folder, and `mlflow ui` started there without a word on the store."""
+    folder = tmp_path_factory.mktemp("working_folder")
+    pages = tmp_path_factory.mktemp("pages")
+    runs = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.chdir(folder)
+        for results in (
+            results_of(
+                FitParameters(model="m4"),
+                status="fail",
+                convergence=convergence_of(rhat_max=float("nan"), divergences=7),
+                figures={"trace": picture(), "volcano": picture()},
+            ),
+            results_of(
+                FitParameters(model="m4_zero_mean"),
+                convergence=convergence_of(rhat_max=1.003, ess_bulk_min=1234.5),
+                figures={"trace": picture(), "volcano": picture()},
+            ),
+        ):
+            with start_run(results.dataset, results.parameters) as run:
+                track_fit(run, results, lambda: 25.0)
+            runs.append(run.run_id)
+        look = where_to_look(run)
+    assert look.startswith("mlflow ui ")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with mlflow_ui(folder, address):
+        page = look.partition("http://127.0.0.1:5000")[2]
+        yield Ui(address, run.experiment_id, tuple(runs), address + page, pages)
+
+
+@contextmanager
+def mlflow_ui(folder: Path, address: str) -> Iterator[None]:
+    """Plain `mlflow ui` in the folder; its processes are its own group, and end with it."""
+    environment = {
+        **os.environ,
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eight processes that nothing here needs
+        "MLFLOW_WORKERS": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    with (folder / "ui.log").open("w") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "mlflow", "ui", "--port", address.rpartition(":")[2]],
+            cwd=folder,
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        wait_until_up(address, server, folder / "ui.log")
+        yield
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(timeout=30)
+
+
+def wait_until_up(address: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 120
+    while server.poll() is None and time.monotonic() < deadline:
+        try:
+            if requests.get(f"{address}/health", timeout=5).ok:
+                return
+        except requests.RequestException:
+            time.sleep(0.3)
+    pytest.fail(f"mlflow ui is not up; it says\n{log.read_text()}")
+
+
+# ---- the API behind the pages
+
+
+def test_the_api_lists_both_runs_with_their_metrics(ui: Ui) -> None:
+    search = {"experiment_ids": [ui.experiment_id]}
+    answer = requests.post(f"{ui.address}/api/2.0/mlflow/runs/search", json=search, timeout=60)
+    runs = {run["info"]["run_id"]: run for run in answer.json()["runs"]}
+    metrics = [
+        {metric["key"]: metric["value"] for metric in runs[run_id]["data"]["metrics"]}
+        for run_id in ui.runs
+    ]
+    assert [run["info"]["status"] for run in runs.values()] == ["FINISHED"] * 2
+    assert metrics[0]["rhat_max"] == "NaN"  # absent evidence, not 0
+    assert metrics[1]["rhat_max"] == 1.003
+    assert [metric["divergences"] for metric in metrics] == [7, 0]
+
+
+def test_a_picture_can_be_fetched(ui: Ui) -> None:
+    where = {"run_id": ui.runs[0], "path": "plots/trace.png"}
+    answer = requests.get(f"{ui.address}/get-artifact", params=where, timeout=60)
+    assert answer.content == picture()
+
+
+def test_a_fit_is_tracked_through_the_server(ui: Ui, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", ui.address)
+    results = results_of(
+        dataset=dataset_of("Elsewhere"), convergence=convergence_of(bfmi_min=float("nan"))
+    )
+    with start_run(results.dataset, results.parameters) as run:
+        track_fit(run, results, lambda: 25.0)
+
+    assert where_to_look(run).startswith(f"{ui.address}/#/experiments/{run.experiment_id}/runs/")
+    stored = run.client.get_run(run.run_id)
+    assert stored.info.status == "FINISHED"
+    assert math.isnan(stored.data.metrics["bfmi_min"])
+    files = {file.path for file in run.client.list_artifacts(run.run_id)}
+    assert {"posterior.nc", "gene_effects.parquet", "plots", "report.html"} <= files
+    (registered,) = run.client.search_model_versions("name = 'Elsewhere'")
+    model = mlflow.pyfunc.load_model(f"models:/Elsewhere/{registered.version}")
+    assert list(model.predict(model.input_example)) == ["logfc_mean", "logfc_low", "logfc_high"]
+
+
+# ---- the pages
+
+
+@pytest.mark.browser
+def test_the_table_of_runs_shows_both_with_metrics(ui: Ui, page: Page) -> None:
+    query = "workflowType=machine_learning"
+    page.open(f"{ui.address}/#/experiments/{ui.experiment_id}/runs?{query}")
+    page.wait_for("Avana sample", "2 matching runs", *RUN_NAMES)
+    page.click("Columns")
+    page.click("Metrics (18)")
+    page.click("Columns")
+    page.wait_for("bfmi_min", "divergences", "ess_bulk_min", "1234.5", "812.5")
+    page.screenshot(ui.pages / "runs.png")
+
+
+@pytest.mark.browser
+def test_the_page_of_a_run_shows_verdict_metrics_dataset_and_model(ui: Ui, page: Page) -> None:
+    page.open(ui.run_page)
+    page.wait_for("Verdict: pass", "rhat_max", "1.003", "Exponential(1)", "Finished")
+    page.wait_for("Datasets", "logfc", "Logged models (1)", "Registered models")
+    page.screenshot(ui.pages / "run.png")
+
+
+@pytest.mark.browser
+def test_the_artifacts_of_a_run_show_its_plots(ui: Ui, page: Page) -> None:
+    path = f"runs/{ui.runs[0]}/artifacts/plots/trace.png"
+    page.open(f"{ui.address}/#/experiments/{ui.experiment_id}/{path}")
+    page.wait_for("plots", "trace.png", "volcano.png", "report.html", "posterior.nc")
+    page.wait_until("[...document.images].some(image => image.naturalWidth == 640)")
+    page.screenshot(ui.pages / "artifacts.png")
+
+
+@pytest.mark.browser
+def test_two_runs_stand_side_by_side(ui: Ui, page: Page) -> None:
+    runs, experiments = quote(json.dumps(ui.runs)), quote(json.dumps([ui.experiment_id]))
+    page.open(f"{ui.address}/#/compare-runs?runs={runs}&experiments={experiments}")
+    text = page.wait_for("Comparing 2 Runs from 1 Experiment", "Show diff only", *RUN_NAMES)
+    assert "model\tm4\tm4_zero_mean" in text
+    assert "verdict\tfail\tpass" in text
+    page.wait_for("NaN\n1.003", "1234.5")
+    page.screenshot(ui.pages / "comparison.png")

@@ -1,0 +1,74 @@
+"""The real sample, from its published tables to a verdict, against lme4's estimates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import boto3
+import pandas as pd
+import pytest
+import yaml
+
+from deployments.command_line import DONE, VERDICT_FAIL, main
+from tests.integration.runs import artifact, runs_in, summary_of
+
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("real")]
+
+
+def dataset_file(folder: Path, tables: str) -> str:
+    dataset = {"name": "avana", "release": "sample", "library": "Avana", "folder": tables}
+    path = folder / "avana.yaml"
+    path.write_text(yaml.safe_dump(dataset))
+    return str(path)
+
+
+def test_m4_zero_mean_passes_and_agrees_with_lme4(working_folder, shared, capsys):
+    path = dataset_file(working_folder, str(shared / "data" / "avana_sample"))
+    assert main(["fit", path, "--model", "m4_zero_mean"]) == DONE
+    assert "Verdict: pass" in capsys.readouterr().out
+
+    (run,) = runs_in(working_folder)
+    metrics = run.data.metrics
+    sizes = [metrics[f"n_{what}"] for what in ("genes", "cell_lines", "guides", "measurements")]
+    assert sizes == [105, 41, 408, 35_063]
+    effects = pd.read_parquet(artifact(run, "gene_effects.parquet")).set_index("gene")
+    lme4 = pd.read_csv(shared / "reference" / "avana_lme4_beta.csv").set_index("gene").beta_m4
+    ours = effects.beta_mean.reindex(lme4.index)
+    assert len(lme4) == 105
+    assert ours.corr(lme4) > 0.999
+    assert (ours - lme4).abs().max() < 0.03
+    top = [gene.split()[0] for gene in effects.beta_mean.nsmallest(5).index]
+    assert top == ["SOX10", "IRF4", "MYB", "HNF1B", "CCND1"]
+    assert {"sigma", "mu_beta", "beta_g[SOX10 (6663)]"} <= set(summary_of(run).index)
+
+
+def test_m4_fails_and_says_why(working_folder, shared, capsys):
+    path = dataset_file(working_folder, str(shared / "data" / "avana_sample"))
+    assert main(["fit", path, "--model", "m4"]) == VERDICT_FAIL
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Verdict: fail" in said
+    assert "shift between alpha and gamma" in said and "m4_zero_mean" in said
+    (run,) = runs_in(working_folder)
+    assert run.info.status == "FINISHED"  # the fit is whole; that it may not be used is its verdict
+    assert run.data.tags["verdict"] == "fail"
+    assert run.data.metrics["rhat_max"] > 1.1
+
+
+def test_the_same_from_a_bucket(working_folder, shared, s3_bucket):
+    """Dataset file and tables in S3: the same data digest, design and draws as from the disk."""
+    folder = shared / "data" / "avana_sample"
+    store = boto3.client("s3")
+    for table in folder.iterdir():
+        store.upload_file(str(table), s3_bucket, f"24Q4/{table.name}")
+    local = dataset_file(working_folder, str(folder))
+    remote = dataset_file(working_folder / "..", "24Q4")
+    store.upload_file(remote, s3_bucket, "avana.yaml")
+
+    few = ["--model", "m4_zero_mean", "--draws", "500", "--tune", "500", "--genes", "SOX10", "MYB"]
+    for path in (f"s3://{s3_bucket}/avana.yaml", local):
+        assert main(["fit", path, *few]) in (DONE, VERDICT_FAIL)
+    from_disk, from_bucket = runs_in(working_folder)
+    assert from_bucket.data.tags["data_digest"] == from_disk.data.tags["data_digest"]
+    pd.testing.assert_frame_equal(summary_of(from_bucket), summary_of(from_disk))
+    sources = [entry.dataset.source for entry in from_bucket.inputs.dataset_inputs]
+    assert all(s3_bucket in source for source in sources)

@@ -103,11 +103,10 @@ def validate(dataset: str, *, out: Path = Path()) -> int:
     out
         Folder for validation.json.
     """
-    from tasks.read_dataset import load_dataset
-
     from deployments.terminal import progress_bars
     from schemas.parameters import FitParameters
     from tasks.progress import Progress
+    from tasks.read_dataset import load_dataset
     from tasks.render_validation import validation_table, write_validation
     from tasks.validate import validate as validate_tables
 

@@ -43,7 +43,7 @@ class FitOptions:
     seed: int | None = None
     """Seed; the same seed, data and versions give the same draws. [default: 103]"""
     genes: Annotated[tuple[str, ...], Several] = ()
-    """Genes to fit: SOX10, 6663 or "SOX10 (6663)"; several, or separated by commas. [default: all]"""
+    """Genes to fit: SOX10, 6663 or "SOX10 (6663)"; several, or with commas. [default: all]"""
     cell_lines: Annotated[tuple[str, ...], Several] = ()
     """Cell lines to fit, as ACH-000000. [default: all]"""
     lineages: Annotated[tuple[str, ...], Several] = ()
@@ -52,7 +52,7 @@ class FitOptions:
     """as_run, as_written, a YAML file, or single priors such as "mu_beta=Normal(0, 0.5)"; several
     are applied in turn. [default: as_run]"""
     parameters: Path | None = None
-    """YAML file with any settings of a fit (thresholds and preparation too); options win over it."""
+    """YAML file with any settings of a fit, thresholds and preparation too; options win over it."""
 
     def fit_parameters(self, **defaults: int) -> FitParameters:
         """Return the parameters of the fit; `defaults` are sampling settings the options override.

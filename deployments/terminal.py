@@ -48,17 +48,19 @@ class _Bars:
 @contextmanager
 def progress_bars(console: Console) -> Iterator[None]:
     """Show progress and the story while the block runs; the bars stay when it ends."""
-    with Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-    ) as display:
-        with listen(_Bars(display)):
-            yield
+    with (
+        Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+        ) as display,
+        listen(_Bars(display)),
+    ):
+        yield
 
 
 def preparation_line(preparation: PreparationReport) -> str:
@@ -84,10 +86,12 @@ def losses_table(preparation: PreparationReport) -> Table:
 def hyperparameter_table(summary: pd.DataFrame) -> Table:
     """Return the rows of `summary.csv` that belong to no single gene or cell line."""
     rows = summary[~summary["parameter"].str.contains("[", regex=False)]
+    interval = [column for column in summary.columns if column.startswith("hdi")]
+    columns = ["parameter", "mean", "sd", *interval, "ess_bulk", "r_hat"]
     table = Table(title="Hyperparameters", title_justify="left", show_edge=False)
-    for column in rows.columns:
+    for column in columns:
         _add_column(table, column)
-    for row in rows.itertuples(index=False):
+    for row in rows[columns].itertuples(index=False):
         table.add_row(escape(row[0]), *(_number(value) for value in row[1:]))
     return table
 

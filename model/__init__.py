@@ -1,1 +1,1 @@
-"""Pure statistics: tables and arrays in, values out, explicit seeds. No input, output or orchestration."""
+"""Pure statistics: tables and arrays in, values out, explicit seeds. No input or output."""

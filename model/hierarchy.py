@@ -22,7 +22,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pymc as pm
-from pytensor.tensor import TensorVariable
+from pytensor.tensor.variable import TensorVariable
 
 from model.design import ScreenDesign
 from schemas.parameters import Distribution, ModelName, Priors
@@ -62,7 +62,7 @@ def m4_zero_mean(design: ScreenDesign, priors: Priors) -> pm.Model:
     hardly their split. With v_a = sigma_alpha^2 / G and v_c = sigma_gamma^2 / C
 
         level      = mean(alpha) + mean(gamma) ~ Normal(mu_alpha, sqrt(v_a + v_c))
-        gamma_mean | level ~ Normal((level - mu_alpha) v_c / (v_a + v_c), sqrt(v_a v_c / (v_a + v_c)))
+        gamma_mean ~ Normal((level - mu_alpha) v_c / (v_a + v_c), sqrt(v_a v_c / (v_a + v_c)))
 
     and zero-sum deviations, which is the same prior on alpha_g and gamma_c as drawing them
     independently: the mean of independent normals is independent of their deviations from it.

@@ -1,4 +1,4 @@
-"""Names of single parameters: `mu_alpha`, `beta_g[SOX10 (6663)]`; one rule for tables and reports."""
+"""Names of single parameters: `mu_alpha`, `beta_g[SOX10 (6663)]`; one rule for all tables."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def _draw(prior: Distribution, size: int, random: np.random.Generator) -> np.nda
 
 
 def thin(posterior: xr.Dataset, n_draws: int) -> xr.Dataset:
-    """Return at least `n_draws` evenly spaced draws over all chains, or all where there are fewer."""
+    """Return at least `n_draws` draws, evenly spaced in every chain; all where there are fewer."""
     a_chain = -(-n_draws // posterior.sizes["chain"])
     n = posterior.sizes["draw"]
     kept = np.unique(np.linspace(0, n - 1, min(a_chain, n)).round().astype(int))
@@ -140,8 +140,10 @@ def data_groups(design: ScreenDesign) -> dict[str, xr.Dataset]:
 
 
 def fitted_cells(posterior: xr.Dataset, design: ScreenDesign) -> pd.DataFrame:
-    """Return the fit of each gene-line cell: gene, cell_line, rna, logfc_mean (of the data),
-    fitted (posterior mean of its expectation), hdi_low, hdi_high (89 %), all log2.
+    """Return the fit of each gene-line cell.
+
+    Columns: gene, cell_line, rna (SD), logfc_mean (of the data), fitted (posterior mean of its
+    expectation), hdi_low, hdi_high (89 % interval of the expectation); log fold changes in log2.
     """
     import arviz as az
 

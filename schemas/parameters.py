@@ -38,7 +38,7 @@ class Distribution(Settings):
     family: Literal["Normal", "Exponential", "HalfNormal"]
     """Family of the distribution."""
     arguments: tuple[float, ...]
-    """Normal: mean, sd; Exponential: rate; HalfNormal: sd. Unit: log fold change (rate: its inverse)."""
+    """Normal: mean, sd; Exponential: rate; HalfNormal: sd. Log fold change (rate: its inverse)."""
 
     @classmethod
     def from_text(cls, text: str) -> Self:
@@ -59,7 +59,7 @@ class Distribution(Settings):
             )
         if not all(abs(argument) < float("inf") for argument in arguments) or arguments[-1] <= 0:
             raise ValueError(f"expected finite numbers, the last above zero, got {text!r}")
-        return cls(family=match[1], arguments=arguments)  # type: ignore[arg-type]
+        return cls(family=match[1], arguments=arguments)
 
     def __str__(self) -> str:
         return f"{self.family}({', '.join(f'{argument:g}' for argument in self.arguments)})"
@@ -101,7 +101,7 @@ ScalePrior = Annotated[
 
 
 class Priors(Settings):
-    """Priors of the hyperparameters and of the noise (DESIGN 5); the defaults are preset `as_run`."""
+    """Priors of the hyperparameters and of the noise; the defaults are preset `as_run`."""
 
     mu_alpha: LocationPrior = Distribution.from_text("Normal(0, 2)")
     """Mean over genes of the log fold change at average RNA."""
@@ -140,7 +140,7 @@ class Preparation(Settings):
     """How tables become a design; changing a number here changes what is fitted."""
 
     min_rna_sd: float = Field(0.1, ge=0)
-    """Genes whose RNA has a smaller SD over the fitted lines, log2(TPM+1), are set aside and listed."""
+    """Genes whose RNA, log2(TPM+1), has a smaller SD over the fitted lines are set aside."""
     min_cell_lines_per_gene: int = Field(5, ge=2)
     """Genes measured with RNA in fewer lines are set aside and listed."""
     max_measurements_kept: int = Field(5_000_000, ge=0)

@@ -53,40 +53,19 @@ class PosteriorContract:
                 raise ValueError(f"posterior contract: expected labels as coordinate {dim}")
 
 
-_GROUP_LEVEL = {"alpha_g": ("gene",), "gamma_c": ("cell_line",), "beta_g": ("gene",)}
+_GROUPS: dict[str, tuple[str, ...]] = {
+    "alpha_g": ("gene",),
+    "gamma_c": ("cell_line",),
+    "beta_g": ("gene",),
+}
 
+
+def _contract(*scalars: str) -> PosteriorContract:
+    return PosteriorContract({**dict.fromkeys(scalars, ()), **_GROUPS})
+
+
+_SIGMAS = ("sigma_alpha", "sigma_gamma", "sigma_beta", "sigma")
 CONTRACTS: dict[str, PosteriorContract] = {
-    "m4": PosteriorContract(
-        {
-            **{
-                name: ()
-                for name in (
-                    "mu_alpha",
-                    "mu_gamma",
-                    "mu_beta",
-                    "sigma_alpha",
-                    "sigma_gamma",
-                    "sigma_beta",
-                    "sigma",
-                )
-            },
-            **_GROUP_LEVEL,
-        }
-    ),
-    "m4_zero_mean": PosteriorContract(
-        {
-            **{
-                name: ()
-                for name in (
-                    "mu_alpha",
-                    "mu_beta",
-                    "sigma_alpha",
-                    "sigma_gamma",
-                    "sigma_beta",
-                    "sigma",
-                )
-            },
-            **_GROUP_LEVEL,
-        }
-    ),
+    "m4": _contract("mu_alpha", "mu_gamma", "mu_beta", *_SIGMAS),
+    "m4_zero_mean": _contract("mu_alpha", "mu_beta", *_SIGMAS),
 }

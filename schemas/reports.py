@@ -80,7 +80,7 @@ class Loss(Settings):
     count: int
     """How many."""
     examples: tuple[str, ...] = ()
-    """Labels: all of them for genes and cell lines, the first ten for others; none for measurements."""
+    """Labels: all of genes and cell lines, the first ten of others, none of measurements."""
 
 
 class PreparationReport(Settings):

@@ -1,4 +1,4 @@
-"""The shapes in which tables travel: as read (`Raw*`), as validated (`Screen`), and logFC in blocks.
+"""The shapes tables travel in: as read (`Raw*`), as validated (`Screen`), and logFC in blocks.
 
 Only containers; their rules are in `schemas.tables`, their readers in `tasks`.
 Canonical column names, the same for every layout, are fixed here.
@@ -65,12 +65,13 @@ class RawTable:
 
 @dataclass(frozen=True)
 class RawRna:
-    """RNA as read: `profiles` (one row a profile, text, PROFILE_COLUMNS, index = line of the file)
-    and `values` (same rows, columns = gene labels in file order, duplicates kept, float64)."""
+    """RNA as read."""
 
     source: TableSource
     profiles: pd.DataFrame
+    """One row a profile, PROFILE_COLUMNS, text; the index is the line of the file."""
     values: pd.DataFrame
+    """Same rows; columns are gene labels in file order, duplicates kept; float64."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ class TableFormatError(UserError):
 
 @dataclass(frozen=True)
 class RawScreen:
-    """All tables of a dataset as read; a table that could not be read is None and in `unreadable`."""
+    """All tables of a dataset as read; one that could not be read is None and in `unreadable`."""
 
     logfc: LogfcSource | None
     guide_map: RawTable | None

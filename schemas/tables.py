@@ -73,7 +73,8 @@ class CheckedTables:
     """The small tables in their types, index = line of the file, and what is wrong with them.
 
     Where a value could not be parsed it stands as one that keeps its row, so that a bad flag does
-    not also set off the rules across tables. A table that is absent, empty or lacks a column is None.
+    not also set off the rules across tables. A table that is absent, empty or
+    short of a column is None.
     """
 
     guide_map: pd.DataFrame | None

@@ -6,6 +6,7 @@ Nothing is cached or retried: results are designs and posteriors, too large to h
 
 from __future__ import annotations
 
+import pandas as pd
 import xarray as xr
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -29,15 +30,15 @@ from tasks.report import render_report
 from tasks.track import track_fit
 from tasks.validate import ValidatedScreen, validate
 
-load_dataset_task = task(load_dataset, name="load dataset", cache_policy=NO_CACHE)
-complete_task = task(complete, name="predict", cache_policy=NO_CACHE)
-prepare_task = task(prepare, name="prepare", cache_policy=NO_CACHE)
-convergence_task = task(assess_convergence, name="assess convergence", cache_policy=NO_CACHE)
-effects_task = task(gene_effects, name="gene effects", cache_policy=NO_CACHE)
-summary_task = task(parameter_summary, name="summarise", cache_policy=NO_CACHE)
-model_graph_task = task(draw_model_graph, name="draw model graph", cache_policy=NO_CACHE)
-report_task = task(render_report, name="render report", cache_policy=NO_CACHE)
-track_task = task(track_fit, name="track", cache_policy=NO_CACHE)
+load_dataset_task = task(name="load dataset", cache_policy=NO_CACHE)(load_dataset)
+complete_task = task(name="predict", cache_policy=NO_CACHE)(complete)
+prepare_task = task(name="prepare", cache_policy=NO_CACHE)(prepare)
+convergence_task = task(name="assess convergence", cache_policy=NO_CACHE)(assess_convergence)
+effects_task = task(name="gene effects", cache_policy=NO_CACHE)(gene_effects)
+summary_task = task(name="summarise", cache_policy=NO_CACHE)(parameter_summary)
+model_graph_task = task(name="draw model graph", cache_policy=NO_CACHE)(draw_model_graph)
+report_task = task(name="render report", cache_policy=NO_CACHE)(render_report)
+track_task = task(name="track", cache_policy=NO_CACHE)(track_fit)
 
 
 @task(name="validate", cache_policy=NO_CACHE)

@@ -34,7 +34,7 @@ from schemas.layouts import (
     parse_header,
 )
 from schemas.screen import TableFormatError, TableName, TableSource
-from tasks.storage import StorageError, StoredFile
+from tasks.storage import StoredFile
 
 CSV_BLOCK_BYTES = 4 << 20
 """Text parsed at once: larger blocks take more memory and no less time."""
@@ -108,12 +108,20 @@ class TableFile(ABC):
             "correct it, or leave it empty where the value is missing",
         )
 
+    def _open_stored(self) -> io.BufferedReader:
+        try:
+            return self.stored.open()
+        except FileNotFoundError:
+            raise self.error(
+                "missing_file",
+                "expected a file, there is none",
+                "correct the path in the dataset file, or put the file there",
+            ) from None
+
     @contextmanager
     def _damage(self, *errors: type[Exception]) -> Iterator[None]:
         try:
             yield
-        except StorageError:
-            raise
         except errors as error:
             raise self.error(
                 "damaged_file", f"expected a whole file, got: {error}", "fetch the file again"
@@ -135,16 +143,7 @@ def open_table(table: TableName, location: str) -> TableFile:
     }
     for suffix, file_format in formats.items():
         if name.endswith(suffix):
-            try:
-                return file_format(table, StoredFile(location))
-            except FileNotFoundError:
-                raise TableFormatError(
-                    table,
-                    location,
-                    "missing_file",
-                    "expected a file, there is none",
-                    "correct the path in the dataset file, or put the file there",
-                ) from None
+            return file_format(table, StoredFile(location))
     raise TableFormatError(
         table,
         location,
@@ -202,7 +201,7 @@ class CsvFile(TableFile):
                 raise self._explain(line, numbers, str(error)) from error
 
     def _open(self) -> io.BufferedReader | gzip.GzipFile:
-        stored = self.stored.open()
+        stored = self._open_stored()
         # By content: browsers unpack a download and leave its name.
         if stored.peek(2)[:2] == b"\x1f\x8b":
             return gzip.GzipFile(fileobj=stored)
@@ -257,7 +256,7 @@ class ParquetFile(TableFile):
     """Parquet, read by row groups; an index that pandas stored comes first."""
 
     def _read_columns(self) -> tuple[str, ...]:
-        with self.stored.open() as stored, self._damage(pa.ArrowInvalid):
+        with self._open_stored() as stored, self._damage(pa.ArrowInvalid):
             schema = pa.parquet.ParquetFile(stored).schema_arrow
         metadata = schema.pandas_metadata or {}
         index = [name for name in metadata.get("index_columns", ()) if isinstance(name, str)]
@@ -269,7 +268,7 @@ class ParquetFile(TableFile):
 
     def rows(self, texts: Sequence[int], numbers: Sequence[int]) -> Iterator[Rows]:
         """Yield all rows."""
-        with self.stored.open() as stored, self._damage(pa.ArrowInvalid):
+        with self._open_stored() as stored, self._damage(pa.ArrowInvalid):
             line = 2
             size = max(1, CELLS_PER_BLOCK // len(self.columns))
             for batch in pa.parquet.ParquetFile(stored).iter_batches(batch_size=size):
@@ -332,7 +331,7 @@ class Hdf5File(TableFile):
 
     @contextmanager
     def _hdf5(self) -> Iterator[h5py.File]:
-        with self.stored.open() as stored:
+        with self._open_stored() as stored:
             with self._damage(OSError):
                 file = h5py.File(stored, "r")
             with file, self._damage(OSError):

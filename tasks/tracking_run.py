@@ -9,6 +9,7 @@ the active run in the thread, and leave stray runs behind where a task is starte
 from __future__ import annotations
 
 import logging
+import os
 import re
 import shlex
 import subprocess
@@ -18,7 +19,6 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-import mlflow
 import requests
 from filelock import FileLock
 from mlflow import MlflowClient
@@ -74,7 +74,7 @@ def start_run(
     unfinished; KILLED on Ctrl-C or any other stop from outside. `parent_run` is the id of the run
     this one follows. Raises TrackingError where the run cannot be created.
     """
-    uri = mlflow.get_tracking_uri()
+    uri = os.environ.get("MLFLOW_TRACKING_URI") or _default_uri()
     with tracking_errors(uri):
         client = _connect(uri)
         experiment_id = _experiment(client, dataset.name, uri)
@@ -94,9 +94,10 @@ def start_run(
             ),
         )
         run = FitRun(client, uri, experiment_id, created.info.run_id)
-        settings = [Param(name, str(value)) for name, value in parameters.flat().items()]
-        client.log_batch(run.run_id, params=settings)
     try:
+        with tracking_errors(uri):
+            settings = [Param(name, str(value)) for name, value in parameters.flat().items()]
+            client.log_batch(run.run_id, params=settings)
         yield run
     except Exception as error:
         _end(run, "FAILED", f"{type(error).__name__}: {error}")
@@ -115,8 +116,9 @@ def tracking_errors(uri: str) -> Iterator[None]:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
         raise TrackingError(
-            f"MLflow at {without_password(uri)} could not store the run: {error}; look at the log "
-            "of the server and the space on its disk, or set MLFLOW_TRACKING_URI to another store"
+            f"MLflow at {without_password(uri)} could not store the run: "
+            f"{without_password(str(error))}; look at the log of the server and the space on its "
+            "disk, or set MLFLOW_TRACKING_URI to another store"
         ) from error
 
 
@@ -131,9 +133,9 @@ def where_to_look(run: FitRun) -> str:
     return f"{command}   and open   http://127.0.0.1:5000{page}"
 
 
-def without_password(uri: str) -> str:
-    """Return the address with `***` in place of user and password."""
-    return re.sub(r"//[^/@]*@", "//***@", uri)
+def without_password(text: str) -> str:
+    """Return the text with `***` in place of user and password in addresses."""
+    return re.sub(r"//[^/@\s]*@", "//***@", text)
 
 
 def code_version() -> str:
@@ -153,7 +155,7 @@ def code_version() -> str:
 def _connect(uri: str) -> MlflowClient:
     if uri.startswith("sqlite:"):
         # Four processes on a fresh store run its migrations at once, and three of them die.
-        if True:
+        with FileLock(f"{make_url(uri).database}.lock", timeout=60):
             client = MlflowClient(uri)
             client.search_experiments(max_results=1)
         return client
@@ -212,4 +214,5 @@ def _end(run: FitRun, status: str, reason: str) -> None:
 
 
 def _default_uri() -> str:
+    """Where plain `mlflow ui` looks; MLflow's own default is elsewhere if the path has a space."""
     return f"sqlite:///{Path('mlflow.db').resolve()}"

@@ -18,12 +18,13 @@ def design_from_rows(rows: pd.DataFrame) -> ScreenDesign:
     total = np.zeros((len(names), len(lines)))
     squares = np.zeros(len(names))
     rna = np.full((len(genes), len(lines)), np.nan)
-    for row in rows.itertuples():
-        guide, line = names.index(row.guide), lines.index(row.cell_line)
+    columns = (rows[name].tolist() for name in ("gene", "cell_line", "guide", "rna", "logfc"))
+    for gene, cell_line, label, expression, logfc in zip(*columns, strict=True):
+        guide, line = names.index(label), lines.index(cell_line)
         count[guide, line] += 1
-        total[guide, line] += row.logfc
-        squares[guide] += row.logfc**2
-        rna[genes.index(row.gene), line] = row.rna
+        total[guide, line] += logfc
+        squares[guide] += logfc**2
+        rna[genes.index(gene), line] = expression
     codes = pd.DataFrame(
         {
             "gene": [genes.index(gene) for gene in rows.gene],

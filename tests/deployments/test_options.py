@@ -73,9 +73,17 @@ def test_unusable_files_are_told(tmp_path, text, expected):
 
 @pytest.mark.parametrize(
     "priors",
-    ["mu_beta=Exponential(1)", "sigma=Normal(0, 1)", "sigma=Exponential(-1)", "sigma=Cauchy(1)",
-     "mu_beta=Normal(0)", "mu_beta=Normal(0, x)", "mu_delta=Normal(0, 1)", "sigma=Exponential(inf)"],
-)  # fmt: skip
+    [
+        "mu_beta=Exponential(1)",
+        "mu_beta=Normal(0)",
+        "mu_beta=Normal(0, x)",
+        "mu_delta=Normal(0, 1)",
+        "sigma=Normal(0, 1)",
+        "sigma=Exponential(-1)",
+        "sigma=Exponential(inf)",
+        "sigma=Cauchy(1)",
+    ],
+)
 def test_impossible_priors_are_refused(priors):
     with pytest.raises(ValidationError):
         FitOptions(priors=(priors,)).fit_parameters()

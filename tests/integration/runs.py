@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import DatasetInput, Run
 
 
 def runs_in(folder: Path) -> list[Run]:
@@ -27,3 +27,9 @@ def artifact(run: Run, name: str) -> Path:
 def summary_of(run: Run) -> pd.DataFrame:
     """summary.csv, by parameter."""
     return pd.read_csv(artifact(run, "summary.csv")).set_index("parameter")
+
+
+def inputs_of(run: Run) -> list[DatasetInput]:
+    """The datasets a run was given."""
+    assert run.inputs is not None
+    return list(run.inputs.dataset_inputs)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from deployments.command_line import DONE, VERDICT_FAIL, main
-from tests.integration.runs import artifact, runs_in, summary_of
+from tests.integration.runs import artifact, inputs_of, runs_in, summary_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("real")]
 
@@ -70,5 +70,5 @@ def test_the_same_from_a_bucket(working_folder, shared, s3_bucket):
     from_disk, from_bucket = runs_in(working_folder)
     assert from_bucket.data.tags["data_digest"] == from_disk.data.tags["data_digest"]
     pd.testing.assert_frame_equal(summary_of(from_bucket), summary_of(from_disk))
-    sources = [entry.dataset.source for entry in from_bucket.inputs.dataset_inputs]
+    sources = [entry.dataset.source for entry in inputs_of(from_bucket)]
     assert all(s3_bucket in source for source in sources)

@@ -430,7 +430,7 @@ def only_organoids(copy: Copy) -> None:
 # -------------------------------------------------------------------------------------------- RNA
 
 
-def with_profiles(copy: Copy, flags: Callable[[pd.DataFrame], object]) -> None:
+def with_profiles(copy: Copy, flags: Callable[[pd.DataFrame], pd.Series]) -> None:
     """Turn RNA into its later layout, each line's profile twice: the first is the default."""
     frame = copy.read("rna")
     frame = pd.concat([frame, frame], ignore_index=True)
@@ -466,7 +466,7 @@ def a_line_without_a_default_profile(copy: Copy) -> None:
 
 @breaks("default_profiles_exist", "rna")
 def no_default_profile_at_all(copy: Copy) -> None:
-    with_profiles(copy, lambda rna: "No")
+    with_profiles(copy, lambda rna: pd.Series("No", rna.index))
 
 
 @breaks("flag", "rna")

@@ -69,6 +69,11 @@ def tables() -> CheckedTables:
     )
 
 
+def changed(table: str, **columns: object) -> CheckedTables:
+    sound = tables()
+    return replace(sound, **{table: getattr(sound, table).assign(**columns)})
+
+
 def run(
     guides: list[str | None],
     matrix: np.ndarray,
@@ -185,20 +190,37 @@ def test_controls_the_wrong_way_round():
     ]
 
 
-def test_controls_are_judged_on_usable_sequences_and_guides_only():
+def test_controls_are_judged_on_usable_sequences_only():
     matrix = values()
-    matrix[:2, 0] = 14
-    matrix[0, :] = 14
+    matrix[:2, :2] = 14
+    assert "controls_separated" in [rule for rule, *_ in broken([*GUIDES], matrix, tables())]
+    assert broken([*GUIDES], matrix, changed("sequence_map", passes_qc=[False, False, True])) == []
+
+
+def test_controls_are_judged_on_usable_guides_only():
+    matrix = values()
+    matrix[0, :] = matrix[1, 0] = 14
+    assert "controls_separated" in [rule for rule, *_ in broken([*GUIDES], matrix, tables())]
+    assert broken([*GUIDES], matrix, changed("guide_map", used=[False, True, True, True])) == []
+
+
+def test_of_a_guide_on_several_rows_of_the_map_the_usable_one_counts():
     checked = tables()
-    assert checked.sequence_map is not None
     assert checked.guide_map is not None
-    assert "controls_separated" in [rule for rule, *_ in broken([*GUIDES], matrix, checked)]
-    mended = replace(
-        checked,
-        sequence_map=checked.sequence_map.assign(passes_qc=[False, True, True]),
-        guide_map=checked.guide_map.assign(used=[False, True, True, True]),
-    )
-    assert broken([*GUIDES], matrix, mended) == []
+    unused = checked.guide_map.iloc[[0]].assign(used=False)
+    several = replace(checked, guide_map=pd.concat([unused, checked.guide_map, unused]))
+    coverage = run([*GUIDES], values(), several).coverage()
+    assert coverage is not None
+    assert coverage.n_guides.tolist() == [2, 2]
+
+
+def test_coverage_passes_over_sequences_that_are_not_usable():
+    matrix = values()
+    matrix[:2, 1] = np.nan
+    spoilt = changed("sequence_map", passes_qc=[False, True, True])
+    coverage = run([*GUIDES], matrix, spoilt).coverage()
+    assert coverage is not None
+    assert coverage.measured.tolist() == [[False, True], [True, True]]
 
 
 def test_coverage_counts_guides_and_lines_that_have_a_value():

@@ -77,6 +77,11 @@ def test_sequences_the_map_does_not_have():
     assert broken(tables(), [*SEQUENCES, "x", "y"]) == [("sequence_in_map", "x", "y")]
 
 
+def test_the_first_ten_missing_sequences_are_shown_and_all_are_counted():
+    (finding,) = check(tables(), [*SEQUENCES, *map(str, range(30))])
+    assert (len(finding.found), finding.count) == (10, 30)
+
+
 def test_a_blank_around_a_sequence_is_not_also_a_missing_sequence():
     assert broken(tables(), ["a1 ", "a2", "b1", "c1"]) == [("surrounding_blanks", "'a1 '")]
 
@@ -217,6 +222,16 @@ def test_the_join_takes_usable_sequences_guides_and_default_profiles():
     assert join.genes.tolist() == ["A (1)"]
     assert join.cell_lines.tolist() == ["ACH-000001", "ACH-000003"]
     assert join.has_rna.shape == (1, 2)
+
+
+def test_rna_of_the_join_is_that_of_the_default_profile():
+    profiles = pd.DataFrame(
+        {"cell_line": ["ACH-000001"] * 2 + ["ACH-000002"], "is_default": [False, True, True]}
+    )
+    rna = pd.DataFrame({"A (1)": [1.0, np.nan, 1.0], "B (2)": [np.nan, 1.0, 1.0]})
+    join = join_of(replace(tables(), profiles=profiles, rna=rna), SEQUENCES, "Avana")
+    assert join is not None
+    assert join.has_rna.tolist() == [[False, True], [True, True]]
 
 
 # -------------------------------------------------------------------------------- what is covered

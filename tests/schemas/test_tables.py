@@ -83,6 +83,12 @@ def test_other_words_are_no_flags(text: str):
     assert findings == [("flag", "passes_qc", (f"line 3: {text!r}",))]
 
 
+def test_a_flag_that_cannot_be_read_keeps_its_row_for_the_other_rules():
+    tables = check(sequence_map=sequence_map(passes_qc=["No?"] * 3))
+    assert tables.sequence_map is not None
+    assert tables.sequence_map["passes_qc"].tolist() == [True] * 3
+
+
 @pytest.mark.parametrize(
     "guide", ["ACGTACGTACGTACGTAC", "ACGTACGTACGTACGTACGTA", "ACGTACGTACGTACGTACGN"]
 )
@@ -141,6 +147,12 @@ def test_a_missing_column_is_named_and_the_table_left_out():
         ("column_missing", "sequence_map", "passes_qc"),
     ]
     assert tables.sequence_map is None
+
+
+def test_a_guide_map_must_count_alignments_where_guides_are_real():
+    table = guide_map()
+    without = RawTable(table.source, table.frame.drop(columns="n_alignments"))
+    assert [rule for rule, _, _ in broken(guide_map=without)] == ["column_missing"]
 
 
 def test_an_empty_table_is_named():

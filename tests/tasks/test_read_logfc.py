@@ -127,6 +127,16 @@ def test_storage_that_fails_on_the_way_is_no_fault_of_the_table(
         list(logfc.blocks())
 
 
+@pytest.mark.parametrize("name", ["x.csv", "x.parquet", "x.hdf5"])
+def test_a_file_that_has_gone_since_is_missing(tmp_path: Path, name: str):
+    save(table(), tmp_path / name)
+    logfc = wide(tmp_path / name)
+    (tmp_path / name).unlink()
+    with pytest.raises(TableFormatError, match="there is none") as caught:
+        list(logfc.blocks())
+    assert caught.value.rule == "missing_file"
+
+
 def test_missing_values_and_labels(tmp_path: Path):
     (tmp_path / "x.csv").write_text('Construct Barcode,A,A\nACGT,,NA\n"",NaN,-inf\n')
     logfc = wide(tmp_path / "x.csv")

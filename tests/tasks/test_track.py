@@ -413,6 +413,19 @@ def test_processes_that_start_together_on_a_fresh_store_all_succeed(tmp_path: Pa
 # ---- where to look
 
 
+def test_a_working_folder_with_a_space_holds_its_own_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "my screen"
+    folder.mkdir()
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(folder)
+    run, _ = track(results_of())
+    assert where_to_look(run).startswith("mlflow ui   and open")
+    assert (folder / "mlflow.db").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == ["my screen"]
+
+
 def run_at(uri: str) -> FitRun:
     return FitRun(MlflowClient(), uri, "7", "abc")
 

@@ -19,7 +19,7 @@ from rich.markup import escape
 
 from deployments.environment import prepare_environment
 from deployments.options import FitOptions
-from schemas.errors import EnvironmentTrouble, UserError
+from schemas.errors import EnvironmentTrouble, UserError, was_interrupted
 
 if TYPE_CHECKING:
     from flows.fit_screen import FitOutcome
@@ -174,8 +174,6 @@ def _told_kindly(console: Console) -> Iterator[list[int]]:
         yield codes
     except SystemExit as stop:  # cyclopts has said what is wrong with the words of the command
         codes.append(stop.code if isinstance(stop.code, int) else BAD_INPUT)
-    except KeyboardInterrupt:
-        tell(INTERRUPTED, "interrupted; the MLflow run, if one was begun, is marked KILLED")
     except ValidationError as error:
         for problem in error.errors():
             where = ".".join(map(str, problem["loc"])) or "settings"
@@ -184,6 +182,10 @@ def _told_kindly(console: Console) -> Iterator[list[int]]:
         tell(BAD_INPUT, error)
     except EnvironmentTrouble as error:
         tell(TROUBLE, error)
+    except BaseException as error:
+        if not was_interrupted(error):
+            raise
+        tell(INTERRUPTED, "interrupted; the MLflow run, if one was begun, is marked KILLED")
 
 
 if __name__ == "__main__":

@@ -53,6 +53,9 @@ def sample(
     tree = draw(model, sampling, seed, on_progress)
     total = sampling.chains * (sampling.tune + sampling.draws)
     posterior = tree["posterior"].dataset[list(contract.variables)].astype(np.float64)
+    if (posterior.sizes["chain"], posterior.sizes["draw"]) != (sampling.chains, sampling.draws):
+        # PyMC takes an interrupt for a wish to keep what there is; half a fit must not look whole.
+        raise KeyboardInterrupt
     statistics = tree["sample_stats"].dataset[["diverging", "energy", "step_size"]]
     on_progress(SamplingProgress(total, total, int(statistics["diverging"].sum())))
     return xr.DataTree.from_dict(
@@ -84,7 +87,7 @@ def _nutpie(model: pm.Model, sampling: Sampling, seed: int, on_progress: OnProgr
             )
         )
 
-    return nutpie.sample(
+    sampler = nutpie.sample(
         nutpie.compile_pymc_model(model),
         draws=sampling.draws,
         tune=sampling.tune,
@@ -95,7 +98,13 @@ def _nutpie(model: pm.Model, sampling: Sampling, seed: int, on_progress: OnProgr
         save_warmup=False,
         progress_bar=False,
         progress_callback=report,
+        blocking=False,
     )
+    try:
+        return sampler.wait()
+    except BaseException:
+        sampler.cancel()
+        raise
 
 
 def _pymc(model: pm.Model, sampling: Sampling, seed: int, on_progress: OnProgress) -> xr.DataTree:

@@ -12,3 +12,15 @@ class UserError(ValueError):
 
 class EnvironmentTrouble(Exception):
     """Storage, a server or the machine does not do its part. Exit code 3."""
+
+
+def was_interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is at the root of an error.
+
+    It reaches the embedded servers too, and what fails first may be a call to one of them.
+    """
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False

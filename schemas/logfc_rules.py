@@ -77,21 +77,20 @@ class LogfcChecks:
         self._histograms = np.zeros((2, N_BINS), dtype=np.int64)
 
         # One index, asked for each block: its hash table of a library's guides is built once.
-        known = _gene_by_guide(tables)
-        self._guides = pd.Index(known.index, dtype=object)
+        genes = _gene_by_guide(tables)
+        self._guides = pd.Index(genes.index, dtype=object)
         self._has_map = tables.guide_map is not None
         self._controls = [
-            known.isin(genes).to_numpy() for genes in (tables.essential, tables.nonessential)
+            genes.isin(controls).to_numpy() for controls in (tables.essential, tables.nonessential)
         ]
         lines = _cell_lines(self._sequences, tables, library)
         self._usable_sequence = lines.notna().to_numpy()
         self._join = join_of(tables, sequences, library)
         if self._join is not None:
-            self._gene = self._join.genes.get_indexer(pd.Index(known))
+            self._gene = self._join.genes.get_indexer(pd.Index(genes))
             codes = self._join.cell_lines.get_indexer(pd.Index(lines))
-            # Sequences by line, so that one reduceat ors each line's columns.
-            order = np.argsort(codes, kind="stable")
-            self._by_line = order[np.searchsorted(codes[order], 0) :]
+            # Columns by line, those of none (-1) before the first start: one reduceat ors the rest.
+            self._by_line = np.argsort(codes, kind="stable")
             self._line_starts = np.flatnonzero(np.diff(codes[self._by_line], prepend=-1))
             self._gene_n_guides = np.zeros(len(self._join.genes), dtype=np.int64)
             self._measured = np.zeros(self._join.has_rna.shape, dtype=bool)

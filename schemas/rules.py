@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from schemas.dataset import Dataset
@@ -373,7 +372,7 @@ def _components(linked: np.ndarray, genes: pd.Index, cell_lines: pd.Index) -> li
     lines in which none is are no part.
     """
     weights = linked.astype(np.float32)
-    _, line_part = connected_components(csr_array(weights.T @ weights > 0), directed=False)
+    _, line_part = connected_components(weights.T @ weights > 0, directed=False)
     gene_part = line_part[linked.argmax(axis=1)]
     names, sizes = np.unique(gene_part, return_counts=True)
     return [

@@ -14,7 +14,7 @@ import mlflow.pyfunc
 import numpy as np
 import pandas as pd
 import xarray as xr
-from mlflow.entities import LoggedModelOutput
+from mlflow.entities import LoggedModel, LoggedModelOutput
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
@@ -46,8 +46,8 @@ REQUIREMENTS = ("mlflow", "numpy", "pandas", "scipy")
 
 def log_effect_model(
     run: FitRun, posterior: xr.Dataset, design: ScreenDesign, folder: Path, tags: dict[str, str]
-) -> str:
-    """Log the posterior as a model of the run and return its id; `folder` (new) is for the files.
+) -> LoggedModel:
+    """Log the posterior as a model of the run and return it; `folder` (new) is for the files.
 
     `posterior` is the group of that name; `tags` are put on the model.
     """
@@ -78,10 +78,10 @@ def log_effect_model(
     run.client.log_model_artifacts(logged.model_id, str(folder / "model"))
     run.client.finalize_logged_model(logged.model_id, "READY")
     run.client.log_outputs(run.run_id, [LoggedModelOutput(logged.model_id, step=0)])
-    return logged.model_id
+    return logged
 
 
-def register_version(run: FitRun, model_id: str, name: str, tags: dict[str, str]) -> None:
+def register_version(run: FitRun, model: LoggedModel, name: str, tags: dict[str, str]) -> None:
     """Register a logged model as the next version of `name`; leave every alias where it is."""
     try:
         run.client.create_registered_model(name)
@@ -89,7 +89,11 @@ def register_version(run: FitRun, model_id: str, name: str, tags: dict[str, str]
         if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
             raise
     run.client.create_model_version(
-        name, source=f"models:/{model_id}", run_id=run.run_id, model_id=model_id, tags=tags
+        name,
+        source=model.artifact_location,  # `models:/...` is looked up in MLflow's global store
+        run_id=run.run_id,
+        model_id=model.model_id,
+        tags=tags,
     )
 
 

@@ -157,8 +157,12 @@ def _plain(description: str | None) -> str:
 
 
 def _rate(value: float, n_draws: int) -> str:
-    """Return a share of draws; 0 of S draws says no more than below 1/S."""
-    return f"< {_number(1 / n_draws)}" if value == 0 else _number(value)
+    """Return a share of draws; none or all of S draws say no more than within 1/S of 0 or 1."""
+    if value == 0:
+        return f"< {1 / n_draws:.3g}"
+    if value == 1:
+        return f"> {1 - 1 / n_draws:.5g}"
+    return _number(value)
 
 
 _ENVIRONMENT = Environment(

@@ -49,7 +49,7 @@ def track_fit(run: FitRun, results: FitResults, total_seconds: Callable[[], floa
             client.log_inputs(run_id, [_input(table) for table in results.validation.tables])
             client.log_artifacts(run_id, str(files))
             posterior = results.tree["posterior"].to_dataset()
-            model_id = log_effect_model(run, posterior, results.design, folder / "model", tags)
+            model = log_effect_model(run, posterior, results.design, folder / "model", tags)
             seconds = {
                 **results.seconds,
                 "track": time.perf_counter() - started,
@@ -62,7 +62,7 @@ def track_fit(run: FitRun, results: FitResults, total_seconds: Callable[[], floa
                 tags=[RunTag(key, value) for key, value in run_tags.items()],
             )
             if results.verdict.status != "fail":
-                register_version(run, model_id, results.dataset.name, tags)
+                register_version(run, model, results.dataset.name, tags)
             run.finish()
 
 

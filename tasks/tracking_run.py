@@ -30,7 +30,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from schemas.dataset import Dataset
-from schemas.errors import EnvironmentTrouble
+from schemas.errors import EnvironmentTrouble, was_interrupted
 from schemas.parameters import FitParameters
 
 SERVER_PATIENCE = 5.0
@@ -100,7 +100,10 @@ def start_run(
             client.log_batch(run.run_id, params=settings)
         yield run
     except Exception as error:
-        _end(run, "FAILED", f"{type(error).__name__}: {error}")
+        if was_interrupted(error):
+            _end(run, "KILLED", "KeyboardInterrupt")
+        else:
+            _end(run, "FAILED", f"{type(error).__name__}: {error}")
         raise
     except BaseException as stop:
         _end(run, "KILLED", type(stop).__name__)

@@ -64,8 +64,8 @@ class Copy:
 
     def set(self, table: str, row: int | slice, column: str | int, value: str) -> None:
         frame = self.read(table)
-        position = column if isinstance(column, int) else frame.columns.get_loc(column)
-        frame.iloc[row, position] = value
+        name = frame.columns[column] if isinstance(column, int) else column
+        frame.loc[frame.index[row], name] = value
         self.write(table, frame)
 
     def rewrite(self, table: str, change: Callable[[bytes], bytes]) -> None:
@@ -284,7 +284,7 @@ def no_sequence_map_named(copy: Copy) -> None:
 
 @breaks("guide_sequence", "logfc", also=("guide_in_map",))
 def a_guide_of_eighteen_letters(copy: Copy) -> None:
-    copy.set("logfc", 3, "", copy.read("logfc").iloc[3, 0][:18])
+    copy.set("logfc", 3, "", copy.read("logfc")[""].astype(str).iloc[3][:18])
 
 
 @breaks("guide_sequence", "guide_map", also=("guide_in_map",))

@@ -61,3 +61,10 @@ def test_samplers_agree(design, by_nutpie, sampler):
     difference = other["beta_g"].mean(("chain", "draw")) - ours["beta_g"].mean(("chain", "draw"))
     # About 1,000 independent draws each: the difference has an SD of 0.045 posterior SDs.
     assert float(abs(difference / sd).max()) < 0.25
+
+
+def test_what_an_interrupt_left_is_no_posterior(design, by_nutpie, monkeypatch):
+    half = by_nutpie.isel(draw=slice(250))
+    monkeypatch.setattr("model.nuts._nutpie", lambda *_: half)
+    with pytest.raises(KeyboardInterrupt):
+        run_engine(design, short())

@@ -178,11 +178,12 @@ def test_the_genes_stand_in_the_order_of_the_table_and_the_rest_is_counted():
     assert "GENE20" not in text
 
 
-def test_a_rate_of_no_draws_is_no_certainty():
-    assert (
-        "SOX10 (6663) −1.25 0.250 0.250 to 0.250 0.250 0.250 < 0.00500"
-        in page(effects=effects_of(lfsr=0.0), convergence=convergence_of(n_draws=200)).text
-    )
+def test_none_or_all_of_the_draws_are_no_certainty():
+    text = page(
+        effects=effects_of(prob_negative=1.0, lfsr=0.0),
+        convergence=convergence_of(n_draws=200),
+    ).text
+    assert "SOX10 (6663) −1.25 0.250 0.250 to 0.250 0.250 > 0.995 < 0.005 0.250" in text
 
 
 @pytest.mark.parametrize(("value", "shown"), [(0.4, True), (np.nan, False)])

@@ -423,6 +423,9 @@ def test_a_working_folder_with_a_space_holds_its_own_store(
     run, _ = track(results_of())
     assert where_to_look(run).startswith("mlflow ui   and open")
     assert (folder / "mlflow.db").is_file()
+    (registered,) = run.client.search_model_versions("name = 'Avana sample'")
+    model = mlflow.pyfunc.load_model(registered.source)
+    assert model.metadata.run_id == run.run_id
     assert [path.name for path in tmp_path.iterdir()] == ["my screen"]
 
 

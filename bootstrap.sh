@@ -12,6 +12,8 @@ IFS='
 '
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 export UV_HTTP_TIMEOUT="${UV_HTTP_TIMEOUT:-180}"
+# The machine's own certificates, as pip takes them: a network may have one of its own.
+export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-1}"
 
 say() { printf 'set-up: %s\n' "$1"; }
 

@@ -12,7 +12,9 @@ import logging
 import os
 import re
 import shlex
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -130,10 +132,19 @@ def where_to_look(run: FitRun) -> str:
     page = f"/#/experiments/{run.experiment_id}/runs/{run.run_id}?{TRAINING_PAGES}"
     if run.uri.startswith("http"):
         return without_password(run.uri).rstrip("/") + page
-    command = "mlflow ui"
+    command = f"{_mlflow()} ui"
     if run.uri != _default_uri():
         command += f" --backend-store-uri {shlex.quote(without_password(run.uri))}"
     return f"{command}   and open   http://127.0.0.1:5000{page}"
+
+
+def _mlflow() -> str:
+    """Return how to call this environment's mlflow from here: by name if it is on the path."""
+    ours = Path(sys.executable).with_name("mlflow")
+    if shutil.which("mlflow") == str(ours) or not ours.exists():
+        return "mlflow"
+    shortest = ours.relative_to(Path.cwd()) if ours.is_relative_to(Path.cwd()) else ours
+    return shlex.quote(str(shortest))
 
 
 def without_password(text: str) -> str:

@@ -80,7 +80,7 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
                 track_fit(run, results, lambda: 25.0)
             runs.append(run.run_id)
         look = where_to_look(run)
-    assert look.startswith("mlflow ui ")
+    assert "mlflow ui " in look
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
     with mlflow_ui(folder, address):

@@ -421,7 +421,7 @@ def test_a_working_folder_with_a_space_holds_its_own_store(
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(folder)
     run, _ = track(results_of())
-    assert where_to_look(run).startswith("mlflow ui   and open")
+    assert "mlflow ui   and open" in where_to_look(run)
     assert (folder / "mlflow.db").is_file()
     (registered,) = run.client.search_model_versions("name = 'Avana sample'")
     model = mlflow.pyfunc.load_model(registered.source)
@@ -433,7 +433,18 @@ def run_at(uri: str) -> FitRun:
     return FitRun(MlflowClient(), uri, "7", "abc")
 
 
-def test_the_way_to_a_run_depends_on_the_store(working_folder: Path) -> None:
+def test_mlflow_is_named_by_its_path_where_it_is_not_on_the_path(
+    working_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    look = where_to_look(run_at(f"sqlite:///{working_folder}/mlflow.db"))
+    assert look.startswith(f"{Path(sys.executable).with_name('mlflow')} ui ")
+
+
+def test_the_way_to_a_run_depends_on_the_store(
+    working_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(Path(sys.executable).parent))
     page = "#/experiments/7/runs/abc?workflowType=machine_learning"
     default = run_at(f"sqlite:///{working_folder}/mlflow.db")
     assert where_to_look(default) == f"mlflow ui   and open   http://127.0.0.1:5000/{page}"

@@ -45,6 +45,7 @@ def texts(figure):
 @pytest.mark.parametrize("size", ["small", "large"])
 def test_every_picture_is_drawn_under_its_name_and_closed(size, request):
     fit = request.getfixturevalue(size)
+    plt.close("all")
     names = set()
     for name, figure in all_figures(fit.tree, fit.design, fit.effects):
         names.add(name)

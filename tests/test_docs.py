@@ -1,0 +1,76 @@
+"""Documentation holds what the code says: every rule of validation, with what it asks."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+
+import schemas
+from schemas.findings import Rule
+
+ROOT = Path(__file__).resolve().parents[1]
+# Raised where a file is opened, before there is a table to hold against a Rule.
+FILE_RULES = (
+    "missing_file", "missing_table", "unknown_suffix", "empty_file", "html_page", "wrong_format",
+    "not_utf8", "damaged_file", "truncated", "uneven_rows", "wrong_delimiter", "unknown_layout",
+    "duplicate_column", "repeated_header", "not_a_number", "missing_label",
+    "duplicate_measurement", "rna_not_constant",
+)  # fmt: skip
+
+
+def rules() -> dict[str, Rule]:
+    """Every rule of every module of `schemas`, by name."""
+    modules = [
+        importlib.import_module(f"schemas.{module.name}")
+        for module in pkgutil.iter_modules(schemas.__path__)
+    ]
+    return {
+        rule.name: rule
+        for module in modules
+        for rule in vars(module).values()
+        if isinstance(rule, Rule)
+    }
+
+
+def documented(rule: Rule) -> str:
+    """The row of docs/validation.md for a rule."""
+    expected = re.sub(r"\{(\w+)[^}]*\}", r"*\1*", rule.expected)
+    return f"| `{rule.name}` | {rule.severity} | {expected} | {rule.mend} |"
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return (ROOT / "docs" / "validation.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("rule", rules().values(), ids=lambda rule: rule.name)
+def test_every_rule_is_documented_as_it_is(rule, page):
+    assert documented(rule) in page.splitlines()
+
+
+def test_no_rule_is_documented_that_is_not(page):
+    named = set(re.findall(r"^\| `(\w+)`", page, flags=re.MULTILINE))
+    assert named == set(rules()) | set(FILE_RULES)
+
+
+@pytest.mark.parametrize("rule", FILE_RULES)
+def test_rules_of_files_are_raised_somewhere(rule):
+    sources = [
+        path.read_text(encoding="utf-8")
+        for name in ("schemas", "tasks")
+        for path in (ROOT / name).glob("*.py")
+    ]
+    assert any(f'"{rule}"' in source for source in sources)
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "README.md", ROOT / "ARCHITECTURE.md", *(ROOT / "docs").glob("*.md")]
+)
+def test_links_lead_somewhere(path):
+    for target in re.findall(r"\]\(([^)#]+)", path.read_text(encoding="utf-8")):
+        if "://" not in target:
+            assert (path.parent / target).exists(), target

@@ -11,6 +11,12 @@ from collections.abc import Iterator, Sequence
 from schemas.parameters import FitParameters, Thresholds
 from schemas.reports import Convergence, PredictiveCheck, Status, Verdict
 
+SHIFTING = ("alpha_g[", "gamma_c[", "mu_alpha", "mu_gamma")
+SHIFT_MEND = (
+    "in m4 the data do not hold the additive shift between alpha and gamma, and chains wander "
+    "along it; --model m4_zero_mean removes it and leaves beta as it is"
+)
+
 
 def give_verdict(
     convergence: Convergence, checks: Sequence[PredictiveCheck], parameters: FitParameters
@@ -36,16 +42,23 @@ def _convergence_findings(
 ) -> Iterator[tuple[Status, str]]:
     thresholds = parameters.thresholds
     # Written as "not good" so that NaN, which compares false, fails.
+    mend = "raise --draws and --tune"
     if not measured.rhat_max <= thresholds.rhat_max:
         names = [name for name, rhat in measured.worst if not rhat <= thresholds.rhat_max]
-        yield "fail", _rhat_reason(measured.rhat_max, names, parameters)
+        if parameters.model == "m4" and all(name.startswith(SHIFTING) for name in names):
+            mend = SHIFT_MEND
+        yield (
+            "fail",
+            f"largest R-hat is {measured.rhat_max:.3f}, expected at most {thresholds.rhat_max}: "
+            f"the chains disagree about {', '.join(names[:5])}"
+            f"{', ...' if len(names) > 5 else ''}; {mend}",
+        )
     for kind, size in (("bulk", measured.ess_bulk_min), ("tail", measured.ess_tail_min)):
         if not size >= thresholds.ess_min:
             yield (
                 "fail",
                 f"smallest {kind} effective sample size is {size:.0f}, expected at least "
-                f"{thresholds.ess_min:.0f}: the draws are too few or too alike; "
-                "raise --draws and --tune",
+                f"{thresholds.ess_min:.0f}: the draws are too few or too alike; {mend}",
             )
     if measured.divergences:
         share = measured.divergences / measured.n_draws
@@ -60,20 +73,6 @@ def _convergence_findings(
             f"smallest energy BFMI is {measured.bfmi_min:.2f}, expected at least "
             f"{thresholds.bfmi_min:.2f}: the sampler explores the tails slowly; raise --tune",
         )
-
-
-def _rhat_reason(rhat_max: float, names: Sequence[str], parameters: FitParameters) -> str:
-    reason = (
-        f"largest R-hat is {rhat_max:.3f}, expected at most {parameters.thresholds.rhat_max}: the "
-        f"chains disagree about {', '.join(names[:5])}{', ...' if len(names) > 5 else ''}"
-    )
-    shifting = ("alpha_g[", "gamma_c[", "mu_alpha", "mu_gamma")
-    if parameters.model == "m4" and names and all(name.startswith(shifting) for name in names):
-        return (
-            f"{reason}. These share an additive shift between alpha and gamma that the data do not "
-            "hold in m4; --model m4_zero_mean removes it and leaves beta as it is"
-        )
-    return f"{reason}; raise --draws and --tune"
 
 
 def _check_remarks(checks: Sequence[PredictiveCheck], thresholds: Thresholds) -> Iterator[str]:

@@ -1,0 +1,91 @@
+"""What a person is told, and what is left behind, when the surroundings fail."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+import yaml
+
+from deployments.command_line import BAD_INPUT, TROUBLE, main
+
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("failures")]
+
+
+@pytest.fixture
+def nobody() -> str:
+    """Address on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def told(capsys) -> str:
+    said = capsys.readouterr()
+    assert "Traceback" not in said.out + said.err
+    return said.err
+
+
+def test_a_dead_mlflow_server_is_told_before_anything_is_sampled(
+    working_folder, monkeypatch, nobody, capsys
+):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", nobody)
+    assert main(["demo"]) == TROUBLE
+    said = told(capsys)
+    assert nobody in said and "MLFLOW_TRACKING_URI" in said
+    assert "sampling" not in said
+
+
+def test_a_dead_bucket_is_trouble_not_bad_input(working_folder, monkeypatch, nobody, capsys):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", nobody)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    for command in ("validate", "fit"):
+        assert main([command, "s3://screens/24Q4/avana.yaml"]) == TROUBLE
+        assert "s3://screens/24Q4/avana.yaml" in told(capsys)
+    assert not (working_folder / "mlflow.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (None, "no-such.yaml"),
+        ("", "name"),
+        ("- a\n- b\n", "expected keys"),
+        ("name: [", "line"),
+        ("name: a\nrelease: b\nlibrary: Avana\n", "logfc"),
+        ("name: a\nrelease: b\nlibrary: Avana\nlogfc: x.csv\nlogfcs: y.csv\n", "logfcs"),
+        ("name: a\nrelease: b\nlibrary: Avana\nfolder: nowhere\n", "nowhere"),
+    ],
+)
+def test_dataset_files_that_cannot_be_used(working_folder, text, expected, capsys):
+    path = working_folder / "no-such.yaml"
+    if text is not None:
+        path.write_text(text)
+    assert main(["validate", str(path)]) == BAD_INPUT
+    assert expected in told(capsys)
+
+
+def test_a_run_that_cannot_be_stored_is_marked_and_its_files_are_named(
+    working_folder, monkeypatch, capsys
+):
+    """The disk is full when the artifacts are written."""
+    from tests.integration.runs import runs_in
+
+    def full(*_args: object, **_options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("mlflow.MlflowClient.log_artifacts", full)
+    few = ["--draws", "100", "--tune", "100", "--chains", "2"]
+    assert main(["demo", *few]) == TROUBLE
+    said = told(capsys)
+    assert "No space left on device" in said and "kept in" in said
+    (run,) = runs_in(working_folder)
+    assert run.info.status == "FAILED"
+    assert "No space left" in run.data.tags["failure"]
+
+
+def test_unreadable_yaml_values_do_not_run_code(working_folder, capsys):
+    path = working_folder / "hostile.yaml"
+    path.write_text(yaml.dump({"name": "a"}) + "release: !!python/object/apply:os.getcwd []\n")
+    assert main(["validate", str(path)]) == BAD_INPUT
+    assert "python" in told(capsys)

@@ -1,1 +1,1 @@
-"""How flows are reached: the command line, served deployments, example datasets."""
+"""How flows are reached: the command line and the demonstration."""

@@ -6,14 +6,15 @@ Options that fits share are `deployments.options`; what a terminal shows is `dep
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cyclopts import App
-from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 
@@ -34,6 +35,7 @@ app = App(
     help_epilogue=(
         "Exit codes: 0 done, 1 verdict fail, 2 bad input, 3 environment or storage trouble."
     ),
+    version=lambda: version("screenbayes"),
     result_action="return_value",
 )
 
@@ -91,7 +93,7 @@ def fit(dataset: str, *, options: FitOptions = FitOptions()) -> int:
 
 
 @app.command
-def validate(dataset: str, *, out: Path = Path()) -> int:
+def validate(dataset: str, *, out: Path = Path(), parameters: Path | None = None) -> int:
     """Hold the tables of a release against every rule, without fitting.
 
     Prints what was found and writes validation.json.
@@ -102,18 +104,21 @@ def validate(dataset: str, *, out: Path = Path()) -> int:
         Dataset file (YAML), a path or an s3:// address.
     out
         Folder for validation.json.
+    parameters
+        YAML file with settings of a fit, as for fit: its limits are the ones held against.
     """
     from deployments.terminal import progress_bars
-    from schemas.parameters import FitParameters
     from tasks.progress import Progress
     from tasks.read_dataset import load_dataset
     from tasks.render_validation import validation_table, write_validation
     from tasks.validate import validate as validate_tables
 
     console = Console()
+    settings = FitOptions(parameters=parameters).fit_parameters()
+    out.mkdir(parents=True, exist_ok=True)
     with progress_bars(Console(stderr=True)), Progress("reading guides") as progress:
         report = validate_tables(
-            load_dataset(dataset), FitParameters(), lambda n_guides: progress(n_guides)
+            load_dataset(dataset), settings, lambda n_guides: progress(n_guides)
         ).report
     path = write_validation(report, out)
     console.print(validation_table(report))
@@ -174,18 +179,33 @@ def _told_kindly(console: Console) -> Iterator[list[int]]:
         yield codes
     except SystemExit as stop:  # cyclopts has said what is wrong with the words of the command
         codes.append(stop.code if isinstance(stop.code, int) else BAD_INPUT)
-    except ValidationError as error:
-        for problem in error.errors():
-            where = ".".join(map(str, problem["loc"])) or "settings"
-            tell(BAD_INPUT, f"{where}: {problem['msg']}, got {problem['input']!r}")
     except UserError as error:
         tell(BAD_INPUT, error)
     except EnvironmentTrouble as error:
         tell(TROUBLE, error)
     except BaseException as error:
-        if not was_interrupted(error):
-            raise
-        tell(INTERRUPTED, "interrupted; the MLflow run, if one was begun, is marked KILLED")
+        if was_interrupted(error):
+            tell(INTERRUPTED, "interrupted; the MLflow run, if one was begun, is marked KILLED")
+        elif (trouble := _trouble(error)) is not None:
+            tell(TROUBLE, trouble)
+        else:
+            # A defect of ours: the whole traceback, and not the exit code of a failed verdict.
+            console.print_exception()
+            codes.append(TROUBLE)
+
+
+def _trouble(error: BaseException) -> str | None:
+    """Say in a line what the surroundings did, where that is what is behind an error."""
+    if isinstance(error, OSError):
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        return f"{what}; check the path, the permissions and the space on the disk"
+    if "Failed to reach API" in str(error) or type(error).__module__.startswith("httpx"):
+        address = os.environ.get("PREFECT_API_URL", "the embedded server")
+        return (
+            f"Prefect at {address} does not answer ({' '.join(str(error).split())}); start it, "
+            "correct PREFECT_API_URL, or unset it to run without a server"
+        )
+    return None
 
 
 if __name__ == "__main__":

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
 from cyclopts import Parameter
+from pydantic import ValidationError
 
 from schemas.errors import UserError
 from schemas.parameters import EngineName, FitParameters, ModelName, Priors, SamplerName
@@ -17,7 +18,7 @@ Several = Parameter(consume_multiple=True, negative="", show_default=False)
 
 
 class OptionError(UserError):
-    """An option that names a file which cannot be used."""
+    """An option out of bounds, or one that names a file which cannot be used."""
 
 
 @Parameter(name="*")
@@ -57,36 +58,61 @@ class FitOptions:
     def fit_parameters(self, **defaults: int) -> FitParameters:
         """Return the parameters of the fit; `defaults` are sampling settings the options override.
 
-        Raises pydantic's ValidationError for values out of bounds and OptionError for a file that
-        cannot be used.
+        Raises OptionError for values out of bounds and for files that cannot be used.
         """
         settings = _read_yaml(self.parameters) if self.parameters else {}
-        sampling = defaults | settings.get("sampling", {})
+        sampling = defaults | _section(settings, "sampling")
         for name in ("sampler", "draws", "tune", "chains", "target_accept"):
             if getattr(self, name) is not None:
                 sampling[name] = getattr(self, name)
-        filters = dict(settings.get("filters", {}))
+        filters = _section(settings, "filters")
         for name in ("genes", "cell_lines", "lineages"):
             if values := _split(getattr(self, name)):
                 filters[name] = values
         for name in ("model", "engine", "seed"):
             if getattr(self, name) is not None:
                 settings[name] = getattr(self, name)
-        priors = settings.get("priors", {})
+        preset = settings.get("priors")
+        priors = _preset(preset) if preset in PRESETS else _section(settings, "priors")
         for choice in self.priors:
             priors = _apply_priors(priors, choice)
         settings |= {"sampling": sampling, "filters": filters, "priors": priors}
+        return validated_parameters(settings)
+
+
+def validated_parameters(settings: dict[str, Any]) -> FitParameters:
+    """Return the parameters of a fit; raise OptionError naming every setting that is wrong."""
+    try:
         return FitParameters.model_validate(settings)
+    except ValidationError as error:
+        raise OptionError(
+            "\n".join(
+                f"{'.'.join(map(str, problem['loc'])) or 'settings'}: {problem['msg']}, "
+                f"got {problem['input']!r}"
+                for problem in error.errors()
+            )
+        ) from None
 
 
 def _split(values: tuple[str, ...]) -> list[str]:
     return [part.strip() for value in values for part in value.split(",") if part.strip()]
 
 
+def _section(settings: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return a copy of a section of a settings file; an empty one is as good as none."""
+    section = settings.get(name) or {}
+    if not isinstance(section, dict):
+        raise OptionError(f"{name}: expected `name: value` lines, got {section!r}")
+    return dict(section)
+
+
+def _preset(name: Any) -> dict[str, Any]:
+    return Priors.preset(name).model_dump(mode="json")
+
+
 def _apply_priors(priors: dict[str, Any], choice: str) -> dict[str, Any]:
     if choice in PRESETS:
-        preset: Literal["as_run", "as_written"] = choice  # type: ignore[assignment]
-        return Priors.preset(preset).model_dump(mode="json")
+        return _preset(choice)
     name, equals, prior = choice.partition("=")
     if equals:
         return priors | {name.strip(): prior.strip()}

@@ -1,6 +1,6 @@
 """Predictive checks: quantities of the data beside their replicates under the model.
 
-Each quantity is made to show one way in which the model can be wrong (DESIGN 7; Gelman, Meng and
+Each quantity is made to show one way in which the model can be wrong (Gelman, Meng and
 Stern 1996 for quantities that depend on the parameters too). Replicating the data is
 `model.predictive`; what follows from a check is `model.verdict`.
 """
@@ -75,8 +75,13 @@ def _spread_over(group: np.ndarray, data: GuideCells) -> float:
     count = data.layout.count
     squares = np.bincount(group, count * data.residual**2)
     n = np.bincount(group)
-    used = (n > 1) & (squares > 0)
+    used = (n > 1) & (squares != 0)  # a NaN must not vanish
     return float(np.std(0.5 * np.log(squares[used] / n[used])))
+
+
+def _several_with_two(group: np.ndarray) -> bool:
+    """Whether two groups or more have two entries or more, so that their spread can differ."""
+    return int((np.bincount(group) > 1).sum()) > 1
 
 
 def _guide_variance(data: GuideCells) -> float:
@@ -93,30 +98,51 @@ def _guide_variance(data: GuideCells) -> float:
 
 
 def _within_guide_variance(data: GuideCells) -> float:
-    return data.within_ss / data.layout.within_df if data.layout.within_df else float("nan")
+    return data.within_ss / data.layout.within_df
 
 
-QUANTITIES: dict[str, tuple[Callable[[GuideCells], float], str]] = {
-    "mean": (_mean, "Mean of all measurements: the overall level."),
-    "sd": (_sd, "SD of all measurements: the overall spread."),
-    "quantile_05": (_quantile(0.05), "5 % quantile of guide-line means: the depleted tail."),
-    "quantile_95": (_quantile(0.95), "95 % quantile of guide-line means: the enriched tail."),
-    "gene_residual_spread": (
+def _always(_: GuideLayout) -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A test quantity: how it is computed, what it shows, and which designs can show it."""
+
+    compute: Callable[[GuideCells], float]
+    description: str
+    can_show: Callable[[GuideLayout], bool] = _always
+
+
+QUANTITIES: dict[str, Quantity] = {
+    "mean": Quantity(_mean, "Mean of all measurements: the overall level."),
+    "sd": Quantity(_sd, "SD of all measurements: the overall spread."),
+    "quantile_05": Quantity(
+        _quantile(0.05), "5 % quantile of guide-line means: the depleted tail."
+    ),
+    "quantile_95": Quantity(
+        _quantile(0.95), "95 % quantile of guide-line means: the enriched tail."
+    ),
+    "gene_residual_spread": Quantity(
         lambda data: _spread_over(data.layout.gene, data),
         "SD over genes of the log residual spread: genes that are noisier than others.",
+        lambda layout: _several_with_two(layout.gene),
     ),
-    "line_residual_spread": (
+    "line_residual_spread": Quantity(
         lambda data: _spread_over(data.layout.cell_line, data),
         "SD over cell lines of the log residual spread: lines that are noisier than others.",
+        lambda layout: _several_with_two(layout.cell_line),
     ),
-    "guide_variance": (
+    "guide_variance": Quantity(
         _guide_variance,
         "Variance between the guides of a gene: guides that differ for good.",
+        lambda layout: np.unique(layout.guide).size > np.unique(layout.gene).size,
     ),
-    "within_guide_variance": (
+    "within_guide_variance": Quantity(
         _within_guide_variance,
         "Variance between replicates of one guide in one line: replicates that agree more closely "
         "than the model's one noise SD allows.",
+        lambda layout: layout.within_df > 0,
     ),
 }
 
@@ -131,7 +157,8 @@ def predictive_checks(
 
     A quantity that depends on the parameters is taken, in the data and in the replicate, under the
     same draw; `p_value` is the share of draws in which the replicate's is at least the data's.
-    A quantity that the design cannot show (one guide a line, say) is left out.
+    A quantity that the design cannot show (replicates that are not there, say) is left out; one
+    that comes out NaN has a NaN p-value.
     """
     random = np.random.default_rng(seed)
     guide, line = np.nonzero(design.count)
@@ -143,8 +170,9 @@ def predictive_checks(
     observed_ss = max(0.0, design.total_sum_of_squares - float((count * observed_mean**2).sum()))
     rna = design.rna[gene, line]
 
-    observed: dict[str, list[float]] = {name: [] for name in QUANTITIES}
-    replicated: dict[str, list[float]] = {name: [] for name in QUANTITIES}
+    shown = {name: quantity for name, quantity in QUANTITIES.items() if quantity.can_show(layout)}
+    observed: dict[str, list[float]] = {name: [] for name in shown}
+    replicated: dict[str, list[float]] = {name: [] for name in shown}
     for draw in draws(parameters):
         fitted = draw.alpha[gene] + draw.gamma[line] + draw.beta[gene] * rna
         data = GuideCells(observed_mean, observed_ss, fitted, layout)
@@ -154,13 +182,11 @@ def predictive_checks(
             fitted,
             layout,
         )
-        for name, (quantity, _) in QUANTITIES.items():
-            observed[name].append(quantity(data))
-            replicated[name].append(quantity(replicate))
+        for name, quantity in shown.items():
+            observed[name].append(quantity.compute(data))
+            replicated[name].append(quantity.compute(replicate))
     return tuple(
-        _check(name, stage, np.array(observed[name]), np.array(replicated[name]))
-        for name in QUANTITIES
-        if np.isfinite(observed[name]).all() and np.ptp(replicated[name]) > 0
+        _check(name, stage, np.array(observed[name]), np.array(replicated[name])) for name in shown
     )
 
 
@@ -168,13 +194,14 @@ def _check(
     name: str, stage: Literal["prior", "posterior"], observed: np.ndarray, replicated: np.ndarray
 ) -> PredictiveCheck:
     tail = (1 - HDI_MASS) / 2
+    known = np.isfinite(observed).all() and np.isfinite(replicated).all()
     return PredictiveCheck(
         name=name,
-        description=QUANTITIES[name][1],
+        description=QUANTITIES[name].description,
         stage=stage,
         observed=float(observed.mean()),
         replicated_mean=float(replicated.mean()),
         replicated_low=float(np.quantile(replicated, tail)),
         replicated_high=float(np.quantile(replicated, 1 - tail)),
-        p_value=float(np.mean(replicated >= observed)),
+        p_value=float(np.mean(replicated >= observed)) if known else float("nan"),
     )

@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from model.labels import parameter_names
-from schemas.reports import Convergence
+from schemas.reports import Convergence, VariableConvergence
 
 N_WORST = 10
 
@@ -23,9 +23,9 @@ def assess_convergence(tree: xr.DataTree) -> Convergence:
     """
     posterior = tree["posterior"].dataset
     statistics = tree["sample_stats"].dataset
-    rhat = _by_parameter(az.rhat(posterior))
-    ess_bulk = _by_parameter(az.ess(posterior, method="bulk"))
-    ess_tail = _by_parameter(az.ess(posterior, method="tail"))
+    rhats = az.rhat(posterior)
+    bulk, tail = (az.ess(posterior, method=method) for method in ("bulk", "tail"))
+    rhat, ess_bulk, ess_tail = (_by_parameter(values) for values in (rhats, bulk, tail))
     mcse = _by_parameter(az.mcse(posterior, method="mean"))
     sd = _by_parameter(posterior.std(("chain", "draw")))
     # NaN first: a parameter without an R-hat is worse than one with a large one.
@@ -44,6 +44,15 @@ def assess_convergence(tree: xr.DataTree) -> Convergence:
         step_size_max=float(statistics["step_size"].max()),
         n_draws=posterior.sizes["chain"] * posterior.sizes["draw"],
         worst=tuple((names[index], float(rhat[index])) for index in worst),
+        variables=tuple(
+            VariableConvergence(
+                variable=str(name),
+                rhat_max=float(rhats[name].max(skipna=False)),
+                ess_bulk_min=float(bulk[name].min(skipna=False)),
+                ess_tail_min=float(tail[name].min(skipna=False)),
+            )
+            for name in posterior.data_vars
+        ),
     )
 
 

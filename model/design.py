@@ -1,7 +1,7 @@
 """The design: a screen reduced to the numbers the models need (sufficient statistics).
 
 For a linear-Gaussian likelihood the count, the sum and the sum of squares of the measurements of
-each guide in each cell line hold all there is to know (DESIGN 6). How tables become a design is
+each guide in each cell line hold all there is to know. How tables become a design is
 `model.preparation`; what is done with it is in the engines.
 """
 

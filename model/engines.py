@@ -16,14 +16,14 @@ from model.predictive import data_groups, draw_prior, replicate_cells, thin
 from schemas.parameters import FitParameters
 from schemas.posterior import CONTRACTS
 
-SAMPLE, PRIOR, PRIOR_REPLICATES, REPLICATES, CHECKS = range(5)
+SAMPLE, PRIOR, PRIOR_REPLICATES, REPLICATES, PRIOR_CHECKS, CHECKS = range(6)
 """What each seed of `seeds` is for."""
 
 
 def run_engine(
     design: ScreenDesign,
     parameters: FitParameters,
-    on_progress: nuts.OnProgress = lambda _: None,
+    on_progress: nuts.OnProgress = lambda done, total: None,
 ) -> xr.DataTree:
     """Compute the posterior; return a tree with groups `posterior` and `sample_stats`."""
     return nuts.sample(

@@ -1,6 +1,6 @@
 """The models as PyMC models, and the registry of them. Sampling them is `model.nuts`.
 
-For gene g, cell line c and measurement i (DESIGN 5)
+For gene g, cell line c and measurement i (docs/models.md)
 
     logfc_gci ~ Normal(alpha_g + gamma_c + beta_g * rna_gc, sigma).
 

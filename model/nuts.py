@@ -11,7 +11,6 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 import pymc as pm
@@ -20,20 +19,8 @@ import xarray as xr
 from schemas.parameters import Sampling
 from schemas.posterior import PosteriorContract
 
-
-@dataclass(frozen=True)
-class SamplingProgress:
-    """How far the chains have come, all together."""
-
-    done: int
-    """Tuning steps and draws finished."""
-    total: int
-    """Tuning steps and draws to do."""
-    divergences: int
-    """Divergent transitions so far, tuning included."""
-
-
-OnProgress = Callable[[SamplingProgress], None]
+OnProgress = Callable[[int, int], None]
+"""Told tuning steps and draws finished, and to do, of all chains together."""
 
 
 def sample(
@@ -41,7 +28,7 @@ def sample(
     contract: PosteriorContract,
     sampling: Sampling,
     seed: int,
-    on_progress: OnProgress = lambda _: None,
+    on_progress: OnProgress = lambda done, total: None,
 ) -> xr.DataTree:
     """Draw from the posterior of `model`.
 
@@ -57,7 +44,7 @@ def sample(
         # PyMC takes an interrupt for a wish to keep what there is; half a fit must not look whole.
         raise KeyboardInterrupt
     statistics = tree["sample_stats"].dataset[["diverging", "energy", "step_size"]]
-    on_progress(SamplingProgress(total, total, int(statistics["diverging"].sum())))
+    on_progress(total, total)
     return xr.DataTree.from_dict(
         {
             "posterior": xr.Dataset(
@@ -80,11 +67,8 @@ def _nutpie(model: pm.Model, sampling: Sampling, seed: int, on_progress: OnProgr
 
     def report(chains: Sequence[nutpie.ChainProgress]) -> None:
         on_progress(
-            SamplingProgress(
-                sum(chain.finished_draws for chain in chains),
-                sum(chain.total_draws for chain in chains),
-                sum(chain.divergences for chain in chains),
-            )
+            sum(chain.finished_draws for chain in chains),
+            sum(chain.total_draws for chain in chains),
         )
 
     sampler = nutpie.sample(
@@ -115,11 +99,12 @@ def _pymc(model: pm.Model, sampling: Sampling, seed: int, on_progress: OnProgres
         nonlocal done
         done += 1
         if done % 100 == 0:
-            on_progress(SamplingProgress(done, total, 0))
+            on_progress(done, total)
 
     with _quiet():
         return pm.sample(
             model=model,
+            nuts_sampler="pymc",
             draws=sampling.draws,
             tune=sampling.tune,
             chains=sampling.chains,
@@ -142,7 +127,7 @@ def _numpyro(
     # One XLA device a core lets the chains run side by side; has to precede the first use of JAX.
     numpyro.set_host_device_count(_cores(sampling.chains))
     total = sampling.chains * (sampling.tune + sampling.draws)
-    on_progress(SamplingProgress(0, total, 0))
+    on_progress(0, total)  # it says no more until it is done
     with _quiet():
         return sample_numpyro_nuts(
             model=model,

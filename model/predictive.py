@@ -33,10 +33,6 @@ class Draw:
     """(G,)"""
     sigma: float
 
-    def mean(self, design: ScreenDesign) -> np.ndarray:
-        """Expected log fold change by gene and line (G, C), log2; NaN where RNA is unknown."""
-        return self.alpha[:, None] + self.gamma[None, :] + self.beta[:, None] * design.rna
-
 
 def draw_prior(
     name: ModelName, design: ScreenDesign, priors: Priors, n_draws: int, seed: int

@@ -13,15 +13,19 @@ import numpy as np
 import pandas as pd
 
 from model.design import ScreenDesign
-from model.selection import KEPT, PreparationError, first_reason, require_some, select
+from model.selection import PreparationError, require_some, select
 from schemas.parameters import Filters, FitParameters, Preparation
 from schemas.reports import Loss, PreparationReport
+from schemas.rules import linked_parts
 from schemas.screen import LogfcBlock, Screen
+from schemas.usable import KEPT, first_reason
 
 __all__ = ["PreparationError", "SufficientStatistics", "prepare"]
 
 Unit = Literal["sequence", "guide", "gene", "cell line", "measurement", "RNA profile"]
 MOST_EXAMPLES = 10
+ROUNDING = 1e-12
+"""Share of a sum of squares that may be left over by rounding alone."""
 
 
 class SufficientStatistics:
@@ -120,7 +124,8 @@ def prepare(
     given as `z_score` it is used as it is.
 
     Raises:
-        PreparationError: nothing is left to fit.
+        PreparationError: nothing is left to fit, what is left falls into parts that share no
+            measurement, or all replicates are copies of each other.
     """
     selection = statistics.selection
     rna = selection.rna.to_numpy()
@@ -151,12 +156,16 @@ def prepare(
         gene_kept[guide_gene], "gene: " + gene_reason.iloc[guide_gene].to_numpy()
     )
 
+    cell_lines = selection.rna.columns[line_kept]
+    _require_linked(
+        gene_measured[np.ix_(gene_kept, line_kept)], selection.rna.index[gene_kept], cell_lines
+    )
+
     covariate = rna
     if rna_units == "log2_tpm":
         with np.errstate(invalid="ignore", divide="ignore"):  # of genes set aside
             covariate = (rna - mean[:, None]) / sd[:, None]
     cells = np.ix_(guide_kept, line_kept)
-    cell_lines = selection.rna.columns[line_kept]
     design = ScreenDesign(
         genes=tuple(selection.rna.index[gene_kept]),
         cell_lines=tuple(cell_lines),
@@ -172,6 +181,7 @@ def prepare(
         lineage=_lineage(screen.model_table, cell_lines),
         measurements=_measurements(statistics, covariate, gene_kept, line_kept, guide_kept),
     )
+    _require_true_replicates(design)
     losses = tuple(_losses(screen, statistics, gene_reason, line_reason, guide_reason))
     report = PreparationReport(
         losses=losses,
@@ -181,6 +191,29 @@ def prepare(
         n_measurements=design.n_measurements,
     )
     return design, report
+
+
+def _require_linked(measured: np.ndarray, genes: pd.Index, cell_lines: pd.Index) -> None:
+    parts = linked_parts(measured, genes, cell_lines)
+    if len(parts) > 1:
+        raise PreparationError(
+            "expected genes and cell lines linked by measurements into one whole, got "
+            f"{len(parts)} parts; apart from the largest: {'; '.join(parts[1 : MOST_EXAMPLES + 1])}"
+            ". Their effects cannot be compared: filter to one part, or widen the filters"
+        )
+
+
+def _require_true_replicates(design: ScreenDesign) -> None:
+    """Refuse replicates that agree in every guide and line: their spread would be taken for 0."""
+    measured = design.count > 0
+    between = (design.total[measured] ** 2 / design.count[measured]).sum()
+    all_squares = design.sum_of_squares.sum()
+    if design.n_measurements > measured.sum() and all_squares - between <= ROUNDING * all_squares:
+        raise PreparationError(
+            "expected replicates that differ by their measurement error, got the same log fold "
+            "change in all replicates of each guide and cell line: they are copies of each other; "
+            "give the table with its true replicates, or keep one column a cell line"
+        )
 
 
 def _moments(rna: np.ndarray, measured: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -16,10 +16,8 @@ import pandas as pd
 from schemas.errors import UserError
 from schemas.parameters import Filters
 from schemas.screen import Screen
+from schemas.usable import KEPT, first_reason, guide_reasons, sequence_reasons
 
-KEPT = ""
-SCREEN_TYPE = "2DS"
-"""Two-dimensional cultures, standard medium: the only type fitted."""
 MOST_NEAR_MATCHES = 10
 
 
@@ -94,39 +92,17 @@ def select_sequences(
 ) -> pd.DataFrame:
     """Return sequence, cell_line and reason for each column of the logFC table."""
     known = sequence_map.drop_duplicates("sequence").set_index("sequence").reindex(list(sequences))
-    reason = first_reason(
-        known.index,
-        {
-            "not in the sequence map": ~known.index.isin(sequence_map["sequence"]),
-            f"library other than {library}": known["library"] != library,
-            f"screen type other than {SCREEN_TYPE}": known["screen_type"] != SCREEN_TYPE,
-            "failed quality control": ~known["passes_qc"].eq(True),
-            "excluded by the release": known["excluded"].eq(True),
-            "no cell line": known["cell_line"].isna(),
-        },
-    )
+    in_map = known.index.isin(sequence_map["sequence"])
+    reason = sequence_reasons(known, library).where(in_map, "not in the sequence map")
     return known[["cell_line"]].assign(reason=reason).reset_index(names="sequence")
 
 
 def select_guides(guide_map: pd.DataFrame) -> pd.DataFrame:
     """Return gene and reason by guide; of a guide on several rows the first usable one counts."""
-    reason = first_reason(
-        pd.Index(guide_map["guide"]),
-        {
-            "not used by the release": ~guide_map["used"],
-            "alignments other than one": guide_map["n_alignments"].ne(1).fillna(True),
-            "no gene": guide_map["gene"].isna(),
-        },
-    )
-    rows = pd.DataFrame({"gene": guide_map["gene"].to_numpy(), "reason": reason}, reason.index)
+    rows = guide_map[["gene"]].assign(reason=guide_reasons(guide_map))
+    rows = rows.set_index(pd.Index(guide_map["guide"]))
     usable_first = rows.iloc[np.argsort(rows["reason"] != KEPT, kind="stable")]
     return usable_first[~usable_first.index.duplicated()].sort_index()
-
-
-def first_reason(index: pd.Index, reasons: Mapping[str, object]) -> pd.Series:
-    """Return, for each label, the first reason whose mask holds, else `KEPT`."""
-    masks = [np.asarray(mask, dtype=bool) for mask in reasons.values()]
-    return pd.Series(np.select(masks, list(reasons), KEPT), index, dtype=object)
 
 
 def require_some(unit: str, reasons: pd.Series) -> None:

@@ -24,7 +24,7 @@ class SimulatedScreen:
 
 
 def original_screen() -> SimulatedScreen:
-    """Return the original's simulated screen: 5 genes x 20 cell lines x 3 guides (DESIGN 11).
+    """Return the original's simulated screen: 5 genes x 20 cell lines x 3 guides.
 
     The order of the draws from numpy's legacy generator is part of the definition: alpha_g,
     gamma_c, beta_g, the RNA gene by gene, then logFC row by row, once a guide.

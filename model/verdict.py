@@ -6,12 +6,13 @@ Thresholds are `schemas.parameters.Thresholds`; the measures are `model.converge
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from schemas.parameters import FitParameters, Thresholds
-from schemas.reports import Convergence, PredictiveCheck, Status, Verdict
+from schemas.reports import Convergence, PredictiveCheck, Status, VariableConvergence, Verdict
 
-SHIFTING = ("alpha_g[", "gamma_c[", "mu_alpha", "mu_gamma")
+MORE_DRAWS = "raise --draws and --tune"
+SHIFTING = {"alpha_g", "gamma_c", "mu_alpha", "mu_gamma"}
 SHIFT_MEND = (
     "in m4 the data do not hold the additive shift between alpha and gamma, and chains wander "
     "along it; --model m4_zero_mean removes it and leaves beta as it is"
@@ -41,25 +42,19 @@ def _convergence_findings(
     measured: Convergence, parameters: FitParameters
 ) -> Iterator[tuple[Status, str]]:
     thresholds = parameters.thresholds
-    # Written as "not good" so that NaN, which compares false, fails.
-    mend = "raise --draws and --tune"
+    # Each limit is written as "not good", so that NaN, which compares false, fails.
     if not measured.rhat_max <= thresholds.rhat_max:
-        names = [name for name, rhat in measured.worst if not rhat <= thresholds.rhat_max]
-        if parameters.model == "m4" and all(name.startswith(SHIFTING) for name in names):
-            mend = SHIFT_MEND
+        apart = _those(measured, lambda v: v.rhat_max <= thresholds.rhat_max)
         yield (
             "fail",
-            f"largest R-hat is {measured.rhat_max:.3f}, expected at most {thresholds.rhat_max}: "
-            f"the chains disagree about {', '.join(names[:5])}"
-            f"{', ...' if len(names) > 5 else ''}; {mend}",
+            f"largest R-hat is {measured.rhat_max:.3f} ({measured.worst[0][0]}), expected at most "
+            f"{thresholds.rhat_max}: the chains disagree about {', '.join(apart)}; "
+            f"{_mend(apart, parameters)}",
         )
-    for kind, size in (("bulk", measured.ess_bulk_min), ("tail", measured.ess_tail_min)):
-        if not size >= thresholds.ess_min:
-            yield (
-                "fail",
-                f"smallest {kind} effective sample size is {size:.0f}, expected at least "
-                f"{thresholds.ess_min:.0f}: the draws are too few or too alike; {mend}",
-            )
+    if not measured.ess_bulk_min >= thresholds.ess_min:
+        yield "fail", _few_reason("bulk", measured, parameters)
+    if not measured.ess_tail_min >= thresholds.ess_min:
+        yield "fail", _few_reason("tail", measured, parameters)
     if measured.divergences:
         share = measured.divergences / measured.n_draws
         yield (
@@ -73,6 +68,25 @@ def _convergence_findings(
             f"smallest energy BFMI is {measured.bfmi_min:.2f}, expected at least "
             f"{thresholds.bfmi_min:.2f}: the sampler explores the tails slowly; raise --tune",
         )
+
+
+def _few_reason(kind: str, measured: Convergence, parameters: FitParameters) -> str:
+    least, name = parameters.thresholds.ess_min, f"ess_{kind}_min"
+    few = _those(measured, lambda variable: getattr(variable, name) >= least)
+    return (
+        f"smallest {kind} effective sample size is {getattr(measured, name):.0f}, expected at "
+        f"least {least:.0f}: the draws of {', '.join(few)} are too few or too alike; "
+        f"{_mend(few, parameters)}"
+    )
+
+
+def _those(measured: Convergence, good: Callable[[VariableConvergence], bool]) -> list[str]:
+    """Return the variables that are not good."""
+    return [variable.variable for variable in measured.variables if not good(variable)]
+
+
+def _mend(variables: Sequence[str], parameters: FitParameters) -> str:
+    return SHIFT_MEND if parameters.model == "m4" and set(variables) <= SHIFTING else MORE_DRAWS
 
 
 def _check_remarks(checks: Sequence[PredictiveCheck], thresholds: Thresholds) -> Iterator[str]:

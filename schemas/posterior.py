@@ -1,6 +1,6 @@
 """The posterior every engine returns: which variables, in which dims, with which dtypes.
 
-`check_posterior` holds a DataTree against it. What the variables mean is DESIGN 5 and `model`.
+`PosteriorContract.check` holds a tree against it. What the variables mean: docs/models.md.
 """
 
 from __future__ import annotations

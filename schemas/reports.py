@@ -93,8 +93,17 @@ class PreparationReport(Settings):
     n_measurements: int
 
 
+class VariableConvergence(Settings):
+    """Convergence of one variable, the worst over its genes or cell lines."""
+
+    variable: str
+    rhat_max: float
+    ess_bulk_min: float
+    ess_tail_min: float
+
+
 class Convergence(Settings):
-    """Whether the sampler has found the posterior (DESIGN 7); NaN means no evidence."""
+    """Whether the sampler has found the posterior; NaN means no evidence."""
 
     rhat_max: float
     """Largest rank-normalised split R-hat over all parameters."""
@@ -116,6 +125,8 @@ class Convergence(Settings):
     """Draws kept, all chains together."""
     worst: tuple[tuple[str, float], ...]
     """The ten parameters with the largest R-hat, each with it."""
+    variables: tuple[VariableConvergence, ...] = ()
+    """Every variable, in the order of the posterior."""
 
 
 class PredictiveCheck(Settings):

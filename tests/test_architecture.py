@@ -18,7 +18,11 @@ PACKAGES = ("deployments", "flows", "tasks", "model", "schemas")  # each may imp
 LIBRARY_HOMES = {
     "prefect": {"deployments", "flows", "tasks"},
     "mlflow": {"tasks"},
+    # Whatever reaches a bucket: s3fs is what fsspec opens s3:// with.
     "s3fs": {"tasks"},
+    "fsspec": {"tasks"},
+    "botocore": {"tasks"},
+    "aiohttp": {"tasks"},
 }
 MOST_LINES = 400
 

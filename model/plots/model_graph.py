@@ -5,7 +5,6 @@ Works for any PyMC model; the models themselves are `model.hierarchy`.
 
 from __future__ import annotations
 
-import matplotlib.pyplot as plt
 import networkx as nx
 import numpy as np
 import pymc as pm
@@ -24,7 +23,9 @@ def model_graph(model: pm.Model) -> Figure:
     graph = pm.model_to_networkx(model)
     places = _layout(graph, [variable.name for variable in model.basic_RVs + model.deterministics])
     x, y = np.array(list(places.values())).T
-    figure, axes = plt.subplots(figsize=(np.ptp(x) + 2 * WIDTH, np.ptp(y) + 1.5 * HEIGHT))
+    # Not of pyplot, which would keep it and ask for a screen.
+    figure = Figure(figsize=(np.ptp(x) + 2 * WIDTH, np.ptp(y) + 1.5 * HEIGHT))
+    axes = figure.subplots()
     nx.draw_networkx_edges(graph, places, ax=axes, edge_color=GREY, node_size=3400, width=1.2)
     for kind, names in _kinds(model).items():
         nx.draw_networkx_labels(

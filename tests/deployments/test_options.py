@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from pydantic import ValidationError
 
 from deployments.command_line import BAD_INPUT, DONE, main
 from deployments.options import FitOptions, OptionError
@@ -59,6 +58,7 @@ def test_priors_and_settings_from_files(tmp_path):
     [
         (None, "cannot read"),
         ("- a\n- b\n", "`name: value` lines"),
+        ("sampling: [1]\n", "sampling: expected"),
         ("a: [", "expected YAML"),
         ("!!python/object/apply:os.system ['true']", "expected YAML"),
     ],
@@ -85,8 +85,21 @@ def test_unusable_files_are_told(tmp_path, text, expected):
     ],
 )
 def test_impossible_priors_are_refused(priors):
-    with pytest.raises(ValidationError):
+    with pytest.raises(OptionError):
         FitOptions(priors=(priors,)).fit_parameters()
+
+
+@pytest.mark.parametrize("text", ["sampling:\n", "filters:\n", "priors:\n", "{}\n"])
+def test_empty_sections_are_as_good_as_none(tmp_path, text):
+    (tmp_path / "settings.yaml").write_text(text)
+    assert FitOptions(parameters=tmp_path / "settings.yaml").fit_parameters() == FitParameters()
+
+
+def test_a_settings_file_may_name_a_preset(tmp_path):
+    (tmp_path / "settings.yaml").write_text("priors: as_written\n")
+    options = FitOptions(parameters=tmp_path / "settings.yaml", priors=("mu_beta=Normal(0, 0.5)",))
+    priors = options.fit_parameters().priors
+    assert (str(priors.mu_alpha), str(priors.mu_beta)) == ("Normal(0, 5)", "Normal(0, 0.5)")
 
 
 @pytest.mark.parametrize(

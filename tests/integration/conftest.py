@@ -51,9 +51,6 @@ def page() -> Iterator[Page]:
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
     """A Prefect server of the session's own, with an empty database."""
-    from deployments.environment import prepare_environment
-
-    prepare_environment()
     from prefect.testing.utilities import prefect_test_harness
 
     with prefect_test_harness(server_startup_timeout=180):

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import yaml
 
 from deployments.command_line import BAD_INPUT, TROUBLE, main
 
+ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("failures")]
 
 
@@ -89,3 +94,34 @@ def test_unreadable_yaml_values_do_not_run_code(working_folder, capsys):
     path.write_text(yaml.dump({"name": "a"}) + "release: !!python/object/apply:os.getcwd []\n")
     assert main(["validate", str(path)]) == BAD_INPUT
     assert "python" in told(capsys)
+
+
+def test_a_dead_prefect_server_is_told(working_folder, nobody):
+    done = subprocess.run(
+        [sys.executable, "-m", "deployments.command_line", "demo"],
+        env={**os.environ, "PREFECT_API_URL": f"{nobody}/api", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert done.returncode == TROUBLE
+    assert "Traceback" not in done.stderr
+    assert nobody in done.stderr and "PREFECT_API_URL" in done.stderr
+
+
+def test_a_defect_is_no_verdict(monkeypatch, capsys):
+    """What nobody foresaw shows its traceback, and does not exit as a failed verdict does."""
+
+    def broken(_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("deployments.command_line.app", broken)
+    assert main(["demo"]) == TROUBLE
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_made_is_trouble(working_folder, capsys):
+    (working_folder / "screenbayes-demo").touch()
+    assert main(["demo"]) == TROUBLE
+    assert "screenbayes-demo" in told(capsys)

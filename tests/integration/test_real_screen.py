@@ -61,7 +61,8 @@ def test_the_same_from_a_bucket(working_folder, shared, s3_bucket):
     for table in folder.iterdir():
         store.upload_file(str(table), s3_bucket, f"24Q4/{table.name}")
     local = dataset_file(working_folder, str(folder))
-    remote = dataset_file(working_folder / "..", "24Q4")
+    (working_folder / "remote").mkdir()
+    remote = dataset_file(working_folder / "remote", "24Q4")
     store.upload_file(remote, s3_bucket, "avana.yaml")
 
     few = ["--model", "m4_zero_mean", "--draws", "500", "--tune", "500", "--genes", "SOX10", "MYB"]

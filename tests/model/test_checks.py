@@ -108,6 +108,15 @@ def test_within_guide_variance_needs_replicates():
     assert "within_guide_variance" not in {check.name for check in checks}
 
 
+def test_nan_is_reported_not_dropped():
+    random = np.random.default_rng(7)
+    parameters = near_truth(random)
+    parameters["beta_g"][0, 5, 0] = np.nan
+    checks = predictive_checks(parameters, design_from_rows(screen(random)), "posterior", seed=1)
+    assert {check.name for check in checks} == set(QUANTITIES)
+    assert all(np.isnan(c.p_value) for c in checks if c.name != "within_guide_variance")
+
+
 def test_replicated_cells_have_the_moments_of_the_model():
     random = np.random.default_rng(7)
     design = design_from_rows(screen(random))

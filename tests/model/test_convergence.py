@@ -57,6 +57,15 @@ def test_chains_apart_fail_and_are_named():
     assert "m4_zero_mean" in verdict.reasons[0]
 
 
+def test_the_shift_does_not_hide_a_slope_that_does_not_converge():
+    random = np.random.default_rng(2)
+    apart = random.normal(size=(4, 1000)) + 10 * np.arange(4)[:, None]
+    slope = random.normal(size=(4, 1000, 2)) + 0.5 * np.arange(4)[:, None, None]
+    reason = verdict_of(tree_of(mu_alpha=apart, beta_g=slope)).reasons[0]
+    assert "mu_alpha, beta_g" in reason
+    assert "m4_zero_mean" not in reason
+
+
 def test_other_models_are_not_told_of_the_shift():
     apart = np.random.default_rng(2).normal(size=(4, 1000)) + np.arange(4)[:, None]
     assert "m4_zero_mean" not in verdict_of(tree_of(mu_alpha=apart), "m4_zero_mean").reasons[0]

@@ -20,7 +20,7 @@ def rows():
 
 
 def log_density_of_rows(rows, design, point):
-    """m4 as DESIGN 5 states it: every measurement a normal, every prior as run."""
+    """m4 as docs/models.md states it: every measurement a normal, every prior as run."""
     gene = rows.gene.map({label: i for i, label in enumerate(design.genes)}).to_numpy()
     line = rows.cell_line.map({label: i for i, label in enumerate(design.cell_lines)}).to_numpy()
     mean = point["alpha_g"][gene] + point["gamma_c"][line] + point["beta_g"][gene] * rows.rna

@@ -33,7 +33,8 @@ app = App(
     name="screenbayes",
     help="How strongly a gene's own expression drives the dependency on it, from a CRISPR screen.",
     help_epilogue=(
-        "Exit codes: 0 done, 1 verdict fail, 2 bad input, 3 environment or storage trouble."
+        "Exit codes: 0 done, 1 verdict fail, 2 bad input, 3 environment or storage trouble, "
+        "130 interrupted."
     ),
     version=lambda: version("screenbayes"),
     result_action="return_value",
@@ -120,8 +121,8 @@ def validate(dataset: str, *, out: Path = Path(), parameters: Path | None = None
         report = validate_tables(
             load_dataset(dataset), settings, lambda n_guides: progress(n_guides)
         ).report
-    path = write_validation(report, out)
     console.print(validation_table(report))
+    path = write_validation(report, out)
     outcome = "[green bold]valid[/]" if report.passed else "[red bold]not valid[/]"
     console.print(
         f"{escape(report.dataset)} {escape(report.release)} is {outcome}: "
@@ -156,7 +157,7 @@ def _conclude(outcome: FitOutcome) -> int:
 
     console = Console()
     console.print()
-    console.print(gene_table(outcome.results.effects))
+    console.print(gene_table(outcome.results.effects, outcome.results.convergence.n_draws))
     console.print()
     for line in verdict_lines(outcome.results.verdict):
         console.print(line)

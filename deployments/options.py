@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import difflib
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
 import yaml
 from cyclopts import Parameter
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from schemas.errors import UserError
 from schemas.parameters import EngineName, FitParameters, ModelName, Priors, SamplerName
 
 PRESETS = ("as_run", "as_written")
-Several = Parameter(consume_multiple=True, negative="", show_default=False)
+Several = Parameter(consume_multiple=(1, None), negative="", show_default=False)
 
 
 class OptionError(UserError):
@@ -67,8 +69,8 @@ class FitOptions:
                 sampling[name] = getattr(self, name)
         filters = _section(settings, "filters")
         for name in ("genes", "cell_lines", "lineages"):
-            if values := _split(getattr(self, name)):
-                filters[name] = values
+            if getattr(self, name):
+                filters[name] = _names(name, getattr(self, name))
         for name in ("model", "engine", "seed"):
             if getattr(self, name) is not None:
                 settings[name] = getattr(self, name)
@@ -80,22 +82,47 @@ class FitOptions:
         return validated_parameters(settings)
 
 
+OPTION_NAMES = {field.name for field in fields(FitOptions)} - {"priors"}
+
+
 def validated_parameters(settings: dict[str, Any]) -> FitParameters:
     """Return the parameters of a fit; raise OptionError naming every setting that is wrong."""
     try:
         return FitParameters.model_validate(settings)
     except ValidationError as error:
+        raise OptionError("\n".join(_problem(problem) for problem in error.errors())) from None
+
+
+def _problem(problem: ErrorDetails) -> str:
+    """Say what is wrong with one setting, by the name its option has."""
+    *sections, name = (str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        return f"{'.'.join([*sections, name])}: there is no such setting{_near(sections, name)}"
+    where = f"--{name.replace('_', '-')}" if name in OPTION_NAMES else ".".join([*sections, name])
+    if problem["type"] == "value_error":  # ours: says what came
+        return f"{where}: {problem['ctx']['error']}"
+    return f"{where}: {problem['msg'].removeprefix('Input ')}, got {problem['input']!r}"
+
+
+def _near(sections: list[str], name: str) -> str:
+    """Return the names the section has, the nearest first where one is near."""
+    settings: type[BaseModel] = FitParameters
+    for section in sections:
+        settings = type(getattr(settings(), section))
+    known = list(settings.model_fields)
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(known)}"
+
+
+def _names(option: str, values: tuple[str, ...]) -> list[str]:
+    """Split at commas; refuse what names nothing, which would mean everything."""
+    names = [part.strip() for value in values for part in value.split(",") if part.strip()]
+    if not names:
         raise OptionError(
-            "\n".join(
-                f"{'.'.join(map(str, problem['loc'])) or 'settings'}: {problem['msg']}, "
-                f"got {problem['input']!r}"
-                for problem in error.errors()
-            )
-        ) from None
-
-
-def _split(values: tuple[str, ...]) -> list[str]:
-    return [part.strip() for value in values for part in value.split(",") if part.strip()]
+            f"--{option.replace('_', '-')}: expected at least one name, got {' '.join(values)!r}; "
+            "leave the option out to fit all"
+        )
+    return names
 
 
 def _section(settings: dict[str, Any], name: str) -> dict[str, Any]:
@@ -116,6 +143,11 @@ def _apply_priors(priors: dict[str, Any], choice: str) -> dict[str, Any]:
     name, equals, prior = choice.partition("=")
     if equals:
         return priors | {name.strip(): prior.strip()}
+    if not Path(choice).exists():
+        raise OptionError(
+            f"--priors: expected {', '.join(PRESETS)}, a YAML file, or a prior such as "
+            f"mu_beta=Normal(0, 1); got {choice!r}"
+        )
     return priors | _read_yaml(Path(choice))
 
 

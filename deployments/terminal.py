@@ -96,19 +96,35 @@ def hyperparameter_table(summary: pd.DataFrame) -> Table:
     return table
 
 
-def gene_table(effects: pd.DataFrame) -> Table:
-    """Return the genes whose own expression drives the dependency on them most."""
+def gene_table(effects: pd.DataFrame, n_draws: int) -> Table:
+    """Return the genes whose own expression drives the dependency on them most.
+
+    What `n_draws` draws cannot tell from zero is shown as below their resolution.
+    """
     rows = effects.nsmallest(_GENES_SHOWN, "beta_mean")
-    columns = ["gene", "beta_mean", "beta_sd", "beta_hdi_low", "beta_hdi_high", "lfsr", "s_value"]
+    columns = {
+        "gene": "gene",
+        "beta_mean": "beta",
+        "beta_sd": "SD",
+        "beta_hdi_low": "89 % low",
+        "beta_hdi_high": "89 % high",
+        "lfsr": "lfsr",
+        "s_value": "s-value",
+    }
     table = Table(
         title=f"Most negative slopes on RNA ({len(rows)} of {len(effects)} genes)",
         title_justify="left",
         show_edge=False,
     )
-    for column in columns:
-        _add_column(table, column)
-    for row in rows[columns].itertuples(index=False):
-        table.add_row(escape(row[0]), *(_number(value) for value in row[1:]))
+    for heading in columns.values():
+        _add_column(table, heading)
+    for gene, *betas, lfsr, s_value in rows[list(columns)].itertuples(index=False):
+        table.add_row(
+            escape(gene),
+            *(_number(beta) for beta in betas),
+            _rate(lfsr, n_draws),
+            _rate(s_value, n_draws),
+        )
     return table
 
 
@@ -122,10 +138,14 @@ def verdict_lines(verdict: Verdict) -> list[str]:
     ]
 
 
+def _rate(value: float, n_draws: int) -> str:
+    return f"< {1 / n_draws:.1g}" if value < 1 / n_draws else f"{value:.2g}"
+
+
 def _add_column(table: Table, name: str) -> None:
     label = name in {"gene", "parameter"}
     table.add_column(name, justify="left" if label else "right", no_wrap=label)
 
 
 def _number(value: float) -> str:
-    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3f}"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3f}"

@@ -60,7 +60,7 @@ def _convergence_findings(
         yield (
             "fail" if share > thresholds.max_divergence_share else "review",
             f"{measured.divergences} of {measured.n_draws} draws diverged ({share:.2%}): part of "
-            "the posterior may be missed; raise target_accept",
+            "the posterior may be missed; raise --target-accept",
         )
     if not measured.bfmi_min >= thresholds.bfmi_min:
         yield (

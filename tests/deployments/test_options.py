@@ -126,3 +126,24 @@ def test_wrong_words_are_bad_input(arguments, capsys):
 def test_help_is_no_error(arguments, capsys):
     assert main(arguments) == DONE
     assert capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--genes", ""], "--genes: expected at least one name"),
+        (["--genes", " , "], "--genes: expected at least one name"),
+        (["--priors", "as_writen"], "expected as_run, as_written, a YAML file"),
+        (["--priors", "mu_bta=Normal(0, 1)"], "did you mean mu_beta?"),
+        (["--priors", "sigma=Exponential(-1)"], "the last above zero, got 'Exponential(-1)'"),
+        (["--target-accept", "3"], "--target-accept: should be less than 1, got 3.0"),
+    ],
+)
+def test_messages_name_the_option_and_the_mend(arguments, expected, capsys):
+    assert main(["fit", "x.yaml", *arguments]) == BAD_INPUT
+    assert expected in " ".join(capsys.readouterr().err.split())
+
+
+def test_an_option_for_many_names_needs_one(capsys):
+    assert main(["fit", "x.yaml", "--genes"]) == BAD_INPUT
+    assert "at least 1" in " ".join(capsys.readouterr().err.split())

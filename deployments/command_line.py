@@ -18,7 +18,7 @@ from cyclopts import App
 from rich.console import Console
 from rich.markup import escape
 
-from deployments.environment import prepare_environment
+from deployments.environment import embedded_server_may_die, prepare_environment
 from deployments.options import FitOptions
 from schemas.errors import EnvironmentTrouble, UserError, was_interrupted
 
@@ -142,7 +142,8 @@ def _fit(dataset: str, parameters: FitParameters) -> FitOutcome:
         # Here and not above: Prefect and PyMC take seconds to import, and `--help` should not.
         from flows.fit_screen import fit_screen
 
-        outcome = fit_screen(dataset, parameters)
+        with embedded_server_may_die():
+            outcome = fit_screen(dataset, parameters)
     preparation = outcome.results.preparation
     console.print(f"Fitted [bold]{parameters.model}[/] to {preparation_line(preparation)}.")
     if preparation.losses:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _ALWAYS = {
     # Library telemetry is off in everything ScreenBayes starts.
@@ -15,6 +17,7 @@ _UNLESS_SET = {
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
     # The command line tells the story itself; Prefect's own log still reaches a server.
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
+    "PREFECT_LOGGING_INTERNAL_LEVEL": "CRITICAL",
     # A server that does not answer is reported within seconds, not minutes.
     "PREFECT_CLIENT_MAX_RETRIES": "2",
 }
@@ -25,3 +28,24 @@ def prepare_environment() -> None:
     os.environ.update(_ALWAYS)
     for name, value in _UNLESS_SET.items():
         os.environ.setdefault(name, value)
+
+
+@contextmanager
+def embedded_server_may_die() -> Iterator[None]:
+    """Let Ctrl-C end a flow at once where Prefect's server is embedded.
+
+    The embedded server gets the Ctrl-C of the terminal too and is gone first; Prefect would spend
+    half a minute trying to reach it, and fill the screen with what it could not tell it.
+    """
+    from prefect.settings import (
+        PREFECT_API_URL,
+        PREFECT_CLIENT_MAX_RETRIES,
+        PREFECT_LOGGING_TO_API_ENABLED,
+        temporary_settings,
+    )
+
+    if PREFECT_API_URL.value() is not None:
+        yield
+        return
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0, PREFECT_LOGGING_TO_API_ENABLED: False}):
+        yield

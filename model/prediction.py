@@ -87,7 +87,7 @@ def predict_logfc(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return mean, lower and upper end (N,) of the log fold change of one measurement a row.
 
-    Given draw s, a measurement of gene g in cell line c is (DESIGN 5)
+    Given draw s, a measurement of gene g in cell line c is
 
         Normal(alpha_g + gamma_c + beta_g r, sigma)         for a fitted cell line
         Normal(alpha_g + mu_gamma + beta_g r, sqrt(sigma^2 + sigma_gamma^2))     for any other

@@ -205,10 +205,14 @@ def _require_linked(measured: np.ndarray, genes: pd.Index, cell_lines: pd.Index)
 
 def _require_true_replicates(design: ScreenDesign) -> None:
     """Refuse replicates that agree in every guide and line: their spread would be taken for 0."""
-    measured = design.count > 0
-    between = (design.total[measured] ** 2 / design.count[measured]).sum()
-    all_squares = design.sum_of_squares.sum()
-    if design.n_measurements > measured.sum() and all_squares - between <= ROUNDING * all_squares:
+    # By guide: squares of all cells at once would take as much memory again as the sums.
+    of_means = sum(
+        float((total**2 / np.maximum(count, 1)).sum())
+        for total, count in zip(design.total, design.count, strict=True)
+    )
+    squares = design.total_sum_of_squares
+    replicated = design.n_measurements > np.count_nonzero(design.count)
+    if replicated and squares - of_means <= ROUNDING * squares:
         raise PreparationError(
             "expected replicates that differ by their measurement error, got the same log fold "
             "change in all replicates of each guide and cell line: they are copies of each other; "

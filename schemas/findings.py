@@ -14,6 +14,9 @@ import numpy as np
 from schemas.reports import Finding, Severity
 
 MOST_SHOWN = 10
+"""Cells of a matrix, and members of a part, that are named."""
+MOST_KEPT = 50_000
+"""Offending values a finding keeps: all genes of a genome, all lines of a release."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Rule:
             severity=self.severity,
             column=column,
             expected=self.expected.format(**limits),
-            found=tuple(found)[:MOST_SHOWN],
+            found=tuple(found)[:MOST_KEPT],
             count=len(found) if count is None else count,
             mend=self.mend,
         )

@@ -7,14 +7,16 @@ other tables are in `schemas.tables` and `schemas.rules`.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 
-from schemas.findings import MOST_SHOWN, Rule, at_line, first_cells, share
+from schemas.findings import MOST_KEPT, MOST_SHOWN, Rule, at_line, first_cells, share
+from schemas.layouts import free_labels
 from schemas.parameters import Contract
 from schemas.reports import Finding
-from schemas.rules import Coverage, join_of, usable_guides, usable_sequences
+from schemas.rules import Coverage, join_of
 from schemas.screen import LogfcBlock, LogfcSource
 from schemas.tables import (
     GUIDE_PATTERN,
@@ -22,14 +24,26 @@ from schemas.tables import (
     TABLE_EMPTY,
     VALUE_MISSING,
     CheckedTables,
-    free_labels,
 )
+from schemas.usable import usable_guides, usable_sequences
 
 GUIDE_UNIQUE = Rule("guide_unique", "one row a guide", "keep the right row of each")
 GUIDE_IN_MAP = Rule(
     "guide_in_map",
     "every guide of the logFC table in the guide map",
     "take table and map from the same release",
+)
+GUIDES_RETAINED = Rule(
+    "guides_retained",
+    "at least {least:.0%} of the usable guides of the map in the logFC table; {n_found} of {n_all} "
+    "are",
+    "fetch the table again, it may be cut off; else take table and map from the same release",
+)
+GUIDES_LOST = Rule(
+    "guides_lost",
+    "every usable guide of the map in the logFC table; {n_found} of {n_all} are",
+    "nothing, if they are known to be missing: these guides are left out",
+    "warning",
 )
 LOGFC_FINITE = Rule("logfc_finite", "finite numbers", "leave unknown values empty")
 LOGFC_RANGE = Rule(
@@ -47,6 +61,17 @@ GUIDE_MEASURED = Rule("guide_measured", "a value in every row", "take the empty 
 SEQUENCE_MEASURED = Rule(
     "sequence_measured", "a value in every column", "take the empty columns out"
 )
+SEQUENCE_COPIED = Rule(
+    "sequence_copied",
+    "values of its own in every column",
+    "check where these columns come from: copies are counted as replicates",
+    "warning",
+)
+CONTROLS_MEASURED = Rule(
+    "controls_measured",
+    "a value of some of the control genes, in usable guides and sequences",
+    "check that these guides are in the logFC table; else take the list out of the dataset",
+)
 CONTROLS_SEPARATED = Rule(
     "controls_separated",
     "guides of essential genes deplete more than those of non-essential ones (median)",
@@ -54,6 +79,7 @@ CONTROLS_SEPARATED = Rule(
 )
 
 N_BINS = 6000
+FINGERPRINT_SEED = 1
 _GUIDE = re.compile(GUIDE_PATTERN)
 
 
@@ -73,12 +99,15 @@ class LogfcChecks:
         self._lines: dict[str, int] = {}
         self._n_missing = 0
         self._measured_sequence = np.zeros(len(sequences), dtype=bool)
+        self._fingerprints = np.zeros(len(sequences), dtype=np.uint64)
+        self._random = np.random.default_rng(FINGERPRINT_SEED)
         self._bins = np.linspace(-contract.max_abs_logfc, contract.max_abs_logfc, N_BINS + 1)
         self._histograms = np.zeros((2, N_BINS), dtype=np.int64)
 
         # One index, asked for each block: its hash table of a library's guides is built once.
         genes = _gene_by_guide(tables)
         self._guides = pd.Index(genes.index, dtype=object)
+        self._usable_guides = self._guides[genes.notna()]
         self._has_map = tables.guide_map is not None
         self._controls = [
             genes.isin(controls).to_numpy() for controls in (tables.essential, tables.nonessential)
@@ -110,6 +139,7 @@ class LogfcChecks:
         empty = missing.all(axis=1)
         self._note(GUIDE_MEASURED, list(map(at_line, lines[empty], block.guides[empty])))
         self._measured_sequence |= ~missing.all(axis=0)
+        self._add_fingerprints(values)
         rows = np.flatnonzero(known >= 0)
         self._add_controls(known[rows], values[rows], finite[rows])
         self._add_coverage(known[rows], finite[rows])
@@ -120,7 +150,8 @@ class LogfcChecks:
         `whole`: whether all of the table came; of a part only what single rows break is told.
         """
         # Only now: before the table has been read, asking for its source reads it through.
-        if free_labels(self._logfc.source):
+        free = free_labels(self._logfc.source.layout)
+        if free:
             self._found.pop(GUIDE_SEQUENCE, None)
         broken = [
             rule.broken(
@@ -136,17 +167,51 @@ class LogfcChecks:
             return broken
         if not self.n_guides:
             return [*broken, TABLE_EMPTY.broken("logfc", (), count=1)]
+        if not free:
+            broken += self._guides_lost()
+        broken += self._copied()
         empty = self._sequences[~self._measured_sequence]
         if len(empty):
             broken.append(SEQUENCE_MEASURED.broken("logfc", list(map(repr, empty))))
         if self._n_missing:
             found = share(self._n_missing, self.n_guides * len(self._sequences))
             broken.append(LOGFC_MISSING.broken("logfc", (found,), count=self._n_missing))
+        return [*broken, *self._broken_controls()]
+
+    def _guides_lost(self) -> Iterator[Finding]:
+        n_all = len(self._usable_guides)
+        lost = [guide for guide in self._usable_guides if guide not in self._lines]
+        if lost:
+            least = self._contract.min_guides_retained
+            cut = n_all - len(lost) < least * n_all
+            yield (GUIDES_RETAINED if cut else GUIDES_LOST).broken(
+                "logfc+guide_map",
+                lost,
+                column="guide",
+                least=least,
+                n_found=n_all - len(lost),
+                n_all=n_all,
+            )
+
+    def _copied(self) -> Iterator[Finding]:
+        measured = pd.Series(self._sequences[self._measured_sequence])
+        same = measured.groupby(self._fingerprints[self._measured_sequence]).agg(list)
+        copies = [" = ".join(labels) for labels in same if len(labels) > 1]
+        if copies:
+            yield SEQUENCE_COPIED.broken("logfc", copies, column="sequence")
+
+    def _broken_controls(self) -> Iterator[Finding]:
+        for name, histogram, is_control in zip(
+            ("essential", "nonessential"), self._histograms, self._controls, strict=True
+        ):
+            if is_control.any() and self._usable_sequence.any() and not histogram.any():
+                yield CONTROLS_MEASURED.broken(
+                    f"logfc+{name}", ("none has a value",), column="gene"
+                )
         essential, nonessential = (self._median(histogram) for histogram in self._histograms)
         if essential >= nonessential:
             found = f"median {essential:.2f} of essentials, {nonessential:.2f} of non-essentials"
-            broken.append(CONTROLS_SEPARATED.broken("logfc+essential+nonessential", (found,)))
-        return broken
+            yield CONTROLS_SEPARATED.broken("logfc+essential+nonessential", (found,))
 
     def coverage(self) -> Coverage | None:
         """Return what the table holds of the join; None where one of its tables holds nothing."""
@@ -154,10 +219,12 @@ class LogfcChecks:
             return None
         return Coverage(self._join, self._gene_n_guides, self._measured)
 
-    def _note(self, rule: Rule, found: list[str], count: int | None = None) -> None:
+    def _note(
+        self, rule: Rule, found: list[str], count: int | None = None, most: int = MOST_KEPT
+    ) -> None:
         if found:
-            shown = self._found.setdefault(rule, [])
-            shown += found[: MOST_SHOWN - len(shown)]
+            kept = self._found.setdefault(rule, [])
+            kept += found[: most - len(kept)]
             self._counts[rule] = self._counts.get(rule, 0) + (
                 len(found) if count is None else count
             )
@@ -180,7 +247,12 @@ class LogfcChecks:
             f"line {lines[row]}, {self._sequences[column]}: {block.values[row, column]:g}"
             for row, column in first_cells(bad)
         ]
-        self._note(rule, found, int(bad.sum()))
+        self._note(rule, found, int(bad.sum()), MOST_SHOWN)
+
+    def _add_fingerprints(self, values: np.ndarray) -> None:
+        """Add the bits of each value, times a random number of its row, modulo 2^64: exact sums."""
+        weights = self._random.integers(2**64, size=(len(values), 1), dtype=np.uint64)
+        self._fingerprints += (values.view(np.uint64) * weights).sum(axis=0)
 
     def _add_controls(self, known: np.ndarray, values: np.ndarray, finite: np.ndarray) -> None:
         for histogram, is_control in zip(self._histograms, self._controls, strict=True):

@@ -1,7 +1,8 @@
 """What a fit can be told: model, priors, sampling, filters, thresholds.
 
-Every settable number of ScreenBayes is a field here, frozen, with its unit and reason in the text
-under it; that text is also what the command line, the Prefect form and the documentation show.
+Every number that decides a fit and can be set is a field here, frozen, with its unit and reason in
+the text under it; the Prefect form shows that text. The command line has shorter words for the few
+an analyst needs (`deployments.options`).
 Datasets (where tables are) belong in `schemas.dataset`.
 """
 
@@ -29,7 +30,12 @@ PriorPreset = Literal["as_run", "as_written"]
 class Settings(BaseModel):
     """Base of all settings: frozen, no unknown fields, field texts as descriptions."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        ser_json_inf_nan="strings",  # null, the default, is refused when read back
+    )
 
 
 class Distribution(Settings):
@@ -148,7 +154,7 @@ class Preparation(Settings):
 
 
 class Contract(Settings):
-    """Limits of the validation (DESIGN 4)."""
+    """Limits of the validation."""
 
     max_abs_logfc: float = Field(15.0, gt=0)
     """Largest plausible |log fold change|, log2."""
@@ -156,6 +162,12 @@ class Contract(Settings):
     """RNA above this, log2(TPM+1), is warned of."""
     rna_fail_above: float = Field(40.0, gt=0)
     """RNA above this cannot be log2(TPM+1): it is linear TPM, and refused."""
+    max_abs_z_score: float = Field(10.0, gt=0)
+    """Largest plausible |z-score| of RNA given as such."""
+    max_abs_z_score_mean: float = Field(1.0, gt=0)
+    """Genes whose RNA, given as z-scores, has a larger |mean| over the profiles are warned of."""
+    min_guides_retained: float = Field(0.9, ge=0, le=1)
+    """Smallest share of the usable guides of the map that must be found in a logFC table."""
     min_guides_per_gene: int = Field(2, ge=1)
     """Genes with fewer usable guides are warned of: guide and gene effects cannot be told apart."""
     min_join_retention: float = Field(0.5, ge=0, le=1)
@@ -163,7 +175,7 @@ class Contract(Settings):
 
 
 class Thresholds(Settings):
-    """Where a fit stops being `pass` (DESIGN 7)."""
+    """Where a fit stops being `pass`."""
 
     rhat_max: float = Field(1.01, gt=1)
     """Largest acceptable R-hat (rank-normalised, split; Vehtari et al. 2021); above: fail."""

@@ -28,7 +28,7 @@ class Finding(Settings):
     expected: str
     """What the rule asks for."""
     found: tuple[str, ...] = ()
-    """Offending values, the first ten, each with its line where there is one."""
+    """Offending values (of the cells of a matrix, the first ten), each with its line if it has one."""
     count: int
     """How many offending values there are."""
     mend: str

@@ -13,12 +13,11 @@ import pandas as pd
 
 from schemas.dataset import Dataset
 from schemas.findings import Rule, first_cells, share
+from schemas.layouts import free_labels
 from schemas.parameters import Contract
 from schemas.reports import Finding
 from schemas.screen import RawRna
-from schemas.tables import BLANKS, FLAGS, GENE_LABEL, GENE_PATTERN, TABLE_EMPTY, free_labels
-
-MOST_Z_SCORE = 10.0
+from schemas.tables import BLANKS, FLAGS, GENE_LABEL, GENE_PATTERN, TABLE_EMPTY
 
 DEFAULTS_EXIST = Rule(
     "default_profiles_exist",
@@ -54,6 +53,17 @@ RNA_Z_SCORE = Rule(
     "rna_z_score",
     "z-scores, between -{limit:g} and {limit:g}",
     "for log2(TPM+1) set rna_units: log2_tpm in the dataset",
+)
+RNA_Z_SCORE_SIGNED = Rule(
+    "rna_z_score_signed",
+    "z-scores, some of them negative",
+    "for log2(TPM+1) set rna_units: log2_tpm in the dataset",
+)
+RNA_Z_SCORE_CENTRED = Rule(
+    "rna_z_score_centred",
+    "z-scores, their mean by gene between -{limit:g} and {limit:g}",
+    "check that each gene was standardised, over lines like these",
+    "warning",
 )
 RNA_MISSING = Rule(
     "rna_missing",
@@ -102,7 +112,7 @@ def _broken_genes(raw: RawRna) -> Iterator[Finding]:
     if blanks:
         yield BLANKS.broken("rna", blanks, column="gene labels")
     numbers = genes.str.extract(f"^{GENE_PATTERN}$", expand=False)
-    if not free_labels(raw.source) and numbers.isna().any():
+    if not free_labels(raw.source.layout) and numbers.isna().any():
         bad = [repr(label) for label in genes[numbers.isna()]]
         yield GENE_LABEL.broken("rna", bad, column="gene labels")
     keys = numbers.fillna(genes)
@@ -134,7 +144,9 @@ def _broken_values(raw: RawRna, dataset: Dataset, contract: Contract) -> Iterato
 
     yield from cells(RNA_FINITE, np.isinf(values))
     if dataset.rna_units == "z_score":
-        yield from cells(RNA_Z_SCORE, finite & (np.abs(values) > MOST_Z_SCORE), MOST_Z_SCORE)
+        limit = contract.max_abs_z_score
+        yield from cells(RNA_Z_SCORE, finite & (np.abs(values) > limit), limit)
+        yield from _broken_centres(np.where(finite, values, np.nan), genes, contract)
     else:
         warn, fail = contract.rna_warn_above, contract.rna_fail_above
         yield from cells(RNA_NOT_NEGATIVE, finite & (values < 0))
@@ -148,3 +160,17 @@ def _broken_values(raw: RawRna, dataset: Dataset, contract: Contract) -> Iterato
         yield RNA_PROFILE_KNOWN.broken(
             "rna", [f"line {line}" for line in lines[missing.all(axis=1)]]
         )
+
+
+def _broken_centres(values: np.ndarray, genes: pd.Index, contract: Contract) -> Iterator[Finding]:
+    """Z-scores lie about 0: what lies on one side of it is of another unit."""
+    if not (values < 0).any() and (values > 0).any():
+        lowest = f"the smallest is {np.nanmin(values):g}"
+        yield RNA_Z_SCORE_SIGNED.broken("rna", (lowest,), count=values.size)
+        return
+    limit = contract.max_abs_z_score_mean
+    means = pd.DataFrame(values, columns=genes).mean()
+    off = means[means.abs() > limit]
+    if len(off):
+        found = [f"{gene}: {mean:.2g}" for gene, mean in off.items()]
+        yield RNA_Z_SCORE_CENTRED.broken("rna", found, column="gene labels", limit=limit)

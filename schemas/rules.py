@@ -17,7 +17,15 @@ from schemas.dataset import Dataset
 from schemas.findings import MOST_SHOWN, Rule
 from schemas.parameters import FitParameters
 from schemas.reports import Finding
-from schemas.tables import BLANKS, FITTED_SCREEN_TYPE, CheckedTables
+from schemas.tables import BLANKS, CheckedTables
+from schemas.usable import (
+    KEPT,
+    NO_GENE,
+    guide_reasons,
+    sequence_reasons,
+    usable_guides,
+    usable_sequences,
+)
 
 LOGFC_SEQUENCE_UNIQUE = Rule(
     "logfc_sequence_unique", "one column a sequence", "keep the right column of each"
@@ -86,7 +94,7 @@ LINES_IN_MODEL_TABLE = Rule(
 )
 CONTROLS_FOUND = Rule(
     "controls_found",
-    "some of the control genes among the genes of the guide map",
+    "some of the control genes among the genes of usable guides",
     "check that this is the list for this library",
 )
 GUIDES_PER_GENE = Rule(
@@ -134,25 +142,6 @@ class Coverage:
     """Guides with a value, by gene (n_genes,)."""
     measured: np.ndarray
     """Whether there is a value, (n_genes, n_cell_lines), bool."""
-
-
-def usable_guides(guide_map: pd.DataFrame) -> pd.Series:
-    """Return which rows of the guide map may be fitted: used, one alignment, a gene."""
-    return _aligned_once(guide_map) & guide_map["gene"].notna()
-
-
-def usable_sequences(sequence_map: pd.DataFrame, library: str) -> pd.Series:
-    """Return which rows of the sequence map may be fitted: passed, not excluded, type, library."""
-    return (
-        sequence_map["passes_qc"]
-        & ~sequence_map["excluded"]
-        & sequence_map["screen_type"].eq(FITTED_SCREEN_TYPE)
-        & sequence_map["library"].eq(library)
-    )
-
-
-def _aligned_once(guide_map: pd.DataFrame) -> pd.Series:
-    return guide_map["used"] & guide_map["n_alignments"].eq(1).fillna(False).astype(bool)
 
 
 def join_of(tables: CheckedTables, sequences: Sequence[str], library: str) -> Join | None:
@@ -222,32 +211,20 @@ def _something_screened(
         return
     if sequences is not None:
         sequence_map = sequence_map[sequence_map["sequence"].isin(sequences)]
-    if len(sequence_map) and not usable_sequences(sequence_map, library).any():
-        found = [
-            f"{int(lost.sum())} of {len(sequence_map)} {reason}"
-            for reason, lost in {
-                "fail quality control": ~sequence_map["passes_qc"],
-                "are excluded": sequence_map["excluded"],
-                "are of another screen type": sequence_map["screen_type"] != FITTED_SCREEN_TYPE,
-                "are of another library": sequence_map["library"] != library,
-            }.items()
-            if lost.any()
-        ]
-        yield SEQUENCES_LEFT.broken("sequence_map", found, count=len(sequence_map), library=library)
+    reasons = sequence_reasons(sequence_map, library)
+    if len(reasons) and not (reasons == KEPT).any():
+        yield SEQUENCES_LEFT.broken(
+            "sequence_map", _counted(reasons), count=len(reasons), library=library
+        )
 
 
 def _guides(guide_map: pd.DataFrame) -> Iterator[Finding]:
-    usable = guide_map[usable_guides(guide_map)]
-    aligned_once = _aligned_once(guide_map)
-    without_gene = guide_map[aligned_once & guide_map["gene"].isna()]
+    reasons = guide_reasons(guide_map)
+    usable, without_gene = guide_map[reasons == KEPT], guide_map[reasons == NO_GENE]
     if len(without_gene):
         yield GUIDES_WITHOUT_GENE.broken("guide_map", list(without_gene["guide"]), column="gene")
     if len(guide_map) and usable.empty:
-        found = [
-            f"{int((~guide_map['used']).sum())} of {len(guide_map)} are not used",
-            f"{int((~aligned_once & guide_map['used']).sum())} have not one alignment",
-        ]
-        yield GUIDES_LEFT.broken("guide_map", found, count=len(guide_map))
+        yield GUIDES_LEFT.broken("guide_map", _counted(reasons), count=len(guide_map))
     repeated = usable[usable["guide"].duplicated(keep=False)]
     genes = repeated.groupby("guide")["gene"].unique()
     of_several = [
@@ -260,10 +237,15 @@ def _guides(guide_map: pd.DataFrame) -> Iterator[Finding]:
         yield GUIDE_MAP_UNIQUE.broken("guide_map", again, column="guide")
 
 
+def _counted(reasons: pd.Series) -> list[str]:
+    return [f"{count} of {len(reasons)}: {why}" for why, count in reasons.value_counts().items()]
+
+
 def _controls(tables: CheckedTables) -> Iterator[Finding]:
     assert tables.guide_map is not None
+    targeted = tables.guide_map.loc[usable_guides(tables.guide_map), "gene"]
     for name, genes in (("essential", tables.essential), ("nonessential", tables.nonessential)):
-        if genes and not tables.guide_map["gene"].isin(genes).any():
+        if genes and len(targeted) and not targeted.isin(genes).any():
             yield CONTROLS_FOUND.broken(f"{name}+guide_map", genes, column="gene")
 
 
@@ -356,7 +338,7 @@ def _covered(coverage: Coverage, parameters: FitParameters) -> Iterator[Finding]
         return
     if few := _labelled(genes, n_lines, ~fitted):
         yield LINES_PER_GENE.broken("logfc+rna", few, column="gene", least=least_lines)
-    parts = _components(linked[fitted], genes[fitted], cell_lines)
+    parts = linked_parts(linked[fitted], genes[fitted], cell_lines)
     if len(parts) > 1:
         yield CONNECTED.broken("logfc+rna", parts[1:], column="gene+cell_line")
 
@@ -365,11 +347,12 @@ def _labelled(labels: pd.Index, counts: np.ndarray, which: np.ndarray) -> list[s
     return [f"{label}: {count}" for label, count in zip(labels[which], counts[which], strict=True)]
 
 
-def _components(linked: np.ndarray, genes: pd.Index, cell_lines: pd.Index) -> list[str]:
+def linked_parts(linked: np.ndarray, genes: pd.Index, cell_lines: pd.Index) -> list[str]:
     """Return the connected parts of the graph of genes and cell lines, the largest first.
 
-    Lines are neighbours where a gene is measured in both; every gene is measured in some line, and
-    lines in which none is are no part.
+    `linked`: whether a gene is measured in a line, (n_genes, n_cell_lines), bool. Lines
+    are neighbours where a gene is measured in both; every gene is measured in some line, and lines
+    in which none is are no part.
     """
     weights = linked.astype(np.float32)
     _, line_part = connected_components(weights.T @ weights > 0, directed=False)

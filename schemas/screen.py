@@ -7,7 +7,7 @@ Canonical column names, the same for every layout, are fixed here.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
@@ -143,4 +143,3 @@ class Screen:
     """MODEL_TABLE_COLUMNS, or None."""
     essential: tuple[str, ...] = ()
     nonessential: tuple[str, ...] = ()
-    sources: tuple[TableSource, ...] = field(default=())

@@ -15,7 +15,8 @@ import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
-from schemas.findings import MOST_SHOWN, Rule, at_line
+from schemas.findings import MOST_KEPT, Rule, at_line
+from schemas.layouts import free_labels
 from schemas.reports import Finding
 from schemas.screen import (
     GUIDE_MAP_COLUMNS,
@@ -27,12 +28,12 @@ from schemas.screen import (
     Screen,
     TableSource,
 )
+from schemas.usable import FITTED_SCREEN_TYPE, usable_guides
 
 CELL_LINE_PATTERN = r"ACH-\d{6}"
 GENE_PATTERN = r"[^\s()]+ \((\d+)\)"
 GUIDE_PATTERN = r"[ACGT]{19,20}"
 PDNA = "pDNA"
-FITTED_SCREEN_TYPE = "2DS"
 FLAGS = {
     **dict.fromkeys(("True", "true", "TRUE", "1", "1.0", "Yes"), True),
     **dict.fromkeys(("False", "false", "FALSE", "0", "0.0", "No"), False),
@@ -52,6 +53,11 @@ CELL_LINE_ID = Rule("cell_line_id", "ACH- and six digits", "give the ModelID of 
 FLAG = Rule("flag", "True or False, Yes or No, 1 or 0", "write every flag in one of these ways")
 WHOLE_NUMBER = Rule("whole_number", "a count: 0, 1, 2 ...", "write the number of alignments")
 SEQUENCE_UNIQUE = Rule("sequence_unique", "one row a sequence", "keep the right row of each")
+GENE_OF_ONE_SYMBOL = Rule(
+    "gene_of_one_symbol",
+    "one symbol a gene (Entrez number), among usable guides",
+    "give all guides of a gene the same label",
+)
 CELL_LINE_UNIQUE = Rule("cell_line_unique", "one row a cell line", "keep the right row of each")
 _TEXT_RULES = {
     rule.name: rule
@@ -87,7 +93,7 @@ class CheckedTables:
     findings: tuple[Finding, ...]
 
     def screen(self) -> Screen:
-        """Return a `Screen`, its sources to be added; raise ValueError where a table is missing."""
+        """Return a `Screen`; raise ValueError where a table is missing."""
         guide_map, sequence_map = self.guide_map, self.sequence_map
         profiles, rna = self.profiles, self.rna
         if guide_map is None or sequence_map is None or profiles is None or rna is None:
@@ -118,12 +124,15 @@ def check_tables(raw: RawScreen, library: str) -> CheckedTables:
         text = _as_text(table.frame)
         if table.source.table != "rna":  # whose rows must stay beside their values
             text = text.dropna(how="all")
-        broken = list(_broken_text(text, schema(free_labels(table.source)), table))
+        broken = list(_broken_text(text, schema(free_labels(table.source.layout)), table))
         findings.extend(broken)
         without_column = any(finding.rule == COLUMN_MISSING.name for finding in broken)
         return None if text.empty or without_column else text
 
     guide_map = checked(raw.guide_map, guide_map_schema)
+    typed_guide_map = None if guide_map is None else _typed_guide_map(guide_map)
+    if raw.guide_map is not None and typed_guide_map is not None:
+        findings.extend(_of_several_symbols(typed_guide_map, raw.guide_map.source))
     sequence_map = checked(raw.sequence_map, sequence_map_schema)
     model_table = checked(raw.model_table, model_table_schema)
     essential = checked(raw.essential, controls_schema)
@@ -135,7 +144,7 @@ def check_tables(raw: RawScreen, library: str) -> CheckedTables:
             raw.rna.values.columns.astype("str").str.strip(), axis=1
         )
     return CheckedTables(
-        guide_map=None if guide_map is None else _typed_guide_map(guide_map),
+        guide_map=typed_guide_map,
         sequence_map=None if sequence_map is None else _typed_sequence_map(sequence_map, library),
         profiles=None if profiles is None else _typed_profiles(profiles),
         rna=rna,
@@ -144,11 +153,6 @@ def check_tables(raw: RawScreen, library: str) -> CheckedTables:
         nonessential=() if nonessential is None else tuple(_stripped(nonessential["gene"])),
         findings=tuple(findings),
     )
-
-
-def free_labels(source: TableSource) -> bool:
-    """Return whether genes, guides and cell lines may be named at will: in long tables they may."""
-    return source.layout.startswith("long")
 
 
 # ------------------------------------------------------------------------------------- schemas
@@ -261,7 +265,7 @@ def _broken_text(
                 found = [f"columns {', '.join(map(str, table.frame.columns))}"]
                 yield rule.broken(name, found, column=column)
                 continue
-            shown = group.head(MOST_SHOWN)
+            shown = group.head(MOST_KEPT)
             if rule is VALUE_MISSING:
                 found = [f"line {line}" for line in shown["index"]]
             else:
@@ -276,6 +280,16 @@ def _missing_beside_pdna(text: pd.DataFrame, name: str) -> Iterator[Finding]:
             lines = screened.index[screened[column].isna()]
             if len(lines):
                 yield VALUE_MISSING.broken(name, [f"line {line}" for line in lines], column=column)
+
+
+def _of_several_symbols(guide_map: pd.DataFrame, source: TableSource) -> Iterator[Finding]:
+    if free_labels(source.layout):
+        return
+    genes = pd.Series(guide_map.loc[usable_guides(guide_map), "gene"].unique(), dtype="str")
+    numbers = genes.str.extract(f"^{GENE_PATTERN}$", expand=False).dropna()
+    repeated = genes[numbers.index[numbers.duplicated(keep=False)]]
+    if len(repeated):
+        yield GENE_OF_ONE_SYMBOL.broken("guide_map", sorted(repeated), column="gene")
 
 
 def _is_pdna(text: pd.DataFrame) -> pd.Series:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from schemas.layouts import Layout
 from schemas.screen import LogfcBlock, RawRna, RawTable, TableName, TableSource
+from schemas.usable import FITTED_SCREEN_TYPE
 from tasks.table_files import TableFile
 
 NUMBERS = ("logfc", "rna")
@@ -72,7 +73,8 @@ def read_long(file: TableFile, layout: Layout, library: str, *, with_rna: bool) 
         logfc=LongLogfc(source, tuple(table["sequence"].unique()), measurements),
         guide_map=as_raw("guide_map", guides.assign(n_alignments="1", used="True")),
         sequence_map=as_raw(
-            "sequence_map", sequences.assign(screen_type="2DS", library=library, passes_qc="True")
+            "sequence_map",
+            sequences.assign(screen_type=FITTED_SCREEN_TYPE, library=library, passes_qc="True"),
         ),
         rna=_read_rna(file, source, table) if with_rna and "rna" in table else None,
     )

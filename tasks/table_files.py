@@ -173,9 +173,10 @@ class CsvFile(TableFile):
             stream.readline()
             if not stream.peek(1):
                 return
+            watched = _LastByte(stream)
             try:
                 batches = pa.csv.open_csv(
-                    stream,
+                    watched,
                     pa.csv.ReadOptions(column_names=names, block_size=CSV_BLOCK_BYTES),
                     # Empty lines are kept until here, so that lines can be counted.
                     pa.csv.ParseOptions(
@@ -199,6 +200,11 @@ class CsvFile(TableFile):
                     yield from _between_empty_lines(rows)
             except pa.ArrowInvalid as error:
                 raise self._explain(line, numbers, str(error)) from error
+            if watched.last != b"\n":
+                raise self._truncated(
+                    "the last line does not end with a line break: its last value may be cut off",
+                    "; if it is whole, add a line break at its end",
+                )
 
     def _open(self) -> io.BufferedReader | gzip.GzipFile:
         stored = self._open_stored()
@@ -215,8 +221,10 @@ class CsvFile(TableFile):
             except EOFError:
                 raise self._truncated("the compressed file ends early") from None
 
-    def _truncated(self, message: str) -> TableFormatError:
-        return self.error("truncated", f"expected a whole file, {message}", "fetch the file again")
+    def _truncated(self, message: str, else_mend: str = "") -> TableFormatError:
+        return self.error(
+            "truncated", f"expected a whole file, {message}", f"fetch the file again{else_mend}"
+        )
 
     def _explain(self, first_line: int, numbers: Sequence[int], cause: str) -> TableFormatError:
         """Look for what stopped the fast parser, which names no line, from a line on."""
@@ -250,6 +258,22 @@ class CsvFile(TableFile):
         return self.error(
             "damaged_file", f"expected a table of text, got: {cause}", "mend the file"
         )
+
+
+class _LastByte(io.BufferedIOBase):
+    """A stream that remembers the last byte read of it."""
+
+    def __init__(self, stream: io.BufferedReader | gzip.GzipFile) -> None:
+        self._stream = stream
+        self.last = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int | None = -1) -> bytes:
+        content = self._stream.read(size)
+        self.last = content[-1:] or self.last
+        return content
 
 
 class ParquetFile(TableFile):

@@ -7,7 +7,7 @@ The rules are in `schemas`; reading is in `tasks.read_tables`, what a report loo
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from model.preparation import SufficientStatistics
 from schemas.dataset import Dataset
@@ -94,16 +94,14 @@ def validate(
         n_guides = checks.n_guides
     findings.sort(key=lambda finding: finding.severity)  # errors first, else in the order found
     # Only now: before the logFC table has been read, asking for its digest reads it through.
-    shapes = _shapes(raw, n_guides)
     report = ValidationReport(
         dataset=dataset.name,
         release=dataset.release,
-        tables=tuple(_summary(source, shape) for source, shape in shapes),
+        tables=tuple(_summary(source, shape) for source, shape in _shapes(raw, n_guides)),
         findings=tuple(findings),
     )
     if screen is None or not report.passed:
         return ValidatedScreen(report, None, None)
-    screen = replace(screen, sources=tuple(source for source, _ in shapes))
     return ValidatedScreen(report, screen, statistics)
 
 

@@ -189,6 +189,17 @@ def a_text_file_cut_off_within_a_row(copy: Copy) -> None:
     copy.rewrite("rna", lambda content: content[: len(content) * 2 // 3])
 
 
+@breaks("truncated", "logfc")
+def a_text_file_cut_off_within_its_last_number(copy: Copy) -> None:
+    copy.rewrite("logfc", lambda content: content[:-5])
+
+
+@breaks("guides_retained", "logfc+guide_map")
+def a_text_file_cut_off_between_two_rows(copy: Copy) -> None:
+    frame = copy.read("logfc").sort_values("")
+    copy.write("logfc", frame.iloc[: len(frame) * 3 // 4])
+
+
 @breaks("uneven_rows", "logfc")
 def a_row_with_a_column_too_many(copy: Copy) -> None:
     lines = copy.path("logfc").read_text().splitlines()
@@ -292,7 +303,11 @@ def a_guide_with_an_unknown_base(copy: Copy) -> None:
     copy.set("guide_map", 3, "sgRNA", "ACGTNACGTACGTACGTACG")
 
 
-@breaks("guide_sequence", "logfc", also=("guide_in_map", "genes_left"))
+@breaks(
+    "guide_sequence",
+    "logfc",
+    also=("guide_in_map", "guides_retained", "controls_measured", "genes_left"),
+)
 def guides_in_small_letters(copy: Copy) -> None:
     frame = copy.read("logfc")
     copy.write("logfc", frame.assign(**{"": frame[""].str.lower()}))
@@ -354,6 +369,15 @@ def a_flag_that_is_none(copy: Copy) -> None:
 @breaks("gene_label", "guide_map")
 def a_gene_without_its_number(copy: Copy) -> None:
     copy.set("guide_map", 4, "Gene", "SOX10")
+
+
+@breaks("gene_of_one_symbol", "guide_map")
+def two_symbols_of_one_number(copy: Copy) -> None:
+    frame = copy.read("guide_map")
+    fitted = frame.index[(frame["nAlignments"] == "1.0") & (frame["UsedByChronos"] == "True")]
+    number = frame.loc[fitted[0], "Gene"].split(" ")[1]
+    frame.loc[fitted[0], "Gene"] = f"OTHER {number}"
+    copy.write("guide_map", frame)
 
 
 @breaks("surrounding_blanks", "guide_map")
@@ -514,9 +538,16 @@ def infinite_rna(copy: Copy) -> None:
     copy.set("rna", 3, 3, "inf")
 
 
-@breaks("rna_z_score", "rna")
+@breaks("rna_z_score", "rna", also=("rna_z_score_signed",))
 def log2_tpm_called_z_scores(copy: Copy) -> None:
     copy.entries["rna_units"] = "z_score"
+
+
+@breaks("rna_z_score_signed", "rna")
+def small_log2_tpm_called_z_scores(copy: Copy) -> None:
+    frame = copy.read("rna")
+    copy.entries["rna_units"] = "z_score"
+    copy.write("rna", pd.concat([frame[[""]], frame.iloc[:, 1:].astype(float) / 2], axis=1))
 
 
 @breaks("rna_gene_known", "rna")
@@ -631,6 +662,25 @@ def controls_of_another_species(copy: Copy) -> None:
 @breaks("gene_label", "nonessential", also=("controls_found",))
 def controls_by_symbol(copy: Copy) -> None:
     copy.path("nonessential").write_text("Gene\nABCG8\nACTL7A\n")
+
+
+@breaks("controls_found", "nonessential+guide_map")
+def controls_whose_guides_are_not_used(copy: Copy) -> None:
+    frame = copy.read("guide_map")
+    controls = pd.read_csv(copy.path("nonessential"))["Gene"]
+    copy.write("guide_map", frame.assign(UsedByChronos=~frame["Gene"].isin(controls)))
+
+
+@breaks("controls_measured", "logfc+essential")
+def controls_without_a_value(copy: Copy) -> None:
+    """Guides of controls are left one value each, in a sequence that fails quality control."""
+    frame, maps = copy.read("logfc"), copy.read("sequence_map")
+    controls = pd.read_csv(copy.path("essential"))["Gene"]
+    genes = frame[""].map(copy.read("guide_map").set_index("sgRNA")["Gene"])
+    frame.loc[genes.isin(controls), frame.columns[2:]] = ""
+    copy.write("logfc", frame)
+    maps.loc[maps["SequenceID"] == frame.columns[1], "PassesQC"] = "False"
+    copy.write("sequence_map", maps)
 
 
 # ---------------------------------------------------------------------- model table, long tables

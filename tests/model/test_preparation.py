@@ -305,6 +305,49 @@ def test_genes_and_lines_of_one_table_only_are_lost_with_all_that_hangs_on_them(
     assert losses["measurement", "gene: no RNA"].count == 12
 
 
+def linked_by_the_third_gene() -> tuple[Screen, pd.DataFrame]:
+    """The first gene is measured in the first two lines, the second in the others."""
+    of = screen()
+    logfc = table(of)
+    for gene, lines in zip(GENES, (LINES[2:], LINES[:2]), strict=False):
+        rows = of.guide_map.loc[of.guide_map["gene"] == gene, "guide"]
+        logfc.loc[rows, columns_of(logfc, *lines)] = np.nan
+    return of, logfc
+
+
+def test_parts_that_a_filter_has_cut_apart_are_refused():
+    of, logfc = linked_by_the_third_gene()
+    assert len(prepared(of, logfc)[0].genes) == 3
+    with pytest.raises(PreparationError, match="linked by measurements") as caught:
+        prepared(of, logfc, filters=Filters(genes=("AAA", "BBB")))
+    assert "1 genes (AAA (1)) x 2 cell lines (ACH-000001, ACH-000002)" in str(caught.value)
+
+
+def test_parts_that_a_gene_set_aside_has_linked_are_refused():
+    of, logfc = linked_by_the_third_gene()
+    rna = of.rna.assign(**{GENES[2]: 1.0})
+    with pytest.raises(PreparationError, match="linked by measurements"):
+        prepared(replace(of, rna=rna), logfc)
+
+
+def test_replicates_that_are_copies_are_refused():
+    of = screen()
+    logfc = table(of)
+    for line in LINES:
+        first, second = columns_of(logfc, line)
+        logfc[second] = logfc[first]
+    with pytest.raises(PreparationError, match="copies of each other"):
+        prepared(of, logfc)
+    logfc.iloc[0, 0] += 1e-3
+    prepared(of, logfc)
+
+
+def test_a_screen_without_replicates_has_no_copies():
+    of = screen()
+    single = of.sequence_map.iloc[: len(LINES)]
+    assert len(prepared(replace(of, sequence_map=single))[0].guides) == 6
+
+
 def test_only_default_profiles_are_taken():
     of = screen()
     other = pd.DataFrame({"profile": ["P"], "cell_line": LINES[:1], "is_default": [False]})

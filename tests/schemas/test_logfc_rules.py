@@ -128,9 +128,37 @@ def test_a_guide_standing_twice_in_different_blocks():
 
 def test_a_guide_that_the_map_does_not_have():
     other = "T" * 20
-    assert broken([*GUIDES[:3], other], values(), tables()) == [
-        ("guide_in_map", f"line 5: {other!r}")
-    ]
+    assert ("guide_in_map", f"line 5: {other!r}") in broken(
+        [*GUIDES[:3], other], values(), tables()
+    )
+
+
+def guides_kept(n_kept: int, checked: CheckedTables, **contract: float) -> list[Finding]:
+    checks = LogfcChecks(Logfc(), checked, "Avana", Contract(**contract))
+    checks.add(LogfcBlock(np.array(GUIDES[:n_kept], dtype=object), values()[:n_kept], 2))
+    return checks.findings()
+
+
+def test_a_table_cut_between_two_rows():
+    (finding,) = guides_kept(3, tables())
+    assert (finding.rule, finding.severity) == ("guides_retained", "error")
+    assert finding.expected.startswith("at least 90% of the usable guides")
+    assert finding.expected.endswith("; 3 of 4 are")
+    assert finding.found == (GUIDES[3],)
+
+
+def test_a_few_guides_lost_are_warned_of():
+    (finding,) = guides_kept(3, tables(), min_guides_retained=0.75)
+    assert (finding.rule, finding.severity) == ("guides_lost", "warning")
+    assert finding.found == (GUIDES[3],)
+
+
+def test_guides_that_are_not_usable_may_be_absent():
+    assert guides_kept(3, changed("guide_map", used=[True, True, True, False])) == []
+
+
+def test_long_tables_need_not_hold_every_guide_of_a_map():
+    assert run([*GUIDES[:3]], values()[:3], tables(), layout="long").findings() == []
 
 
 @pytest.mark.parametrize(
@@ -150,11 +178,27 @@ def test_the_limit_itself_is_in_range():
     assert run([*GUIDES], matrix).findings() == []
 
 
-def test_the_first_ten_of_all_blocks_are_shown_and_all_are_counted():
+def test_the_first_ten_cells_of_all_blocks_are_shown_and_all_are_counted():
     finding = finding_of(values() + 100)
     assert (finding.count, len(finding.found)) == (12, 10)
     assert finding.found[0] == "line 2, a1: 98"
     assert finding.found[-1] == "line 5, a1: 100.2"
+
+
+def test_all_guides_of_all_blocks_are_kept():
+    guides = [f"G{number}" for number in range(30)]
+    (finding,) = run([*guides], np.arange(90.0).reshape(30, 3) / 9).findings()
+    assert (finding.rule, len(finding.found)) == ("guide_sequence", 30)
+
+
+def test_sequences_with_the_same_values_are_warned_of():
+    matrix = values()
+    matrix[:, 2] = matrix[:, 0]
+    finding = finding_of(matrix)
+    assert (finding.rule, finding.severity) == ("sequence_copied", "warning")
+    assert finding.found == ("a1 = b1",)
+    matrix[[1, 2], 2] = matrix[[2, 1], 2]
+    assert run([*GUIDES], matrix).findings() == []
 
 
 def test_missing_values_are_counted_and_warned_of():
@@ -188,6 +232,14 @@ def test_controls_the_wrong_way_round():
     assert broken([*GUIDES], values(), swapped) == [
         ("controls_separated", "median 0.10 of essentials, -1.80 of non-essentials")
     ]
+
+
+@pytest.mark.parametrize(("rows", "name"), [([0, 1], "essential"), ([2, 3], "nonessential")])
+def test_controls_without_any_value(rows: list[int], name: str):
+    matrix = values()
+    matrix[rows] = np.nan
+    findings = run([*GUIDES], matrix, tables()).findings()
+    assert ("controls_measured", f"logfc+{name}") in [(f.rule, f.table) for f in findings]
 
 
 def test_controls_are_judged_on_usable_sequences_only():

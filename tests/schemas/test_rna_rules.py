@@ -44,8 +44,8 @@ def broken(raw: RawRna, units: str = "log2_tpm") -> list[tuple[str, ...]]:
     return [(finding.rule, *finding.found) for finding in check(raw, units)]
 
 
-def with_value(value: float) -> RawRna:
-    values = np.arange(6.0).reshape(2, 3)
+def with_value(value: float, centre: float = 0) -> RawRna:
+    values = np.arange(6.0).reshape(2, 3) - centre
     values[1, 0] = value
     return rna(values)
 
@@ -79,10 +79,24 @@ def test_twenty_is_no_matter():
 
 @pytest.mark.parametrize(
     ("value", "rules"),
-    [(-9.9, []), (10.1, ["rna_z_score"]), (-10.1, ["rna_z_score"]), (-np.inf, ["rna_finite"])],
+    [(9.9, []), (10.1, ["rna_z_score"]), (-10.1, ["rna_z_score"]), (-np.inf, ["rna_finite"])],
 )
 def test_z_scores_have_a_range_of_their_own(value: float, rules: list[str]):
-    assert [finding.rule for finding in check(with_value(value), units="z_score")] == rules
+    errors = [f.rule for f in check(with_value(value, 2), units="z_score") if f.severity == "error"]
+    assert errors == rules
+
+
+def test_log2_tpm_called_z_scores_is_told_by_its_sign():
+    findings = check(rna(np.array([[0.0, 1, 2], [9, 8, np.nan]])), units="z_score")
+    errors = [(f.rule, f.found) for f in findings if f.severity == "error"]
+    assert errors == [("rna_z_score_signed", ("the smallest is 0",))]
+
+
+def test_z_scores_off_centre_are_warned_of_by_gene():
+    values = np.array([[-1.0, 0, 2.4], [1, 2, -0.2]])
+    (finding,) = check(rna(values), units="z_score")
+    assert (finding.rule, finding.severity) == ("rna_z_score_centred", "warning")
+    assert finding.found == ("IRF4 (3662): 1.1",)
 
 
 def test_a_gene_and_a_profile_without_any_value():

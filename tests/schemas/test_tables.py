@@ -189,11 +189,11 @@ def test_all_failures_of_all_tables_come_at_once():
     ]
 
 
-def test_only_the_first_ten_are_shown_and_all_are_counted():
+def test_all_offending_values_are_kept():
     frame = pd.DataFrame({"cell_line": [f"line {number}" for number in range(30)]})
     table = RawTable(source("model_table"), frame.set_axis(range(2, 32)))
     (finding,) = check(model_table=table).findings
-    assert (finding.count, len(finding.found)) == (30, 10)
+    assert (finding.count, len(finding.found)) == (30, 30)
     assert finding.found[0] == "line 2: 'line 0'"
 
 
@@ -207,6 +207,20 @@ def test_a_cell_line_standing_twice_in_the_model_table_is_named():
 def test_a_control_of_another_form_is_named():
     table = raw("essential", gene=["POLR2A (5430)", "RPL3"])
     assert broken(essential=table) == [("gene_label", "gene", ("line 3: 'RPL3'",))]
+
+
+def test_a_gene_of_two_symbols_is_named():
+    genes = ["SOX10 (6663)", "DOM (6663)", "HLA-A (3105)"]
+    assert broken(guide_map=guide_map(gene=genes)) == [
+        ("gene_of_one_symbol", "gene", ("DOM (6663)", "SOX10 (6663)"))
+    ]
+
+
+def test_symbols_of_guides_that_are_not_fitted_are_no_matter():
+    genes = ["SOX10 (6663)", "DOM (6663)", "HLA-A (3105)"]
+    assert broken(guide_map=guide_map(gene=genes, used=["True", "False", "True"])) == []
+    free = raw("guide_map", "long", guide=["g1", "g2"], gene=["A (1)", "B (1)"])
+    assert broken(guide_map=free) == []
 
 
 def test_long_tables_may_name_things_as_they_like():

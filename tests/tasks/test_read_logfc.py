@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import h5py
@@ -87,6 +88,19 @@ def test_a_table_cut_off_in_its_last_row_is_truncated(tmp_path: Path, end: str):
     with pytest.raises(TableFormatError, match="the last line 302 has") as caught:
         list(wide(tmp_path / "x.csv").blocks())
     assert caught.value.rule == "truncated"
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.csv.gz"])
+def test_a_table_cut_off_in_its_last_number_is_truncated(tmp_path: Path, name: str):
+    table(4).fillna(1.25).to_csv(tmp_path / "whole.csv")
+    content = (tmp_path / "whole.csv").read_bytes()
+    for n_lost in (1, 4):
+        cut = content[:-n_lost]
+        (tmp_path / name).write_bytes(gzip.compress(cut) if name.endswith(".gz") else cut)
+        with pytest.raises(TableFormatError, match="does not end with a line break") as caught:
+            list(wide(tmp_path / name).blocks())
+        assert caught.value.rule == "truncated"
+        assert "if it is whole, add a line break at its end" in caught.value.mend
 
 
 @pytest.mark.usefixtures("small_blocks")

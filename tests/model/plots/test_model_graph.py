@@ -19,9 +19,7 @@ def model(request, small) -> pm.Model:
 
 @pytest.fixture
 def graph(model):
-    figure = model_graph(model)
-    yield figure
-    plt.close(figure)
+    return model_graph(model)
 
 
 def boxes(figure):
@@ -60,6 +58,12 @@ def test_boxes_do_not_overlap(graph):
     extents = [text.get_window_extent() for text in boxes(graph).values()]
     pairs = [(a, b) for i, a in enumerate(extents) for b in extents[:i]]
     assert not any(a.overlaps(b) for a, b in pairs)
+
+
+def test_it_is_not_kept_by_pyplot(model):
+    before = plt.get_fignums()
+    model_graph(model)
+    assert plt.get_fignums() == before
 
 
 def test_it_can_be_kept_as_svg(graph):

@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
 import schemas
 from schemas.findings import Rule
+from schemas.parameters import Distribution, FitParameters, Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 # Raised where a file is opened, before there is a table to hold against a Rule.
@@ -40,6 +43,23 @@ def documented(rule: Rule) -> str:
     """The row of docs/validation.md for a rule."""
     expected = re.sub(r"\{(\w+)[^}]*\}", r"*\1*", rule.expected)
     return f"| `{rule.name}` | {rule.severity} | {expected} | {rule.mend} |"
+
+
+def settings(model: type[BaseModel] = FitParameters, prefix: str = "") -> Iterator[str]:
+    """The rows of docs/settings.md: every setting of a fit, its default and its text."""
+    for name, field in model.model_fields.items():
+        value = field.default
+        if isinstance(value, Settings) and not isinstance(value, Distribution):
+            yield from settings(type(value), f"{prefix}{name}.")
+        else:
+            shown = "everything" if value == () else value
+            yield f"| `{prefix}{name}` | {shown} | {' '.join(str(field.description).split())} |"
+
+
+def test_every_setting_is_documented_as_it_is():
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    assert rows == list(settings())
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ from tasks.steps import (
     convergence_task,
     effects_task,
     fit_task,
+    fitted_cells_task,
     load_dataset_task,
     model_graph_task,
     pictures_task,
@@ -32,7 +33,6 @@ from tasks.steps import (
     validate_task,
 )
 from tasks.stopwatch import Stopwatch
-from tasks.track import data_digest
 from tasks.tracking_run import start_run, where_to_look
 from tasks.validate import InvalidDataset
 
@@ -88,22 +88,6 @@ def fit_screen(dataset_file: str, parameters: FitParameters = FitParameters()) -
         tell(f"Verdict: {verdict.status}")
 
         effects = effects_task(tree, design)
-        figures = pictures_task(tree, design, effects)
-        report = report_task(
-            dataset=dataset,
-            parameters=parameters,
-            validation=validation,
-            preparation=preparation,
-            convergence=convergence,
-            checks=checks,
-            verdict=verdict,
-            effects=effects,
-            figures=figures,
-            versions=key_versions(),
-            run_id=run.run_id,
-            command=command_for(dataset_file, parameters),
-            data_digest=data_digest(validation.tables),
-        )
         results = FitResults(
             dataset=dataset,
             parameters=parameters,
@@ -113,15 +97,17 @@ def fit_screen(dataset_file: str, parameters: FitParameters = FitParameters()) -
             checks=checks,
             verdict=verdict,
             effects=effects,
+            fitted_cells=fitted_cells_task(tree, design),
             summary=summary_task(tree),
             tree=tree,
             design=design,
-            figures=figures,
+            figures=pictures_task(tree, design, effects),
             model_graph_svg=model_graph_task(design, parameters),
-            report_html=report,
             seconds=stopwatch.seconds,
         )
-        track_task(run, results, stopwatch.total)
+        command = command_for(dataset_file, parameters)
+        report_html = report_task(results, run.run_id, command, key_versions())
+        track_task(run, results, report_html, stopwatch.total)
 
     where = where_to_look(run)
     create_markdown_artifact(result_markdown(results, where), key="result")

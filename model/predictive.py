@@ -18,7 +18,7 @@ from schemas.parameters import Distribution, ModelName, Priors
 from schemas.posterior import CONTRACTS
 
 HDI_MASS = 0.89
-"""Mass of every interval shown, as in the original."""
+"""Mass of every interval shown."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -68,11 +68,16 @@ class Distribution(Settings):
         return cls(family=match[1], arguments=arguments)
 
     def __str__(self) -> str:
-        return f"{self.family}({', '.join(f'{argument:g}' for argument in self.arguments)})"
+        return f"{self.family}({', '.join(map(_shortest, self.arguments))})"
 
     @model_serializer
     def _as_text(self) -> str:
         return str(self)
+
+
+def _shortest(number: float) -> str:
+    """Return the shortest text that reads back as the same number."""
+    return str(int(number)) if number == int(number) and abs(number) < 1e15 else repr(number)
 
 
 def _parse_distribution(value: Any) -> Any:
@@ -157,15 +162,15 @@ class Contract(Settings):
     """Limits of the validation."""
 
     max_abs_logfc: float = Field(15.0, gt=0)
-    """Largest plausible |log fold change|, log2."""
+    """Largest plausible log fold change, either sign, log2."""
     rna_warn_above: float = Field(20.0, gt=0)
     """RNA above this, log2(TPM+1), is warned of."""
     rna_fail_above: float = Field(40.0, gt=0)
     """RNA above this cannot be log2(TPM+1): it is linear TPM, and refused."""
     max_abs_z_score: float = Field(10.0, gt=0)
-    """Largest plausible |z-score| of RNA given as such."""
+    """Largest plausible z-score, either sign, of RNA given as such."""
     max_abs_z_score_mean: float = Field(1.0, gt=0)
-    """Genes whose RNA, given as z-scores, has a larger |mean| over the profiles are warned of."""
+    """Genes whose RNA, given as z-scores, has a mean further from 0 over the profiles are warned of."""
     min_guides_retained: float = Field(0.9, ge=0, le=1)
     """Smallest share of the usable guides of the map that must be found in a logFC table."""
     min_guides_per_gene: int = Field(2, ge=1)

@@ -28,7 +28,7 @@ class Finding(Settings):
     expected: str
     """What the rule asks for."""
     found: tuple[str, ...] = ()
-    """Offending values, each with its line if it has one; of the cells of a matrix the first ten."""
+    """Offending values, each with its line if it has one; of cells of a matrix the first ten."""
     count: int
     """How many offending values there are."""
     mend: str

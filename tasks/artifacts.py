@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from schemas.reports import (
     Verdict,
 )
 
+PARAMETERS_FILE = "parameters.json"
+
 
 @dataclass(frozen=True, eq=False)
 class FitResults:
@@ -36,42 +39,52 @@ class FitResults:
     checks: tuple[PredictiveCheck, ...]
     verdict: Verdict
     effects: pd.DataFrame
-    """Gene effects, one row a gene."""
+    """Gene effects (`model.effects`), one row a gene."""
+    fitted_cells: pd.DataFrame
+    """The fit beside the data (`model.predictive`), one row a gene and cell line."""
     summary: pd.DataFrame
     """One row a parameter, the first column its name."""
     tree: xr.DataTree
     """The posterior contract (`schemas.posterior`)."""
     design: ScreenDesign
     figures: Mapping[str, bytes]
-    """PNG images by name, without suffix."""
+    """PNG images by name of `model.plots`, without suffix."""
     model_graph_svg: str
-    report_html: str
     seconds: Mapping[str, float]
     """Seconds by step: validate, prepare, fit, checks."""
 
+    @property
+    def data_digest(self) -> str:
+        """SHA-256, in hex, of the names and contents of all tables, whatever their order."""
+        lines = sorted(f"{table.table} {table.sha256}\n" for table in self.validation.tables)
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
 
-def write_artifacts(results: FitResults, folder: Path) -> None:
-    """Write the files of a run (DESIGN 8) into an empty folder."""
+
+def write_artifacts(results: FitResults, report_html: str, folder: Path) -> None:
+    """Write the files of a run into an empty folder."""
     results.tree.to_netcdf(folder / "posterior.nc", engine="h5netcdf")
     results.summary.to_csv(folder / "summary.csv", index=False)
     results.effects.to_csv(folder / "gene_effects.csv", index=False)
     results.effects.to_parquet(folder / "gene_effects.parquet", index=False)
+    results.fitted_cells.to_parquet(folder / "fitted_cells.parquet", index=False)
 
     reports: dict[str, BaseModel] = {
-        "validation": results.validation,
-        "preparation": results.preparation,
-        "convergence": results.convergence,
-        "verdict": results.verdict,
+        # MLflow cuts a long parameter, such as a list of genes, without a word.
+        PARAMETERS_FILE: results.parameters,
+        "validation.json": results.validation,
+        "preparation.json": results.preparation,
+        "convergence.json": results.convergence,
+        "verdict.json": results.verdict,
     }
     for name, report in reports.items():
-        _write(folder / f"{name}.json", report.model_dump_json(indent=2))
+        _write(folder / name, report.model_dump_json(indent=2))
     checks = TypeAdapter(tuple[PredictiveCheck, ...]).dump_json(results.checks, indent=2)
     (folder / "predictive_checks.json").write_bytes(checks)
 
     (folder / "plots").mkdir()
     for name, png in results.figures.items():
         (folder / "plots" / f"{name}.png").write_bytes(png)
-    _write(folder / "report.html", results.report_html)
+    _write(folder / "report.html", report_html)
     _write(folder / "model_graph.svg", results.model_graph_svg)
     _write(folder / "environment.txt", environment())
 

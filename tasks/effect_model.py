@@ -20,8 +20,8 @@ class EffectModel(PythonModel):
     """Predict the log fold change of one measurement for each row of a table.
 
     Columns in: `gene` (as labelled in the fit), `cell_line` (any that was not fitted stands for a
-    new one), `rna_log2_tpm` (RNA, log2(TPM+1); for a screen whose RNA came as z-scores, that
-    z-score, and the model's metadata say `rna_units: z_score`).
+    new one), `rna` (RNA in the units of the screen, which the model's metadata name: `rna_units` is
+    `log2_tpm`, log2(TPM+1), or `z_score`).
     Columns out: `logfc_mean`, `logfc_low`, `logfc_high`, the mean and the 89 % interval.
     """
 
@@ -42,7 +42,7 @@ class EffectModel(PythonModel):
             self._draws,
             model_input["gene"].tolist(),
             model_input["cell_line"].tolist(),
-            model_input["rna_log2_tpm"].to_numpy(dtype=np.float64),
+            model_input["rna"].to_numpy(dtype=np.float64),
         )
         return pd.DataFrame(
             {"logfc_mean": mean, "logfc_low": low, "logfc_high": high}, index=model_input.index

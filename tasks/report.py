@@ -8,22 +8,15 @@ from __future__ import annotations
 
 import math
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
-import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from schemas.dataset import Dataset
-from schemas.parameters import FitParameters, Priors, Thresholds
+from schemas.parameters import Priors, Thresholds
 from schemas.posterior import CONTRACTS
-from schemas.reports import (
-    Convergence,
-    PredictiveCheck,
-    PreparationReport,
-    ValidationReport,
-    Verdict,
-)
+from schemas.reports import Convergence
+from tasks.artifacts import PARAMETERS_FILE, FitResults
 
 GENES_SHOWN = 20
 EXAMPLES_SHOWN = 20
@@ -62,43 +55,24 @@ SECTIONS = {
 
 
 def render_report(
-    *,
-    dataset: Dataset,
-    parameters: FitParameters,
-    validation: ValidationReport,
-    preparation: PreparationReport,
-    convergence: Convergence,
-    checks: Sequence[PredictiveCheck],
-    verdict: Verdict,
-    effects: pd.DataFrame,
-    figures: Mapping[str, bytes],
-    versions: Mapping[str, str],
-    run_id: str,
-    command: str,
-    data_digest: str,
+    results: FitResults, run_id: str, command: str, versions: Mapping[str, str]
 ) -> str:
     """Return the page as HTML that needs no other file, no script and no network.
 
-    `effects` is the table of `model.effects`; `figures` maps the names of `model.plots` to the
-    content of PNG or SVG files, and one with a name unknown here is shown at the end.
+    `command` repeats the fit under these `versions`. A figure whose name is unknown here is shown
+    at the end.
     """
+    figures, parameters = results.figures, results.parameters
     placed = {name for names in SECTIONS.values() for name in names}
     sections = {**SECTIONS, "further": tuple(name for name in figures if name not in placed)}
     variables = CONTRACTS[parameters.model].variables
     return _ENVIRONMENT.get_template("report.html.j2").render(
-        dataset=dataset,
+        results=results,
         parameters=parameters,
-        validation=validation,
-        preparation=preparation,
-        convergence=_convergence_rows(convergence, parameters.thresholds),
-        n_draws=convergence.n_draws,
-        worst=convergence.worst,
-        checks=checks,
-        verdict=verdict,
-        status_words=STATUS_WORDS[verdict.status],
-        effects=effects.head(GENES_SHOWN).to_dict("records"),
-        n_genes=len(effects),
-        per_log2=bool(effects["beta_per_log2_mean"].notna().any()),
+        convergence=_convergence_rows(results.convergence, parameters.thresholds),
+        status_words=STATUS_WORDS[results.verdict.status],
+        effects=results.effects.head(GENES_SHOWN).to_dict("records"),
+        per_log2=bool(results.effects["beta_per_log2_mean"].notna().any()),
         priors=[
             (name, getattr(parameters.priors, name), _plain(field.description))
             for name, field in Priors.model_fields.items()
@@ -113,10 +87,10 @@ def render_report(
             for section, names in sections.items()
         },
         examples_shown=EXAMPLES_SHOWN,
-        versions=versions,
         run_id=run_id,
         command=command,
-        data_digest=data_digest,
+        parameters_file=PARAMETERS_FILE,
+        versions=versions,
     )
 
 
@@ -134,7 +108,7 @@ def _convergence_rows(
     return [
         (name, getattr(convergence, name), words.get(name, ""), _plain(field.description))
         for name, field in Convergence.model_fields.items()
-        if name != "worst"
+        if name not in {"worst", "variables"}
     ]
 
 

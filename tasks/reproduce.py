@@ -7,6 +7,7 @@ import shlex
 from importlib.metadata import version
 
 from schemas.parameters import FitParameters
+from tasks.artifacts import PARAMETERS_FILE
 from tasks.tracking_run import code_version
 
 DISTRIBUTIONS = (
@@ -33,10 +34,18 @@ def key_versions() -> dict[str, str]:
 
 
 def command_for(dataset_file: str, parameters: FitParameters) -> str:
-    """Return the `screenbayes fit` command that repeats a fit, options in full.
+    """Return the `screenbayes fit` command that repeats a fit.
 
-    Settings without an option of their own are in the run's parameters.
+    It has all options in full. Where these cannot say everything it reads PARAMETERS_FILE, an
+    artifact of the run, instead.
     """
+    words = (
+        _options(parameters) if _options_suffice(parameters) else ["--parameters", PARAMETERS_FILE]
+    )
+    return shlex.join(["screenbayes", "fit", dataset_file, *words])
+
+
+def _options(parameters: FitParameters) -> list[str]:
     sampling, filters = parameters.sampling, parameters.filters
     options: dict[str, tuple[object, ...]] = {
         "model": (parameters.model,),
@@ -52,10 +61,22 @@ def command_for(dataset_file: str, parameters: FitParameters) -> str:
         "cell-lines": filters.cell_lines,
         "lineages": filters.lineages,
     }
-    words = [
+    return [
         word
         for name, values in options.items()
         if values
         for word in (f"--{name}", *map(str, values))
     ]
-    return shlex.join(["screenbayes", "fit", dataset_file, *words])
+
+
+def _options_suffice(parameters: FitParameters) -> bool:
+    """Whether every setting without an option has its default, and no label has a comma in it."""
+    default, filters = FitParameters(), parameters.filters
+    labels = (*filters.genes, *filters.cell_lines, *filters.lineages)
+    return (
+        parameters.preparation == default.preparation
+        and parameters.contract == default.contract
+        and parameters.thresholds == default.thresholds
+        and parameters.sampling.predictive_draws == default.sampling.predictive_draws
+        and not any("," in label for label in labels)
+    )

@@ -15,9 +15,8 @@ from model.checks import predictive_checks
 from model.convergence import assess_convergence
 from model.design import ScreenDesign
 from model.effects import gene_effects
-from model.engines import CHECKS, complete, run_engine, seeds
-from model.nuts import SamplingProgress
-from model.predictive import thin
+from model.engines import CHECKS, PRIOR_CHECKS, complete, run_engine, seeds
+from model.predictive import fitted_cells, thin
 from model.preparation import prepare
 from model.summary import parameter_summary
 from schemas.dataset import Dataset
@@ -29,6 +28,9 @@ from tasks.read_dataset import load_dataset
 from tasks.report import render_report
 from tasks.track import track_fit
 from tasks.validate import ValidatedScreen, validate
+
+FITTED_DRAWS = 2000
+"""Draws behind the interval of each cell: its ends are sure to about a tenth of a posterior SD."""
 
 load_dataset_task = task(name="load dataset", cache_policy=NO_CACHE)(load_dataset)
 complete_task = task(name="predict", cache_policy=NO_CACHE)(complete)
@@ -52,11 +54,7 @@ def validate_task(dataset: Dataset, parameters: FitParameters) -> ValidatedScree
 def fit_task(design: ScreenDesign, parameters: FitParameters) -> xr.DataTree:
     """Compute the posterior; progress in tuning steps and draws."""
     with Progress(f"sampling with {parameters.sampling.sampler}") as progress:
-
-        def report(state: SamplingProgress) -> None:
-            progress(state.done, state.total)
-
-        return run_engine(design, parameters, report)
+        return run_engine(design, parameters, progress)
 
 
 @task(name="check", cache_policy=NO_CACHE)
@@ -64,10 +62,16 @@ def checks_task(
     tree: xr.DataTree, design: ScreenDesign, parameters: FitParameters
 ) -> tuple[PredictiveCheck, ...]:
     """Compare the data with what the prior and the posterior would make of them."""
-    n, seed = parameters.sampling.predictive_draws, seeds(parameters.seed)[CHECKS]
+    n, seed = parameters.sampling.predictive_draws, seeds(parameters.seed)
     return predictive_checks(
-        thin(tree["posterior"].dataset, n), design, "posterior", seed
-    ) + predictive_checks(tree["prior"].dataset, design, "prior", seed)
+        thin(tree["posterior"].dataset, n), design, "posterior", seed[CHECKS]
+    ) + predictive_checks(tree["prior"].dataset, design, "prior", seed[PRIOR_CHECKS])
+
+
+@task(name="fitted cells", cache_policy=NO_CACHE)
+def fitted_cells_task(tree: xr.DataTree, design: ScreenDesign) -> pd.DataFrame:
+    """Set the fit beside the data, by gene and cell line."""
+    return fitted_cells(thin(tree["posterior"].dataset, FITTED_DRAWS), design)
 
 
 @task(name="draw pictures", cache_policy=NO_CACHE)

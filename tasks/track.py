@@ -1,4 +1,4 @@
-"""What the MLflow run of a fit holds (DESIGN 8): metrics, tags, inputs, artifacts, logged model.
+"""What the MLflow run of a fit holds : metrics, tags, inputs, artifacts, logged model.
 
 The life of a run is in `tasks.tracking_run`, its files in `tasks.artifacts`, its model in
 `tasks.logged_model`.
@@ -6,19 +6,18 @@ The life of a run is in `tasks.tracking_run`, its files in `tasks.artifacts`, it
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, RunTag
 
+from schemas.errors import was_interrupted
 from schemas.reports import PredictiveCheck, TableSummary, Verdict
-from schemas.screen import TableSource
 from tasks.artifacts import FitResults, write_artifacts
 from tasks.logged_model import log_effect_model, register_version
 from tasks.tracking_run import FitRun, TrackingError, tracking_errors
@@ -26,25 +25,28 @@ from tasks.tracking_run import FitRun, TrackingError, tracking_errors
 LONGEST_DIGEST = 36  # characters that MLflow takes
 
 
-def track_fit(run: FitRun, results: FitResults, total_seconds: Callable[[], float]) -> None:
-    """Store the results in the run and, when everything is there, set it FINISHED.
+def track_fit(
+    run: FitRun, results: FitResults, report_html: str, total_seconds: Callable[[], float]
+) -> None:
+    """Store results and report in the run and, when everything is there, set it FINISHED.
 
     The model is registered under the name of the dataset unless the verdict is `fail`.
     `total_seconds` is asked last for the seconds since the fit began.
-    Raises TrackingError, which names the folder that keeps the files, if MLflow does not take them.
+    Raises TrackingError, which names the folder that keeps the files, if they cannot be written or
+    MLflow does not take them.
     """
     started = time.perf_counter()
     tags = {
         "model": results.parameters.model,
         "engine": results.parameters.engine,
-        "data_digest": data_digest(results.validation.tables),
+        "data_digest": results.data_digest,
         "verdict": results.verdict.status,
     }
     client, run_id = run.client, run.run_id
-    with _folder_kept_on_refusal() as folder:
+    with _folder_kept_on_trouble() as folder:
         files = folder / "artifacts"
         files.mkdir()
-        write_artifacts(results, files)
+        write_artifacts(results, report_html, files)
         with tracking_errors(run.uri):
             client.log_inputs(run_id, [_input(table) for table in results.validation.tables])
             client.log_artifacts(run_id, str(files))
@@ -62,14 +64,8 @@ def track_fit(run: FitRun, results: FitResults, total_seconds: Callable[[], floa
                 tags=[RunTag(key, value) for key, value in run_tags.items()],
             )
             if results.verdict.status != "fail":
-                register_version(run, model, results.dataset.name, tags)
+                register_version(run, model, results.design, results.dataset.name, tags)
             run.finish()
-
-
-def data_digest(tables: Iterable[TableSource | TableSummary]) -> str:
-    """Return the SHA-256, in hex, of the names and contents of all tables, whatever their order."""
-    lines = sorted(f"{table.table} {table.sha256}\n" for table in tables)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _measures(results: FitResults) -> dict[str, float]:
@@ -122,13 +118,25 @@ def _input(table: TableSummary) -> DatasetInput:
 
 
 @contextmanager
-def _folder_kept_on_refusal() -> Iterator[Path]:
-    """A temporary folder; an hour's fit must not be lost because MLflow does not take it."""
+def _folder_kept_on_trouble() -> Iterator[Path]:
+    """A temporary folder; an hour's fit must not be lost because a disk or MLflow refuses it."""
     folder = Path(tempfile.mkdtemp(prefix="screenbayes-"))
     try:
         yield folder
-    except TrackingError as error:
-        raise TrackingError(f"{error}; the results are kept in {folder}") from error
+    except Exception as error:
+        if was_interrupted(error):
+            shutil.rmtree(folder)
+            raise
+        kept = f"the results are kept in {folder}"
+        if isinstance(error, TrackingError):
+            raise TrackingError(f"{error}; {kept}") from None
+        if isinstance(error, OSError):
+            raise TrackingError(
+                f"the results could not be written: {error}; make room on that disk, or set TMPDIR "
+                f"to a folder on another, and fit again; what was written, {kept}"
+            ) from None
+        error.add_note(kept)
+        raise
     except BaseException:
         shutil.rmtree(folder)
         raise

@@ -17,7 +17,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
@@ -54,8 +54,8 @@ class FitRun:
     """A run in MLflow that is being filled."""
 
     client: MlflowClient
-    uri: str
-    """Tracking store: address of a server or of a database."""
+    uri: str = field(repr=False)
+    """Tracking store: address of a server or of a database; may hold a password."""
     experiment_id: str
     run_id: str
     finished: bool = False
@@ -67,14 +67,12 @@ class FitRun:
 
 
 @contextmanager
-def start_run(
-    dataset: Dataset, parameters: FitParameters, parent_run: str = ""
-) -> Iterator[FitRun]:
+def start_run(dataset: Dataset, parameters: FitParameters) -> Iterator[FitRun]:
     """Give the block a new run of the experiment named after the dataset; see to its end.
 
     The run ends FAILED, with the reason as tag `failure`, if the block raises or leaves the run
-    unfinished; KILLED on Ctrl-C or any other stop from outside. `parent_run` is the id of the run
-    this one follows. Raises TrackingError where the run cannot be created.
+    unfinished; KILLED on Ctrl-C or any other stop from outside. Raises TrackingError where the run
+    cannot be created.
     """
     uri = os.environ.get("MLFLOW_TRACKING_URI") or _default_uri()
     with tracking_errors(uri):
@@ -91,7 +89,6 @@ def start_run(
                     "model": parameters.model,
                     "engine": parameters.engine,
                     "code_version": code_version(),
-                    "parent_run": parent_run,
                 }
             ),
         )
@@ -124,7 +121,7 @@ def tracking_errors(uri: str) -> Iterator[None]:
             f"MLflow at {without_password(uri)} could not store the run: "
             f"{without_password(str(error))}; look at the log of the server and the space on its "
             "disk, or set MLFLOW_TRACKING_URI to another store"
-        ) from error
+        ) from None  # a traceback would show the password
 
 
 def where_to_look(run: FitRun) -> str:
@@ -149,7 +146,8 @@ def _mlflow() -> str:
 
 def without_password(text: str) -> str:
     """Return the text with `***` in place of user and password in addresses."""
-    return re.sub(r"//[^/@\s]*@", "//***@", text)
+    # Up to the last @: a password may hold one.
+    return re.sub(r"//[^/\s]*@", "//***@", text)
 
 
 def code_version() -> str:
@@ -218,7 +216,7 @@ def _end(run: FitRun, status: str, reason: str) -> None:
     """Close an unfinished run; trouble with that must not hide what ended it."""
     if run.finished:
         return
-    line = " ".join(reason.split())[:LONGEST_FAILURE]
+    line = " ".join(without_password(reason).split())[:LONGEST_FAILURE]
     try:
         with tracking_errors(run.uri):
             run.client.set_tag(run.run_id, "failure", line)

@@ -41,6 +41,13 @@ def test_priors_are_applied_in_turn():
     assert priors.mu_alpha == Priors.preset("as_written").mu_alpha
 
 
+@pytest.mark.parametrize("number", ["0.12345678", "2", "1e-05", "1e+20"])
+def test_a_prior_reads_back_as_it_was(number):
+    priors = FitOptions(priors=(f"mu_beta=Normal(0, {number})",)).fit_parameters().priors
+    assert str(priors.mu_beta) == f"Normal(0, {number})"
+    assert Priors.model_validate(priors.model_dump(mode="json")) == priors
+
+
 def test_priors_and_settings_from_files(tmp_path):
     (tmp_path / "priors.yaml").write_text("sigma: HalfNormal(2)\n")
     (tmp_path / "settings.yaml").write_text("thresholds: {rhat_max: 1.05}\nsampling: {draws: 60}\n")

@@ -29,7 +29,7 @@ from schemas.parameters import FitParameters
 from tasks.track import track_fit
 from tasks.tracking_run import start_run, where_to_look
 from tests.integration.browser import Page
-from tests.tasks.fits import convergence_of, dataset_of, results_of
+from tests.tasks.fits import REPORT, convergence_of, dataset_of, results_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("mlflow_ui")]
 
@@ -77,7 +77,7 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
             ),
         ):
             with start_run(results.dataset, results.parameters) as run:
-                track_fit(run, results, lambda: 25.0)
+                track_fit(run, results, REPORT, lambda: 25.0)
             runs.append(run.run_id)
         look = where_to_look(run)
     assert "mlflow ui " in look
@@ -155,7 +155,7 @@ def test_a_fit_is_tracked_through_the_server(ui: Ui, monkeypatch: pytest.MonkeyP
         dataset=dataset_of("Elsewhere"), convergence=convergence_of(bfmi_min=float("nan"))
     )
     with start_run(results.dataset, results.parameters) as run:
-        track_fit(run, results, lambda: 25.0)
+        track_fit(run, results, REPORT, lambda: 25.0)
 
     assert where_to_look(run).startswith(f"{ui.address}/#/experiments/{run.experiment_id}/runs/")
     stored = run.client.get_run(run.run_id)

@@ -27,6 +27,7 @@ from tasks.artifacts import FitResults
 GENES = ("IRF4 (3662)", "MYB (4602)", "SOX10 (6663)")
 CELL_LINES = ("ACH-000001", "ACH-000002", "ACH-000003", "ACH-000004")
 TABLES = ("guide_map", "logfc", "rna")
+REPORT = "<p>Report</p>"
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 )
@@ -126,7 +127,6 @@ def results_of(
     convergence: Convergence | None = None,
     design: ScreenDesign | None = None,
     figures: dict[str, bytes] | None = None,
-    report_html: str = "<p>Report</p>",
 ) -> FitResults:
     parameters = parameters or FitParameters()
     dataset = dataset or dataset_of()
@@ -173,11 +173,13 @@ def results_of(
         effects=pd.DataFrame(
             {"gene": GENES, "beta_mean": rng.normal(size=3), "n_guides": [2, 2, 2]}
         ),
+        fitted_cells=pd.DataFrame(
+            {"gene": GENES, "cell_line": CELL_LINES[:3], "fitted": rng.normal(size=3)}
+        ),
         summary=pd.DataFrame({"parameter": ["mu_alpha", f"beta_g[{GENES[0]}]"], "mean": [0.1, -1]}),
         tree=tree_of(parameters.model, seed=parameters.seed),
         design=design or design_of(),
         figures={"trace": PNG, "volcano": PNG} if figures is None else figures,
         model_graph_svg='<svg xmlns="http://www.w3.org/2000/svg"/>',
-        report_html=report_html,
         seconds={"validate": 1.5, "prepare": 0.5, "fit": 20.0, "checks": 2.0},
     )

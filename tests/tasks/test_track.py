@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -27,12 +28,11 @@ from mlflow.exceptions import MlflowException
 from pydantic import TypeAdapter
 
 from model.prediction import predict_logfc, thin_draws
-from schemas.parameters import FitParameters
+from schemas.parameters import Filters, FitParameters
 from schemas.posterior import CONTRACTS
-from schemas.reports import PredictiveCheck, ValidationReport, Verdict
-from schemas.screen import TableSource
+from schemas.reports import Convergence, PredictiveCheck, TableSummary, ValidationReport, Verdict
 from tasks.artifacts import FitResults, environment
-from tasks.track import data_digest, track_fit
+from tasks.track import track_fit
 from tasks.tracking_run import (
     LONGEST_FAILURE,
     FitRun,
@@ -46,6 +46,8 @@ from tests.tasks.fits import (
     CELL_LINES,
     GENES,
     PNG,
+    REPORT,
+    check_of,
     convergence_of,
     dataset_of,
     design_of,
@@ -74,7 +76,7 @@ def working_folder(
 
 def track(results: FitResults) -> tuple[FitRun, Run]:
     with start_run(results.dataset, results.parameters) as run:
-        track_fit(run, results, lambda: 30.0)
+        track_fit(run, results, REPORT, lambda: 30.0)
     return run, run.client.get_run(run.run_id)
 
 
@@ -100,10 +102,9 @@ def test_a_run_bears_its_names_tags_and_parameters(working_folder: Path) -> None
         "library": "Avana",
         "model": "m4",
         "engine": "nuts",
-        "data_digest": data_digest(results.validation.tables),
+        "data_digest": results.data_digest,
         "code_version": code_version(),
         "verdict": "review",
-        "parent_run": "",
     }
     assert stored.data.tags["mlflow.note.content"] == (
         "Verdict: **review**\n- R-hat is 1.7; draw more.\n- The check of sd stands out."
@@ -167,12 +168,16 @@ def test_absent_evidence_is_neither_zero_nor_below_a_limit(working_folder: Path)
 
 
 def test_all_files_are_there_and_can_be_read_back(working_folder: Path) -> None:
-    results = results_of(convergence=convergence_of(bfmi_min=float("nan")))
+    parameters = FitParameters(filters=Filters(genes=tuple(f"G{n} ({n})" for n in range(1000))))
+    convergence = convergence_of(bfmi_min=float("nan"), ess_bulk_min=float("inf"))
+    checks = (check_of("sd", float("nan")),)
+    results = replace(results_of(parameters, convergence=convergence), checks=checks)
     run, _ = track(results)
     folder = Path(run.client.download_artifacts(run.run_id, ""))
 
     assert {path.relative_to(folder).as_posix() for path in folder.rglob("*.*")} == {
         *("posterior.nc", "summary.csv", "gene_effects.csv", "gene_effects.parquet"),
+        *("fitted_cells.parquet", "parameters.json"),
         *("validation.json", "preparation.json", "convergence.json", "predictive_checks.json"),
         *("verdict.json", "report.html", "model_graph.svg", "environment.txt"),
         *("plots/trace.png", "plots/volcano.png"),
@@ -186,11 +191,15 @@ def test_all_files_are_there_and_can_be_read_back(working_folder: Path) -> None:
     read = {path.stem: path.read_bytes() for path in folder.glob("*.json")}
     assert ValidationReport.model_validate_json(read["validation"]) == results.validation
     assert Verdict.model_validate_json(read["verdict"]) == results.verdict
-    checks = TypeAdapter(tuple[PredictiveCheck, ...]).validate_json(read["predictive_checks"])
-    assert checks == results.checks
-    assert b'"bfmi_min": null' in read["convergence"]
+    (check,) = TypeAdapter(tuple[PredictiveCheck, ...]).validate_json(read["predictive_checks"])
+    assert np.isnan(check.p_value)
+    stored = Convergence.model_validate_json(read["convergence"])
+    assert np.isnan(stored.bfmi_min) and stored.ess_bulk_min == np.inf
+    assert FitParameters.model_validate_json(read["parameters"]) == parameters
+    cells = pd.read_parquet(folder / "fitted_cells.parquet")
+    pd.testing.assert_frame_equal(cells, results.fitted_cells)
     assert (folder / "plots" / "trace.png").read_bytes() == PNG
-    assert (folder / "report.html").read_text() == results.report_html
+    assert (folder / "report.html").read_text() == REPORT
 
 
 def test_the_posterior_comes_back_as_it_was(working_folder: Path) -> None:
@@ -213,14 +222,23 @@ def test_the_environment_lists_what_is_installed() -> None:
 
 
 def test_the_digest_is_of_content_by_table_whatever_the_order() -> None:
-    def source(table: str, sha256: str, location: str = "a") -> TableSource:
-        return TableSource(table, location, "current", sha256, 1)  # type: ignore[arg-type]
+    results = results_of()
 
-    digest = data_digest([source("rna", "1"), source("logfc", "2")])
+    def digest_of(*tables: tuple[str, str], location: str = "a") -> str:
+        summaries = tuple(
+            TableSummary(
+                table=table, location=location, layout="current", n_rows=1, n_columns=1, sha256=sha
+            )
+            for table, sha in tables
+        )
+        validation = results.validation.model_copy(update={"tables": summaries})
+        return replace(results, validation=validation).data_digest
+
+    digest = digest_of(("rna", "1"), ("logfc", "2"))
     assert digest == "2bdcbb1bdada11754b0092a0ddceb39ca4cd11e2f7ff449c4688d5dc93c1acc8"
-    assert digest == data_digest([source("logfc", "2", "elsewhere"), source("rna", "1")])
-    assert digest != data_digest([source("rna", "2"), source("logfc", "1")])
-    assert digest != data_digest([source("rna", "1")])
+    assert digest == digest_of(("logfc", "2"), ("rna", "1"), location="elsewhere")
+    assert digest != digest_of(("rna", "2"), ("logfc", "1"))
+    assert digest != digest_of(("rna", "1"))
 
 
 # ---- how a run ends
@@ -239,14 +257,13 @@ def test_a_run_that_is_broken_off_says_so(
 ) -> None:
     with (
         pytest.raises(type(trouble)),
-        start_run(dataset_of(), FitParameters(), parent_run="abc") as run,
+        start_run(dataset_of(), FitParameters()) as run,
     ):
         assert run.client.get_run(run.run_id).info.status == "RUNNING"
         raise trouble
     stored = only_run(run.client)
     assert stored.info.status == status
     assert stored.data.tags["failure"] == failure
-    assert stored.data.tags["parent_run"] == "abc"
 
 
 def test_a_run_left_without_results_has_failed(working_folder: Path) -> None:
@@ -263,7 +280,7 @@ def test_trouble_after_the_results_are_stored_changes_nothing(working_folder: Pa
         pytest.raises(RuntimeError),
         start_run(results.dataset, results.parameters) as run,
     ):
-        track_fit(run, results, lambda: 1.0)
+        track_fit(run, results, REPORT, lambda: 1.0)
         raise RuntimeError
     stored = only_run(run.client)
     assert stored.info.status == "FINISHED"
@@ -286,10 +303,61 @@ def test_a_refused_upload_fails_the_run_and_keeps_the_files(
         pytest.raises(TrackingError, match=r"disk full.*results are kept in") as error,
         start_run(results.dataset, results.parameters) as run,
     ):
-        track_fit(run, results, lambda: 1.0)
+        track_fit(run, results, REPORT, lambda: 1.0)
     kept = Path(str(error.value).rpartition(" ")[2])
     assert (kept / "artifacts" / "posterior.nc").is_file()
     assert only_run(run.client).info.status == "FAILED"
+
+
+def test_a_full_disk_says_where_the_files_are_and_what_to_do(
+    working_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object, **named: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(xr.DataTree, "to_netcdf", full)
+    monkeypatch.setattr("tempfile.tempdir", str(working_folder))
+    expected = r"No space left on device; make room .* TMPDIR .* results are kept in "
+    with pytest.raises(TrackingError, match=expected) as error:
+        track(results_of())
+    assert Path(str(error.value).rpartition(" ")[2], "artifacts").is_dir()
+
+
+def test_trouble_that_nobody_foresaw_keeps_the_files_and_says_where(
+    working_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*arguments: object, **named: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("tasks.track.log_effect_model", broken)
+    monkeypatch.setattr("tempfile.tempdir", str(working_folder))
+    with pytest.raises(ZeroDivisionError) as error:
+        track(results_of())
+    (kept,) = working_folder.glob("screenbayes-*")
+    assert (kept / "artifacts" / "posterior.nc").is_file()
+    assert error.value.__notes__ == [f"the results are kept in {kept}"]
+
+
+def interrupted() -> Exception:
+    """What is raised where a call fails because of Ctrl-C."""
+    error = RuntimeError("the server is gone")
+    error.__context__ = KeyboardInterrupt()
+    return error
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), interrupted()])
+def test_nothing_is_left_behind_on_an_interrupt(
+    working_folder: Path, monkeypatch: pytest.MonkeyPatch, stop: BaseException
+) -> None:
+    def stopped(*arguments: object, **named: object) -> None:
+        raise stop
+
+    monkeypatch.setattr("tasks.track.log_effect_model", stopped)
+    monkeypatch.setattr("tempfile.tempdir", str(working_folder))
+    with pytest.raises(type(stop)):
+        track(results_of())
+    assert not list(working_folder.glob("screenbayes-*"))
+    assert only_run(MlflowClient()).info.status == "KILLED"
 
 
 def test_nothing_is_left_behind_when_all_is_stored(
@@ -298,6 +366,52 @@ def test_nothing_is_left_behind_when_all_is_stored(
     monkeypatch.setattr("tempfile.tempdir", str(working_folder))
     track(results_of())
     assert not list(working_folder.glob("screenbayes-*"))
+
+
+# ---- passwords
+
+SECRET = "http://user:se@cret@mlflow.example"
+
+
+@pytest.mark.parametrize("step", ["create_run", "log_artifacts"])
+@pytest.mark.parametrize("trouble", [MlflowException, OSError])
+def test_no_traceback_shows_the_password(
+    working_folder: Path, monkeypatch: pytest.MonkeyPatch, trouble: type[Exception], step: str
+) -> None:
+    def refuse(*arguments: object, **named: object) -> None:
+        raise trouble(f"no route to {SECRET}/api")
+
+    monkeypatch.setattr(MlflowClient, step, refuse)
+    monkeypatch.setattr("tempfile.tempdir", str(working_folder))
+    try:
+        track(results_of())
+    except TrackingError:
+        shown = traceback.format_exc()
+    assert "no route to http://***@mlflow.example/api" in shown
+    assert "cret" not in shown
+
+
+def test_a_password_is_neither_in_the_reason_of_a_run_nor_in_its_repr(working_folder: Path) -> None:
+    with (
+        pytest.raises(ValueError, match="refused"),
+        start_run(dataset_of(), FitParameters()) as run,
+    ):
+        raise ValueError(f"refused by {SECRET}/api")
+    assert only_run(run.client).data.tags["failure"].endswith("by http://***@mlflow.example/api")
+    assert "cret" not in repr(run_at(SECRET))
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("http://user:secret@host/a", "http://***@host/a"),
+        ("postgresql://user:s@c:r@host:5432/a", "postgresql://***@host:5432/a"),
+        ("http://a:b@one/x http://c:d@two/y@z", "http://***@one/x http://***@two/y@z"),
+        ("sqlite:////data/mlflow.db", "sqlite:////data/mlflow.db"),
+    ],
+)
+def test_user_and_password_are_masked(text: str, masked: str) -> None:
+    assert without_password(text) == masked
 
 
 # ---- stores that are not there
@@ -514,7 +628,7 @@ def test_the_logged_model_predicts_where_nothing_of_ours_is_installed(
         {
             "gene": [GENES[0], GENES[2], GENES[1]],
             "cell_line": [CELL_LINES[1], "ACH-999999", CELL_LINES[0]],
-            "rna_log2_tpm": [2.5, 7.0, 4.0],
+            "rna": [2.5, 7.0, 4.0],
         }
     )
     predicted = predicted_elsewhere(uri, rows, working_folder)
@@ -527,6 +641,9 @@ def test_the_logged_model_predicts_where_nothing_of_ours_is_installed(
         assert predicted[column].to_numpy() == pytest.approx(values, abs=1e-6)
     loaded = mlflow.pyfunc.load_model(uri)
     assert loaded.metadata.metadata == {"rna_units": units}
+    assert loaded.metadata.get_input_schema().input_names() == ["gene", "cell_line", "rna"]
+    (registered,) = MlflowClient().search_model_versions("name = 'Avana sample'")
+    assert f"Column `rna` is in `{units}`" in str(registered.description)
     with pytest.raises(ValueError, match=r"expected genes of the fit .* NO1 \(1\)"):
         loaded.predict(rows.assign(gene="NO1 (1)"))
 
@@ -556,7 +673,7 @@ def test_only_a_fit_that_may_be_used_is_registered_and_no_alias_moves(working_fo
     assert versions[0].tags == {
         "model": "m4",
         "engine": "nuts",
-        "data_digest": data_digest(results_of().validation.tables),
+        "data_digest": results_of().data_digest,
         "verdict": "pass",
     }
     champion = client.get_model_version_by_alias("Avana sample", "champion")

@@ -1,0 +1,73 @@
+"""The command that repeats a fit: read by the command line, it gives the same settings."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+from cyclopts import App
+
+from deployments.options import FitOptions
+from schemas.parameters import FitParameters
+from tasks.artifacts import write_artifacts
+from tasks.reproduce import command_for
+from tests.tasks.fits import REPORT, results_of
+
+GENES = tuple(f"GENE{number} ({number})" for number in range(1, 1001))
+BY_OPTIONS: dict[str, dict[str, object]] = {
+    "the defaults": {},
+    "options": {
+        "model": "m4_zero_mean",
+        "seed": 7,
+        "sampling": {"sampler": "pymc", "draws": 60, "tune": 70, "target_accept": 0.95},
+        "priors": {"mu_beta": "Normal(0, 0.5)", "sigma": "HalfNormal(2)"},
+        "filters": {"genes": GENES, "lineages": ("Skin", "Ovary/Fallopian Tube")},
+    },
+}
+BY_FILE: dict[str, dict[str, object]] = {
+    "thresholds": {"thresholds": {"max_divergence_share": 1e-05}},
+    "preparation": {"preparation": {"min_rna_sd": 0.25}},
+    "contract": {"contract": {"max_abs_logfc": 20.0}},
+    "predictive draws": {"sampling": {"predictive_draws": 60}},
+    "a comma in a label": {"filters": {"lineages": ("Skin, other",)}},
+    "options beside": {
+        "thresholds": {"rhat_max": 1.05},
+        "priors": {"mu_beta": "Normal(0, 0.5)"},
+        "filters": {"genes": GENES},
+        "sampling": {"draws": 60},
+    },
+}
+
+
+def read_back(command: str) -> FitParameters:
+    """What `screenbayes fit` makes of a command."""
+    app = App(result_action="return_value")
+
+    @app.command
+    def fit(dataset: str, *, options: FitOptions = FitOptions()) -> FitParameters:
+        assert dataset == "my screen.yaml"
+        return options.fit_parameters()
+
+    found = app(shlex.split(command)[1:])
+    assert isinstance(found, FitParameters)
+    return found
+
+
+@pytest.mark.parametrize("settings", (BY_OPTIONS | BY_FILE).values(), ids=BY_OPTIONS | BY_FILE)
+def test_the_command_repeats_the_fit_beside_the_artifacts_of_the_run(
+    settings: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parameters = FitParameters.model_validate(settings)
+    write_artifacts(results_of(parameters), REPORT, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert read_back(command_for("my screen.yaml", parameters)) == parameters
+
+
+@pytest.mark.parametrize(("cases", "needed"), [(BY_OPTIONS, False), (BY_FILE, True)])
+def test_the_file_is_needed_only_for_what_options_cannot_say(
+    cases: dict[str, dict[str, object]], needed: bool
+) -> None:
+    for settings in cases.values():
+        command = command_for("my screen.yaml", FitParameters.model_validate(settings))
+        assert ("--parameters parameters.json" in command) == needed

@@ -170,7 +170,7 @@ class Contract(Settings):
     max_abs_z_score: float = Field(10.0, gt=0)
     """Largest plausible z-score, either sign, of RNA given as such."""
     max_abs_z_score_mean: float = Field(1.0, gt=0)
-    """Genes whose RNA, given as z-scores, has a mean further from 0 over the profiles are warned of."""
+    """Genes whose RNA, given as z-scores, has a mean further from 0 are warned of."""
     min_guides_retained: float = Field(0.9, ge=0, le=1)
     """Smallest share of the usable guides of the map that must be found in a logFC table."""
     min_guides_per_gene: int = Field(2, ge=1)

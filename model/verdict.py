@@ -28,6 +28,11 @@ def give_verdict(
     says in which way the data are not.
     """
     findings = list(_convergence_findings(convergence, parameters))
+    findings = [
+        # The shift is explained once.
+        (status, reason.replace(SHIFT_MEND, "the same shift") if position else reason)
+        for position, (status, reason) in enumerate(findings)
+    ]
     statuses = {status for status, _ in findings}
     status: Status = "fail" if "fail" in statuses else "review" if "review" in statuses else "pass"
     reasons = sorted(findings, key=lambda finding: finding[0] != "fail")

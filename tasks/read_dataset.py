@@ -64,9 +64,26 @@ def load_dataset(location: str) -> Dataset:
     )
 
 
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that refuses a key written twice; YAML itself keeps the last in silence."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    keys = [key.value for key, _ in node.value]
+    for key, _ in node.value:
+        if keys.count(key.value) > 1:
+            raise yaml.MarkedYAMLError(
+                problem=f"the key {key.value!r} twice or more", problem_mark=key.start_mark
+            )
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
 def _read(location: str) -> Dataset:
     try:
-        content = yaml.safe_load(read_text(location))
+        content = yaml.load(read_text(location), _Loader)
     except FileNotFoundError:
         raise DatasetError(location, ["expected a file, there is none; correct the path"]) from None
     except UnicodeDecodeError:

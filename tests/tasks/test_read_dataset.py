@@ -152,3 +152,10 @@ def test_a_dataset_that_is_no_text_is_refused(tmp_path: Path):
     file.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(DatasetError, match="UTF-8"):
         load_dataset(str(file))
+
+
+def test_a_key_written_twice_is_refused(tmp_path):
+    file = tmp_path / "dataset.yaml"
+    file.write_text("name: a\nrelease: b\nlibrary: Avana\nlogfc: x.csv\nname: c\n")
+    with pytest.raises(DatasetError, match="line 1, column 1: the key 'name' twice"):
+        load_dataset(str(file))

@@ -28,11 +28,6 @@ def give_verdict(
     says in which way the data are not.
     """
     findings = list(_convergence_findings(convergence, parameters))
-    findings = [
-        # The shift is explained once.
-        (status, reason.replace(SHIFT_MEND, "the same shift") if position else reason)
-        for position, (status, reason) in enumerate(findings)
-    ]
     statuses = {status for status, _ in findings}
     status: Status = "fail" if "fail" in statuses else "review" if "review" in statuses else "pass"
     reasons = sorted(findings, key=lambda finding: finding[0] != "fail")
@@ -47,19 +42,30 @@ def _convergence_findings(
     measured: Convergence, parameters: FitParameters
 ) -> Iterator[tuple[Status, str]]:
     thresholds = parameters.thresholds
+    explained = False
+
+    def mend(variables: list[str]) -> str:
+        nonlocal explained
+        if not (parameters.model == "m4" and set(variables) <= SHIFTING):
+            return MORE_DRAWS
+        text = "the same shift" if explained else SHIFT_MEND
+        explained = True
+        return text
+
     # Each limit is written as "not good", so that NaN, which compares false, fails.
     if not measured.rhat_max <= thresholds.rhat_max:
         apart = _those(measured, lambda v: v.rhat_max <= thresholds.rhat_max)
         yield (
             "fail",
             f"largest R-hat is {measured.rhat_max:.3f} ({measured.worst[0][0]}), expected at most "
-            f"{thresholds.rhat_max}: the chains disagree about {', '.join(apart)}; "
-            f"{_mend(apart, parameters)}",
+            f"{thresholds.rhat_max}: the chains disagree about {', '.join(apart)}; {mend(apart)}",
         )
+    few = _those(measured, lambda v: v.ess_bulk_min >= thresholds.ess_min)
     if not measured.ess_bulk_min >= thresholds.ess_min:
-        yield "fail", _few_reason("bulk", measured, parameters)
+        yield "fail", _few("bulk", measured.ess_bulk_min, few, thresholds) + mend(few)
+    few = _those(measured, lambda v: v.ess_tail_min >= thresholds.ess_min)
     if not measured.ess_tail_min >= thresholds.ess_min:
-        yield "fail", _few_reason("tail", measured, parameters)
+        yield "fail", _few("tail", measured.ess_tail_min, few, thresholds) + mend(few)
     if measured.divergences:
         share = measured.divergences / measured.n_draws
         yield (
@@ -75,23 +81,16 @@ def _convergence_findings(
         )
 
 
-def _few_reason(kind: str, measured: Convergence, parameters: FitParameters) -> str:
-    least, name = parameters.thresholds.ess_min, f"ess_{kind}_min"
-    few = _those(measured, lambda variable: getattr(variable, name) >= least)
+def _few(kind: str, size: float, variables: list[str], thresholds: Thresholds) -> str:
     return (
-        f"smallest {kind} effective sample size is {getattr(measured, name):.0f}, expected at "
-        f"least {least:.0f}: the draws of {', '.join(few)} are too few or too alike; "
-        f"{_mend(few, parameters)}"
+        f"smallest {kind} effective sample size is {size:.0f}, expected at least "
+        f"{thresholds.ess_min:.0f}: the draws of {', '.join(variables)} are too few or too alike; "
     )
 
 
 def _those(measured: Convergence, good: Callable[[VariableConvergence], bool]) -> list[str]:
     """Return the variables that are not good."""
     return [variable.variable for variable in measured.variables if not good(variable)]
-
-
-def _mend(variables: Sequence[str], parameters: FitParameters) -> str:
-    return SHIFT_MEND if parameters.model == "m4" and set(variables) <= SHIFTING else MORE_DRAWS
 
 
 def _check_remarks(checks: Sequence[PredictiveCheck], thresholds: Thresholds) -> Iterator[str]:

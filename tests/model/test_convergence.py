@@ -9,7 +9,7 @@ import xarray as xr
 from model.convergence import assess_convergence
 from model.verdict import give_verdict
 from schemas.parameters import FitParameters
-from schemas.reports import PredictiveCheck
+from schemas.reports import PredictiveCheck, VariableConvergence
 
 
 def tree_of(**variables) -> xr.DataTree:
@@ -64,6 +64,24 @@ def test_the_shift_does_not_hide_a_slope_that_does_not_converge():
     reason = verdict_of(tree_of(mu_alpha=apart, beta_g=slope)).reasons[0]
     assert "mu_alpha, beta_g" in reason
     assert "m4_zero_mean" not in reason
+
+
+def test_the_shift_is_explained_where_it_is_first_named():
+    """A slope gives the first reason and the shift the later ones."""
+    poor = {"variable": "mu_alpha", "rhat_max": 1.0, "ess_bulk_min": 90, "ess_tail_min": 80}
+    slope = {"variable": "beta_g", "rhat_max": 1.2, "ess_bulk_min": 500, "ess_tail_min": 500}
+    measured = assess_convergence(tree_of()).model_copy(
+        update={
+            "rhat_max": 1.2,
+            "ess_bulk_min": 90,
+            "ess_tail_min": 80,
+            "variables": (VariableConvergence(**poor), VariableConvergence(**slope)),
+        }
+    )
+    first, second, third = give_verdict(measured, (), FitParameters(model="m4")).reasons
+    assert "beta_g" in first and "raise --draws" in first
+    assert "mu_alpha" in second and "m4_zero_mean" in second
+    assert "mu_alpha" in third and third.endswith("the same shift")
 
 
 def test_other_models_are_not_told_of_the_shift():

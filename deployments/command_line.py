@@ -118,9 +118,7 @@ def validate(dataset: str, *, out: Path = Path(), parameters: Path | None = None
     settings = FitOptions(parameters=parameters).fit_parameters()
     out.mkdir(parents=True, exist_ok=True)
     with progress_bars(Console(stderr=True)), Progress("reading guides") as progress:
-        report = validate_tables(
-            load_dataset(dataset), settings, lambda n_guides: progress(n_guides)
-        ).report
+        report = validate_tables(load_dataset(dataset), settings, progress).report
     console.print(validation_table(report))
     path = write_validation(report, out)
     outcome = "[green bold]valid[/]" if report.passed else "[red bold]not valid[/]"

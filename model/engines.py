@@ -1,7 +1,7 @@
 """From a design to the full posterior contract, whichever engine computes it.
 
-The engines themselves are modules of their own (`model.nuts`); here is what they share: choosing
-the engine, its cost, the prior and the predictive draws, and how one seed feeds all randomness.
+The engines themselves are modules of their own (`model.nuts`); here is what they share: their
+cost, the prior and the predictive draws, and how one seed feeds all randomness.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pymc as pm
@@ -103,18 +104,10 @@ def _pymc(model: pm.Model, sampling: Sampling, seed: int, on_progress: OnProgres
 
     with _quiet():
         return pm.sample(
-            model=model,
             nuts_sampler="pymc",
-            draws=sampling.draws,
-            tune=sampling.tune,
-            chains=sampling.chains,
             cores=_cores(sampling.chains),
-            random_seed=seed,
-            target_accept=sampling.target_accept,
-            progressbar=False,
-            quiet=True,
-            compute_convergence_checks=False,
             callback=report,
+            **_pymc_options(model, sampling, seed),
         )
 
 
@@ -129,17 +122,22 @@ def _numpyro(
     total = sampling.chains * (sampling.tune + sampling.draws)
     on_progress(0, total)  # it says no more until it is done
     with _quiet():
-        return sample_numpyro_nuts(
-            model=model,
-            draws=sampling.draws,
-            tune=sampling.tune,
-            chains=sampling.chains,
-            random_seed=seed,
-            target_accept=sampling.target_accept,
-            progressbar=False,
-            quiet=True,
-            compute_convergence_checks=False,
-        )
+        return sample_numpyro_nuts(**_pymc_options(model, sampling, seed))
+
+
+def _pymc_options(model: pm.Model, sampling: Sampling, seed: int) -> dict[str, Any]:
+    """What PyMC's own sampler and its bridge to numpyro are told alike."""
+    return {
+        "model": model,
+        "draws": sampling.draws,
+        "tune": sampling.tune,
+        "chains": sampling.chains,
+        "random_seed": seed,
+        "target_accept": sampling.target_accept,
+        "progressbar": False,
+        "quiet": True,
+        "compute_convergence_checks": False,
+    }
 
 
 @contextmanager

@@ -47,7 +47,7 @@ track_task = task(name="track", cache_policy=NO_CACHE)(track_fit)
 def validate_task(dataset: Dataset, parameters: FitParameters) -> ValidatedScreen:
     """Validate and reduce a dataset; progress in guides read."""
     with Progress("reading guides") as progress:
-        return validate(dataset, parameters, lambda n_guides: progress(n_guides))
+        return validate(dataset, parameters, progress)
 
 
 @task(name="fit", cache_policy=NO_CACHE)
@@ -80,4 +80,4 @@ def pictures_task(
 ) -> dict[str, bytes]:
     """Draw every picture; progress in pictures."""
     with Progress("drawing pictures") as progress:
-        return draw_pictures(tree, design, effects, lambda n_drawn: progress(n_drawn))
+        return draw_pictures(tree, design, effects, progress)

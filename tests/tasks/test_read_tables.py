@@ -253,19 +253,8 @@ def test_tables_a_wide_table_needs_are_asked_for(tmp_path: Path):
     assert rules(raw) == {"guide_map": "missing_table", "rna": "missing_table"}
 
 
-def test_the_real_sample_is_read(shared: Path):
-    folder = shared / "data/avana_sample"
-    raw = read_screen(
-        Dataset(
-            name="s",
-            release="sample",
-            library="Avana",
-            logfc=str(folder / "AvanaLogfoldChange.csv.gz"),
-            guide_map=str(folder / "AvanaGuideMap.csv"),
-            sequence_map=str(folder / "ScreenSequenceMap.csv"),
-            rna=str(folder / "OmicsExpressionProteinCodingGenesTPMLogp1.csv"),
-        )
-    )
+def test_the_real_sample_is_read(avana: Dataset):
+    raw = read_screen(avana)
     assert raw.unreadable == ()
     assert raw.guide_map is not None and len(raw.guide_map.frame) == 3474
     assert raw.sequence_map is not None and len(raw.sequence_map.frame) == 95

@@ -162,18 +162,8 @@ def test_the_error_names_rules_values_and_where_to_see_all(dataset: Dataset):
     assert "screenbayes validate" in message
 
 
-def test_what_is_covered_is_what_is_fitted(shared: Path, monkeypatch: pytest.MonkeyPatch):
+def test_what_is_covered_is_what_is_fitted(avana: Dataset, monkeypatch: pytest.MonkeyPatch):
     """The join that is judged and the design that is fitted are built apart, and must agree."""
-    folder = shared / "data" / "avana_sample"
-    sample = Dataset(
-        name="avana",
-        release="sample",
-        library="Avana",
-        logfc=str(folder / "AvanaLogfoldChange.csv.gz"),
-        guide_map=str(folder / "AvanaGuideMap.csv"),
-        sequence_map=str(folder / "ScreenSequenceMap.csv"),
-        rna=str(folder / "OmicsExpressionProteinCodingGenesTPMLogp1.csv"),
-    )
     judged: list[Coverage] = []
 
     def keeping(coverage: Coverage, parameters: FitParameters) -> list[Finding]:
@@ -181,7 +171,7 @@ def test_what_is_covered_is_what_is_fitted(shared: Path, monkeypatch: pytest.Mon
         return check_coverage(coverage, parameters)
 
     monkeypatch.setattr("tasks.validate.check_coverage", keeping)
-    validated = validate(sample, PARAMETERS)
+    validated = validate(avana, PARAMETERS)
     assert validated.screen is not None
     assert validated.statistics is not None
     design, report = prepare(validated.screen, validated.statistics, PARAMETERS, "log2_tpm")

@@ -21,8 +21,8 @@ from pydantic import (
     model_serializer,
 )
 
-ModelName = Literal["m4", "m4_zero_mean"]
-EngineName = Literal["nuts"]
+ModelName = Literal["m4", "m4_zero_mean", "m4_nested"]
+EngineName = Literal["auto", "exact", "nuts"]
 SamplerName = Literal["nutpie", "pymc", "numpyro"]
 PriorPreset = Literal["as_run", "as_written"]
 
@@ -127,7 +127,13 @@ class Priors(Settings):
     sigma_beta: ScalePrior = Distribution.from_text("Exponential(1)")
     """SD over genes of beta."""
     sigma: ScalePrior = Distribution.from_text("Exponential(1)")
-    """SD of one measurement around its mean."""
+    """SD of one measurement around its mean; in `m4_nested`, between replicates of one guide."""
+    sigma_guide: ScalePrior = Distribution.from_text("Exponential(1)")
+    """SD over the guides of a gene of delta (`m4_nested` only)."""
+    sigma_gene_line: ScalePrior = Distribution.from_text("Exponential(1)")
+    """SD over gene-line cells of epsilon (`m4_nested` only)."""
+    sigma_guide_line: ScalePrior = Distribution.from_text("Exponential(1)")
+    """SD over guide-line cells of zeta (`m4_nested` only)."""
 
     @classmethod
     def preset(cls, name: PriorPreset) -> Self:
@@ -215,9 +221,11 @@ class FitParameters(Settings):
     """Everything that, with the data and the versions, determines a fit."""
 
     model: ModelName = "m4"
-    """Model: `m4` (the original) or `m4_zero_mean` (cell-line effects centred on zero)."""
-    engine: EngineName = "nuts"
-    """Engine that computes the posterior."""
+    """Model: `m4` (the original), `m4_zero_mean` (cell-line effects centred on zero) or
+    `m4_nested` (with the guide, gene-line and guide-line variance of real screens)."""
+    engine: EngineName = "auto"
+    """Engine that computes the posterior: `exact` (integrates; seconds), `nuts` (samples; any
+    model), or `auto`: exact where the model allows it, else nuts."""
     seed: int = Field(103, ge=0, lt=2**32)
     """Seed of every random number of the fit."""
     priors: Priors = Priors()

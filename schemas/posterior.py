@@ -48,7 +48,7 @@ class PosteriorContract:
                 raise ValueError(
                     f"posterior contract: expected {name} as float64, got {variable.dtype}"
                 )
-        for dim in ("gene", "cell_line"):
+        for dim in dict.fromkeys(dim for dims in self.variables.values() for dim in dims):
             if dim not in posterior.coords:
                 raise ValueError(f"posterior contract: expected labels as coordinate {dim}")
 
@@ -58,14 +58,19 @@ _GROUPS: dict[str, tuple[str, ...]] = {
     "gamma_c": ("cell_line",),
     "beta_g": ("gene",),
 }
+_GUIDES: dict[str, tuple[str, ...]] = {"delta_k": ("guide",)}
 
 
-def _contract(*scalars: str) -> PosteriorContract:
-    return PosteriorContract({**dict.fromkeys(scalars, ()), **_GROUPS})
+def _contract(*scalars: str, groups: dict[str, tuple[str, ...]] = _GROUPS) -> PosteriorContract:
+    return PosteriorContract({**dict.fromkeys(scalars, ()), **groups})
 
 
 _SIGMAS = ("sigma_alpha", "sigma_gamma", "sigma_beta", "sigma")
+_NESTED_SIGMAS = ("sigma_guide", "sigma_gene_line", "sigma_guide_line")
 CONTRACTS: dict[str, PosteriorContract] = {
     "m4": _contract("mu_alpha", "mu_gamma", "mu_beta", *_SIGMAS),
     "m4_zero_mean": _contract("mu_alpha", "mu_beta", *_SIGMAS),
+    "m4_nested": _contract(
+        "mu_alpha", "mu_gamma", "mu_beta", *_SIGMAS, *_NESTED_SIGMAS, groups=_GROUPS | _GUIDES
+    ),
 }

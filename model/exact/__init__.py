@@ -1,0 +1,1 @@
+"""The exact engine: the posterior of the linear-Gaussian models, integrated instead of sampled."""

@@ -1,0 +1,135 @@
+"""The posterior density of the standard deviations at any point, from a screen or from nodes in it.
+
+`ScreenDensity` passes over the screen for every point. `InterpolatedDensity` has passed over it once
+a node and interpolates the sums in between, where they are smooth; the rest it hands on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from model.exact import interpolation
+from model.exact.collapse import collapse
+from model.exact.marginal import Marginal
+from model.exact.workers import Held
+
+
+@dataclass(frozen=True, eq=False)
+class Points:
+    """The density at P points and, where asked for, a draw of what the genes share at each."""
+
+    log_density: np.ndarray
+    """Log posterior density of the logs of the SDs, not normalised (P,)."""
+    common: np.ndarray
+    """x = (gamma less reference, mus) (P, n); empty (P, 0) where not asked for."""
+
+
+class Density(Protocol):
+    """The density at points theta, the logs of the SDs."""
+
+    marginal: Marginal
+
+    def __call__(self, theta: np.ndarray, noise: np.ndarray | None = None) -> Points:
+        """Return the density at `theta` (P, d); with `noise` (P, n), standard normal, a draw of x."""
+        ...
+
+
+class ScreenDensity:
+    """The density from the screen itself."""
+
+    def __init__(self, marginal: Marginal, held: Held) -> None:
+        self.marginal = marginal
+        self.held = held
+        self.n_passes = 0
+        """Passes made so far."""
+
+    def sums(self, log_ratios: np.ndarray) -> np.ndarray:
+        """Return the packed sums at P points (P, M + 1)."""
+        parts = self.held.map(collapse, log_ratios)
+        total = next(parts)
+        for part in parts:
+            total += part
+        self.n_passes += len(log_ratios)
+        return total
+
+    def __call__(self, theta: np.ndarray, noise: np.ndarray | None = None) -> Points:
+        """See `Density`."""
+        ratios = theta @ self.marginal.to_ratios().T
+        return _in_batches(self.marginal, theta, noise, lambda part: self.sums(ratios[part]))
+
+
+class InterpolatedDensity:
+    """The density from sums interpolated inside a box; outside it from the screen."""
+
+    def __init__(
+        self, screen: ScreenDensity, centre: np.ndarray, covariance: np.ndarray, half_width: float
+    ) -> None:
+        """Make a box of `half_width` SDs around theta `centre` (d,), along principal axes."""
+        self.marginal = screen.marginal
+        self._screen = screen
+        to_ratios = self.marginal.to_ratios()
+        self._centre = to_ratios @ centre
+        self._axes = half_width * np.linalg.cholesky(to_ratios @ covariance @ to_ratios.T)
+        self._values = np.empty((0, 0))
+        self.degree = -1
+
+    @property
+    def dim(self) -> int:
+        """Number of variance ratios."""
+        return len(self._centre)
+
+    def raise_degree(self, degree: int) -> None:
+        """Pass over the screen at the nodes that `degree` has and the present degree has not."""
+        new = interpolation.nodes(self.dim, degree)[len(self._values) :]
+        values = self._screen.sums(self._centre + new @ self._axes.T)
+        self._values = np.concatenate([self._values, values]) if self._values.size else values
+        self.degree = degree
+
+    def inside(self, theta: np.ndarray) -> np.ndarray:
+        """Return which points lie in the box (P,)."""
+        inside: np.ndarray = (np.abs(self._in_box(theta)) <= 1).all(axis=1)
+        return inside
+
+    def _in_box(self, theta: np.ndarray) -> np.ndarray:
+        ratios = theta @ self.marginal.to_ratios().T - self._centre
+        return np.linalg.solve(self._axes, ratios.T).T
+
+    def __call__(self, theta: np.ndarray, noise: np.ndarray | None = None) -> Points:
+        """See `Density`."""
+        inside = self.inside(theta)
+        if inside.all():
+            return self.extrapolated(theta, noise)
+        n_common = 0 if noise is None else noise.shape[1]
+        log_density, common = np.empty(len(theta)), np.empty((len(theta), n_common))
+        for which, density in ((inside, self.extrapolated), (~inside, self._screen)):
+            if which.any():
+                points = density(theta[which], None if noise is None else noise[which])
+                log_density[which], common[which] = points.log_density, points.common
+        return Points(log_density, common)
+
+    def extrapolated(self, theta: np.ndarray, noise: np.ndarray | None = None) -> Points:
+        """Return what the polynomial says, outside the box too."""
+        weights = interpolation.cardinal_weights(self._in_box(theta), self.degree)
+        return _in_batches(self.marginal, theta, noise, lambda part: weights[part] @ self._values)
+
+
+def _in_batches(
+    marginal: Marginal,
+    theta: np.ndarray,
+    noise: np.ndarray | None,
+    sums: Callable[[slice], np.ndarray],
+) -> Points:
+    log_density, common = [], []
+    for part in marginal.batches(len(theta)):
+        factored = marginal.factored(theta[part], sums(part))
+        log_density.append(factored.log_density)
+        if noise is not None:
+            common.append(marginal.draw_common(factored, theta[part], noise[part]))
+    return Points(
+        np.concatenate(log_density),
+        np.concatenate(common) if common else np.empty((len(theta), 0)),
+    )

@@ -1,0 +1,166 @@
+"""From a log density of a few variables to weighted points: mode, curvature, importance sampling.
+
+Knows nothing of screens. The proposal is a multivariate t around the mode, as wide as the curvature
+there, and made anew from the weights of a first set of points; points are quasi-random (Sobol).
+Weights are smoothed, and judged, by the Pareto tail they have (Vehtari et al. 2024, Pareto smoothed
+importance sampling, JMLR 25).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from arviz_stats.base import array_stats
+from scipy import optimize, special, stats
+from scipy.stats import qmc
+
+LogDensity = Callable[[np.ndarray], np.ndarray]
+"""Log density, not normalised, at points (P, d); (P,)."""
+STEP = 0.03
+"""Step of finite differences, in units of the scale given."""
+DEGREES_OF_FREEDOM = (4.0, 7.0, 12.0, 25.0, 60.0)
+WIDEST_SD = 2.0
+"""Largest SD of a log SD at the start: what the data leave open is a factor of e^2 wide or so."""
+
+
+def maximise(
+    log_density: LogDensity, start: np.ndarray, scale: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mode (d,) and the covariance (d, d) of the normal that has its curvature.
+
+    `scale` (d, d) is a rough factor of that covariance: theta = start + scale z.
+    Raises ValueError where the density is zero at the start.
+    """
+    dim = len(start)
+    first = log_density(start[None])[0]
+    if not np.isfinite(first):
+        raise ValueError("expected a positive density at the start of the search, got none")
+
+    def value_and_gradient(z: np.ndarray) -> tuple[float, np.ndarray]:
+        offsets = STEP * np.concatenate([np.zeros((1, dim)), np.eye(dim), -np.eye(dim)])
+        values = first - log_density(start + (z + offsets) @ scale.T)
+        # A finite wall: the line search steps back from it, infinity it cannot interpolate.
+        values = np.nan_to_num(values, posinf=1e10)
+        return values[0], (values[1 : dim + 1] - values[dim + 1 :]) / (2 * STEP)
+
+    found = optimize.minimize(
+        value_and_gradient, np.zeros(dim), jac=True, method="BFGS", options={"gtol": 1e-2}
+    )
+    mode = start + scale @ found.x
+    return mode, scale @ _inverse_curvature(log_density, mode, scale) @ scale.T
+
+
+def _inverse_curvature(log_density: LogDensity, mode: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Return the inverse of the negative Hessian in units of `scale` (d, d), positive definite."""
+    dim = len(mode)
+    pairs = [(i, j) for i in range(dim) for j in range(i)]
+    unit = np.eye(dim)
+    offsets = [np.zeros(dim), *unit, *-unit]
+    offsets += [sign * (unit[i] + unit[j]) for i, j in pairs for sign in (1, -1)]
+    step = 3 * STEP
+    values = log_density(mode + step * np.array(offsets) @ scale.T)
+    middle, plus, minus = values[0], values[1 : dim + 1], values[dim + 1 : 2 * dim + 1]
+    curvature = np.diag(plus + minus - 2 * middle)
+    both = values[2 * dim + 1 :].reshape(-1, 2).sum(axis=1)
+    for (i, j), sum_of_two in zip(pairs, both, strict=True):
+        mixed = (sum_of_two - 2 * middle - curvature[i, i] - curvature[j, j]) / 2
+        curvature[i, j] = curvature[j, i] = mixed
+    eigenvalues, vectors = np.linalg.eigh(-curvature / step**2)
+    # Where the density hardly falls, or numerically rises, no wider than WIDEST_SD.
+    widest = WIDEST_SD / np.linalg.norm(scale @ vectors, axis=0)
+    return (vectors / np.maximum(eigenvalues, 1 / widest**2)) @ vectors.T
+
+
+@dataclass(frozen=True, eq=False)
+class Proposal:
+    """A multivariate t distribution in d dimensions."""
+
+    location: np.ndarray
+    covariance: np.ndarray
+    """Scale matrix (d, d): the covariance of the normal it tends to."""
+    df: float
+
+    def points(self, n: int, seed: np.random.SeedSequence) -> np.ndarray:
+        """Return n quasi-random points (n, d); n a power of two is best."""
+        dim = len(self.location)
+        uniform = qmc.Sobol(dim + 1, rng=np.random.default_rng(seed)).random(n)
+        uniform = np.clip(uniform, 1e-12, 1 - 1e-12)
+        normal = special.ndtri(uniform[:, :dim])
+        chi2 = special.chdtri(self.df, uniform[:, dim])
+        factor = np.linalg.cholesky(self.covariance)
+        points: np.ndarray = self.location + (normal * np.sqrt(self.df / chi2)[:, None]) @ factor.T
+        return points
+
+    def log_density(self, points: np.ndarray) -> np.ndarray:
+        """Return the log density at points (P, d)."""
+        values: np.ndarray = stats.multivariate_t(
+            self.location, self.covariance, df=self.df
+        ).logpdf(points)
+        return np.atleast_1d(values)
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """Importance weights of P points."""
+
+    log_weight: np.ndarray
+    """Smoothed, their sum 1 (P,)."""
+    pareto_k: float
+    """Shape of the tail of the raw weights; above 0.7 they are not to be relied on."""
+    efficiency: float
+    """Effective share of the points, 1 / (P sum of squared weights)."""
+
+
+def weigh(log_ratio: np.ndarray) -> Weights:
+    """Return the weights of points whose log density over that of the proposal is `log_ratio`.
+
+    Where all are zero, or some not a number, pareto_k is NaN.
+    """
+    if np.isnan(log_ratio).any() or not np.isfinite(log_ratio).any():
+        return Weights(np.full(len(log_ratio), -np.log(len(log_ratio))), np.nan, np.nan)
+    finite = np.maximum(log_ratio, log_ratio.max() - 700)
+    # It takes what LOO has, the log likelihood of what is left out: the negative of a log ratio.
+    log_weight, pareto_k = array_stats.psislw(-finite)
+    log_weight = np.asarray(log_weight) - special.logsumexp(log_weight)
+    efficiency = np.exp(-special.logsumexp(2 * log_weight)) / len(log_weight)
+    return Weights(log_weight, float(pareto_k), float(efficiency))
+
+
+def refitted(proposal: Proposal, points: np.ndarray, log_ratio: np.ndarray) -> Proposal:
+    """Return the proposal that the weighted points of another suggest.
+
+    Location and spread are those of the weighted points; of DEGREES_OF_FREEDOM that for which the
+    estimated variance of the weights, mean of p^2 / q_new over p, is smallest.
+    """
+    log_weight = weigh(log_ratio).log_weight
+    weight = np.exp(log_weight)
+    location = weight @ points
+    deviation = points - location
+    spread = deviation.T @ (weight[:, None] * deviation)
+    log_target = log_ratio + proposal.log_density(points)
+
+    def log_variance(candidate: Proposal) -> float:
+        return float(special.logsumexp(log_weight + log_target - candidate.log_density(points)))
+
+    candidates = [
+        # The covariance of a t is df / (df - 2) times its scale matrix.
+        Proposal(location, spread * shrink, df)
+        for df in DEGREES_OF_FREEDOM
+        for shrink in (1.0, (df - 2) / df)
+    ]
+    return min(candidates, key=log_variance)
+
+
+def resampled(log_weight: np.ndarray, n_draws: int, seed: np.random.SeedSequence) -> np.ndarray:
+    """Return indices of `n_draws` points drawn by weight, in random order (systematic resampling).
+
+    A point of average weight comes about n_draws / P times, and never by luck much more.
+    """
+    random = np.random.default_rng(seed)
+    order = random.permutation(len(log_weight))
+    cumulative = np.cumsum(np.exp(log_weight[order]))
+    at = (np.arange(n_draws) + random.random()) / n_draws * cumulative[-1]
+    chosen = order[np.minimum(np.searchsorted(cumulative, at), len(order) - 1)]
+    return random.permutation(chosen)

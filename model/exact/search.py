@@ -1,0 +1,137 @@
+"""Where the mass of the posterior is: the mode, and a density that is cheap around it.
+
+A large screen is searched in a part of its genes first; the whole is then passed over at the nodes
+of a few polynomials only, each around the mode that the one before has found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.design import ScreenDesign
+from model.exact.blocks import GeneBlock
+from model.exact.density import Density, InterpolatedDensity, ScreenDensity
+from model.exact.interpolation import MOST_DEGREE, n_nodes
+from model.exact.marginal import Marginal
+from model.exact.proposal import Proposal, maximise
+from model.exact.start import start
+from model.exact.workers import ThisProcess, Workers
+from schemas.parameters import FitParameters
+
+LARGE = 1e10
+"""Multiplications of a pass over a screen above which a part of it is searched first."""
+SMALLEST_PART = 200
+"""Genes of the part that is searched first."""
+ZOOM_WIDTH = 4.0
+ZOOM_DEGREE = 3
+MOST_ZOOMS = 6
+HALF_WIDTH = 5.0
+"""Half the width of the box that is interpolated in, in posterior SDs."""
+FIRST_DEGREE = 3
+TOLERANCE = 1e-3
+"""Error of the interpolated log density at fresh points at which the degree is high enough."""
+USABLE = 0.05
+"""Error above which points are not interpolated but passed over the screen one by one."""
+N_CHECKS = 8
+CHECK_SEED = 20_220
+
+
+@dataclass(frozen=True, eq=False)
+class Located:
+    """A screen, its density, and a first proposal for it."""
+
+    blocks: list[GeneBlock]
+    screen: ScreenDensity
+    density: Density
+    proposal: Proposal
+    interpolation_error: float
+    """Largest error of the log density at fresh points; 0 where nothing is interpolated."""
+
+
+def locate(design: ScreenDesign, parameters: FitParameters, workers: Workers) -> Located:
+    """Find the mode, and prepare the density for as many points as will be wanted."""
+    priors, name = parameters.priors, parameters.model
+    part = _part(design, parameters)
+    if part is design:
+        blocks, marginal, theta = start(name, design, priors)
+        screen = ScreenDensity(marginal, workers.hold(blocks))
+        mode, covariance = maximise(_values(screen), theta, _expected_scale(design, marginal))
+    else:
+        mode, covariance = _mode_of_part(part, parameters)
+        blocks, marginal, _ = start(name, design, priors, mode)
+        screen = ScreenDensity(marginal, workers.hold(blocks))
+        mode, covariance = _zoomed(screen, mode, covariance, _expected_scale(design, marginal))
+    proposal = Proposal(mode, covariance, df=float(np.clip(len(design.genes) / 10, 4, 60)))
+    sampling = parameters.sampling
+    density, error = _interpolated(screen, proposal, sampling.chains * sampling.draws)
+    return Located(blocks, screen, density, proposal, error)
+
+
+def _values(density: Density):  # type: ignore[no-untyped-def]
+    return lambda theta: density(theta).log_density
+
+
+def _part(design: ScreenDesign, parameters: FitParameters) -> ScreenDesign:
+    """Return evenly taken genes of a large screen; a small one as it is."""
+    per_gene = 2 + (
+        len(design.guides) / len(design.genes) if parameters.model == "m4_nested" else 0
+    )
+    work = len(design.genes) * per_gene * len(design.cell_lines) ** 2
+    if work < LARGE or len(design.genes) < 4 * SMALLEST_PART:
+        return design
+    even = np.linspace(0, len(design.genes) - 1, SMALLEST_PART).round().astype(int)
+    return design.of_genes(even)
+
+
+def _mode_of_part(part: ScreenDesign, parameters: FitParameters) -> tuple[np.ndarray, np.ndarray]:
+    blocks, marginal, theta = start(parameters.model, part, parameters.priors)
+    screen = ScreenDensity(marginal, ThisProcess().hold(blocks))
+    return maximise(_values(screen), theta, _expected_scale(part, marginal))
+
+
+def _expected_scale(design: ScreenDesign, marginal: Marginal) -> np.ndarray:
+    """Return the SD that the log of the SD of n independent effects has, as a diagonal (d, d)."""
+    n_effects = {
+        "sigma_alpha": len(design.genes),
+        "sigma_beta": len(design.genes),
+        "sigma_gamma": len(design.cell_lines),
+        "sigma_guide": len(design.guides),
+        "sigma_gene_line": len(design.genes) * len(design.cell_lines),
+        "sigma_guide_line": int(np.count_nonzero(design.count)),
+        "sigma": design.n_measurements,
+    }
+    return np.diag([1 / np.sqrt(2 * n_effects[name]) for name in marginal.hyperparameters])
+
+
+def _zoomed(
+    screen: ScreenDensity, mode: np.ndarray, covariance: np.ndarray, scale: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return mode and covariance, from those of a part of the screen."""
+    for _ in range(MOST_ZOOMS):
+        box = InterpolatedDensity(screen, mode, covariance, ZOOM_WIDTH)
+        box.raise_degree(ZOOM_DEGREE)
+        mode, narrow = maximise(lambda theta: box.extrapolated(theta).log_density, mode, scale)
+        if box.inside(mode[None])[0]:
+            return mode, narrow
+    return mode, narrow
+
+
+def _interpolated(
+    screen: ScreenDensity, proposal: Proposal, n_points: int
+) -> tuple[Density, float]:
+    """Return a density for many points, and its error; the screen's where no degree suffices."""
+    box = InterpolatedDensity(screen, proposal.location, proposal.covariance, HALF_WIDTH)
+    checks = proposal.points(N_CHECKS * 4, np.random.SeedSequence(CHECK_SEED))
+    checks = checks[box.inside(checks)][:N_CHECKS]
+    truth = screen(checks).log_density
+    most = n_points // 4
+    degree, error = FIRST_DEGREE, np.inf
+    while degree <= MOST_DEGREE and n_nodes(box.dim, degree) <= most:
+        box.raise_degree(degree)
+        error = float(np.max(np.abs(box(checks).log_density - truth)))
+        if error <= TOLERANCE:
+            break
+        degree += 1 if box.dim > 2 else 2
+    return (box, error) if error <= USABLE else (screen, 0.0)

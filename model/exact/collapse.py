@@ -17,7 +17,6 @@ them is `model.exact.marginal`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +29,8 @@ RATIOS = ("sigma_alpha", "sigma_beta", "sigma_guide", "sigma_gene_line", "sigma_
 """What the columns of `log_ratios` are over sigma; m4 has the first two."""
 AT_ONCE = 4_000_000
 """Numbers in the largest array of a pass at several points: 32 MB."""
+DRAWS_AT_ONCE = 500_000
+"""Numbers in the largest array while the effects of some draws are drawn: 4 MB."""
 
 
 def collapse(block: GeneBlock, log_ratios: np.ndarray) -> np.ndarray:
@@ -118,6 +119,12 @@ class CommonDraws:
     mu: np.ndarray
     """mu_alpha and mu_beta (2, S)."""
 
+    def part(self, which: slice) -> CommonDraws:
+        """Return some of the draws."""
+        return CommonDraws(
+            self.log_ratios[which], self.sigma[which], self.gamma[which], self.mu[:, which]
+        )
+
 
 def gene_effects(
     block: GeneBlock, draws: CommonDraws, nodes: EffectNodes, seed: np.random.SeedSequence
@@ -126,22 +133,30 @@ def gene_effects(
 
     a | x ~ Normal(A^-1 (q - B x), sigma^2 A^-1)
     """
-    if nodes.weights is None:
-        gram, right = _at_each(block, draws, nodes.at)
-    else:
-        gram, right = _interpolated(block, draws, nodes.at, nodes.weights)
-    precision = prior_precisions(block, draws.log_ratios)
-    lower = cholesky(_with_prior(gram, precision))
-    right -= precision[..., None] * block.reference[:, None]
-    for effect in (0, 1):
-        right[effect] += (precision[effect] * draws.mu[effect])[:, None]
-    half = solve_lower(lower, right)
-    if draws.sigma.any():
-        mine = np.random.SeedSequence([*seed.generate_state(4), int(block.genes[0])])
-        noise = np.random.default_rng(mine).standard_normal(half.shape)
-        noise *= draws.sigma[:, None]
-        half += noise
-    effects = solve_upper(lower, half)
+    p, n_genes, n_draws = block.n_effects, len(block.genes), len(draws.sigma)
+    random = np.random.default_rng([*seed.generate_state(4), int(block.genes[0])])
+    effects = np.empty((p, n_draws, n_genes))
+    at_once = block.rna.size if nodes.weights is None else p * n_genes
+    step = max(1, DRAWS_AT_ONCE // (p * at_once))
+    terms = None if nodes.weights is None else _terms_at_nodes(block, nodes.at)
+    for start in range(0, n_draws, step):
+        part = slice(start, start + step)
+        some = draws.part(part)
+        if terms is None:
+            gram, right = _at_each(block, some, nodes.at[part])
+        else:
+            gram, right = _interpolated(terms, some, nodes.weights[part])
+        precision = prior_precisions(block, some.log_ratios)
+        for effect, one in enumerate(precision):
+            gram[effect, effect] += one[:, None]
+        lower = cholesky(gram)
+        right -= precision[..., None] * block.reference[:, None]
+        for effect in (0, 1):
+            right[effect] += (precision[effect] * some.mu[effect])[:, None]
+        half = solve_lower(lower, right)
+        if some.sigma.any():
+            half += some.sigma[:, None] * random.standard_normal(half.shape)
+        effects[:, part] = solve_upper(lower, half)
     effects += block.reference[:, None]
     return effects
 
@@ -149,30 +164,35 @@ def gene_effects(
 def _at_each(
     block: GeneBlock, draws: CommonDraws, nodes: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    grams, rights = [], []
-    for terms, part in _terms_by_step(block, nodes):
-        coupled = np.einsum("ipgc,pc->ipg", terms.coupling, draws.gamma[part], optimize=True)
-        grams.append(np.broadcast_to(terms.gram, (*terms.gram.shape[:2], *coupled.shape[1:])))
-        rights.append(terms.score - coupled)
-    return np.concatenate(grams, axis=2), np.concatenate(rights, axis=1)
+    """X'VX (p, p, S, g) and X'V(m - gamma) (p, S, g), at a node for each draw."""
+    terms = data_terms(block, nodes)
+    coupled = np.einsum("ipgc,pc->ipg", terms.coupling, draws.gamma)
+    return terms.gram.copy(), terms.score - coupled
 
 
-def _terms_by_step(block: GeneBlock, nodes: np.ndarray) -> Iterator[tuple[DataTerms, slice]]:
-    step = max(1, AT_ONCE // (block.n_effects * block.rna.size))
-    for start in range(0, len(nodes), step):
-        part = slice(start, start + step)
-        yield data_terms(block, nodes[part]), part
+def _terms_at_nodes(
+    block: GeneBlock, nodes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """X'VX (p, p, n, g), X'V1 (p, n C, g) and X'Vm (p, n, g) at n nodes."""
+    terms = [data_terms(block, node[None]) for node in nodes]
+    coupling = np.concatenate([one.coupling for one in terms], axis=1)
+    p, n_nodes, n_genes, n_lines = coupling.shape
+    return (
+        np.concatenate([one.gram for one in terms], axis=2),
+        coupling.transpose(0, 1, 3, 2).reshape(p, n_nodes * n_lines, n_genes),
+        np.concatenate([one.score for one in terms], axis=1),
+    )
 
 
 def _interpolated(
-    block: GeneBlock, draws: CommonDraws, nodes: np.ndarray, weights: np.ndarray
+    terms: tuple[np.ndarray, np.ndarray, np.ndarray], draws: CommonDraws, weights: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    p, n_genes, n_draws = block.n_effects, len(block.genes), len(draws.sigma)
-    gram = np.zeros((p, p, n_draws, n_genes))
-    right = np.zeros((p, n_draws, n_genes))
-    for node, weight in zip(nodes, weights.T, strict=True):
-        terms = data_terms(block, node[None])
-        gram += weight[:, None] * terms.gram
-        coupled = draws.gamma @ terms.coupling[:, 0].transpose(0, 2, 1)
-        right += weight[:, None] * (terms.score - coupled)
-    return gram, right
+    """As `_at_each`, only the lower triangles of X'VX, from what the nodes have."""
+    gram_at, coupling_at, score_at = terms
+    p, _, n_genes = score_at.shape
+    gram = np.empty((p, p, len(weights), n_genes))
+    for i in range(p):
+        for j in range(i + 1):
+            gram[i, j] = weights @ gram_at[i, j]
+    weighted = (weights[:, :, None] * draws.gamma[:, None]).reshape(len(weights), -1)
+    return gram, weights @ score_at - weighted @ coupling_at

@@ -15,7 +15,8 @@ import numpy as np
 from model.exact import interpolation
 from model.exact.collapse import collapse
 from model.exact.marginal import Marginal
-from model.exact.workers import Held
+from model.exact.work import Work
+from model.exact.workers import Held, side_by_side
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +42,10 @@ class Density(Protocol):
 class ScreenDensity:
     """The density from the screen itself."""
 
-    def __init__(self, marginal: Marginal, held: Held) -> None:
+    def __init__(self, marginal: Marginal, held: Held, work: Work | None) -> None:
         self.marginal = marginal
         self.held = held
+        self.work = work
         self.n_passes = 0
         """Passes made so far."""
 
@@ -54,12 +56,14 @@ class ScreenDensity:
         for part in parts:
             total += part
         self.n_passes += len(log_ratios)
+        if self.work is not None:
+            self.work.passes(len(log_ratios))
         return total
 
     def __call__(self, theta: np.ndarray, noise: np.ndarray | None = None) -> Points:
         """See `Density`."""
-        ratios = theta @ self.marginal.to_ratios().T
-        return _in_batches(self.marginal, theta, noise, lambda part: self.sums(ratios[part]))
+        sums = self.sums(theta @ self.marginal.to_ratios().T)
+        return _in_batches(self.marginal, theta, noise, lambda part: sums[part])
 
 
 class InterpolatedDensity:
@@ -113,8 +117,14 @@ class InterpolatedDensity:
 
     def extrapolated(self, theta: np.ndarray, noise: np.ndarray | None = None) -> Points:
         """Return what the polynomial says, outside the box too."""
-        weights = interpolation.cardinal_weights(self._in_box(theta), self.degree)
-        return _in_batches(self.marginal, theta, noise, lambda part: weights[part] @ self._values)
+        in_box = self._in_box(theta)
+
+        def sums(part: slice) -> np.ndarray:
+            if self._screen.work is not None:
+                self._screen.work.points(len(in_box[part]))
+            return interpolation.cardinal_weights(in_box[part], self.degree) @ self._values
+
+        return _in_batches(self.marginal, theta, noise, sums)
 
 
 def _in_batches(
@@ -123,13 +133,15 @@ def _in_batches(
     noise: np.ndarray | None,
     sums: Callable[[slice], np.ndarray],
 ) -> Points:
-    log_density, common = [], []
-    for part in marginal.batches(len(theta)):
+    log_density = np.empty(len(theta))
+    common = np.empty((len(theta), 0 if noise is None else noise.shape[1]))
+
+    def fill(part: slice) -> None:
         factored = marginal.factored(theta[part], sums(part))
-        log_density.append(factored.log_density)
+        log_density[part] = factored.log_density
         if noise is not None:
-            common.append(marginal.draw_common(factored, theta[part], noise[part]))
-    return Points(
-        np.concatenate(log_density),
-        np.concatenate(common) if common else np.empty((len(theta), 0)),
-    )
+            common[part] = marginal.draw_common(factored, theta[part], noise[part])
+
+    for _ in side_by_side(fill, marginal.batches(len(theta))):
+        pass
+    return Points(log_density, common)

@@ -14,7 +14,7 @@ from model.exact import interpolation
 from model.exact.blocks import GeneBlock, data_terms
 
 MOST_DEGREE = 10
-TOLERANCE = 1e-9
+TOLERANCE = 1e-8
 """Largest relative error of an interpolated number."""
 N_CHECKED = 8
 

@@ -23,12 +23,12 @@ from model.exact.density import Density, ScreenDensity
 from model.exact.effect_nodes import effect_nodes
 from model.exact.proposal import Proposal, Weights, refitted, resampled, weigh
 from model.exact.search import Located, locate
-from model.exact.workers import ThisProcess, Workers
+from model.exact.work import PILOT_POINTS, Work, measured_rates
+from model.exact.workers import ThisProcess, Workers, one_blas_thread
 from model.nuts import OnProgress
 from schemas.parameters import FitParameters
 from schemas.posterior import CONTRACTS
 
-PILOT_POINTS = 512
 PILOT_ROUNDS = 3
 GOOD_EFFICIENCY = 0.8
 MOST_ROUNDS = 3
@@ -67,9 +67,18 @@ def sample(
     `importance_efficiency`, `n_points`, `log_evidence`, `log_evidence_mcse`, `interpolation_error`,
     `n_passes`). Equal arguments give equal draws.
     """
-    root = np.random.SeedSequence(seed)
-    pilot_seed, final_seed, effect_seed = root.spawn(3)
-    located = locate(design, parameters, workers)
+    work = Work(measured_rates(design, parameters), parameters, on_progress)
+    with one_blas_thread():
+        tree = _sample(design, parameters, seed, workers, work)
+    work.finish()
+    return tree
+
+
+def _sample(
+    design: ScreenDesign, parameters: FitParameters, seed: int, workers: Workers, work: Work
+) -> xr.DataTree:
+    pilot_seed, final_seed, effect_seed = np.random.SeedSequence(seed).spawn(3)
+    located = locate(design, parameters, workers, work)
     proposal = _piloted(located, pilot_seed)
     weighted = _weighted(located.density, proposal, parameters, final_seed.spawn(1)[0])
     for _ in range(MOST_ROUNDS):

@@ -17,6 +17,7 @@ from model.exact.interpolation import MOST_DEGREE, n_nodes
 from model.exact.marginal import Marginal
 from model.exact.proposal import Proposal, maximise
 from model.exact.start import start
+from model.exact.work import Work
 from model.exact.workers import ThisProcess, Workers
 from schemas.parameters import FitParameters
 
@@ -50,18 +51,20 @@ class Located:
     """Largest error of the log density at fresh points; 0 where nothing is interpolated."""
 
 
-def locate(design: ScreenDesign, parameters: FitParameters, workers: Workers) -> Located:
+def locate(
+    design: ScreenDesign, parameters: FitParameters, workers: Workers, work: Work
+) -> Located:
     """Find the mode, and prepare the density for as many points as will be wanted."""
     priors, name = parameters.priors, parameters.model
     part = _part(design, parameters)
     if part is design:
         blocks, marginal, theta = start(name, design, priors)
-        screen = ScreenDensity(marginal, workers.hold(blocks))
+        screen = ScreenDensity(marginal, workers.hold(blocks), work)
         mode, covariance = maximise(_values(screen), theta, _expected_scale(design, marginal))
     else:
         mode, covariance = _mode_of_part(part, parameters)
         blocks, marginal, _ = start(name, design, priors, mode)
-        screen = ScreenDensity(marginal, workers.hold(blocks))
+        screen = ScreenDensity(marginal, workers.hold(blocks), work)
         mode, covariance = _zoomed(screen, mode, covariance, _expected_scale(design, marginal))
     proposal = Proposal(mode, covariance, df=float(np.clip(len(design.genes) / 10, 4, 60)))
     sampling = parameters.sampling
@@ -87,7 +90,7 @@ def _part(design: ScreenDesign, parameters: FitParameters) -> ScreenDesign:
 
 def _mode_of_part(part: ScreenDesign, parameters: FitParameters) -> tuple[np.ndarray, np.ndarray]:
     blocks, marginal, theta = start(parameters.model, part, parameters.priors)
-    screen = ScreenDensity(marginal, ThisProcess().hold(blocks))
+    screen = ScreenDensity(marginal, ThisProcess().hold(blocks), None)
     return maximise(_values(screen), theta, _expected_scale(part, marginal))
 
 

@@ -1,15 +1,22 @@
 """Where the passes over a screen are computed: this process, or others that stand in for it.
 
-The exact engine cuts a screen into blocks of genes and only ever asks one thing of whoever computes:
-apply a function to every block, and hand the results back in the order of the blocks. Results are
-combined in that order, so that they do not depend on who computed them. Workers on other machines
-are `tasks.cluster`.
+The exact engine cuts a screen into blocks of genes and only ever asks one thing of whoever
+computes: apply a function to every block, and hand the results back in the order of the blocks.
+Results are combined in that order, so that they do not depend on who computed them. Workers on
+other machines are `tasks.cluster`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from functools import cache
 from typing import Any, Protocol
+
+from threadpoolctl import ThreadpoolController
 
 
 class Held(Protocol):
@@ -36,12 +43,49 @@ class _HeldHere:
         self._blocks = blocks
 
     def map[R](self, function: Callable[..., R], *arguments: Any) -> Iterator[R]:
-        return (function(block, *arguments) for block in self._blocks)
+        return side_by_side(lambda block: function(block, *arguments), self._blocks)
 
 
 class ThisProcess:
-    """Computes here, one block after the other; threads are those of BLAS."""
+    """Computes here, a thread a core."""
 
     def hold(self, blocks: Sequence[Any]) -> Held:
         """Keep the blocks where they are."""
         return _HeldHere(blocks)
+
+
+def side_by_side[T, R](function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """Yield `function(item)` in order, computed in a thread a core; few results wait at a time."""
+    waiting: deque[Future[R]] = deque()
+    for item in items:
+        waiting.append(_pool().submit(function, item))
+        if len(waiting) > n_threads():
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
+
+
+def n_threads() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def one_blas_thread() -> AbstractContextManager[Any]:
+    """Keep BLAS to the thread that calls it.
+
+    The work is in many middling matrices. Shared out between blocks it keeps all cores busy; shared
+    out inside every matrix, threads mostly wait for each other. It also makes the last digits
+    independent of the number of cores.
+    """
+    limit: AbstractContextManager[Any] = _controller().limit(limits=1, user_api="blas")
+    return limit
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(n_threads(), thread_name_prefix="exact")

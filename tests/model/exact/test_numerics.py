@@ -1,0 +1,161 @@
+"""The numerical parts that know nothing of screens: stacks, interpolation, importance sampling."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from model.exact import interpolation, stacked
+from model.exact.proposal import Proposal, maximise, refitted, resampled, weigh
+
+
+def positive_definite(p: int, *stack: int) -> np.ndarray:
+    random = np.random.default_rng(p)
+    root = random.standard_normal((*stack, p, p))
+    matrices = root @ np.swapaxes(root, -1, -2) + p * np.eye(p)
+    return np.moveaxis(matrices, (-2, -1), (0, 1))
+
+
+@pytest.mark.parametrize("p", [1, 2, 5])
+def test_stacked_factors_and_solutions_are_lapack_s(p):
+    matrices = positive_definite(p, 3, 4)
+    lower = stacked.cholesky(np.tril(np.ones((p, p)))[..., None, None] * matrices)
+    expected = np.linalg.cholesky(np.moveaxis(matrices, (0, 1), (-2, -1)))
+    np.testing.assert_allclose(np.moveaxis(lower, (0, 1), (-2, -1)), expected, rtol=1e-12)
+    right = np.random.default_rng(0).standard_normal((p, 3, 4))
+    columns = np.moveaxis(right, 0, -1)[..., None]
+    found = stacked.solve_lower(lower, right.copy())
+    np.testing.assert_allclose(
+        np.moveaxis(found, 0, -1)[..., None], np.linalg.solve(expected, columns), rtol=1e-10
+    )
+    found = stacked.solve_upper(lower, right.copy())
+    transposed = np.swapaxes(expected, -1, -2)
+    np.testing.assert_allclose(
+        np.moveaxis(found, 0, -1)[..., None], np.linalg.solve(transposed, columns), rtol=1e-10
+    )
+
+
+def test_the_factor_of_what_is_not_positive_definite_is_nan():
+    matrices = np.stack([np.eye(2), [[1.0, 2.0], [2.0, 1.0]]], axis=-1)
+    lower = stacked.cholesky(matrices)
+    assert np.isfinite(lower[..., 0]).all()
+    assert np.isnan(lower[1, 1, 1])
+
+
+@pytest.mark.parametrize("dim", [1, 2, 5])
+def test_polynomials_of_the_degree_are_reproduced(dim):
+    degree = 4
+    random = np.random.default_rng(dim)
+    terms = interpolation.exponents(dim, degree)
+    coefficients = random.standard_normal(len(terms))
+
+    def polynomial(points: np.ndarray) -> np.ndarray:
+        return np.prod(points[:, None] ** terms, axis=2) @ coefficients
+
+    points = random.uniform(-1, 1, (20, dim))
+    at_nodes = polynomial(interpolation.nodes(dim, degree))
+    weights = interpolation.cardinal_weights(points, degree)
+    np.testing.assert_allclose(weights @ at_nodes, polynomial(points), atol=1e-11)
+    # One degree less cannot.
+    fewer = interpolation.cardinal_weights(points, degree - 1)
+    left = at_nodes[: interpolation.n_nodes(dim, degree - 1)]
+    assert np.abs(fewer @ left - polynomial(points)).max() > 0.01
+
+
+def test_nodes_of_a_lower_degree_come_first():
+    few, many = interpolation.nodes(3, 2), interpolation.nodes(3, 5)
+    np.testing.assert_array_equal(many[: len(few)], few)
+    assert len(np.unique(many, axis=0)) == len(many) == interpolation.n_nodes(3, 5)
+
+
+def test_a_smooth_function_is_interpolated_ever_better():
+    points = np.random.default_rng(0).uniform(-1, 1, (200, 2))
+
+    def error(degree: int) -> float:
+        nodes = interpolation.nodes(2, degree)
+        weights = interpolation.cardinal_weights(points, degree)
+        return float(np.abs(weights @ np.exp(nodes.sum(axis=1)) - np.exp(points.sum(axis=1))).max())
+
+    errors = [error(degree) for degree in (2, 6, 10, 16)]
+    assert errors[0] > 100 * errors[1] > 10_000 * errors[2]
+    assert errors[-1] < 1e-12
+
+
+LOCATION = np.array([1.0, -2.0, 0.5])
+COVARIANCE = np.array([[2.0, 0.6, 0.0], [0.6, 1.0, -0.3], [0.0, -0.3, 0.01 + 0.09]])
+
+
+def normal(points: np.ndarray) -> np.ndarray:
+    return np.atleast_1d(stats.multivariate_normal(LOCATION, COVARIANCE).logpdf(points))
+
+
+def test_mode_and_curvature_of_a_normal_are_found():
+    mode, covariance = maximise(normal, np.zeros(3), np.diag([0.3, 0.3, 0.3]))
+    np.testing.assert_allclose(mode, LOCATION, atol=0.02)
+    np.testing.assert_allclose(covariance, COVARIANCE, rtol=1e-3, atol=1e-4)
+
+
+def test_a_flat_direction_gets_a_finite_width():
+    def flat(points: np.ndarray) -> np.ndarray:
+        return -0.5 * points[:, 0] ** 2
+
+    _, covariance = maximise(flat, np.array([0.5, 0.0]), np.diag([0.3, 0.3]))
+    assert covariance[0, 0] == pytest.approx(1, rel=0.01)
+    assert 1 < covariance[1, 1] < 100
+
+
+def test_no_density_at_the_start_is_refused():
+    with pytest.raises(ValueError, match="positive density"):
+        maximise(lambda points: np.full(len(points), -np.inf), np.zeros(2), np.eye(2))
+
+
+def test_points_of_the_proposal_follow_its_density():
+    proposal = Proposal(LOCATION, COVARIANCE, df=12.0)
+    points = proposal.points(4096, np.random.SeedSequence(1))
+    np.testing.assert_allclose(points.mean(axis=0), LOCATION, atol=0.03)
+    np.testing.assert_allclose(np.cov(points.T), COVARIANCE * 12 / 10, atol=0.06)
+    # The mean weight of a normalised density is 1.
+    assert np.exp(normal(points) - proposal.log_density(points)).mean() == pytest.approx(
+        1, abs=0.01
+    )
+
+
+def test_weights_of_a_good_and_of_a_bad_proposal():
+    good = Proposal(LOCATION, COVARIANCE, df=25.0)
+    points = good.points(2048, np.random.SeedSequence(1))
+    weights = weigh(normal(points) - good.log_density(points))
+    assert weights.efficiency > 0.85
+    assert weights.pareto_k < 0.5
+    assert np.exp(weights.log_weight).sum() == pytest.approx(1)
+    narrow = Proposal(LOCATION, COVARIANCE / 10, df=60.0)
+    points = narrow.points(2048, np.random.SeedSequence(1))
+    weights = weigh(normal(points) - narrow.log_density(points))
+    assert weights.pareto_k > 0.7
+    assert weights.efficiency < 0.3
+
+
+@pytest.mark.parametrize("value", [-np.inf, np.nan])
+def test_weights_without_evidence_are_nan(value):
+    weights = weigh(np.full(100, value))
+    assert np.isnan(weights.pareto_k)
+    assert np.isnan(weights.efficiency)
+
+
+def test_a_refitted_proposal_is_better():
+    off = Proposal(LOCATION + 0.5, COVARIANCE * 2, df=4.0)
+    points = off.points(2048, np.random.SeedSequence(1))
+    log_ratio = normal(points) - off.log_density(points)
+    better = refitted(off, points, log_ratio)
+    points = better.points(2048, np.random.SeedSequence(2))
+    after = weigh(normal(points) - better.log_density(points))
+    assert after.efficiency > 0.9 > weigh(log_ratio).efficiency
+
+
+def test_points_are_drawn_by_their_weight():
+    weight = np.array([0.5, 0.3, 0.2, 0.0])
+    with np.errstate(divide="ignore"):
+        chosen = resampled(np.log(weight), 1000, np.random.SeedSequence(0))
+    counts = np.bincount(chosen, minlength=4)
+    np.testing.assert_allclose(counts, 1000 * weight, atol=1)
+    assert np.abs(np.corrcoef(chosen[1:], chosen[:-1])[0, 1]) < 0.1  # in random order

@@ -1,0 +1,206 @@
+"""The exact engine's pieces against one dense multivariate normal."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model.exact.blocks import GeneBlock, cut, recentred, squares
+from model.exact.collapse import CommonDraws, collapse, gene_effects
+from model.exact.effect_nodes import EffectNodes
+from model.exact.marginal import Factored, Marginal
+from schemas.parameters import ModelName, Priors
+from tests.designs import design_from_rows
+from tests.model.exact.dense import dense
+
+MODELS: tuple[ModelName, ...] = ("m4", "m4_zero_mean", "m4_nested")
+PRIORS = Priors.model_validate({"mu_alpha": "Normal(0.7, 2)", "mu_beta": "Normal(-0.4, 0.5)"})
+
+
+def random_rows(
+    seed: int, n_genes: int = 3, n_lines: int = 4, most_guides: int = 3, most_replicates: int = 3
+) -> pd.DataFrame:
+    """An unbalanced screen with cells missing; every gene and line is measured."""
+    random = np.random.default_rng(seed)
+    rna = random.standard_normal((n_genes, n_lines))
+    rows = [
+        (f"g{gene}", f"c{line}", f"g{gene}/{guide}", rna[gene, line], random.normal(1, 1.3))
+        for gene in range(n_genes)
+        for guide in range(random.integers(1, most_guides + 1))
+        for line in range(n_lines)
+        for _ in range(max(random.integers(0, most_replicates + 1), guide == 0))
+    ]
+    return pd.DataFrame(rows, columns=["gene", "cell_line", "guide", "rna", "logfc"])
+
+
+class Pieces:
+    """The engine's pieces at one point."""
+
+    def __init__(self, model: ModelName, rows: pd.DataFrame, theta: np.ndarray, seed: int = 0):
+        random = np.random.default_rng(seed)
+        self.design = design_from_rows(rows)
+        blocks = cut(self.design, nested=model == "m4_nested")
+        within = self.design.total_sum_of_squares - sum(map(squares, blocks))
+        # Any reference must do.
+        gamma = random.normal(size=len(self.design.cell_lines))
+        self.blocks: list[GeneBlock] = [
+            recentred(block, random.normal(size=block.reference.shape), gamma) for block in blocks
+        ]
+        self.marginal = Marginal(model, PRIORS, len(rows), within, gamma)
+        self.theta = theta[: len(self.marginal.hyperparameters)]
+        self.log_ratios = (self.marginal.to_ratios() @ self.theta)[None]
+        self.sums = sum(collapse(block, self.log_ratios) for block in self.blocks)
+        self.factored: Factored = self.marginal.factored(self.theta[None], self.sums)
+        self.sd = dict(zip(self.marginal.hyperparameters, np.exp(self.theta), strict=True))
+
+    def means(self) -> dict[str, np.ndarray]:
+        """Posterior mean of every variable given the standard deviations."""
+        n_lines = len(self.design.cell_lines)
+        common = self.marginal.draw_common(self.factored, self.theta[None], None)
+        draws = CommonDraws(
+            self.log_ratios, np.zeros(1), common[:, :n_lines], common[:, n_lines : n_lines + 2].T
+        )
+        means = dict(zip(self.marginal.means_in_order, common[:, n_lines:].T, strict=True))
+        means["gamma_c"] = common[0, :n_lines] + self.marginal.gamma_reference
+        means |= {
+            "alpha_g": np.empty(len(self.design.genes)),
+            "beta_g": np.empty(len(self.design.genes)),
+            "delta_k": np.empty(len(self.design.guides)),
+        }
+        for block in self.blocks:
+            found = gene_effects(
+                block, draws, EffectNodes(self.log_ratios[:, 3:], None), np.random.SeedSequence(0)
+            )[:, 0]
+            means["alpha_g"][block.genes], means["beta_g"][block.genes] = found[:2]
+            for guides, effects in zip(block.guides, found[2:], strict=True):
+                means["delta_k"][guides] = effects
+        return means
+
+
+def assert_agree(model: ModelName, rows: pd.DataFrame, theta: np.ndarray, digits: float) -> None:
+    pieces = Pieces(model, rows, theta)
+    naive = dense(model, rows, pieces.design, PRIORS, pieces.sd)
+    found = pieces.factored.log_likelihood[0]
+    assert abs(found - naive.log_likelihood) <= digits * max(1, abs(naive.log_likelihood))
+    means = pieces.means()
+    for name, expected in naive.mean.items():
+        scale = max(1.0, float(np.abs(expected).max()))
+        np.testing.assert_allclose(means[name], expected, atol=0.01 * digits * scale, err_msg=name)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("seed", range(6))
+def test_density_and_conditional_means_are_those_of_the_dense_normal(model, seed):
+    theta = np.random.default_rng(seed).normal(0, 0.7, 7)
+    # 1e-8 of the density, 1e-10 of the means
+    assert_agree(model, random_rows(seed), theta, digits=1e-8)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_conditional_covariance_of_what_genes_share_is_that_of_the_dense_normal(model):
+    rows = random_rows(3)
+    pieces = Pieces(model, rows, np.random.default_rng(9).normal(0, 0.5, 7))
+    naive = dense(model, rows, pieces.design, PRIORS, pieces.sd)
+    lower = pieces.factored.lower[0, :-1, :-1]
+    found = pieces.sd["sigma"] ** 2 * np.linalg.inv(lower @ lower.T)
+    n_lines = len(pieces.design.cell_lines)
+    order = [i for i, name in enumerate(naive.names) if name == "gamma_c"]
+    order += [naive.names.index(name) for name in pieces.marginal.means_in_order]
+    assert found.shape == (n_lines + len(pieces.marginal.means),) * 2
+    np.testing.assert_allclose(found, naive.covariance[np.ix_(order, order)], atol=1e-10)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_draws_have_the_dense_normal_s_mean_and_covariance(model):
+    """Given the SDs, all variables together; 40,000 draws."""
+    rows = random_rows(4)
+    pieces = Pieces(model, rows, np.random.default_rng(2).normal(-0.3, 0.4, 7))
+    naive = dense(model, rows, pieces.design, PRIORS, pieces.sd)
+    n, n_lines = 40_000, len(pieces.design.cell_lines)
+    size = n_lines + len(pieces.marginal.means)
+    theta = np.repeat(pieces.theta[None], n, axis=0)
+    factored = replace(pieces.factored, lower=np.repeat(pieces.factored.lower, n, axis=0))
+    noise = np.random.default_rng(5).standard_normal((n, size))
+    common = pieces.marginal.draw_common(factored, theta, noise)
+    draws = CommonDraws(
+        np.repeat(pieces.log_ratios, n, axis=0),
+        np.full(n, pieces.sd["sigma"]),
+        common[:, :n_lines],
+        common[:, n_lines : n_lines + 2].T,
+    )
+    drawn = dict(zip(pieces.marginal.means_in_order, common[:, n_lines:].T[:, :, None], strict=True))
+    drawn["gamma_c"] = common[:, :n_lines] + pieces.marginal.gamma_reference
+    drawn |= {
+        name: np.empty((n, len(naive.mean[name])))
+        for name in ("alpha_g", "beta_g", "delta_k")
+        if name in naive.mean
+    }
+    nodes = EffectNodes(pieces.log_ratios[:, 3:], np.ones((n, 1)))
+    for block in pieces.blocks:
+        found = gene_effects(block, draws, nodes, np.random.SeedSequence(1))
+        drawn["alpha_g"][:, block.genes], drawn["beta_g"][:, block.genes] = found[:2]
+        for guides, effects in zip(block.guides, found[2:], strict=True):
+            drawn["delta_k"][:, guides] = effects
+    stacked = np.concatenate([drawn[name] for name in naive.mean], axis=1)
+    assert [name for name in naive.mean for _ in naive.mean[name]] == naive.names
+    sd = np.sqrt(np.diag(naive.covariance))
+    z = (stacked.mean(axis=0) - np.concatenate(list(naive.mean.values()))) / sd * np.sqrt(n)
+    assert np.abs(z).max() < 4.5
+    correlation = np.cov(stacked.T) / np.outer(sd, sd)
+    np.testing.assert_allclose(correlation, naive.covariance / np.outer(sd, sd), atol=0.035)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    model=st.sampled_from(MODELS),
+    seed=st.integers(0, 10_000),
+    n_genes=st.integers(1, 5),
+    n_lines=st.integers(1, 6),
+    most_guides=st.integers(1, 4),
+    most_replicates=st.integers(1, 4),
+    log_noise=st.floats(-4, 4),
+)
+def test_any_design_agrees(
+    model, seed, n_genes, n_lines, most_guides, most_replicates, log_noise
+):
+    rows = random_rows(seed, n_genes, n_lines, most_guides, most_replicates)
+    theta = np.random.default_rng(seed).normal(0, 1, 7)
+    theta[3] = log_noise
+    assert_agree(model, rows, theta, digits=1e-6)
+
+
+def test_blocks_do_not_change_the_sums(monkeypatch):
+    rows = random_rows(8, n_genes=9, n_lines=5)
+    theta = np.random.default_rng(3).normal(0, 0.5, 7)
+    whole = Pieces("m4_nested", rows, theta)
+    monkeypatch.setattr("model.exact.blocks.BLOCK_SIZE", 1)
+    cut_up = Pieces("m4_nested", rows, theta)
+    assert len(cut_up.blocks) == 9 > len(whole.blocks)
+    np.testing.assert_allclose(
+        cut_up.factored.log_likelihood, whole.factored.log_likelihood, rtol=1e-12
+    )
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_several_points_at_once_are_those_one_by_one(model, monkeypatch):
+    pieces = Pieces(model, random_rows(5), np.zeros(7))
+    points = np.random.default_rng(1).normal(0, 1, (7, pieces.log_ratios.shape[1]))
+    for block in pieces.blocks:
+        one_by_one = np.concatenate([collapse(block, point[None]) for point in points])
+        np.testing.assert_allclose(collapse(block, points), one_by_one, rtol=1e-12, atol=1e-12)
+        monkeypatch.setattr("model.exact.collapse.AT_ONCE", 1)
+        np.testing.assert_allclose(collapse(block, points), one_by_one, rtol=1e-12, atol=1e-12)
+
+
+def test_a_matrix_that_is_not_positive_definite_has_no_density():
+    pieces = Pieces("m4", random_rows(1), np.zeros(7))
+    two = np.repeat(pieces.sums, 2, axis=0)
+    two[1, :10] = -1e3
+    found = pieces.marginal.factored(np.repeat(pieces.theta[None], 2, axis=0), two)
+    assert found.log_density[0] == pytest.approx(pieces.factored.log_density[0], rel=1e-13)
+    assert found.log_density[1] == -np.inf

@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 
 from model.design import ScreenDesign
+from model.guide_lines import GuideLines, guide_lines
 from model.predictive import HDI_MASS, draws
 from schemas.reports import PredictiveCheck
 
@@ -29,31 +30,14 @@ class GuideCells:
     within_ss: float
     """Squared deviations from those means, summed over all measurements."""
     fitted: np.ndarray
-    """Expected log fold change under the draw it is compared with (N,), log2."""
-    layout: GuideLayout
-    """Which guide, gene and line each entry belongs to."""
+    """Expected log fold change under the draw it is compared with (N,), log2, guides included."""
+    layout: GuideLines
+    """Which guide, gene and line each entry belongs to, and its measurements."""
 
     @cached_property
     def residual(self) -> np.ndarray:
         """Mean less expectation (N,)."""
         return self.mean - self.fitted
-
-
-@dataclass(frozen=True, eq=False)
-class GuideLayout:
-    """Which guide, gene and line the N guide-line cells belong to, and their measurements."""
-
-    guide: np.ndarray
-    gene: np.ndarray
-    cell_line: np.ndarray
-    count: np.ndarray
-    guide_gene: np.ndarray
-    """Gene of each guide (K,)."""
-
-    @property
-    def within_df(self) -> int:
-        """Measurements less guide-line cells."""
-        return int(self.count.sum()) - self.count.size
 
 
 def _mean(data: GuideCells) -> float:
@@ -101,7 +85,7 @@ def _within_guide_variance(data: GuideCells) -> float:
     return data.within_ss / data.layout.within_df
 
 
-def _always(_: GuideLayout) -> bool:
+def _always(_: GuideLines) -> bool:
     return True
 
 
@@ -111,7 +95,7 @@ class Quantity:
 
     compute: Callable[[GuideCells], float]
     description: str
-    can_show: Callable[[GuideLayout], bool] = _always
+    can_show: Callable[[GuideLines], bool] = _always
 
 
 QUANTITIES: dict[str, Quantity] = {
@@ -157,31 +141,20 @@ def predictive_checks(
 
     A quantity that depends on the parameters is taken, in the data and in the replicate, under the
     same draw; `p_value` is the share of draws in which the replicate's is at least the data's.
+    Replicates are of the same guides; where the model has effects of gene-line and guide-line
+    cells, those are drawn anew. `design` may be a part of the one fitted (`predictive.looked_at`).
     A quantity that the design cannot show (replicates that are not there, say) is left out; one
     that comes out NaN has a NaN p-value.
     """
     random = np.random.default_rng(seed)
-    guide, line = np.nonzero(design.count)
-    count = design.count[guide, line].astype(np.float64)
-    gene = design.guide_gene[guide]
-    layout = GuideLayout(guide, gene, line, count, design.guide_gene)
-    observed_mean = design.total[guide, line] / count
-    # Rounding may leave a few ulp below zero where all replicates agree.
-    observed_ss = max(0.0, design.total_sum_of_squares - float((count * observed_mean**2).sum()))
-    rna = design.rna[gene, line]
-
-    shown = {name: quantity for name, quantity in QUANTITIES.items() if quantity.can_show(layout)}
+    cells = guide_lines(design)
+    shown = {name: quantity for name, quantity in QUANTITIES.items() if quantity.can_show(cells)}
     observed: dict[str, list[float]] = {name: [] for name in shown}
     replicated: dict[str, list[float]] = {name: [] for name in shown}
-    for draw in draws(parameters):
-        fitted = draw.alpha[gene] + draw.gamma[line] + draw.beta[gene] * rna
-        data = GuideCells(observed_mean, observed_ss, fitted, layout)
-        replicate = GuideCells(
-            random.normal(fitted, draw.sigma / np.sqrt(count)),
-            draw.sigma**2 * (random.chisquare(layout.within_df) if layout.within_df else 0.0),
-            fitted,
-            layout,
-        )
+    for draw in draws(parameters, design):
+        fitted = draw.expected(cells)
+        data = GuideCells(cells.mean, cells.within_ss, fitted, cells)
+        replicate = GuideCells(*draw.replicate(fitted, cells, random), fitted, cells)
         for name, quantity in shown.items():
             observed[name].append(quantity.compute(data))
             replicated[name].append(quantity.compute(replicate))

@@ -7,7 +7,8 @@ each guide in each cell line hold all there is to know. How tables become a desi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -94,6 +95,27 @@ class ScreenDesign:
         """Sum of squared log fold change over all measurements."""
         return float(self.sum_of_squares.sum())
 
+    def of_genes(self, indices: Iterable[int]) -> ScreenDesign:
+        """Return the design of some genes (by index), with their guides and all cell lines.
+
+        Genes and guides stay sorted, whatever the order of `indices`.
+        """
+        genes = np.unique(np.fromiter(indices, np.int64))
+        guides = np.flatnonzero(np.isin(self.guide_gene, genes))
+        return replace(
+            self,
+            genes=tuple(self.genes[index] for index in genes),
+            guides=tuple(self.guides[index] for index in guides),
+            guide_gene=np.searchsorted(genes, self.guide_gene[guides]),
+            rna=self.rna[genes],
+            rna_mean=self.rna_mean[genes],
+            rna_sd=self.rna_sd[genes],
+            count=self.count[guides],
+            total=self.total[guides],
+            sum_of_squares=self.sum_of_squares[guides],
+            measurements=_measurements_of(self.measurements, genes, guides),
+        )
+
     @cached_property
     def cells(self) -> Cells:
         """The gene-line cells with measurements, by gene, then by line."""
@@ -109,3 +131,17 @@ class ScreenDesign:
             within_ss=max(0.0, self.total_sum_of_squares - float((total**2 / count).sum())),
             within_df=self.n_measurements - gene.size,
         )
+
+
+def _measurements_of(
+    measurements: pd.DataFrame | None, genes: np.ndarray, guides: np.ndarray
+) -> pd.DataFrame | None:
+    """Return the measurements of some genes and their guides, in the codes of those alone."""
+    if measurements is None:
+        return None
+    kept = measurements[measurements["gene"].isin(genes)].reset_index(drop=True)
+    recoded = {
+        "gene": np.searchsorted(genes, kept["gene"]),
+        "guide": np.searchsorted(guides, kept["guide"]),
+    }
+    return kept.assign(**recoded).astype({name: kept.dtypes[name] for name in recoded})

@@ -1,4 +1,6 @@
-"""The models as PyMC models, and the registry of them. Sampling them is `model.nuts`.
+"""The models without guides as PyMC models, and the registry of all of them.
+
+`m4_nested` is `model.nested`; sampling is `model.nuts`.
 
 For gene g, cell line c and measurement i (docs/models.md)
 
@@ -25,7 +27,9 @@ import pymc as pm
 from pytensor.tensor.variable import TensorVariable
 
 from model.design import ScreenDesign
-from schemas.parameters import Distribution, ModelName, Priors
+from model.nested import m4_nested
+from model.terms import coords, prior, zero_sum
+from schemas.parameters import ModelName, Priors
 
 
 def build_model(name: ModelName, design: ScreenDesign, priors: Priors) -> pm.Model:
@@ -44,11 +48,11 @@ def m4(design: ScreenDesign, priors: Priors) -> pm.Model:
     only the priors of the two means hold it. A sampler moves along that ridge slowly, and on a
     real screen hardly at all; beta is not affected.
     """
-    with pm.Model(coords=_coords(design)) as model:
-        mu_alpha = _prior("mu_alpha", priors.mu_alpha)
-        mu_gamma = _prior("mu_gamma", priors.mu_gamma)
-        sigma_alpha = _prior("sigma_alpha", priors.sigma_alpha)
-        sigma_gamma = _prior("sigma_gamma", priors.sigma_gamma)
+    with pm.Model(coords=coords(design, cell=design.cells.gene.size)) as model:
+        mu_alpha = prior("mu_alpha", priors.mu_alpha)
+        mu_gamma = prior("mu_gamma", priors.mu_gamma)
+        sigma_alpha = prior("sigma_alpha", priors.sigma_alpha)
+        sigma_gamma = prior("sigma_gamma", priors.sigma_gamma)
         alpha = pm.Normal("alpha_g", mu_alpha, sigma_alpha, dims="gene")
         gamma = pm.Normal("gamma_c", mu_gamma, sigma_gamma, dims="cell_line")
         _slopes_and_likelihood(design, priors, alpha, gamma)
@@ -67,10 +71,10 @@ def m4_zero_mean(design: ScreenDesign, priors: Priors) -> pm.Model:
     and zero-sum deviations, which is the same prior on alpha_g and gamma_c as drawing them
     independently: the mean of independent normals is independent of their deviations from it.
     """
-    with pm.Model(coords=_coords(design)) as model:
-        mu_alpha = _prior("mu_alpha", priors.mu_alpha)
-        sigma_alpha = _prior("sigma_alpha", priors.sigma_alpha)
-        sigma_gamma = _prior("sigma_gamma", priors.sigma_gamma)
+    with pm.Model(coords=coords(design, cell=design.cells.gene.size)) as model:
+        mu_alpha = prior("mu_alpha", priors.mu_alpha)
+        sigma_alpha = prior("sigma_alpha", priors.sigma_alpha)
+        sigma_gamma = prior("sigma_gamma", priors.sigma_gamma)
         v_a = sigma_alpha**2 / len(design.genes)
         v_c = sigma_gamma**2 / len(design.cell_lines)
         level = pm.Normal("level", mu_alpha, pm.math.sqrt(v_a + v_c))
@@ -79,8 +83,8 @@ def m4_zero_mean(design: ScreenDesign, priors: Priors) -> pm.Model:
             (level - mu_alpha) * v_c / (v_a + v_c),
             pm.math.sqrt(v_a * v_c / (v_a + v_c)),
         )
-        alpha_deviation = _zero_sum("alpha_deviation", sigma_alpha, "gene", len(design.genes))
-        gamma_deviation = _zero_sum(
+        alpha_deviation = zero_sum("alpha_deviation", sigma_alpha, "gene", len(design.genes))
+        gamma_deviation = zero_sum(
             "gamma_deviation", sigma_gamma, "cell_line", len(design.cell_lines)
         )
         alpha = pm.Deterministic("alpha_g", level - gamma_mean + alpha_deviation, dims="gene")
@@ -92,37 +96,18 @@ def m4_zero_mean(design: ScreenDesign, priors: Priors) -> pm.Model:
 MODELS: dict[ModelName, Callable[[ScreenDesign, Priors], pm.Model]] = {
     "m4": m4,
     "m4_zero_mean": m4_zero_mean,
+    "m4_nested": m4_nested,
 }
-
-
-def _coords(design: ScreenDesign) -> dict[str, object]:
-    return {
-        "gene": list(design.genes),
-        "cell_line": list(design.cell_lines),
-        "cell": np.arange(design.cells.gene.size),
-    }
-
-
-def _prior(name: str, prior: Distribution) -> TensorVariable:
-    family: Callable[..., TensorVariable] = getattr(pm, prior.family)
-    return family(name, *prior.arguments)
-
-
-def _zero_sum(name: str, sd: TensorVariable, dim: str, size: int) -> TensorVariable:
-    # One group is its own mean, and PyMC has no zero-sum vector of length one.
-    if size == 1:
-        return pm.Deterministic(name, pm.math.zeros((1,)), dims=dim)
-    return pm.ZeroSumNormal(name, sigma=sd, dims=dim)
 
 
 def _slopes_and_likelihood(
     design: ScreenDesign, priors: Priors, alpha: TensorVariable, gamma: TensorVariable
 ) -> None:
     """Add beta, sigma and the two observed statistics to the model being built."""
-    mu_beta = _prior("mu_beta", priors.mu_beta)
-    sigma_beta = _prior("sigma_beta", priors.sigma_beta)
+    mu_beta = prior("mu_beta", priors.mu_beta)
+    sigma_beta = prior("sigma_beta", priors.sigma_beta)
     beta = pm.Normal("beta_g", mu_beta, sigma_beta, dims="gene")
-    sigma = _prior("sigma", priors.sigma)
+    sigma = prior("sigma", priors.sigma)
 
     cells = design.cells
     mean = alpha[cells.gene] + gamma[cells.cell_line] + beta[cells.gene] * cells.rna

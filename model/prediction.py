@@ -16,6 +16,7 @@ from scipy.special import ndtr, ndtri
 if TYPE_CHECKING:
     import xarray as xr
 
+SIGMAS_OF_A_MEASUREMENT = ("sigma", "sigma_guide", "sigma_gene_line", "sigma_guide_line")
 ROWS_AT_ONCE = 2000  # bounds the memory: rows x draws numbers are held several times over
 
 
@@ -41,7 +42,7 @@ class EffectDraws:
     sigma_gamma: np.ndarray
     """SD of the cell line shifts (S,)."""
     sigma: np.ndarray
-    """SD of one measurement around its mean (S,)."""
+    """SD of one measurement of any guide around alpha_g + gamma_c + beta_g r (S,)."""
     rna_mean: np.ndarray
     """What is taken off the RNA of each gene (G,), log2(TPM+1); 0 where RNA came as z-scores."""
     rna_sd: np.ndarray
@@ -54,6 +55,13 @@ def thin_draws(
     """Return at most `max_draws` draws of a posterior, evenly spread over all chains.
 
     `rna_mean` and `rna_sd` (G,) turn the RNA of a gene into the covariate of the fit.
+
+    In a model with effects of guides, gene-line cells and guide-line cells a measurement of a guide
+    not named scatters by all of them:
+
+        sqrt(sigma^2 + sigma_guide^2 + sigma_gene_line^2 + sigma_guide_line^2)
+
+    which is then `EffectDraws.sigma`.
     """
     n_draws = posterior.sizes["chain"] * posterior.sizes["draw"]
     kept = np.linspace(0, n_draws - 1, min(n_draws, max_draws)).round().astype(int)
@@ -72,7 +80,9 @@ def thin_draws(
             draws_of("mu_gamma") if "mu_gamma" in posterior else np.zeros(len(kept), np.float32)
         ),
         sigma_gamma=draws_of("sigma_gamma"),
-        sigma=draws_of("sigma"),
+        sigma=np.linalg.norm(
+            [draws_of(name) for name in SIGMAS_OF_A_MEASUREMENT if name in posterior], axis=0
+        ),
         rna_mean=np.asarray(rna_mean, np.float64),
         rna_sd=np.asarray(rna_sd, np.float64),
     )

@@ -1,24 +1,53 @@
 """Draws of the prior and of data the model would make: prior and posterior predictive.
 
 Everything works on sufficient statistics, so that its cost grows with the cells of a screen, not
-with its measurements. What is compared with the data is `model.checks`.
+with its measurements; where there are too many cells for a replicate a draw, on a part of the genes
+(`looked_at`). What is compared with the data is `model.checks`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from model.design import ScreenDesign
+from model.guide_lines import GuideLines, guide_lines
 from schemas.parameters import Distribution, ModelName, Priors
 from schemas.posterior import CONTRACTS
 
 HDI_MASS = 0.89
 """Mass of every interval shown."""
+
+
+def looked_at(design: ScreenDesign, most_cells: int) -> ScreenDesign:
+    """Return the part of a design that replicates are made of.
+
+    The design itself where it has at most `most_cells` guide-line cells, else the design of genes
+    taken evenly over its sorted labels, as many as have no more and at least one, in all lines.
+    """
+    by_gene = np.add.reduceat(np.count_nonzero(design.count, axis=1), design.first_guide)
+    if by_gene.sum() <= most_cells:
+        return design
+    last = by_gene.size - 1
+    for n_genes in range(int(by_gene.size * most_cells / by_gene.sum()), 1, -1):
+        genes = np.linspace(0, last, n_genes).round().astype(int)
+        if by_gene[genes].sum() <= most_cells:
+            return design.of_genes(genes)
+    return design.of_genes([0])
+
+
+def replicated_part(tree: xr.DataTree, design: ScreenDesign) -> ScreenDesign:
+    """Return the part of a design that the predictive groups of its `tree` are of."""
+    genes = tree["constant_data"].indexes["gene"]
+    if genes.size == len(design.genes):
+        return design
+    return design.of_genes(pd.Index(design.genes).get_indexer(genes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +61,31 @@ class Draw:
     beta: np.ndarray
     """(G,)"""
     sigma: float
+    delta: np.ndarray
+    """(K,), 0 in a model without effects of guides."""
+    sigma_gene_line: float
+    """0 in a model without effects of gene-line cells."""
+    sigma_guide_line: float
+    """0 in a model without effects of guide-line cells."""
+
+    def expected(self, cells: GuideLines) -> np.ndarray:
+        """Return the expected log fold change of guide-line cells (N,), log2; eps, zeta at 0."""
+        expected = self.alpha[cells.gene] + self.gamma[cells.cell_line] + self.delta[cells.guide]
+        expected += self.beta[cells.gene] * cells.rna
+        return expected
+
+    def replicate(
+        self, expected: np.ndarray, cells: GuideLines, random: np.random.Generator
+    ) -> tuple[np.ndarray, float]:
+        """Return `mean` (N,) and `within_ss` of guide-line cells of another screen like this.
+
+        The same genes, lines and guides are screened again; eps and zeta are drawn anew.
+        """
+        scatter = np.sqrt(self.sigma_guide_line**2 + self.sigma**2 / cells.count)
+        mean = random.normal(expected, scatter)
+        if self.sigma_gene_line:
+            mean += random.normal(0, self.sigma_gene_line, cells.n_gene_lines)[cells.cell]
+        return mean, self.sigma**2 * (random.chisquare(cells.within_df) if cells.within_df else 0)
 
 
 def draw_prior(
@@ -39,15 +93,20 @@ def draw_prior(
 ) -> xr.Dataset:
     """Draw every variable of model `name` from its prior; dims as in the posterior, one chain."""
     random = np.random.default_rng(seed)
-    sizes = {"gene": len(design.genes), "cell_line": len(design.cell_lines)}
+    labels = {
+        "gene": list(design.genes),
+        "cell_line": list(design.cell_lines),
+        "guide": list(design.guides),
+    }
     drawn: dict[str, np.ndarray] = {}
     for variable in CONTRACTS[name].variables:
         if variable.startswith(("mu_", "sigma")):
             drawn[variable] = _draw(getattr(priors, variable), n_draws, random)
-    for group, dim in (("alpha_g", "gene"), ("gamma_c", "cell_line"), ("beta_g", "gene")):
-        which = group.partition("_")[0]
+    groups = {name: dims[0] for name, dims in CONTRACTS[name].variables.items() if dims}
+    for group, dim in groups.items():
+        which = "guide" if group == "delta_k" else group.partition("_")[0]
         centre = drawn.get(f"mu_{which}", np.zeros(n_draws))
-        standard = random.standard_normal((n_draws, sizes[dim]))
+        standard = random.standard_normal((n_draws, len(labels[dim])))
         drawn[group] = centre[:, None] + drawn[f"sigma_{which}"][:, None] * standard
     dims = CONTRACTS[name].variables
     return xr.Dataset(
@@ -55,8 +114,7 @@ def draw_prior(
         coords={
             "chain": [0],
             "draw": np.arange(n_draws),
-            "gene": list(design.genes),
-            "cell_line": list(design.cell_lines),
+            **{dim: labels[dim] for dim in groups.values()},
         },
     )
 
@@ -80,32 +138,46 @@ def thin(posterior: xr.Dataset, n_draws: int) -> xr.Dataset:
     return posterior.isel(draw=kept)
 
 
-def draws(parameters: xr.Dataset) -> Iterator[Draw]:
-    """Yield every draw of `parameters`, chain by chain."""
-    alpha, gamma, beta, sigma = (
-        parameters[name].to_numpy().reshape(-1, *parameters[name].shape[2:])
-        for name in ("alpha_g", "gamma_c", "beta_g", "sigma")
+def draws(parameters: xr.Dataset, design: ScreenDesign) -> Iterator[Draw]:
+    """Yield every draw of `parameters`, of the genes and guides of `design`, chain by chain.
+
+    `parameters` may be of a larger design with the same cell lines.
+    """
+    own = parameters.sel(gene=list(design.genes))
+    if "delta_k" in own:
+        own = own.sel(guide=list(design.guides))
+
+    def by_draw(name: str, absent: np.ndarray | float = 0.0) -> Iterable[Any]:
+        if name not in own:
+            return repeat(absent)
+        return own[name].to_numpy().reshape(-1, *own[name].shape[2:])
+
+    columns = (
+        *(by_draw(name) for name in ("alpha_g", "gamma_c", "beta_g", "sigma")),
+        by_draw("delta_k", np.zeros(len(design.guides))),
+        *(by_draw(name) for name in ("sigma_gene_line", "sigma_guide_line")),
     )
-    for row in zip(alpha, gamma, beta, sigma, strict=True):
+    for row in zip(*columns, strict=False):
         yield Draw(*row)
 
 
 def replicate_cells(parameters: xr.Dataset, design: ScreenDesign, seed: int) -> xr.Dataset:
-    """Replicate the observed statistics once for every draw of `parameters`.
+    """Replicate the gene-line cells of a design once for every draw of `parameters`.
 
-    Returns `cell_mean` (chain, draw, cell), log2, and `within_cell_ss` (chain, draw): what the two
-    observed nodes of `model.hierarchy` would have been in another screen of the same design.
+    Returns `cell_mean` (chain, draw, cell), log2, and `within_cell_ss` (chain, draw): what
+    `ScreenDesign.cells` would have been in another screen of the same genes, lines and guides.
+    `parameters` may be of a larger design (`draws`).
     """
     random = np.random.default_rng(seed)
-    cells = design.cells
+    cells, count = guide_lines(design), design.cells.count
     shape = (parameters.sizes["chain"], parameters.sizes["draw"])
-    cell_mean = np.empty((np.prod(shape), cells.gene.size))
+    cell_mean = np.empty((np.prod(shape), count.size))
     within = np.empty(np.prod(shape))
-    for row, draw in enumerate(draws(parameters)):
-        mean = draw.alpha[cells.gene] + draw.gamma[cells.cell_line]
-        mean += draw.beta[cells.gene] * cells.rna
-        cell_mean[row] = random.normal(mean, draw.sigma / np.sqrt(cells.count))
-        within[row] = draw.sigma**2 * (random.chisquare(cells.within_df) if cells.within_df else 0)
+    for row, draw in enumerate(draws(parameters, design)):
+        mean, within_guide_lines = draw.replicate(draw.expected(cells), cells, random)
+        cell_mean[row] = np.bincount(cells.cell, cells.count * mean) / count
+        between = cells.count * (mean - cell_mean[row, cells.cell]) ** 2
+        within[row] = within_guide_lines + between.sum()
     return xr.Dataset(
         {
             "cell_mean": (("chain", "draw", "cell"), cell_mean.reshape(*shape, -1)),
@@ -140,6 +212,8 @@ def fitted_cells(posterior: xr.Dataset, design: ScreenDesign) -> pd.DataFrame:
 
     Columns: gene, cell_line, rna (SD), logfc_mean (of the data), fitted (posterior mean of its
     expectation), hdi_low, hdi_high (89 % interval of the expectation); log fold changes in log2.
+    The expectation is that of `logfc_mean` with these guides, eps and zeta at 0. `posterior` may
+    be of a larger design.
     """
     import arviz as az
 
@@ -147,18 +221,24 @@ def fitted_cells(posterior: xr.Dataset, design: ScreenDesign) -> pd.DataFrame:
     rows = []
     for index, gene in enumerate(design.genes):
         mine = np.flatnonzero(cells.gene == index)
-        one = posterior.isel(gene=index)
+        lines = cells.cell_line[mine]
+        one = posterior.sel(gene=gene)
         expectation = (
             one["alpha_g"]
-            + posterior["gamma_c"].isel(cell_line=xr.DataArray(cells.cell_line[mine], dims="cell"))
+            + posterior["gamma_c"].isel(cell_line=xr.DataArray(lines, dims="cell"))
             + one["beta_g"] * xr.DataArray(cells.rna[mine], dims="cell")
         )
+        if "delta_k" in posterior:
+            guides = np.flatnonzero(design.guide_gene == index)
+            share = design.count[np.ix_(guides, lines)] / cells.count[mine]
+            delta = posterior["delta_k"].sel(guide=[design.guides[guide] for guide in guides])
+            expectation = expectation + delta.dot(xr.DataArray(share, dims=("guide", "cell")))
         interval = az.hdi(expectation, prob=HDI_MASS).to_numpy()
         rows.append(
             pd.DataFrame(
                 {
                     "gene": gene,
-                    "cell_line": np.array(design.cell_lines)[cells.cell_line[mine]],
+                    "cell_line": np.array(design.cell_lines)[lines],
                     "rna": cells.rna[mine],
                     "logfc_mean": cells.mean[mine],
                     "fitted": expectation.mean(("chain", "draw")).to_numpy(),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -48,6 +50,65 @@ def design_from_rows(rows: pd.DataFrame) -> ScreenDesign:
         total=total,
         sum_of_squares=squares,
         measurements=codes,
+    )
+
+
+NESTED_SDS = {
+    "sigma_alpha": 0.5,
+    "sigma_gamma": 0.4,
+    "sigma_beta": 0.3,
+    "sigma": 0.5,
+    "sigma_guide": 0.4,
+    "sigma_gene_line": 0.35,
+    "sigma_guide_line": 0.3,
+}
+"""True SDs of `nested_rows`; mu_alpha is -0.5, mu_gamma 0, mu_beta -0.2."""
+
+
+def nested_rows(
+    n_genes: int, n_lines: int, n_guides: int, n_replicates: int, seed: int = 1
+) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return a long table drawn from m4_nested, and its true beta_g (n_genes,)."""
+    random = np.random.default_rng(seed)
+    index = pd.MultiIndex.from_product(
+        [range(size) for size in (n_genes, n_lines, n_guides, n_replicates)]
+    )
+    gene, line, guide, _ = (index.get_level_values(level).to_numpy() for level in range(4))
+
+    def effect(sd: str, *shape: int) -> np.ndarray:
+        return random.normal(0, NESTED_SDS[sd], shape)
+
+    rna = random.standard_normal((n_genes, n_lines))[gene, line]
+    beta = -0.2 + effect("sigma_beta", n_genes)
+    logfc = (
+        (-0.5 + effect("sigma_alpha", n_genes))[gene]
+        + effect("sigma_gamma", n_lines)[line]
+        + beta[gene] * rna
+        + effect("sigma_guide", n_genes, n_guides)[gene, guide]
+        + effect("sigma_gene_line", n_genes, n_lines)[gene, line]
+        + effect("sigma_guide_line", n_genes, n_lines, n_guides)[gene, line, guide]
+        + effect("sigma", gene.size)
+    )
+    rows = pd.DataFrame(
+        {
+            "gene": [f"g{code:03d}" for code in gene],
+            "cell_line": [f"c{code:03d}" for code in line],
+            "guide": [f"g{g:03d}/{k}" for g, k in zip(gene, guide, strict=True)],
+            "rna": rna,
+            "logfc": logfc,
+        }
+    )
+    return rows, beta
+
+
+def covariance_of_cells(rows: pd.DataFrame, sd: Mapping[str, float]) -> np.ndarray:
+    """Return the covariance of single measurements, given all but eps, zeta and the noise."""
+    gene, line, guide = (pd.factorize(rows[key])[0] for key in ("gene", "cell_line", "guide"))
+    same_line = np.equal.outer(line, line)
+    return (
+        sd["sigma"] ** 2 * np.eye(len(rows))
+        + sd["sigma_gene_line"] ** 2 * (np.equal.outer(gene, gene) & same_line)
+        + sd["sigma_guide_line"] ** 2 * (np.equal.outer(guide, guide) & same_line)
     )
 
 

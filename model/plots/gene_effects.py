@@ -13,7 +13,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from model.design import ScreenDesign
-from model.plots.data import labelled, measured, of_genes
+from model.plots.data import labelled, measured
 from model.plots.style import (
     BETA_AXIS,
     BLUE,
@@ -38,8 +38,10 @@ def fitted_lines(posterior: xr.Dataset, design: ScreenDesign, genes: list[str]) 
 
         alpha_g + mean over c of gamma_c + beta_g * rna
 
-    Columns gene, rna, fitted, low, high; rna runs over the gene's own range. The sum of alpha and
-    the mean gamma is what the data fix; either alone may be anywhere (`model.hierarchy.m4`).
+    plus the mean of delta over the gene's measurements where the model has effects of guides: the
+    line is of the guides the data are of. Columns gene, rna, fitted, low, high; rna runs over the
+    gene's own range. The sum of alpha, the mean gamma and the mean delta is what the data fix; each
+    alone may be anywhere (`model.hierarchy.m4`).
     """
     draws = thin(posterior, N_DRAWS_OF_A_LINE)
     average_line = draws["gamma_c"].mean("cell_line")
@@ -49,6 +51,8 @@ def fitted_lines(posterior: xr.Dataset, design: ScreenDesign, genes: list[str]) 
         rna = xr.DataArray(np.linspace(np.nanmin(own), np.nanmax(own), 30), dims="rna")
         one = draws.sel(gene=gene)
         line = one["alpha_g"] + average_line + one["beta_g"] * rna
+        if "delta_k" in draws:
+            line = line + _mean_delta(draws["delta_k"], design, gene)
         band = az.hdi(line, prob=HDI_MASS, dim=["chain", "draw"])
         parts.append(
             pd.DataFrame(
@@ -66,16 +70,24 @@ def fitted_lines(posterior: xr.Dataset, design: ScreenDesign, genes: list[str]) 
     )
 
 
+def _mean_delta(delta: xr.DataArray, design: ScreenDesign, gene: str) -> xr.DataArray:
+    """Return the mean of a gene's delta_k over its measurements (chain, draw)."""
+    guides = np.flatnonzero(design.guide_gene == design.genes.index(gene))
+    count = design.count[guides].sum(axis=1, dtype=np.float64)
+    own = delta.sel(guide=[design.guides[guide] for guide in guides])
+    return own.dot(xr.DataArray(count / count.sum(), dims="guide"))
+
+
 @styled
 def logfc_over_rna_by_gene(
     tree: xr.DataTree, design: ScreenDesign, effects: pd.DataFrame
 ) -> Figure:
     """Draw the measurements of the genes with the lowest beta, a panel each, with their line."""
     genes = effects["gene"].head(MOST_PANELS).tolist()
-    points = measured(design)
-    points = points[of_genes(points, design, genes)]
+    shown = design.of_genes(design.genes.index(gene) for gene in genes)
+    points = measured(shown)
     return _panels(
-        points.assign(gene=labelled(points["gene"], design.genes, genes)),
+        points.assign(gene=labelled(points["gene"], shown.genes, genes)),
         fitted_lines(tree["posterior"].dataset, design, genes),
         title="Log fold change over RNA, as measured",
         note="line and 89 % band: the fit in an average cell line" + _of(genes, design),
@@ -112,13 +124,13 @@ def without_line_effects(
     """
     gamma = posterior["gamma_c"].mean(("chain", "draw")).sel(cell_line=list(design.cell_lines))
     shift = (gamma - gamma.mean()).to_numpy()
-    cells = design.cells
-    shown = np.isin(cells.gene, [design.genes.index(gene) for gene in genes])
+    shown = design.of_genes(design.genes.index(gene) for gene in genes)
+    cells = shown.cells
     return pd.DataFrame(
         {
-            "gene": labelled(cells.gene[shown], design.genes, genes),
-            "rna": cells.rna[shown],
-            "logfc": cells.mean[shown] - shift[cells.cell_line[shown]],
+            "gene": labelled(cells.gene, shown.genes, genes),
+            "rna": cells.rna,
+            "logfc": cells.mean - shift[cells.cell_line],
         }
     )
 

@@ -27,6 +27,17 @@ def _hyperparameters(posterior: xr.Dataset) -> list[str]:
     return [str(name) for name in posterior if posterior[name].dims == ("chain", "draw")]
 
 
+def _rows(names: list[str]) -> int:
+    """How many rows of two panels the parameters fill."""
+    return -(-len(names) // 2)
+
+
+def _chains(tree: xr.DataTree) -> str:
+    """What the draws stand in: the exact engine has no chains, and no energy."""
+    sampled = "energy" in tree["sample_stats"].data_vars
+    return "chains" if sampled else "batches of independent draws"
+
+
 def _figure(collection: Any) -> Figure:
     figure: Figure = collection.viz["figure"].item()
     return figure
@@ -41,7 +52,11 @@ def prior_of_sds(tree: xr.DataTree) -> Figure:
     posterior = tree["posterior"].dataset
     names = [name for name in _hyperparameters(posterior) if name.startswith("sigma")]
     collection = az.plot_prior_posterior(
-        tree, var_names=names, kind="ecdf", col_wrap=2, figure_kwargs={"figsize": (9, 6.5)}
+        tree,
+        var_names=names,
+        kind="ecdf",
+        col_wrap=2,
+        figure_kwargs={"figsize": (9, 3.25 * _rows(names))},
     )
     figure = _figure(collection)
     figure.supxlabel("standard deviation of log fold change (log2)", fontsize=10)
@@ -58,11 +73,13 @@ def prior_of_sds(tree: xr.DataTree) -> Figure:
 def trace(tree: xr.DataTree) -> Figure:
     """Draw the course of every chain through the parameters that belong to no gene or line."""
     names = _hyperparameters(tree["posterior"].dataset)
-    collection = az.plot_trace(
-        tree, var_names=names, col_wrap=2, figure_kwargs={"figsize": (11, 9)}
-    )
+    size = (11.0, 2.25 * _rows(names))
+    collection = az.plot_trace(tree, var_names=names, col_wrap=2, figure_kwargs={"figsize": size})
     figure = _figure(collection)
-    title(figure, "Chains over draws: they should look alike and drift nowhere")
+    title(
+        figure,
+        f"{_chains(tree).capitalize()} over draws: they should look alike and drift nowhere",
+    )
     return figure
 
 
@@ -70,12 +87,13 @@ def trace(tree: xr.DataTree) -> Figure:
 def rank(tree: xr.DataTree) -> Figure:
     """Draw the ranks of each chain's draws among all draws, as difference from uniform."""
     names = _hyperparameters(tree["posterior"].dataset)
-    collection = az.plot_rank(tree, var_names=names, col_wrap=2, figure_kwargs={"figsize": (11, 9)})
+    size = (11.0, 2.25 * _rows(names))
+    collection = az.plot_rank(tree, var_names=names, col_wrap=2, figure_kwargs={"figsize": size})
     figure = _figure(collection)
     title(
         figure,
-        "Ranks of each chain among all draws, less what equal chains would give",
-        "black where a chain departs from the others by more than chance (p below alpha)",
+        f"Ranks of the {_chains(tree)} among all draws, less what equal ones would give",
+        "black where one departs from the others by more than chance (p below alpha)",
     )
     return figure
 

@@ -1,6 +1,7 @@
 """Pictures of data the model would make beside the data there are, by gene.
 
-The numbers behind them are `model.predictive`; the tests on them are `model.checks`.
+The numbers behind them are `model.predictive`; the tests on them are `model.checks`. Of a large
+screen the replicates, and so the pictures, are of a part of the genes (`predictive.looked_at`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from model.design import ScreenDesign
+from model.guide_lines import guide_lines
 from model.plots.style import (
     BLUE,
     DARK,
@@ -26,19 +28,23 @@ from model.plots.style import (
     theme,
     title,
 )
-from model.predictive import HDI_MASS
+from model.predictive import HDI_MASS, draws, replicated_part
 
 
 @styled
 def posterior_predictive_by_gene(
     tree: xr.DataTree, design: ScreenDesign, effects: pd.DataFrame
 ) -> Figure:
-    """Draw the mean of each gene-line cell on the interval of its replicates, a panel a gene."""
-    genes = effects["gene"].head(MOST_PANELS).tolist()
-    cells = design.cells
+    """Draw the mean of each gene-line cell on the interval of its replicates, a panel a gene.
+
+    The genes are those with the lowest beta among the genes that have replicates.
+    """
+    part = replicated_part(tree, design)
+    genes = effects["gene"][effects["gene"].isin(part.genes)].head(MOST_PANELS).tolist()
+    cells = part.cells
     panels = {}
     for gene in genes:
-        own = np.flatnonzero(cells.gene == design.genes.index(gene))
+        own = np.flatnonzero(cells.gene == part.genes.index(gene))
         panels[gene] = own[np.argsort(cells.rna[own])]
 
     def by_gene(group: str) -> xr.Dataset:
@@ -76,7 +82,8 @@ def posterior_predictive_by_gene(
     title(
         figure,
         "Data and replicates of the fitted model",
-        "black: mean of a gene in a cell line; blue: 50 % and 89 % interval of its replicates",
+        "black: mean of a gene in a cell line; blue: 50 % and 89 % interval of its replicates"
+        + (f"\n{_partial(len(part.genes), design)}" if part is not design else ""),
     )
     return figure
 
@@ -86,19 +93,24 @@ def spread_by_gene(tree: xr.DataTree, design: ScreenDesign) -> pd.DataFrame:
 
     Over the lines c of gene g, for the data and for the replicate under the same draw,
 
-        spread_g = sqrt(mean_c n_gc (cell_mean_gc - alpha_g - gamma_c - beta_g rna_gc)^2)
+        spread_g = sqrt(mean_c n_gc (cell_mean_gc - expected_gc)^2)
 
-    which is about sigma if the model is right. Columns gene, data (mean over draws), low, middle,
-    high (89 % and median of the replicates), log fold change (log2).
+    with expected_gc = alpha_g + gamma_c + beta_g rna_gc, and the mean of its guides' delta_k where
+    the model has them. It is about sigma if a model without other effects is right, and more where
+    the cells of the model have effects of their own. Columns gene, data (mean over draws), low,
+    middle, high (89 % and median of the replicates), log fold change (log2); the genes that have
+    replicates.
     """
-    cells = design.cells
+    part = replicated_part(tree, design)
+    cells, parts = part.cells, guide_lines(part)
     predictive = tree["posterior_predictive"].dataset
     posterior = tree["posterior"].dataset.sel(chain=predictive["chain"], draw=predictive["draw"])
-    alpha, gamma, beta = (
-        posterior[name].to_numpy().reshape(-1, posterior[name].shape[2])
-        for name in ("alpha_g", "gamma_c", "beta_g")
+    expected = np.stack(
+        [
+            np.bincount(parts.cell, parts.count * draw.expected(parts)) / cells.count
+            for draw in draws(posterior, part)
+        ]
     )
-    expected = alpha[:, cells.gene] + gamma[:, cells.cell_line] + beta[:, cells.gene] * cells.rna
     first = np.flatnonzero(np.diff(cells.gene, prepend=-1))
     n_lines = np.diff(first, append=cells.gene.size)
 
@@ -111,13 +123,17 @@ def spread_by_gene(tree: xr.DataTree, design: ScreenDesign) -> pd.DataFrame:
     low, middle, high = np.quantile(replicated, [tail, 0.5, 1 - tail], axis=0)
     return pd.DataFrame(
         {
-            "gene": [design.genes[index] for index in cells.gene[first]],
+            "gene": [part.genes[index] for index in cells.gene[first]],
             "data": spread(cells.mean).mean(axis=0),
             "low": low,
             "middle": middle,
             "high": high,
         }
     )
+
+
+def _partial(n_genes: int, design: ScreenDesign) -> str:
+    return f"of {n_genes:,} genes taken evenly over the {len(design.genes):,} of the screen"
 
 
 @styled
@@ -140,9 +156,10 @@ def residual_spread(tree: xr.DataTree, design: ScreenDesign) -> Figure:
             subtitle=subtitle(
                 "blue: 89 % of replicates; points: the data, orange where above them",
                 left_out(len(table), len(every), "genes, relative to replicates"),
+                "" if len(every) == len(design.genes) else _partial(len(every), design),
             ),
             x="",
-            y="residual SD of one measurement, log fold change (log2)",
+            y="residual SD, scaled to one measurement, log fold change (log2)",
         )
         + theme(8, 1.6 + 0.2 * len(table))
     )

@@ -57,7 +57,11 @@ def near_truth(random, n_draws=300) -> xr.Dataset:
             "gamma_c": ((*dims, "cell_line"), random.normal(0, 0.03, (1, n_draws, N_LINES))),
             "beta_g": ((*dims, "gene"), random.normal(0, 0.03, (1, n_draws, N_GENES))),
             "sigma": (dims, random.normal(1, 0.01, (1, n_draws))),
-        }
+        },
+        coords={
+            "gene": [f"g{code:02d}" for code in range(N_GENES)],
+            "cell_line": [f"c{code:02d}" for code in range(N_LINES)],
+        },
     )
 
 

@@ -39,6 +39,16 @@ def large() -> Fit:
     return fit_of(simulated(n_genes=105, n_cell_lines=41))
 
 
+@pytest.fixture(scope="session")
+def partly(large: Fit) -> Fit:
+    """The larger one, replicated for every fourth gene only."""
+    part = large.design.of_genes(range(0, 105, 4))
+    groups = {name: large.tree[name].to_dataset() for name in large.tree.children}
+    groups["posterior_predictive"] = replicate_cells(thin(groups["posterior"], 200), part, seed=2)
+    tree = xr.DataTree.from_dict(groups | data_groups(part))
+    return Fit(tree, large.design, large.effects)
+
+
 def simulated(n_genes: int, n_cell_lines: int) -> pd.DataFrame:
     """Measurements with labels as long as real ones; three guides a gene."""
     random = np.random.default_rng(7)

@@ -26,6 +26,43 @@ def test_a_fitted_line_has_the_slope_of_its_gene_and_the_level_of_an_average_lin
         assert (line["fitted"] < line["high"]).all()
 
 
+def with_guides(fit, delta):
+    """The draws of another model: guides that differ by `delta`, taken with a shift off alpha."""
+    shift = xr.DataArray(np.random.default_rng(5).normal(0, 9, (4, 250)), dims=("chain", "draw"))
+    of_guides = xr.DataArray(delta, {"guide": list(fit.design.guides)})
+    posterior = fit.tree["posterior"].to_dataset()
+    return posterior.assign(
+        alpha_g=posterior["alpha_g"] - shift, delta_k=(of_guides + shift).transpose(..., "guide")
+    )
+
+
+def test_a_fitted_line_is_that_of_the_guides_measured(small):
+    delta = np.arange(len(small.design.guides)) % 3  # 0, 1, 2 within each gene
+    posterior = with_guides(small, delta)
+    ours = fitted_lines(posterior, small.design, ["geneB"])
+    plain = fitted_lines(small.tree["posterior"].dataset, small.design, ["geneB"])
+    for column in ("fitted", "low", "high"):
+        np.testing.assert_allclose(ours[column], plain[column] + 1)
+
+
+def test_the_spread_is_around_the_guides_measured(small):
+    delta = np.arange(len(small.design.guides)) % 3
+    groups = {name: small.tree[name].to_dataset() for name in small.tree.children}
+    groups["posterior"] = with_guides(small, delta)
+    total = small.design.total + small.design.count * delta[:, None]
+    ours = spread_by_gene(xr.DataTree.from_dict(groups), replace(small.design, total=total))
+    plain = spread_by_gene(small.tree, small.design)
+    np.testing.assert_allclose(ours["data"], plain["data"])
+
+
+def test_the_spread_of_a_part_is_that_of_its_genes(large, partly):
+    whole = spread_by_gene(large.tree, large.design).set_index("gene")
+    part = spread_by_gene(partly.tree, partly.design).set_index("gene")
+    assert part.index.tolist() == list(large.design.genes[::4])
+    np.testing.assert_allclose(part["data"], whole.loc[part.index, "data"])
+    np.testing.assert_allclose(part["middle"], whole.loc[part.index, "middle"], rtol=0.1)
+
+
 def test_a_fitted_line_stays_within_the_rna_of_its_gene(small):
     line = fitted_lines(small.tree["posterior"].dataset, small.design, ["geneB"])
     rna = small.design.rna[small.design.genes.index("geneB")]

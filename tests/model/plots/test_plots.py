@@ -11,7 +11,7 @@ import xarray as xr
 from model.plots import all_figures, as_bytes
 from model.plots.data import logfc_by_cell_line, logfc_over_rna, measured
 from model.plots.gene_effects import logfc_over_rna_by_gene, volcano
-from model.plots.posterior import forest
+from model.plots.posterior import forest, prior_of_sds, rank, trace
 
 NAMES = {
     "prior_of_sds",
@@ -61,6 +61,31 @@ def test_an_engine_without_energy_has_no_picture_of_it(small):
     without = xr.DataTree.from_dict(groups)
     names = {name for name, _ in all_figures(without, small.design, small.effects)}
     assert names == NAMES - {"energy"}
+
+
+def test_only_a_sampler_has_chains(small):
+    groups = {name: small.tree[name].dataset for name in small.tree.children}
+    groups["sample_stats"] = groups["sample_stats"].drop_vars("energy").assign(pareto_k=0.1)
+    integrated = xr.DataTree.from_dict(groups)
+    for picture in (trace, rank):
+        assert any("hains" in text for text in texts(picture(small.tree)))
+        written = texts(picture(integrated))
+        assert any("atches of independent draws" in text for text in written)
+        assert not any("hains" in text for text in written)
+
+
+def test_more_parameters_make_a_taller_picture(small):
+    posterior = small.tree["posterior"].dataset
+    groups = {name: small.tree[name].dataset for name in small.tree.children}
+    for group in ("posterior", "prior"):
+        sigma = groups[group]["sigma"]
+        groups[group] = groups[group].assign(sigma_guide=sigma, sigma_gene_line=sigma)
+    nested = xr.DataTree.from_dict(groups)
+    assert "sigma_guide" not in posterior
+    for picture in (trace, rank, prior_of_sds):
+        few, many = picture(small.tree), picture(nested)
+        assert many.get_figheight() > few.get_figheight()
+        assert any("sigma_guide" in text for text in texts(many))
 
 
 def test_the_settings_of_matplotlib_are_left_alone(small):

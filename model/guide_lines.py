@@ -1,0 +1,65 @@
+"""The guide-line cells of a design: what the nested model and all replicates of data are made of.
+
+Gene-line cells, which suffice for the models without guides, are `model.design.Cells`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.design import ScreenDesign
+
+
+@dataclass(frozen=True, eq=False)
+class GuideLines:
+    """The N guide-line cells that have measurements, by guide, then by line, one entry a cell."""
+
+    guide: np.ndarray
+    """Index of the cell's guide (N,)."""
+    gene: np.ndarray
+    """Index of the guide's gene (N,)."""
+    cell_line: np.ndarray
+    """Index of the cell's line (N,)."""
+    cell: np.ndarray
+    """Index of the gene-line cell it is part of (N,), among `ScreenDesign.cells`."""
+    guide_gene: np.ndarray
+    """Index of each guide's gene (K,)."""
+    count: np.ndarray
+    """Measurements in the cell (N,), float64."""
+    mean: np.ndarray
+    """Mean log fold change of the cell (N,), log2."""
+    rna: np.ndarray
+    """RNA covariate of the cell (N,), SD."""
+    within_ss: float
+    """Sum over all cells of squared deviations from the cell's mean."""
+    within_df: int
+    """Degrees of freedom of `within_ss`: measurements less cells."""
+
+    @property
+    def n_gene_lines(self) -> int:
+        """Number of gene-line cells that the guide-line cells are part of."""
+        return int(self.cell.max()) + 1
+
+
+def guide_lines(design: ScreenDesign) -> GuideLines:
+    """Return the guide-line cells of a design."""
+    guide, line = np.nonzero(design.count)
+    gene = design.guide_gene[guide]
+    count = design.count[guide, line].astype(np.float64)
+    total = design.total[guide, line]
+    number = np.cumsum(design.gene_count > 0).reshape(design.gene_count.shape) - 1
+    return GuideLines(
+        guide=guide,
+        gene=gene,
+        cell_line=line,
+        cell=number[gene, line],
+        guide_gene=design.guide_gene,
+        count=count,
+        mean=total / count,
+        rna=design.rna[gene, line],
+        # Rounding may leave a few ulp below zero where all replicates agree.
+        within_ss=max(0.0, design.total_sum_of_squares - float((total**2 / count).sum())),
+        within_df=design.n_measurements - guide.size,
+    )

@@ -12,6 +12,7 @@ from model.engines import cost
 from model.verdict import give_verdict
 from schemas.parameters import FitParameters
 from tasks.artifacts import FitResults
+from tasks.cluster import check_cluster
 from tasks.progress import tell
 from tasks.render_result import result_markdown
 from tasks.render_validation import validation_markdown
@@ -48,17 +49,22 @@ class FitOutcome:
 
 
 @flow(name="fit-screen", flow_run_name="{dataset_file} {parameters.model}")
-def fit_screen(dataset_file: str, parameters: FitParameters = FitParameters()) -> FitOutcome:
+def fit_screen(
+    dataset_file: str, parameters: FitParameters = FitParameters(), dask: str = ""
+) -> FitOutcome:
     """Validate, prepare, fit, diagnose and track one release of a screen.
 
     Args:
         dataset_file: The dataset file (YAML), a path or an s3:// address.
         parameters: Model, priors, sampling, filters and thresholds.
+        dask: Where to compute: nothing for this process, `local` for a Dask cluster on this
+            machine, or the address of a scheduler, tcp://host:8786.
 
     Raises:
-        UserError: The dataset or the filters must be mended; no run is begun.
-        EnvironmentTrouble: A table or MLflow cannot be reached.
+        UserError: The dataset, the filters or `dask` must be mended; no run is begun.
+        EnvironmentTrouble: A table, MLflow or the cluster cannot be reached.
     """
+    check_cluster(dask, parameters.engine)
     stopwatch = Stopwatch()
     dataset = load_dataset_task(dataset_file)
 
@@ -79,10 +85,11 @@ def fit_screen(dataset_file: str, parameters: FitParameters = FitParameters()) -
     with start_run(dataset, parameters) as run:
         with stopwatch.stage("fit"):
             # mypy takes a DataTree for a coroutine: one of its bases is untyped.
-            sampled: xr.DataTree = fit_task(design, parameters)  # type: ignore[assignment]
+            sampled: xr.DataTree = fit_task(design, parameters, dask)  # type: ignore[assignment]
         with stopwatch.stage("checks"):
             tree: xr.DataTree = complete_task(sampled, design, parameters)  # type: ignore[assignment]
-            convergence = convergence_task(tree)
+            summary = summary_task(tree)
+            convergence = convergence_task(tree, summary)
             checks = checks_task(tree, design, parameters)
             verdict = give_verdict(convergence, checks, parameters)
         tell(f"Verdict: {verdict.status}")
@@ -98,7 +105,7 @@ def fit_screen(dataset_file: str, parameters: FitParameters = FitParameters()) -
             verdict=verdict,
             effects=effects,
             fitted_cells=fitted_cells_task(tree, design),
-            summary=summary_task(tree),
+            summary=summary,
             tree=tree,
             design=design,
             figures=pictures_task(tree, design, effects),

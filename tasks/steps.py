@@ -16,12 +16,13 @@ from model.convergence import assess_convergence
 from model.design import ScreenDesign
 from model.effects import gene_effects
 from model.engines import CHECKS, PRIOR_CHECKS, complete, run_engine, seeds
-from model.predictive import fitted_cells, thin
+from model.predictive import fitted_cells, replicated_part, thin
 from model.preparation import prepare
 from model.summary import parameter_summary
 from schemas.dataset import Dataset
 from schemas.parameters import FitParameters
 from schemas.reports import PredictiveCheck
+from tasks.cluster import workers_at
 from tasks.pictures import draw_model_graph, draw_pictures
 from tasks.progress import Progress
 from tasks.read_dataset import load_dataset
@@ -51,27 +52,36 @@ def validate_task(dataset: Dataset, parameters: FitParameters) -> ValidatedScree
 
 
 @task(name="fit", cache_policy=NO_CACHE)
-def fit_task(design: ScreenDesign, parameters: FitParameters) -> xr.DataTree:
-    """Compute the posterior; progress in tuning steps and draws."""
-    with Progress(f"sampling with {parameters.sampling.sampler}") as progress:
-        return run_engine(design, parameters, progress)
+def fit_task(design: ScreenDesign, parameters: FitParameters, dask: str = "") -> xr.DataTree:
+    """Compute the posterior; progress in what the engine counts: steps and draws, or passes."""
+    stages = {"nuts": f"sampling with {parameters.sampling.sampler}", "exact": "integrating"}
+    # `auto` may begin with the one and end with the other.
+    stage = stages.get(parameters.engine, "fitting")
+    with workers_at(dask) as workers, Progress(stage) as progress:
+        return run_engine(design, parameters, progress, workers)
 
 
 @task(name="check", cache_policy=NO_CACHE)
 def checks_task(
     tree: xr.DataTree, design: ScreenDesign, parameters: FitParameters
 ) -> tuple[PredictiveCheck, ...]:
-    """Compare the data with what the prior and the posterior would make of them."""
+    """Compare the data with what the prior and the posterior would make of them.
+
+    Of a large screen, in the part of its genes that the predictive draws of `tree` are of.
+    """
+    part = replicated_part(tree, design)
     n, seed = parameters.sampling.predictive_draws, seeds(parameters.seed)
     return predictive_checks(
-        thin(tree["posterior"].dataset, n), design, "posterior", seed[CHECKS]
-    ) + predictive_checks(tree["prior"].dataset, design, "prior", seed[PRIOR_CHECKS])
+        thin(tree["posterior"].dataset, n), part, "posterior", seed[CHECKS]
+    ) + predictive_checks(tree["prior"].dataset, part, "prior", seed[PRIOR_CHECKS])
 
 
 @task(name="fitted cells", cache_policy=NO_CACHE)
 def fitted_cells_task(tree: xr.DataTree, design: ScreenDesign) -> pd.DataFrame:
-    """Set the fit beside the data, by gene and cell line."""
-    return fitted_cells(thin(tree["posterior"].dataset, FITTED_DRAWS), design)
+    """Set the fit beside the data, by gene and cell line, for the genes of the predictive draws."""
+    return fitted_cells(
+        thin(tree["posterior"].dataset, FITTED_DRAWS), replicated_part(tree, design)
+    )
 
 
 @task(name="draw pictures", cache_policy=NO_CACHE)

@@ -17,8 +17,9 @@ from rich.table import Table
 from model.simulate import original_screen
 from schemas.parameters import Filters, FitParameters, Priors
 
-DEMO_DRAWS = 20_000
-"""Draws a chain: along the ridge between alpha and gamma only one in fifty is worth keeping."""
+NUTS_DRAWS = 20_000
+"""Draws a chain of NUTS: along the ridge between alpha and gamma only one in fifty is worth
+keeping. The exact engine's draws are independent, and its usual number will do."""
 
 
 def write_demo_dataset(folder: Path) -> Path:

@@ -29,20 +29,22 @@ class FitOptions:
     """What an analyst can choose; whatever is left out keeps its default."""
 
     model: ModelName | None = None
-    """m4: the original. m4_zero_mean: the same with cell-line effects centred on zero; the one
-    that converges on a real screen. [default: m4]"""
+    """m4: the original. m4_zero_mean: the same with cell-line effects centred on zero. m4_nested:
+    with the variance between guides and between lines that real screens have; the one to use on
+    them. [default: m4]"""
     engine: EngineName | None = None
-    """How the posterior is computed. [default: nuts]"""
+    """How the posterior is computed. exact: integrated, in seconds. nuts: sampled, any model.
+    auto: exact where the model allows it, else nuts. [default: auto]"""
     sampler: SamplerName | None = None
-    """Which NUTS: nutpie is the fastest, pymc the reference. [default: nutpie]"""
+    """Which NUTS: nutpie is the fastest, pymc the reference; nuts only. [default: nutpie]"""
     draws: int | None = None
-    """Draws kept a chain. [default: 2000; demo: 20000]"""
+    """Draws kept a chain. [default: 2000; demo with nuts: 20000]"""
     tune: int | None = None
-    """Tuning steps a chain. [default: 2000]"""
+    """Tuning steps a chain; nuts only. [default: 2000]"""
     chains: int | None = None
-    """Independent chains. [default: 4]"""
+    """Independent chains (exact: batches of draws). [default: 4]"""
     target_accept: float | None = None
-    """Acceptance rate to tune for; raise it when draws diverge. [default: 0.8]"""
+    """Acceptance rate to tune for; raise it when draws diverge; nuts only. [default: 0.8]"""
     seed: int | None = None
     """Seed; the same seed, data and versions give the same draws. [default: 103]"""
     genes: Annotated[tuple[str, ...], Several] = ()

@@ -20,8 +20,9 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from schemas.reports import PreparationReport, Verdict
+from schemas.reports import Convergence, PreparationReport, Verdict
 from tasks.progress import listen
+from tasks.render_result import how_computed
 
 _COLOURS = {"pass": "green", "review": "yellow", "fail": "red"}
 _GENES_SHOWN = 10
@@ -128,11 +129,12 @@ def gene_table(effects: pd.DataFrame, n_draws: int) -> Table:
     return table
 
 
-def verdict_lines(verdict: Verdict) -> list[str]:
-    """Return the verdict, its reasons and its remarks, in rich markup."""
+def verdict_lines(verdict: Verdict, convergence: Convergence) -> list[str]:
+    """Return the verdict, how it was computed, its reasons and its remarks, in rich markup."""
     colour = _COLOURS[verdict.status]
     return [
         f"[bold]Verdict:[/bold] [{colour} bold]{verdict.status}[/]",
+        f"  [dim]{escape(how_computed(convergence))}[/]",
         *(f"  [{colour}]because[/] {escape(reason)}" for reason in verdict.reasons),
         *(f"  [yellow]note[/] {escape(remark)}" for remark in verdict.remarks),
     ]

@@ -1,60 +1,70 @@
-"""Whether the draws can stand for the posterior: R-hat, effective sample sizes, energy.
+"""Whether the draws can stand for the posterior: R-hat, effective sample sizes, the engine's own.
 
-Measures only; what follows from them is `model.verdict`.
+Measures only; what follows from them is `model.verdict`. R-hat and effective sample sizes are those
+of the table of parameters (`model.summary`).
 """
 
 from __future__ import annotations
 
 import arviz as az
 import numpy as np
+import pandas as pd
 import xarray as xr
 
-from model.labels import parameter_names
-from schemas.reports import Convergence, VariableConvergence
+from schemas.reports import Convergence, ExactDiagnostics, NutsDiagnostics, VariableConvergence
 
 N_WORST = 10
 
 
-def assess_convergence(tree: xr.DataTree) -> Convergence:
-    """Measure every parameter of the posterior (Vehtari et al. 2021; Betancourt 2016 for BFMI).
+def assess_convergence(tree: xr.DataTree, summary: pd.DataFrame) -> Convergence:
+    """Return the worst over all parameters of `summary`, and what the engine says of itself.
 
-    One undefined value (NaN, from a chain that does not move) makes the summary NaN: absent
-    evidence is not convergence.
+    `summary` is `model.summary.parameter_summary` of the same tree (R-hat and effective sample
+    sizes of Vehtari et al. 2021). The engine is known by what it left in `sample_stats`: `energy`
+    of a sampler (BFMI: Betancourt 2016), `pareto_k` of the integrator (Vehtari et al. 2024).
+
+    One undefined value (NaN, from a chain that does not move) makes the whole NaN: absent evidence
+    is not convergence.
     """
-    posterior = tree["posterior"].dataset
-    statistics = tree["sample_stats"].dataset
-    rhats = az.rhat(posterior)
-    bulk, tail = (az.ess(posterior, method=method) for method in ("bulk", "tail"))
-    rhat, ess_bulk, ess_tail = (_by_parameter(values) for values in (rhats, bulk, tail))
-    mcse = _by_parameter(az.mcse(posterior, method="mean"))
-    sd = _by_parameter(posterior.std(("chain", "draw")))
+    posterior, statistics = tree["posterior"].dataset, tree["sample_stats"].dataset
+    rhat = summary["r_hat"].to_numpy()
     # NaN first: a parameter without an R-hat is worse than one with a large one.
     worst = np.argsort(np.where(np.isnan(rhat), -np.inf, -rhat), kind="stable")[:N_WORST]
-    names = parameter_names(posterior)
     with np.errstate(invalid="ignore", divide="ignore"):
-        relative_mcse = float(np.max(mcse / sd))
+        relative_mcse = summary["mcse_mean"].to_numpy() / summary["sd"].to_numpy()
+    variable = summary["parameter"].str.partition("[")[0]
     return Convergence(
-        rhat_max=float(np.max(rhat)),
-        ess_bulk_min=float(np.min(ess_bulk)),
-        ess_tail_min=float(np.min(ess_tail)),
-        mcse_mean_max_ratio=relative_mcse,
+        rhat_max=np.max(rhat),
+        ess_bulk_min=np.min(summary["ess_bulk"].to_numpy()),
+        ess_tail_min=np.min(summary["ess_tail"].to_numpy()),
+        mcse_mean_max_ratio=np.max(relative_mcse),
+        n_draws=posterior.sizes["chain"] * posterior.sizes["draw"],
+        worst=tuple((summary["parameter"][index], float(rhat[index])) for index in worst),
+        variables=tuple(
+            VariableConvergence(
+                variable=str(name),
+                rhat_max=rows["r_hat"].max(skipna=False),
+                ess_bulk_min=rows["ess_bulk"].min(skipna=False),
+                ess_tail_min=rows["ess_tail"].min(skipna=False),
+            )
+            for name, rows in summary.groupby(variable, sort=False)
+        ),
+        nuts=_nuts(tree) if "energy" in statistics else None,
+        exact=_exact(statistics) if "pareto_k" in statistics else None,
+    )
+
+
+def _nuts(tree: xr.DataTree) -> NutsDiagnostics:
+    statistics = tree["sample_stats"].dataset
+    return NutsDiagnostics(
         divergences=int(statistics["diverging"].sum()),
         bfmi_min=float(np.min(az.bfmi(tree)["energy"].to_numpy())),
         step_size_min=float(statistics["step_size"].min()),
         step_size_max=float(statistics["step_size"].max()),
-        n_draws=posterior.sizes["chain"] * posterior.sizes["draw"],
-        worst=tuple((names[index], float(rhat[index])) for index in worst),
-        variables=tuple(
-            VariableConvergence(
-                variable=str(name),
-                rhat_max=float(rhats[name].max(skipna=False)),
-                ess_bulk_min=float(bulk[name].min(skipna=False)),
-                ess_tail_min=float(tail[name].min(skipna=False)),
-            )
-            for name in posterior.data_vars
-        ),
     )
 
 
-def _by_parameter(values: xr.Dataset) -> np.ndarray:
-    return np.concatenate([np.ravel(values[name].to_numpy()) for name in values.data_vars])
+def _exact(statistics: xr.Dataset) -> ExactDiagnostics:
+    return ExactDiagnostics.model_validate(
+        {name: statistics[name].item() for name in ExactDiagnostics.model_fields}
+    )

@@ -1,63 +1,102 @@
 """From a design to the full posterior contract, whichever engine computes it.
 
-The engines themselves are modules of their own (`model.nuts`); here is what they share: their
-cost, the prior and the predictive draws, and how one seed feeds all randomness.
+The engines themselves are modules of their own (`model.nuts`, `model.exact`); here is which of them
+is taken, and what they share: their cost, the prior and the predictive draws, and how one seed
+feeds all randomness.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import xarray as xr
 
 from model import nuts
 from model.design import ScreenDesign
+from model.exact import engine as exact
+from model.exact.work import expected_seconds
+from model.exact.workers import ThisProcess, Workers
 from model.hierarchy import build_model
-from model.predictive import data_groups, draw_prior, replicate_cells, thin
-from schemas.parameters import FitParameters
+from model.predictive import data_groups, draw_prior, looked_at, replicate_cells, thin
+from schemas.errors import UserError
+from schemas.parameters import FitParameters, ModelName
 from schemas.posterior import CONTRACTS
 
 SAMPLE, PRIOR, PRIOR_REPLICATES, REPLICATES, PRIOR_CHECKS, CHECKS = range(6)
 """What each seed of `seeds` is for."""
 
 
+EXACT_MODELS: frozenset[ModelName] = frozenset({"m4", "m4_zero_mean", "m4_nested"})
+"""Models that are linear and Gaussian, so that the exact engine can integrate them."""
+
+
 def run_engine(
     design: ScreenDesign,
     parameters: FitParameters,
     on_progress: nuts.OnProgress = lambda done, total: None,
+    workers: Workers = ThisProcess(),
 ) -> xr.DataTree:
-    """Compute the posterior; return a tree with groups `posterior` and `sample_stats`."""
-    return nuts.sample(
+    """Compute the posterior; return a tree with groups `posterior` and `sample_stats`.
+
+    Its attribute `engine` names the engine that computed it. `auto` is the exact engine where it
+    can integrate the model and its weights can be relied on (Pareto k), else NUTS. The exact engine
+    computes on `workers`; NUTS in processes and threads of this machine.
+
+    Raises:
+        UserError: the exact engine is asked for a model it cannot integrate.
+    """
+    integrates = parameters.model in EXACT_MODELS
+    if parameters.engine == "exact" and not integrates:
+        raise UserError(
+            f"expected for --engine exact one of the models {', '.join(sorted(EXACT_MODELS))}, got "
+            f"{parameters.model}; take --engine nuts"
+        )
+    if parameters.engine != "nuts" and integrates:
+        tree = exact.sample(
+            design, parameters, seeds(parameters.seed)[SAMPLE], on_progress, workers
+        )
+        tree.attrs["engine"] = "exact"
+        reliable = tree["sample_stats"]["pareto_k"].item() <= parameters.thresholds.pareto_k_max
+        if reliable or parameters.engine == "exact":
+            return tree
+    tree = nuts.sample(
         build_model(parameters.model, design, parameters.priors),
         CONTRACTS[parameters.model],
         parameters.sampling,
         seeds(parameters.seed)[SAMPLE],
         on_progress,
     )
+    tree.attrs["engine"] = "nuts"
+    return tree
 
 
 def complete(tree: xr.DataTree, design: ScreenDesign, parameters: FitParameters) -> xr.DataTree:
     """Add to an engine's result what makes it `schemas.posterior.CONTRACTS[parameters.model]`.
 
     Beside the required groups: `prior_predictive`. The predictive groups hold
-    `sampling.predictive_draws` draws (rounded up to whole chains) of the observed statistics.
+    `sampling.predictive_draws` draws (rounded up to whole chains) of the gene-line cells.
+    They and the groups of data are of the whole screen or, where it is large, of a part of its
+    genes (`sampling.predictive_cells`): those of the coordinate `gene` of `constant_data`.
     """
     seed = seeds(parameters.seed)
     n = parameters.sampling.predictive_draws
     posterior = tree["posterior"].dataset
+    part = looked_at(design, parameters.sampling.predictive_cells)
     prior = draw_prior(parameters.model, design, parameters.priors, n, seed[PRIOR])
     full = xr.DataTree.from_dict(
         {
             "posterior": posterior,
             "sample_stats": tree["sample_stats"].dataset,
             "prior": prior,
-            "prior_predictive": replicate_cells(prior, design, seed[PRIOR_REPLICATES]),
-            "posterior_predictive": replicate_cells(thin(posterior, n), design, seed[REPLICATES]),
-            **data_groups(design),
+            "prior_predictive": replicate_cells(prior, part, seed[PRIOR_REPLICATES]),
+            "posterior_predictive": replicate_cells(thin(posterior, n), part, seed[REPLICATES]),
+            **data_groups(part),
         }
     )
     full.attrs = {
         "model": parameters.model,
-        "engine": parameters.engine,
+        "engine": tree.attrs.get("engine", parameters.engine),
         "sampler": parameters.sampling.sampler,
         "seed": parameters.seed,
     }
@@ -66,16 +105,28 @@ def complete(tree: xr.DataTree, design: ScreenDesign, parameters: FitParameters)
 
 
 def cost(design: ScreenDesign, parameters: FitParameters) -> str:
-    """Say in a phrase how much there is to compute and to keep."""
+    """Say in a phrase how much there is to compute and to keep, and how long that takes."""
     sampling = parameters.sampling
-    n_scalars = sum(not dims for dims in CONTRACTS[parameters.model].variables.values())
-    n_parameters = n_scalars + 2 * len(design.genes) + len(design.cell_lines)
+    sizes = {"gene": len(design.genes), "cell_line": len(design.cell_lines)}
+    sizes["guide"] = len(design.guides)
+    variables = CONTRACTS[parameters.model].variables.values()
+    n_parameters = sum(math.prod(sizes[dim] for dim in dims) for dims in variables)
     megabytes = 8e-6 * sampling.chains * sampling.draws * n_parameters
+    if parameters.engine != "nuts" and parameters.model in EXACT_MODELS:
+        work = f"{sampling.chains} x {sampling.draws:,} draws, {_about(design, parameters)}"
+    else:
+        work = f"{sampling.chains} chains of {sampling.tune:,} + {sampling.draws:,} steps"
     return (
-        f"{n_parameters:,} parameters, {design.cells.gene.size:,} gene-line cells, "
-        f"{sampling.chains} chains of {sampling.tune:,} + {sampling.draws:,} steps, "
-        f"a posterior of {megabytes:,.0f} MB"
+        f"{n_parameters:,} parameters, {np.count_nonzero(design.gene_count):,} gene-line cells, "
+        f"{work}, a posterior of {megabytes:,.0f} MB"
     )
+
+
+def _about(design: ScreenDesign, parameters: FitParameters) -> str:
+    seconds = expected_seconds(design, parameters)
+    if seconds < 100:
+        return f"about {math.ceil(seconds)} s"
+    return f"about {math.ceil(seconds / 60)} min"
 
 
 def seeds(seed: int) -> list[int]:

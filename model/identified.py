@@ -61,11 +61,11 @@ def _nested(design: ScreenDesign) -> Iterator[str]:
         )
     if measured.sum(axis=0).max() < 2:
         yield (
-            "sigma_gene_line and sigma_gamma cannot be told apart: expected several genes in a cell "
-            "line, got one"
+            "sigma_gene_line and sigma_gamma cannot be told apart: expected several genes in a "
+            "cell line, got one"
         )
     if measured.sum(axis=1).max() < 2:
         yield (
-            "sigma_gene_line and sigma_alpha, sigma_guide_line and sigma_guide cannot be told apart: "
-            "expected a gene measured in several cell lines, got one"
+            "sigma_gene_line and sigma_alpha, sigma_guide_line and sigma_guide cannot be told "
+            "apart: expected a gene measured in several cell lines, got one"
         )

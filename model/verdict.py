@@ -6,17 +6,33 @@ Thresholds are `schemas.parameters.Thresholds`; the measures are `model.converge
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
-from schemas.parameters import FitParameters, Thresholds
-from schemas.reports import Convergence, PredictiveCheck, Status, VariableConvergence, Verdict
-
-MORE_DRAWS = "raise --draws and --tune"
-SHIFTING = {"alpha_g", "gamma_c", "mu_alpha", "mu_gamma"}
-SHIFT_MEND = (
-    "in m4 the data do not hold the additive shift between alpha and gamma, and chains wander "
-    "along it; --model m4_zero_mean removes it and leaves beta as it is"
+from schemas.parameters import FitParameters, ModelName, Thresholds
+from schemas.reports import (
+    Convergence,
+    ExactDiagnostics,
+    NutsDiagnostics,
+    PredictiveCheck,
+    Status,
+    VariableConvergence,
+    Verdict,
 )
+
+MORE_STEPS = "raise --draws and --tune"
+MORE_DRAWS = "raise --draws"
+SAMPLE_INSTEAD = "sample it with --engine nuts"
+SHIFTING = {"alpha_g", "gamma_c", "mu_alpha", "mu_gamma"}
+_SHIFT = (
+    "in {model} the data do not hold the additive shift between alpha and gamma, and chains "
+    "wander along it; --engine exact has no chains"
+)
+SHIFT_MENDS: dict[ModelName, str] = {
+    "m4": _SHIFT.format(model="m4")
+    + ", and --model m4_zero_mean removes it and leaves beta as it is",
+    "m4_nested": _SHIFT.format(model="m4_nested"),
+}
 
 
 def give_verdict(
@@ -46,9 +62,12 @@ def _convergence_findings(
 
     def mend(variables: list[str]) -> str:
         nonlocal explained
-        if not (parameters.model == "m4" and set(variables) <= SHIFTING):
+        if measured.nuts is None:
             return MORE_DRAWS
-        text = "the same shift" if explained else SHIFT_MEND
+        shift = SHIFT_MENDS.get(parameters.model)
+        if shift is None or not set(variables) <= SHIFTING:
+            return MORE_STEPS
+        text = "the same shift" if explained else shift
         explained = True
         return text
 
@@ -66,18 +85,66 @@ def _convergence_findings(
     few = _those(measured, lambda v: v.ess_tail_min >= thresholds.ess_min)
     if not measured.ess_tail_min >= thresholds.ess_min:
         yield "fail", _few("tail", measured.ess_tail_min, few, thresholds) + mend(few)
+    if measured.nuts is not None:
+        yield from _nuts_findings(measured.nuts, measured.n_draws, thresholds)
+    if measured.exact is not None:
+        yield from _exact_findings(measured.exact, thresholds)
+    if measured.nuts is None and measured.exact is None:
+        yield (
+            "fail",
+            "the engine left no diagnostics of its own, expected those of a sampler or of an "
+            "integration: nothing says whether the draws can stand; fit again with --engine nuts",
+        )
+
+
+def _nuts_findings(
+    measured: NutsDiagnostics, n_draws: int, thresholds: Thresholds
+) -> Iterator[tuple[Status, str]]:
     if measured.divergences:
-        share = measured.divergences / measured.n_draws
+        share = measured.divergences / n_draws
         yield (
             "fail" if share > thresholds.max_divergence_share else "review",
-            f"{measured.divergences} of {measured.n_draws} draws diverged ({share:.2%}): part of "
+            f"{measured.divergences} of {n_draws} draws diverged ({share:.2%}): part of "
             "the posterior may be missed; raise --target-accept",
         )
     if not measured.bfmi_min >= thresholds.bfmi_min:
         yield (
-            "review",
+            "fail" if math.isnan(measured.bfmi_min) else "review",
             f"smallest energy BFMI is {measured.bfmi_min:.2f}, expected at least "
             f"{thresholds.bfmi_min:.2f}: the sampler explores the tails slowly; raise --tune",
+        )
+
+
+def _exact_findings(
+    measured: ExactDiagnostics, thresholds: Thresholds
+) -> Iterator[tuple[Status, str]]:
+    if not measured.pareto_k <= thresholds.pareto_k_max:
+        yield (
+            "fail",
+            f"Pareto k of the importance weights is {measured.pareto_k:.2f}, expected at most "
+            f"{thresholds.pareto_k_max:g}: a few points outweigh all others, and the draws repeat "
+            f"them; {SAMPLE_INSTEAD}",
+        )
+    if not measured.n_effective_points >= thresholds.ess_min:
+        yield (
+            "fail",
+            f"the {measured.n_points} weighted points behind the draws are worth "
+            f"{measured.n_effective_points:.0f} of equal weight, expected at least "
+            f"{thresholds.ess_min:g}: the draws repeat too few points; {MORE_DRAWS}, or "
+            f"{SAMPLE_INSTEAD}",
+        )
+    if not measured.interpolation_error <= thresholds.interpolation_error_max:
+        yield (
+            "fail" if math.isnan(measured.interpolation_error) else "review",
+            f"the interpolated log density is off by {measured.interpolation_error:.2g} at fresh "
+            f"points, expected at most {thresholds.interpolation_error_max:g}: the weights of the "
+            f"draws may be wrong by as much; {SAMPLE_INSTEAD}",
+        )
+    if not math.isfinite(measured.log_evidence):
+        yield (
+            "fail",
+            f"the log evidence is {measured.log_evidence}, expected a finite number: the density "
+            f"could not be integrated; {SAMPLE_INSTEAD}",
         )
 
 

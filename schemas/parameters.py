@@ -191,11 +191,18 @@ class Thresholds(Settings):
     rhat_max: float = Field(1.01, gt=1)
     """Largest acceptable R-hat (rank-normalised, split; Vehtari et al. 2021); above: fail."""
     ess_min: float = Field(400, gt=0)
-    """Smallest acceptable bulk and tail effective sample size; below: fail."""
+    """Smallest acceptable bulk and tail effective sample size, and (`exact`) effective number of
+    weighted points behind the draws; below: fail."""
     max_divergence_share: float = Field(0.001, ge=0, le=1)
     """Divergent transitions, as a share of all draws: any is `review`, more than this `fail`."""
     bfmi_min: float = Field(0.3, gt=0)
     """Smallest acceptable energy BFMI of a chain; below: review."""
+    pareto_k_max: float = Field(0.7, gt=0, lt=1)
+    """Largest acceptable Pareto k of the importance weights (`exact`); above: fail. Beyond 0.7 a
+    few points outweigh all others (Vehtari et al. 2024)."""
+    interpolation_error_max: float = Field(0.1, gt=0)
+    """Largest acceptable error of the interpolated log density (`exact`); above: review. An error
+    of 0.1 puts a weight, and so the density at that point, wrong by a tenth."""
     predictive_p_min: float = Field(0.005, gt=0, lt=0.5)
     """A predictive check with a tail probability below this, either tail, is remarked upon."""
 
@@ -215,6 +222,9 @@ class Sampling(Settings):
     """Acceptance rate the step size is tuned to; higher means smaller steps."""
     predictive_draws: int = Field(500, ge=50, le=10_000)
     """Draws of the prior and of the posterior predictive distribution kept for checks and plots."""
+    predictive_cells: int = Field(200_000, ge=1000)
+    """Predictive draws and checks are made of at most so many guide-line cells; of a larger screen,
+    of genes taken evenly over it."""
 
 
 class FitParameters(Settings):

@@ -102,8 +102,48 @@ class VariableConvergence(Settings):
     ess_tail_min: float
 
 
+class NutsDiagnostics(Settings):
+    """What only a sampler can be asked; NaN means no evidence."""
+
+    divergences: int
+    """Divergent transitions after tuning."""
+    bfmi_min: float
+    """Smallest energy Bayesian fraction of missing information of a chain."""
+    step_size_min: float
+    """Smallest step size of a chain."""
+    step_size_max: float
+    """Largest step size of a chain."""
+
+
+class ExactDiagnostics(Settings):
+    """What only the integration over the hyperparameters can be asked; NaN means no evidence."""
+
+    pareto_k: float
+    """Pareto shape of the importance weights: how heavy the tail of the largest is."""
+    importance_efficiency: float
+    """Effective share of the weighted points: 1 where all weigh the same."""
+    n_points: int
+    """Weighted points behind the draws."""
+    log_evidence: float
+    """Natural logarithm of the marginal likelihood of the measurements."""
+    log_evidence_mcse: float
+    """Monte Carlo standard error of the log evidence."""
+    interpolation_error: float
+    """Largest error of the interpolated log density at fresh points; 0 if none was interpolated."""
+    n_passes: int
+    """Passes over the data."""
+
+    @property
+    def n_effective_points(self) -> float:
+        """How many equally weighted points the weighted ones are worth."""
+        return self.importance_efficiency * self.n_points
+
+
 class Convergence(Settings):
-    """Whether the sampler has found the posterior; NaN means no evidence."""
+    """Whether the draws can stand for the posterior; NaN means no evidence.
+
+    One of `nuts` and `exact` is there, by the engine that ran.
+    """
 
     rhat_max: float
     """Largest rank-normalised split R-hat over all parameters."""
@@ -113,20 +153,16 @@ class Convergence(Settings):
     """Smallest tail effective sample size over all parameters."""
     mcse_mean_max_ratio: float
     """Largest Monte Carlo standard error of a mean, as a share of the posterior SD."""
-    divergences: int
-    """Divergent transitions after tuning."""
-    bfmi_min: float
-    """Smallest energy Bayesian fraction of missing information of a chain."""
-    step_size_min: float
-    """Smallest step size of a chain."""
-    step_size_max: float
-    """Largest step size of a chain."""
     n_draws: int
     """Draws kept, all chains together."""
     worst: tuple[tuple[str, float], ...]
     """The ten parameters with the largest R-hat, each with it."""
     variables: tuple[VariableConvergence, ...] = ()
     """Every variable, in the order of the posterior."""
+    nuts: NutsDiagnostics | None = None
+    """The sampler's own measures, where the draws were sampled."""
+    exact: ExactDiagnostics | None = None
+    """The integrator's own measures, where the posterior was integrated."""
 
 
 class PredictiveCheck(Settings):

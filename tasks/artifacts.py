@@ -54,6 +54,11 @@ class FitResults:
     """Seconds by step: validate, prepare, fit, checks."""
 
     @property
+    def engine(self) -> str:
+        """The engine that ran in the end, where `auto` was asked for too."""
+        return str(self.tree.attrs["engine"])
+
+    @property
     def data_digest(self) -> str:
         """SHA-256, in hex, of the names and contents of all tables, whatever their order."""
         lines = sorted(f"{table.table} {table.sha256}\n" for table in self.validation.tables)

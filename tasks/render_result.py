@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from schemas.reports import Verdict
+from schemas.reports import Convergence, Verdict
 from tasks.artifacts import FitResults
 
 GENES_SHOWN = 10
@@ -19,6 +19,8 @@ def result_markdown(results: FitResults, where_to_look: str) -> str:
         [
             f"# {dataset.name} {dataset.release}, {parameters.model}: {results.verdict.status}",
             "",
+            how_computed(results.convergence),
+            "",
             *_points(results.verdict),
             "",
             f"## Most negative slopes on RNA ({len(top)} of {len(results.effects)} genes)",
@@ -28,6 +30,23 @@ def result_markdown(results: FitResults, where_to_look: str) -> str:
             f"MLflow: {where_to_look}",
         ]
     )
+
+
+def how_computed(convergence: Convergence) -> str:
+    """Return in a line which engine ran and how well it did."""
+    exact, nuts = convergence.exact, convergence.nuts
+    if exact is not None:
+        return (
+            f"exact: importance efficiency {exact.importance_efficiency:.2f}, "
+            f"Pareto k {exact.pareto_k:.2f}, log evidence {exact.log_evidence:.1f}"
+        )
+    if nuts is not None:
+        fewest = min(convergence.ess_bulk_min, convergence.ess_tail_min)
+        return (
+            f"nuts: largest R-hat {convergence.rhat_max:.3f}, "
+            f"smallest effective sample size {fewest:.0f}, {nuts.divergences} divergent draws"
+        )
+    return "the engine left no diagnostics of its own"
 
 
 def _points(verdict: Verdict) -> list[str]:

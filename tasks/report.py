@@ -13,7 +13,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from schemas.parameters import Priors, Thresholds
+from schemas.parameters import Priors, Settings, Thresholds
 from schemas.posterior import CONTRACTS
 from schemas.reports import Convergence
 from tasks.artifacts import PARAMETERS_FILE, FitResults
@@ -37,14 +37,27 @@ CAPTIONS = {
     "cell lines, which the line does not.",
     "logfc_over_rna": "All measurements, as they went into the fit.",
     "logfc_by_cell_line": "Cell lines differ in level: this is what gamma takes up.",
-    "trace": "Chains that have found the posterior look alike and drift nowhere.",
-    "rank": "Where a chain leaves the others, its draws are too high or too low.",
+    "trace": "{chains} that have found the posterior look alike and drift nowhere.",
+    "rank": "Where {one} leaves the others, its draws are too high or too low.",
     "energy": "Transitions much narrower than the marginal energy: the tails are explored slowly.",
     "posterior_predictive_by_gene": "Nine in ten data points should lie on the thin intervals.",
     "residual_spread": "Genes above their interval scatter more than one noise SD for all allows.",
     "prior_of_sds": "The steeper the posterior beside the prior, the more the data know of it.",
     "forest_alpha": "Mean, 50 % and 89 % interval of alpha.",
     "forest_gamma": "Mean, 50 % and 89 % interval of gamma.",
+}
+CHAINS = {
+    "nuts": {"chains": "Chains", "one": "a chain"},
+    "exact": {"chains": "Batches of independent draws", "one": "a batch of draws"},
+}
+"""What the captions call what the draws stand in, by engine."""
+ENGINE_WORDS = {
+    "nuts": "The engine sampled: every chain walks through the posterior by itself, and they have "
+    "to agree.",
+    "exact": "The engine integrated: everything but the standard deviations was taken care of by "
+    "linear algebra, the density of these by weighted points. The draws are independent of each "
+    "other; what is called a chain is a batch of them. That the points cover the posterior is what "
+    "Pareto k and the importance efficiency say.",
 }
 SECTIONS = {
     "result": ("forest_beta", "volcano", "top_genes", "logfc_over_rna_by_gene"),
@@ -70,8 +83,10 @@ def render_report(
         results=results,
         parameters=parameters,
         convergence=_convergence_rows(results.convergence, parameters.thresholds),
+        engine_words=ENGINE_WORDS.get(results.engine, ""),
         status_words=STATUS_WORDS[results.verdict.status],
         effects=results.effects.head(GENES_SHOWN).to_dict("records"),
+        nested="delta_k" in variables,
         per_log2=bool(results.effects["beta_per_log2_mean"].notna().any()),
         priors=[
             (name, getattr(parameters.priors, name), _plain(field.description))
@@ -80,7 +95,7 @@ def render_report(
         ],
         pictures={
             section: [
-                (name, CAPTIONS.get(name, name.replace("_", " ")), _data_uri(figures[name]))
+                (name, _caption(name, results.engine), _data_uri(figures[name]))
                 for name in names
                 if name in figures
             ]
@@ -104,12 +119,23 @@ def _convergence_rows(
         "ess_tail_min": f"at least {limits.ess_min:g}",
         "divergences": f"0; above {limits.max_divergence_share:.1%} of draws: fail",
         "bfmi_min": f"at least {limits.bfmi_min:g}",
+        "pareto_k": f"at most {limits.pareto_k_max:g}",
+        "importance_efficiency": f"times the points at least {limits.ess_min:g}",
+        "interpolation_error": f"at most {limits.interpolation_error_max:g}",
     }
+    parts: list[Settings | None] = [convergence, convergence.nuts, convergence.exact]
     return [
-        (name, getattr(convergence, name), words.get(name, ""), _plain(field.description))
-        for name, field in Convergence.model_fields.items()
-        if name not in {"worst", "variables"}
+        (name, getattr(part, name), words.get(name, ""), _plain(field.description))
+        for part in parts
+        if part is not None
+        for name, field in type(part).model_fields.items()
+        if name not in {"worst", "variables", "nuts", "exact"}
     ]
+
+
+def _caption(figure: str, engine: str) -> str:
+    text = CAPTIONS.get(figure, figure.replace("_", " "))
+    return text.format_map(CHAINS.get(engine, CHAINS["nuts"]))
 
 
 def _data_uri(picture: bytes) -> str:

@@ -6,7 +6,7 @@ import platform
 import shlex
 from importlib.metadata import version
 
-from schemas.parameters import FitParameters
+from schemas.parameters import FitParameters, Sampling
 from tasks.artifacts import PARAMETERS_FILE
 from tasks.tracking_run import code_version
 
@@ -16,12 +16,15 @@ DISTRIBUTIONS = (
     "nutpie",
     "numpyro",
     "arviz",
+    "scipy",
     "numpy",
     "pandas",
     "pandera",
     "mlflow",
     "prefect",
 )
+
+_NUTS_OPTIONS = ("sampler", "tune", "target_accept")
 
 
 def key_versions() -> dict[str, str]:
@@ -50,11 +53,10 @@ def _options(parameters: FitParameters) -> list[str]:
     options: dict[str, tuple[object, ...]] = {
         "model": (parameters.model,),
         "engine": (parameters.engine,),
-        "sampler": (sampling.sampler,),
         "draws": (sampling.draws,),
-        "tune": (sampling.tune,),
         "chains": (sampling.chains,),
-        "target-accept": (sampling.target_accept,),
+        # The exact engine has no use for these; `auto` may end with NUTS.
+        **(_nuts_options(sampling) if parameters.engine != "exact" else {}),
         "seed": (parameters.seed,),
         "priors": tuple(f"{k}={v}" for k, v in parameters.priors.model_dump(mode="json").items()),
         "genes": filters.genes,
@@ -69,6 +71,14 @@ def _options(parameters: FitParameters) -> list[str]:
     ]
 
 
+def _nuts_options(sampling: Sampling) -> dict[str, tuple[object, ...]]:
+    return {name.replace("_", "-"): (getattr(sampling, name),) for name in _NUTS_OPTIONS}
+
+
+def _without_option(sampling: Sampling) -> dict[str, object]:
+    return sampling.model_dump(exclude={"draws", "chains", *_NUTS_OPTIONS})
+
+
 def _options_suffice(parameters: FitParameters) -> bool:
     """Whether every setting without an option has its default, and no label has a comma in it."""
     default, filters = FitParameters(), parameters.filters
@@ -77,6 +87,6 @@ def _options_suffice(parameters: FitParameters) -> bool:
         parameters.preparation == default.preparation
         and parameters.contract == default.contract
         and parameters.thresholds == default.thresholds
-        and parameters.sampling.predictive_draws == default.sampling.predictive_draws
+        and _without_option(parameters.sampling) == _without_option(default.sampling)
         and not any("," in label for label in labels)
     )

@@ -15,12 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, RunTag
+from pydantic import BaseModel
 
 from schemas.errors import was_interrupted
 from schemas.reports import PredictiveCheck, TableSummary, Verdict
 from tasks.artifacts import FitResults, write_artifacts
 from tasks.logged_model import log_effect_model, register_version
-from tasks.tracking_run import FitRun, TrackingError, tracking_errors
+from tasks.tracking_run import FitRun, TrackingError, run_name, tracking_errors
 
 LONGEST_DIGEST = 36  # characters that MLflow takes
 
@@ -38,7 +39,7 @@ def track_fit(
     started = time.perf_counter()
     tags = {
         "model": results.parameters.model,
-        "engine": results.parameters.engine,
+        "engine": results.engine,
         "data_digest": results.data_digest,
         "verdict": results.verdict.status,
     }
@@ -63,6 +64,8 @@ def track_fit(
                 metrics=_metrics(_measures(results) | _named("seconds", seconds)),
                 tags=[RunTag(key, value) for key, value in run_tags.items()],
             )
+            # Begun under the engine that was asked for, which may have been `auto`.
+            client.update_run(run_id, name=run_name(results.dataset, tags["model"], tags["engine"]))
             if results.verdict.status != "fail":
                 register_version(run, model, results.design, results.dataset.name, tags)
             run.finish()
@@ -74,13 +77,25 @@ def _measures(results: FitResults) -> dict[str, float]:
         "rhat_max": convergence.rhat_max,
         "ess_bulk_min": convergence.ess_bulk_min,
         "ess_tail_min": convergence.ess_tail_min,
-        "divergences": convergence.divergences,
-        "bfmi_min": convergence.bfmi_min,
+        **_of(convergence.nuts, "divergences", "bfmi_min"),
+        **_of(
+            convergence.exact,
+            "pareto_k",
+            "importance_efficiency",
+            "log_evidence",
+            "log_evidence_mcse",
+            "interpolation_error",
+        ),
         "n_genes": preparation.n_genes,
         "n_cell_lines": preparation.n_cell_lines,
         "n_guides": preparation.n_guides,
         "n_measurements": preparation.n_measurements,
     } | _named("ppc", {_check_name(check): check.p_value for check in results.checks})
+
+
+def _of(diagnostics: BaseModel | None, *names: str) -> dict[str, float]:
+    """Return these of an engine's diagnostics; none where it is the other engine's."""
+    return {} if diagnostics is None else {name: getattr(diagnostics, name) for name in names}
 
 
 def _check_name(check: PredictiveCheck) -> str:

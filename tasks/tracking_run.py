@@ -80,7 +80,7 @@ def start_run(dataset: Dataset, parameters: FitParameters) -> Iterator[FitRun]:
         experiment_id = _experiment(client, dataset.name, uri)
         created = client.create_run(
             experiment_id,
-            run_name=f"{dataset.release} {parameters.model} {parameters.engine}",
+            run_name=run_name(dataset, parameters.model, parameters.engine),
             tags=resolve_tags(
                 {
                     "dataset": dataset.name,
@@ -108,6 +108,11 @@ def start_run(dataset: Dataset, parameters: FitParameters) -> Iterator[FitRun]:
         _end(run, "KILLED", type(stop).__name__)
         raise
     _end(run, "FAILED", "the fit ended without results")
+
+
+def run_name(dataset: Dataset, model: str, engine: str) -> str:
+    """Return what a run is called in the tables of MLflow."""
+    return f"{dataset.release} {model} {engine}"
 
 
 @contextmanager

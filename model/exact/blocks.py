@@ -3,7 +3,7 @@
 For gene g with effects a_g = (alpha_g, beta_g, delta_k of its guides k) and line effects gamma, the
 mean m of the n measurements of a unit (m4: a gene-line cell; m4_nested: a guide-line cell) is
 
-    m = X a_g + gamma_c + eps_gc + zeta_kc + noise / sqrt(n),   rows of X: (1, rna_gc, [guide is k])
+    m = X a_g + gamma_c + eps_gc + zeta_kc + noise / sqrt(n),  X's rows: (1, rna_gc, [guide is k])
 
 In units of sigma let a = (sigma_guide_line / sigma)^2 and b = (sigma_gene_line / sigma)^2 (both 0 in
 m4). With zeta and eps integrated out, the precision of the units of one cell is
@@ -51,8 +51,7 @@ class GeneBlock:
 
 @dataclass(frozen=True, eq=False)
 class DataTerms:
-    """What the data say at P pairs of variance ratios, in units of sigma; P = 1 where they do not
-    matter (m4)."""
+    """What the data say at P pairs of variance ratios, in units of sigma; P is 1 in m4."""
 
     gram: np.ndarray
     """X'VX (p, p, P, g)."""

@@ -10,9 +10,9 @@ which mean, and a0 the reference already taken off. Integrating a out leaves (DE
     [ D  h ]                               [ B' ]
     [ h' s ]   less the sum over genes of  [ q' ] A^-1 [ B  q ]
 
-and half of log|P| - log|A|. These sums, the lower triangle packed and the log determinant behind it,
-are `collapse`. They are smooth in the logs of the ratios, and a sum over blocks. What becomes of
-them is `model.exact.marginal`.
+and half of log|P| - log|A|. These sums, the lower triangle packed and the log determinant behind
+it, are `collapse`. They are smooth in the logs of the ratios, and a sum over blocks. What becomes
+of them is `model.exact.marginal`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.exact.blocks import DataTerms, GeneBlock, data_terms
+from model.exact.blocks import GeneBlock, data_terms
 from model.exact.effect_nodes import EffectNodes
 from model.exact.stacked import cholesky, solve_lower, solve_upper
 
@@ -136,16 +136,17 @@ def gene_effects(
     p, n_genes, n_draws = block.n_effects, len(block.genes), len(draws.sigma)
     random = np.random.default_rng([*seed.generate_state(4), int(block.genes[0])])
     effects = np.empty((p, n_draws, n_genes))
-    at_once = block.rna.size if nodes.weights is None else p * n_genes
+    weights = nodes.weights
+    at_once = block.rna.size if weights is None else p * n_genes
     step = max(1, DRAWS_AT_ONCE // (p * at_once))
-    terms = None if nodes.weights is None else _terms_at_nodes(block, nodes.at)
+    terms = None if weights is None else _terms_at_nodes(block, nodes.at)
     for start in range(0, n_draws, step):
         part = slice(start, start + step)
         some = draws.part(part)
-        if terms is None:
+        if terms is None or weights is None:
             gram, right = _at_each(block, some, nodes.at[part])
         else:
-            gram, right = _interpolated(terms, some, nodes.weights[part])
+            gram, right = _interpolated(terms, some, weights[part])
         precision = prior_precisions(block, some.log_ratios)
         for effect, one in enumerate(precision):
             gram[effect, effect] += one[:, None]

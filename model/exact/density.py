@@ -1,4 +1,4 @@
-"""The posterior density of the standard deviations at any point, from a screen or from nodes in it.
+"""The posterior density of the standard deviations at any point, from a screen or nodes.
 
 `ScreenDensity` passes over the screen for every point. `InterpolatedDensity` has passed over it once
 a node and interpolates the sums in between, where they are smooth; the rest it hands on.
@@ -35,7 +35,7 @@ class Density(Protocol):
     marginal: Marginal
 
     def __call__(self, theta: np.ndarray, noise: np.ndarray | None = None) -> Points:
-        """Return the density at `theta` (P, d); with `noise` (P, n), standard normal, a draw of x."""
+        """Return the density at `theta` (P, d); with standard normal `noise` (P, n) a draw of x."""
         ...
 
 

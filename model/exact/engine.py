@@ -19,7 +19,7 @@ from scipy import special
 
 from model.design import ScreenDesign
 from model.exact.collapse import CommonDraws, gene_effects
-from model.exact.density import Density, ScreenDensity
+from model.exact.density import Density
 from model.exact.effect_nodes import effect_nodes
 from model.exact.proposal import Proposal, Weights, refitted, resampled, weigh
 from model.exact.search import Located, locate
@@ -85,7 +85,7 @@ def _sample(
         if weighted.overall.pareto_k <= LARGEST_PARETO_K:
             break
         points = weighted.theta.reshape(-1, weighted.theta.shape[-1])
-        proposal = refitted(proposal, points, weighted.log_ratio.ravel())
+        proposal = refitted(proposal, points, weighted.log_ratio.ravel(), located.proposal.df)
         weighted = _weighted(located.density, proposal, parameters, final_seed.spawn(1)[0])
     return _drawn(design, parameters, located, weighted, effect_seed)
 
@@ -101,7 +101,7 @@ def _piloted(located: Located, seed: np.random.SeedSequence) -> Proposal:
             best, best_efficiency = proposal, efficiency
         if not efficiency < GOOD_EFFICIENCY:
             break
-        proposal = refitted(proposal, points, log_ratio)
+        proposal = refitted(proposal, points, log_ratio, located.proposal.df)
     return best
 
 

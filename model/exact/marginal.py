@@ -1,13 +1,15 @@
-"""The density of the standard deviations, everything else integrated out, and what the genes share.
+"""The density of the standard deviations, all else integrated out, and what the genes share.
 
-Takes the sums of `model.exact.collapse`, adds what does not depend on the genes (the priors of gamma
-and of the mus) and factors the one matrix that is left. In units of sigma and with N measurements,
+Takes the sums of `model.exact.collapse`, adds what does not depend on the genes (the priors of
+gamma and of the mus) and factors the one matrix that is left. In units of sigma, with N
+measurements, C lines, and P and A_g as in `collapse`,
 
-    log p(y | sds) = -N/2 log(2 pi sigma^2) + 1/2 (log|V| - log|diag n|) + 1/2 (log|P| - sum_g log|A_g|)
-                     + C log(sigma / sigma_gamma) + sum_mu log(sigma / s_mu) - 1/2 log|Q| - S / (2 sigma^2)
+    log p(y | sds) = -N/2 log(2 pi sigma^2) + 1/2 (log|V| - log|diag n|)
+                     + 1/2 (log|P| - sum_g log|A_g|) + C log(sigma / sigma_gamma)
+                     + sum_mu log(sigma / s_mu) - 1/2 log|Q| - S / (2 sigma^2)
 
-with Q the precision of x = (gamma, mus), s_mu the prior SDs of the mus and S the sum of squares left
-at the best x. Both come out of one Cholesky factor of [[Q, h], [h', s]]: its last row is the
+with Q the precision of x = (gamma, mus), s_mu the prior SDs of the mus and S the squares left at
+the best x. Both come out of one Cholesky factor of [[Q, h], [h', s]]: its last row is the
 right-hand side solved, and its last entry is the root of S.
 """
 
@@ -32,7 +34,7 @@ class Factored:
     """The matrix of P points factored, and the density there."""
 
     log_density: np.ndarray
-    """Log posterior density of the logs of the SDs, not normalised (P,); -inf where there is none."""
+    """Log posterior density of the logs of the SDs, not normalised (P,); -inf: none."""
     log_likelihood: np.ndarray
     """Log density of the measurements given the SDs (P,), natural log."""
     lower: np.ndarray

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from arviz_stats.base import array_stats
+from arviz_stats.base.array import array_stats
 from scipy import optimize, special, stats
 from scipy.stats import qmc
 
@@ -21,6 +21,9 @@ LogDensity = Callable[[np.ndarray], np.ndarray]
 STEP = 0.03
 """Step of finite differences, in units of the scale given."""
 DEGREES_OF_FREEDOM = (4.0, 7.0, 12.0, 25.0, 60.0)
+ENOUGH_POINTS = 10
+"""Effective points a dimension from which a spread can be told."""
+SMALLEST_POWER = 1e-6
 WIDEST_SD = 2.0
 """Largest SD of a log SD at the start: what the data leave open is a factor of e^2 wide or so."""
 
@@ -95,9 +98,9 @@ class Proposal:
 
     def log_density(self, points: np.ndarray) -> np.ndarray:
         """Return the log density at points (P, d)."""
-        values: np.ndarray = stats.multivariate_t(
-            self.location, self.covariance, df=self.df
-        ).logpdf(points)
+        values = stats.multivariate_t.logpdf(  # type: ignore[call-overload]
+            points, self.location, self.covariance, df=self.df
+        )
         return np.atleast_1d(values)
 
 
@@ -128,13 +131,16 @@ def weigh(log_ratio: np.ndarray) -> Weights:
     return Weights(log_weight, float(pareto_k), float(efficiency))
 
 
-def refitted(proposal: Proposal, points: np.ndarray, log_ratio: np.ndarray) -> Proposal:
+def refitted(
+    proposal: Proposal, points: np.ndarray, log_ratio: np.ndarray, most_df: float
+) -> Proposal:
     """Return the proposal that the weighted points of another suggest.
 
-    Location and spread are those of the weighted points; of DEGREES_OF_FREEDOM that for which the
-    estimated variance of the weights, mean of p^2 / q_new over p, is smallest.
+    Location and spread are those of the weighted points; of DEGREES_OF_FREEDOM up to `most_df` that
+    for which the estimated variance of the weights, mean of p^2 / q_new over p, is smallest. The
+    points cannot show a tail that none of them has reached: `most_df` says how thin it may be.
     """
-    log_weight = weigh(log_ratio).log_weight
+    log_weight = _tempered(log_ratio, ENOUGH_POINTS * len(proposal.location))
     weight = np.exp(log_weight)
     location = weight @ points
     deviation = points - location
@@ -148,9 +154,23 @@ def refitted(proposal: Proposal, points: np.ndarray, log_ratio: np.ndarray) -> P
         # The covariance of a t is df / (df - 2) times its scale matrix.
         Proposal(location, spread * shrink, df)
         for df in DEGREES_OF_FREEDOM
+        if df <= most_df
         for shrink in (1.0, (df - 2) / df)
     ]
     return min(candidates, key=log_variance)
+
+
+def _tempered(log_ratio: np.ndarray, n_effective: int) -> np.ndarray:
+    """Return log weights whose power is lowered until `n_effective` points count.
+
+    A first proposal far from the mass leaves one point with all the weight, and no spread to see.
+    """
+    power = 1.0
+    while True:
+        weights = weigh(power * log_ratio)
+        if not weights.efficiency * len(log_ratio) < n_effective or power < SMALLEST_POWER:
+            return weights.log_weight
+        power /= 2
 
 
 def resampled(log_weight: np.ndarray, n_draws: int, seed: np.random.SeedSequence) -> np.ndarray:

@@ -15,7 +15,7 @@ from model.exact.blocks import GeneBlock
 from model.exact.density import Density, InterpolatedDensity, ScreenDensity
 from model.exact.interpolation import MOST_DEGREE, n_nodes
 from model.exact.marginal import Marginal
-from model.exact.proposal import Proposal, maximise
+from model.exact.proposal import LogDensity, Proposal, maximise
 from model.exact.start import start
 from model.exact.work import Work
 from model.exact.workers import ThisProcess, Workers
@@ -35,6 +35,8 @@ TOLERANCE = 1e-3
 """Error of the interpolated log density at fresh points at which the degree is high enough."""
 USABLE = 0.05
 """Error above which points are not interpolated but passed over the screen one by one."""
+HEAVIEST_TAIL, THINNEST_TAIL = 7.0, 60.0
+"""Degrees of freedom of the proposal for a small and for a large screen."""
 N_CHECKS = 8
 CHECK_SEED = 20_220
 
@@ -66,14 +68,23 @@ def locate(
         blocks, marginal, _ = start(name, design, priors, mode)
         screen = ScreenDensity(marginal, workers.hold(blocks), work)
         mode, covariance = _zoomed(screen, mode, covariance, _expected_scale(design, marginal))
-    proposal = Proposal(mode, covariance, df=float(np.clip(len(design.genes) / 10, 4, 60)))
+    proposal = Proposal(mode, covariance, df=_most_df(design))
     sampling = parameters.sampling
     density, error = _interpolated(screen, proposal, sampling.chains * sampling.draws)
     return Located(blocks, screen, density, proposal, error)
 
 
-def _values(density: Density):  # type: ignore[no-untyped-def]
+def _most_df(design: ScreenDesign) -> float:
+    """Return how thin the tails of a proposal may be: the more genes, the more normal the mass."""
+    return float(np.clip(len(design.genes) / 10, HEAVIEST_TAIL, THINNEST_TAIL))
+
+
+def _values(density: Density) -> LogDensity:
     return lambda theta: density(theta).log_density
+
+
+def _extrapolated(box: InterpolatedDensity) -> LogDensity:
+    return lambda theta: box.extrapolated(theta).log_density
 
 
 def _part(design: ScreenDesign, parameters: FitParameters) -> ScreenDesign:
@@ -115,7 +126,7 @@ def _zoomed(
     for _ in range(MOST_ZOOMS):
         box = InterpolatedDensity(screen, mode, covariance, ZOOM_WIDTH)
         box.raise_degree(ZOOM_DEGREE)
-        mode, narrow = maximise(lambda theta: box.extrapolated(theta).log_density, mode, scale)
+        mode, narrow = maximise(_extrapolated(box), mode, scale)
         if box.inside(mode[None])[0]:
             return mode, narrow
     return mode, narrow

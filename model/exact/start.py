@@ -71,7 +71,8 @@ def _centred(
 ) -> tuple[list[GeneBlock], Marginal, list[np.ndarray]]:
     """Take the best effects, given the SDs, off the blocks; return the effects (p, g) too."""
     log_ratios = (marginal.to_ratios() @ theta)[None]
-    factored = marginal.factored(theta[None], sum(collapse(block, log_ratios) for block in blocks))
+    sums = np.sum([collapse(block, log_ratios) for block in blocks], axis=0)
+    factored = marginal.factored(theta[None], sums)
     common = marginal.draw_common(factored, theta[None], None)
     n_lines = len(marginal.gamma_reference)
     gamma = common[:, :n_lines]

@@ -143,6 +143,7 @@ def test_help_is_no_error(arguments, capsys):
         (["--priors", "as_writen"], "expected as_run, as_written, a YAML file"),
         (["--priors", "mu_bta=Normal(0, 1)"], "did you mean mu_beta?"),
         (["--priors", "sigma=Exponential(-1)"], "the last above zero, got 'Exponential(-1)'"),
+        (["--engine", "exakt"], "exakt"),
         (["--target-accept", "3"], "--target-accept: should be less than 1, got 3.0"),
     ],
 )

@@ -18,7 +18,7 @@ def fitted(working_folder):
 
     path = write_demo_dataset(working_folder)
     parameters = FitParameters(
-        model="m4_zero_mean", sampling=Sampling(draws=100, tune=200, chains=2)
+        model="m4_zero_mean", engine="nuts", sampling=Sampling(draws=100, tune=200, chains=2)
     )
     outcome = fit_screen(str(path), parameters)
     with get_client(sync_client=True) as client:

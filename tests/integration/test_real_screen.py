@@ -1,4 +1,4 @@
-"""The real sample, from its published tables to a verdict, against lme4's estimates."""
+"""The real sample by NUTS, from its published tables to a verdict, against lme4's estimates."""
 
 from __future__ import annotations
 
@@ -22,9 +22,12 @@ def dataset_file(folder: Path, tables: str) -> str:
     return str(path)
 
 
+NUTS = ("--engine", "nuts")
+
+
 def test_m4_zero_mean_passes_and_agrees_with_lme4(working_folder, shared, capsys):
     path = dataset_file(working_folder, str(shared / "data" / "avana_sample"))
-    assert main(["fit", path, "--model", "m4_zero_mean"]) == DONE
+    assert main(["fit", path, "--model", "m4_zero_mean", *NUTS]) == DONE
     assert "Verdict: pass" in capsys.readouterr().out
 
     (run,) = runs_in(working_folder)
@@ -44,10 +47,11 @@ def test_m4_zero_mean_passes_and_agrees_with_lme4(working_folder, shared, capsys
 
 def test_m4_fails_and_says_why(working_folder, shared, capsys):
     path = dataset_file(working_folder, str(shared / "data" / "avana_sample"))
-    assert main(["fit", path, "--model", "m4"]) == VERDICT_FAIL
+    assert main(["fit", path, "--model", "m4", *NUTS]) == VERDICT_FAIL
     said = " ".join(capsys.readouterr().out.split())
     assert "Verdict: fail" in said
     assert "shift between alpha and gamma" in said and "m4_zero_mean" in said
+    assert "--engine exact" in said
     (run,) = runs_in(working_folder)
     assert run.info.status == "FINISHED"  # the fit is whole; that it may not be used is its verdict
     assert run.data.tags["verdict"] == "fail"
@@ -65,7 +69,8 @@ def test_the_same_from_a_bucket(working_folder, shared, s3_bucket):
     remote = dataset_file(working_folder / "remote", "24Q4")
     store.upload_file(remote, s3_bucket, "avana.yaml")
 
-    few = ["--model", "m4_zero_mean", "--draws", "500", "--tune", "500", "--genes", "SOX10", "MYB"]
+    few = [*NUTS, "--model", "m4_zero_mean", "--draws", "500", "--tune", "500"]
+    few += ["--genes", "SOX10", "MYB"]
     for path in (f"s3://{s3_bucket}/avana.yaml", local):
         assert main(["fit", path, *few]) in (DONE, VERDICT_FAIL)
     from_disk, from_bucket = runs_in(working_folder)

@@ -18,7 +18,7 @@ def design():
 
 def short(sampler="nutpie", model="m4_zero_mean", seed=1) -> FitParameters:
     sampling = Sampling(sampler=sampler, draws=500, tune=500, chains=2, predictive_draws=50)
-    return FitParameters(model=model, seed=seed, sampling=sampling)
+    return FitParameters(model=model, engine="nuts", seed=seed, sampling=sampling)
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +35,14 @@ def test_result_holds_the_contract(design, model):
     assert tuple(tree["posterior"]["gene"].to_numpy()) == design.genes
     assert tree["posterior_predictive"]["cell_mean"].shape == (2, 25, 100)
     assert tree["sample_stats"]["diverging"].dtype == bool
+
+
+def test_the_result_names_the_engine_that_ran(design, by_nutpie):
+    """`auto` is what was asked for, not what ran."""
+    ran = by_nutpie.copy()
+    ran.attrs["engine"] = "nuts"
+    tree = complete(ran, design, short().model_copy(update={"engine": "auto"}))
+    assert tree.attrs["engine"] == "nuts"
 
 
 def test_same_seed_same_draws(design, by_nutpie):

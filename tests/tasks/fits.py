@@ -55,7 +55,9 @@ def design_of(*, rna_is_log2: bool = True) -> ScreenDesign:
     )
 
 
-def tree_of(model: str = "m4", n_draws: int = 50, seed: int = 103) -> xr.DataTree:
+def tree_of(
+    model: str = "m4", n_draws: int = 50, seed: int = 103, engine: str = "nuts"
+) -> xr.DataTree:
     rng = np.random.default_rng(seed)
     coords = {"gene": np.array(GENES, object), "cell_line": np.array(CELL_LINES, object)}
 
@@ -74,7 +76,7 @@ def tree_of(model: str = "m4", n_draws: int = 50, seed: int = 103) -> xr.DataTre
         )
 
     logfc = xr.Dataset({"logfc": (("guide", "cell_line"), rng.normal(size=(6, 4)))}, coords)
-    return xr.DataTree.from_dict(
+    tree = xr.DataTree.from_dict(
         {
             "posterior": group(4),
             "prior": group(1),
@@ -86,22 +88,39 @@ def tree_of(model: str = "m4", n_draws: int = 50, seed: int = 103) -> xr.DataTre
             "constant_data": xr.Dataset({"rna": (("gene", "cell_line"), np.ones((3, 4)))}, coords),
         }
     )
+    tree.attrs = {"model": model, "engine": engine}
+    return tree
 
 
-def convergence_of(**changes: float) -> Convergence:
+NUTS = {"divergences": 0, "bfmi_min": 0.9, "step_size_min": 0.2, "step_size_max": 0.3}
+EXACT = {
+    "pareto_k": 0.125,
+    "importance_efficiency": 0.875,
+    "n_points": 8192,
+    "log_evidence": -123.456,
+    "log_evidence_mcse": 0.004,
+    "interpolation_error": 0.0003,
+    "n_passes": 25,
+}
+
+
+def convergence_of(engine: str = "nuts", **changes: float) -> Convergence:
+    """What a fit by an engine measured, with `changes` to the common numbers or to its own."""
     measured = {
         "rhat_max": 1.004,
         "ess_bulk_min": 812.5,
         "ess_tail_min": 640.0,
         "mcse_mean_max_ratio": 0.03,
-        "divergences": 0,
-        "bfmi_min": 0.9,
-        "step_size_min": 0.2,
-        "step_size_max": 0.3,
         "n_draws": 200,
     }
-    worst = (("mu_alpha", 1.004),)
-    return Convergence.model_validate({**measured, **changes, "worst": worst})
+    own = NUTS if engine == "nuts" else EXACT
+    return Convergence.model_validate(
+        {
+            **{name: changes.pop(name, value) for name, value in measured.items()},
+            "worst": (("mu_alpha", 1.004),),
+            engine: {**own, **changes},
+        }
+    )
 
 
 def check_of(name: str, p_value: float, stage: str = "posterior") -> PredictiveCheck:
@@ -124,6 +143,7 @@ def results_of(
     *,
     dataset: Dataset | None = None,
     status: Status = "pass",
+    engine: str = "nuts",
     convergence: Convergence | None = None,
     design: ScreenDesign | None = None,
     figures: dict[str, bytes] | None = None,
@@ -163,7 +183,7 @@ def results_of(
         preparation=PreparationReport(
             losses=(), n_genes=3, n_cell_lines=4, n_guides=6, n_measurements=48
         ),
-        convergence=convergence or convergence_of(),
+        convergence=convergence or convergence_of(engine),
         checks=(check_of("sd", 0.31), check_of("mean", 0.52), check_of("mean", 0.9, "prior")),
         verdict=Verdict(
             status=status,
@@ -177,7 +197,7 @@ def results_of(
             {"gene": GENES, "cell_line": CELL_LINES[:3], "fitted": rng.normal(size=3)}
         ),
         summary=pd.DataFrame({"parameter": ["mu_alpha", f"beta_g[{GENES[0]}]"], "mean": [0.1, -1]}),
-        tree=tree_of(parameters.model, seed=parameters.seed),
+        tree=tree_of(parameters.model, seed=parameters.seed, engine=engine),
         design=design or design_of(),
         figures={"trace": PNG, "volcano": PNG} if figures is None else figures,
         model_graph_svg='<svg xmlns="http://www.w3.org/2000/svg"/>',

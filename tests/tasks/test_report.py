@@ -54,6 +54,11 @@ def page(**changes: Any) -> Page:
     return Page(render_report(results, "run-17", command, {"pymc": "6.4.0"}))
 
 
+def page_of(engine: str) -> Page:
+    results = results_of(engine=engine)
+    return page(tree=results.tree, convergence=results.convergence)
+
+
 def test_nothing_is_fetched_and_nothing_runs():
     shown = page()
     assert {tag for tag, _ in shown.tags}.isdisjoint({"script", "link", "iframe", "object"})
@@ -122,18 +127,49 @@ def test_losses_are_shown_with_reason_and_examples():
 
 @pytest.mark.parametrize(
     ("model", "formula", "has_mu_gamma"),
-    [("m4", "γ c ~ Normal(μ γ , σ γ )", True), ("m4_zero_mean", "γ c ~ Normal(0, σ γ )", False)],
+    [
+        ("m4", "γ c ~ Normal(μ γ , σ γ )", True),
+        ("m4_zero_mean", "γ c ~ Normal(0, σ γ )", False),
+        ("m4_nested", "ζ kc ~ Normal(0, σ guide line )", True),
+    ],
 )
 def test_formula_and_priors_are_those_of_the_model(model, formula, has_mu_gamma):
     text = page(parameters=FitParameters(model=model)).text
     assert formula in text
     assert ("mu_gamma Normal(0, 2) Mean over cell lines" in text) == has_mu_gamma
     assert "mu_beta Normal(0, 1)" in text
+    nested = model == "m4_nested"
+    assert ("+ δ k + ε gc + ζ kc , σ)" in text) == nested
+    assert ("sigma_gene_line Exponential(1) SD over gene-line cells" in text) == nested
 
 
 def test_convergence_stands_beside_its_limits():
     text = page(convergence=convergence_of(rhat_max=1.6789)).text
     assert "rhat_max 1.679 at most 1.01" in text
+
+
+def test_the_convergence_shown_is_that_of_the_engine_that_ran():
+    sampled, integrated = page(), page_of("exact")
+    assert "bfmi_min 0.9000 at least 0.3" in sampled.text
+    assert "importance_efficiency" not in sampled.text and "Log evidence" not in sampled.text
+    for row in (
+        "pareto_k 0.1250 at most 0.7",
+        "importance_efficiency 0.8750 times the points at least 400",
+        "log_evidence −123.5",
+        "interpolation_error 0.0003000 at most 0.1",
+    ):
+        assert row in integrated.text
+    assert "Log evidence compares models" in integrated.text
+    for row in ("bfmi_min 0.9", "divergences 0", "step_size_min"):
+        assert row in sampled.text and row not in integrated.text
+    assert "engine exact; library" in integrated.text
+
+
+def test_captions_speak_of_what_the_engine_has():
+    assert "Chains that have found" in page().text
+    integrated = page_of("exact").text
+    assert "Chains that" not in integrated
+    assert "Batches of independent draws that have found" in integrated
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from tests.tasks.fits import REPORT, results_of
 GENES = tuple(f"GENE{number} ({number})" for number in range(1, 1001))
 BY_OPTIONS: dict[str, dict[str, object]] = {
     "the defaults": {},
+    "the exact engine": {"engine": "exact", "sampling": {"draws": 500, "chains": 8}},
     "options": {
         "model": "m4_zero_mean",
         "seed": 7,
@@ -30,6 +31,7 @@ BY_FILE: dict[str, dict[str, object]] = {
     "preparation": {"preparation": {"min_rna_sd": 0.25}},
     "contract": {"contract": {"max_abs_logfc": 20.0}},
     "predictive draws": {"sampling": {"predictive_draws": 60}},
+    "predictive cells": {"sampling": {"predictive_cells": 1000}},
     "a comma in a label": {"filters": {"lineages": ("Skin, other",)}},
     "options beside": {
         "thresholds": {"rhat_max": 1.05},
@@ -62,6 +64,17 @@ def test_the_command_repeats_the_fit_beside_the_artifacts_of_the_run(
     write_artifacts(results_of(parameters), REPORT, tmp_path)
     monkeypatch.chdir(tmp_path)
     assert read_back(command_for("my screen.yaml", parameters)) == parameters
+
+
+def test_only_nuts_is_told_how_to_sample() -> None:
+    commands = {
+        engine: command_for("my screen.yaml", FitParameters.model_validate({"engine": engine}))
+        for engine in ("auto", "nuts", "exact")
+    }
+    for option in ("--sampler nutpie", "--tune 2000", "--target-accept 0.8"):
+        assert option in commands["auto"] and option in commands["nuts"]
+        assert option not in commands["exact"]
+    assert "--draws 2000" in commands["exact"]
 
 
 @pytest.mark.parametrize(("cases", "needed"), [(BY_OPTIONS, False), (BY_FILE, True)])

@@ -139,6 +139,30 @@ def test_the_metrics_are_those_of_the_design(working_folder: Path) -> None:
     }
 
 
+def test_the_metrics_of_an_integration_are_its_own(working_folder: Path) -> None:
+    _, stored = track(results_of(engine="exact"))
+    metrics = stored.data.metrics
+    assert metrics.keys().isdisjoint({"divergences", "bfmi_min"})
+    own = ("pareto_k", "importance_efficiency", "log_evidence")
+    assert [metrics[name] for name in own] == [0.125, 0.875, -123.456]
+    assert (metrics["log_evidence_mcse"], metrics["interpolation_error"]) == (0.004, 0.0003)
+    assert metrics["rhat_max"] == 1.004
+
+
+def test_a_run_is_named_and_tagged_by_the_engine_that_ran(working_folder: Path) -> None:
+    results = results_of(FitParameters(engine="auto"), engine="exact")
+    with start_run(results.dataset, results.parameters) as run:
+        assert run.client.get_run(run.run_id).info.run_name == "24Q4 m4 auto"
+        track_fit(run, results, REPORT, lambda: 30.0)
+    stored = run.client.get_run(run.run_id)
+    assert stored.info.run_name == "24Q4 m4 exact"
+    assert stored.info.status == "FINISHED"
+    assert stored.data.tags["engine"] == "exact"
+    assert stored.data.params["engine"] == "auto"
+    (version,) = run.client.search_model_versions(f"run_id = '{run.run_id}'")
+    assert version.tags["engine"] == "exact"
+
+
 def test_every_table_is_an_input_with_its_digest(working_folder: Path) -> None:
     results = results_of()
     tables = results.validation.tables
@@ -194,7 +218,8 @@ def test_all_files_are_there_and_can_be_read_back(working_folder: Path) -> None:
     (check,) = TypeAdapter(tuple[PredictiveCheck, ...]).validate_json(read["predictive_checks"])
     assert np.isnan(check.p_value)
     stored = Convergence.model_validate_json(read["convergence"])
-    assert np.isnan(stored.bfmi_min) and stored.ess_bulk_min == np.inf
+    assert stored.nuts is not None and stored.exact is None
+    assert np.isnan(stored.nuts.bfmi_min) and stored.ess_bulk_min == np.inf
     assert FitParameters.model_validate_json(read["parameters"]) == parameters
     cells = pd.read_parquet(folder / "fitted_cells.parquet")
     pd.testing.assert_frame_equal(cells, results.fitted_cells)

@@ -31,9 +31,9 @@ def random_rows(
     rows = [
         (f"g{gene}", f"c{line}", f"g{gene}/{guide}", rna[gene, line], random.normal(1, 1.3))
         for gene in range(n_genes)
-        for guide in range(random.integers(1, most_guides + 1))
+        for guide in range(int(random.integers(1, most_guides + 1)))
         for line in range(n_lines)
-        for _ in range(max(random.integers(0, most_replicates + 1), guide == 0))
+        for _ in range(max(int(random.integers(0, most_replicates + 1)), guide == 0))
     ]
     return pd.DataFrame(rows, columns=["gene", "cell_line", "guide", "rna", "logfc"])
 
@@ -54,7 +54,7 @@ class Pieces:
         self.marginal = Marginal(model, PRIORS, len(rows), within, gamma)
         self.theta = theta[: len(self.marginal.hyperparameters)]
         self.log_ratios = (self.marginal.to_ratios() @ self.theta)[None]
-        self.sums = sum(collapse(block, self.log_ratios) for block in self.blocks)
+        self.sums = np.sum([collapse(block, self.log_ratios) for block in self.blocks], axis=0)
         self.factored: Factored = self.marginal.factored(self.theta[None], self.sums)
         self.sd = dict(zip(self.marginal.hyperparameters, np.exp(self.theta), strict=True))
 
@@ -133,7 +133,9 @@ def test_draws_have_the_dense_normal_s_mean_and_covariance(model):
         common[:, :n_lines],
         common[:, n_lines : n_lines + 2].T,
     )
-    drawn = dict(zip(pieces.marginal.means_in_order, common[:, n_lines:].T[:, :, None], strict=True))
+    drawn = dict(
+        zip(pieces.marginal.means_in_order, common[:, n_lines:].T[:, :, None], strict=True)
+    )
     drawn["gamma_c"] = common[:, :n_lines] + pieces.marginal.gamma_reference
     drawn |= {
         name: np.empty((n, len(naive.mean[name])))
@@ -165,9 +167,7 @@ def test_draws_have_the_dense_normal_s_mean_and_covariance(model):
     most_replicates=st.integers(1, 4),
     log_noise=st.floats(-4, 4),
 )
-def test_any_design_agrees(
-    model, seed, n_genes, n_lines, most_guides, most_replicates, log_noise
-):
+def test_any_design_agrees(model, seed, n_genes, n_lines, most_guides, most_replicates, log_noise):
     rows = random_rows(seed, n_genes, n_lines, most_guides, most_replicates)
     theta = np.random.default_rng(seed).normal(0, 1, 7)
     theta[3] = log_noise

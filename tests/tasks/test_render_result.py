@@ -1,0 +1,45 @@
+"""The result in a page of Prefect: verdict, how it was computed, the genes that stand out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from schemas.reports import Convergence
+from tasks.render_result import how_computed, result_markdown
+from tests.tasks.fits import GENES, convergence_of, results_of
+
+NEITHER = Convergence.model_validate(convergence_of().model_dump() | {"nuts": None, "exact": None})
+
+
+@pytest.mark.parametrize(
+    ("convergence", "line"),
+    [
+        (
+            convergence_of("exact"),
+            "exact: importance efficiency 0.88, Pareto k 0.12, log evidence -123.5",
+        ),
+        (
+            convergence_of(divergences=3),
+            "nuts: largest R-hat 1.004, smallest effective sample size 640, 3 divergent draws",
+        ),
+        (NEITHER, "the engine left no diagnostics of its own"),
+    ],
+)
+def test_how_it_was_computed_stands_in_a_line(convergence, line):
+    assert how_computed(convergence) == line
+
+
+def test_the_page_holds_verdict_engine_genes_and_address():
+    columns = ("beta_mean", "beta_sd", "beta_hdi_low", "beta_hdi_high", "lfsr")
+    effects = pd.DataFrame({"gene": GENES, **{name: [0.5, -1.0, 0.0] for name in columns}})
+    results = replace(results_of(status="review", engine="exact"), effects=effects)
+    page = result_markdown(results, "http://127.0.0.1:5000/#/runs/1").splitlines()
+    assert page[0] == "# Avana sample 24Q4, m4: review"
+    assert how_computed(results.convergence) in page
+    assert "- R-hat is 1.7; draw more." in page
+    rows = [line for line in page if line.startswith("| ") and "---" not in line]
+    assert [row.split(" | ")[0] for row in rows[1:]] == [f"| {GENES[n]}" for n in (1, 2, 0)]
+    assert page[-1] == "MLflow: http://127.0.0.1:5000/#/runs/1"

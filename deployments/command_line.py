@@ -20,6 +20,7 @@ from rich.markup import escape
 
 from deployments.environment import embedded_server_may_die, prepare_environment
 from deployments.options import FitOptions
+from deployments.simulation import simulate
 from schemas.errors import EnvironmentTrouble, UserError, was_interrupted
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ app = App(
 )
 
 
+app.command(simulate)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     prepare_environment()
@@ -58,7 +62,7 @@ def demo(*, options: FitOptions = FitOptions()) -> int:
     Writes its tables to screenbayes-demo/ and the run to MLflow, like any other fit.
     """
     from deployments.demo import (
-        DEMO_DRAWS,
+        NUTS_DRAWS,
         comparison,
         comparison_table,
         published_applies,
@@ -66,7 +70,9 @@ def demo(*, options: FitOptions = FitOptions()) -> int:
     )
 
     dataset = write_demo_dataset(DEMO_FOLDER)
-    parameters = options.fit_parameters(draws=DEMO_DRAWS)
+    parameters = options.fit_parameters()
+    if parameters.engine == "nuts":
+        parameters = options.fit_parameters(draws=NUTS_DRAWS)
     outcome = _fit(str(dataset), parameters)
     if published_applies(parameters):
         console = Console()
@@ -76,17 +82,20 @@ def demo(*, options: FitOptions = FitOptions()) -> int:
 
 
 @app.command
-def fit(dataset: str, *, options: FitOptions = FitOptions()) -> int:
+def fit(dataset: str, *, options: FitOptions = FitOptions(), dask: str = "") -> int:
     """Validate a release, fit it, and track the fit in MLflow.
 
     Parameters
     ----------
     dataset
         Dataset file (YAML): where the tables of the release are. A path or an s3:// address.
+    dask
+        Where the exact engine computes: nothing for this process, local for a Dask cluster on this
+        machine, or the address of a scheduler, as tcp://host:8786. The numbers are the same.
     """
     from deployments.terminal import hyperparameter_table
 
-    outcome = _fit(dataset, options.fit_parameters())
+    outcome = _fit(dataset, options.fit_parameters(), dask)
     console = Console()
     console.print()
     console.print(hyperparameter_table(outcome.results.summary))
@@ -129,7 +138,7 @@ def validate(dataset: str, *, out: Path = Path(), parameters: Path | None = None
     return DONE if report.passed else BAD_INPUT
 
 
-def _fit(dataset: str, parameters: FitParameters) -> FitOutcome:
+def _fit(dataset: str, parameters: FitParameters, dask: str = "") -> FitOutcome:
     """Run the flow with progress on the terminal."""
     from deployments.terminal import losses_table, preparation_line, progress_bars
     from tasks.progress import tell
@@ -141,7 +150,7 @@ def _fit(dataset: str, parameters: FitParameters) -> FitOutcome:
         from flows.fit_screen import fit_screen
 
         with embedded_server_may_die():
-            outcome = fit_screen(dataset, parameters)
+            outcome = fit_screen(dataset, parameters, dask)
     preparation = outcome.results.preparation
     console.print(f"Fitted [bold]{parameters.model}[/] to {preparation_line(preparation)}.")
     if preparation.losses:
@@ -158,7 +167,7 @@ def _conclude(outcome: FitOutcome) -> int:
     console.print()
     console.print(gene_table(outcome.results.effects, outcome.results.convergence.n_draws))
     console.print()
-    for line in verdict_lines(outcome.results.verdict):
+    for line in verdict_lines(outcome.results.verdict, outcome.results.convergence):
         console.print(line)
     console.print()
     console.print(f"[bold]MLflow run:[/bold] {outcome.run_id}")

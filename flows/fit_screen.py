@@ -9,6 +9,7 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
 from model.engines import cost
+from model.identified import require_identified
 from model.verdict import give_verdict
 from schemas.parameters import FitParameters
 from tasks.artifacts import FitResults
@@ -61,7 +62,7 @@ def fit_screen(
             machine, or the address of a scheduler, tcp://host:8786.
 
     Raises:
-        UserError: The dataset, the filters or `dask` must be mended; no run is begun.
+        UserError: The dataset, the filters, the model or `dask` must be changed; no run is begun.
         EnvironmentTrouble: A table, MLflow or the cluster cannot be reached.
     """
     check_cluster(dask, parameters.engine)
@@ -80,6 +81,7 @@ def fit_screen(
         design, preparation = prepare_task(
             validated.screen, validated.statistics, parameters, dataset.rna_units
         )
+    require_identified(parameters.model, design)
     tell(f"Fitting {parameters.model}: {cost(design, parameters)}")
 
     with start_run(dataset, parameters) as run:

@@ -18,6 +18,7 @@ from model.exact import engine as exact
 from model.exact.work import expected_seconds
 from model.exact.workers import ThisProcess, Workers
 from model.hierarchy import build_model
+from model.identified import require_identified
 from model.predictive import data_groups, draw_prior, looked_at, replicate_cells, thin
 from schemas.errors import UserError
 from schemas.parameters import FitParameters, ModelName
@@ -44,8 +45,10 @@ def run_engine(
     computes on `workers`; NUTS in processes and threads of this machine.
 
     Raises:
+        NotIdentified: the screen cannot tell the parts of the model apart.
         UserError: the exact engine is asked for a model it cannot integrate.
     """
+    require_identified(parameters.model, design)
     integrates = parameters.model in EXACT_MODELS
     if parameters.engine == "exact" and not integrates:
         raise UserError(

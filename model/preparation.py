@@ -59,7 +59,9 @@ class SufficientStatistics:
         self._columns = order[line[order] >= 0]
         self._column_line = line[self._columns]
         self._first_column = np.flatnonzero(np.diff(self._column_line, prepend=-1))
+        self._n_columns = np.diff(self._first_column, append=len(self._columns)).astype(np.uint16)
         self._has_rna = np.isfinite(rna.to_numpy())
+        self._all_rna = bool(self._has_rna.all())
 
         shape = (len(self.guides), len(rna.columns))
         self.count = np.zeros(shape, dtype=np.uint16)
@@ -82,25 +84,33 @@ class SufficientStatistics:
         code = self.guides.get_indexer(pd.Index(block.guides, dtype=object))
         rows = np.flatnonzero(code >= 0)
         guide = code[rows]
-        values = block.values[np.ix_(rows, self._columns)]
-        given = ~np.isnan(values)
-        kept = given & self._has_rna[np.ix_(self.guide_gene[guide], self._column_line)]
-        self.n_missing += int(given.size - given.sum())
-        self.n_without_rna += int(given.sum() - kept.sum())
+        # Sequences by guides: that is how blocks of CSV files lie in memory, so that neither taking
+        # sequences nor summing replicates jumps about in it.
+        values = _taken(_taken(block.values, rows).T, self._columns)
+        kept = ~np.isnan(values)
+        n_given = int(np.count_nonzero(kept))
+        if not self._all_rna:
+            kept &= self._has_rna[np.ix_(self.guide_gene[guide], self._column_line)].T
+        n_kept = int(np.count_nonzero(kept))
+        self.n_missing += kept.size - n_given
+        self.n_without_rna += n_given - n_kept
 
-        values[~kept] = 0
-        self.count[guide] = np.add.reduceat(kept, self._first_column, axis=1, dtype=np.uint16)
-        self.total[guide] = np.add.reduceat(values, self._first_column, axis=1)
-        self.sum_of_squares[guide] = np.einsum("ks,ks->k", values, values)
+        count = np.broadcast_to(self._n_columns[:, None], (len(self._n_columns), len(guide)))
+        if n_kept < kept.size:
+            values = np.where(kept, values, 0)
+            count = np.add.reduceat(kept, self._first_column, axis=0, dtype=np.uint16)
+        self.count[guide] = count.T
+        self.total[guide] = np.add.reduceat(values, self._first_column, axis=0).T
+        self.sum_of_squares[guide] = np.einsum("sk,sk->k", values, values)
+        self._n_kept += n_kept
         self._keep_singles(guide, values, kept)
 
     def _keep_singles(self, guide: np.ndarray, values: np.ndarray, kept: np.ndarray) -> None:
-        self._n_kept += int(kept.sum())
         if self._n_kept > self._most_kept:
             self._singles.clear()
             return
-        row, column = np.nonzero(kept)
-        self._singles.append((guide[row], self._column_line[column], values[row, column]))
+        row, column = np.nonzero(kept.T)
+        self._singles.append((guide[row], self._column_line[column], values[column, row]))
 
     def measurements(self) -> pd.DataFrame | None:
         """Return guide and cell_line (codes) and logfc of each; None where there were too many."""
@@ -110,6 +120,12 @@ class SufficientStatistics:
             np.concatenate(part) for part in zip(*self._singles, strict=True)
         )
         return pd.DataFrame({"guide": guide, "cell_line": cell_line, "logfc": logfc})
+
+
+def _taken(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return these rows; not copied where they are all rows, in order, as of a whole release."""
+    whole = len(rows) == len(values) and bool((rows[:-1] < rows[1:]).all())
+    return values if whole else values[rows]
 
 
 def prepare(

@@ -127,22 +127,20 @@ class LogfcChecks:
     def add(self, block: LogfcBlock) -> None:
         """Check one block; blocks come in the order of the file."""
         lines = np.arange(block.first_line, block.first_line + len(block.guides))
-        values, finite = block.values, np.isfinite(block.values)
+        values = block.values
         self.n_guides += len(block.guides)
         known = self._guides.get_indexer(pd.Index(block.guides, dtype=object))
         self._add_guides(block.guides, lines, known)
-        self._add_cells(LOGFC_FINITE, np.isinf(values), block, lines)
-        limit = self._contract.max_abs_logfc
-        self._add_cells(LOGFC_RANGE, finite & (np.abs(values) > limit), block, lines)
-        missing = np.isnan(values)
-        self._n_missing += int(missing.sum())
-        empty = missing.all(axis=1)
-        self._note(GUIDE_MEASURED, list(map(at_line, lines[empty], block.guides[empty])))
-        self._measured_sequence |= ~missing.all(axis=0)
+        # One look tells whether there is anything to find: NaN, too, is not within the limit.
+        finite = np.abs(values) <= self._contract.max_abs_logfc
+        if finite.all():
+            self._measured_sequence |= len(values) > 0
+        else:
+            finite = self._add_unusual(block, lines, finite)
         self._add_fingerprints(values)
         rows = np.flatnonzero(known >= 0)
-        self._add_controls(known[rows], values[rows], finite[rows])
-        self._add_coverage(known[rows], finite[rows])
+        self._add_controls(known[rows], rows, values, finite)
+        self._add_coverage(known[rows], finite if len(rows) == len(finite) else finite[rows])
 
     def findings(self, *, whole: bool = True) -> list[Finding]:
         """Return what was wrong in all blocks together.
@@ -242,6 +240,21 @@ class LogfcChecks:
             if first != line:
                 self._note(GUIDE_UNIQUE, [f"{at_line(line, guide)}, first on line {first}"])
 
+    def _add_unusual(self, block: LogfcBlock, lines: np.ndarray, within: np.ndarray) -> np.ndarray:
+        """Take in what is missing, infinite or out of range; return where values are finite."""
+        missing = np.isnan(block.values)
+        finite = ~missing
+        if not np.array_equal(within, finite):
+            infinite = np.isinf(block.values)
+            finite &= ~infinite
+            self._add_cells(LOGFC_FINITE, infinite, block, lines)
+            self._add_cells(LOGFC_RANGE, finite & ~within, block, lines)
+        self._n_missing += int(np.count_nonzero(missing))
+        empty = missing.all(axis=1)
+        self._note(GUIDE_MEASURED, list(map(at_line, lines[empty], block.guides[empty])))
+        self._measured_sequence |= ~missing.all(axis=0)
+        return finite
+
     def _add_cells(self, rule: Rule, bad: np.ndarray, block: LogfcBlock, lines: np.ndarray) -> None:
         found = [
             f"line {lines[row]}, {self._sequences[column]}: {block.values[row, column]:g}"
@@ -251,25 +264,33 @@ class LogfcChecks:
 
     def _add_fingerprints(self, values: np.ndarray) -> None:
         """Add the bits of each value, times a random number of its row, modulo 2^64: exact sums."""
-        weights = self._random.integers(2**64, size=(len(values), 1), dtype=np.uint64)
-        self._fingerprints += (values.view(np.uint64) * weights).sum(axis=0)
+        weights = self._random.integers(2**64, size=len(values), dtype=np.uint64)
+        self._fingerprints += np.einsum("ks,k->s", values.view(np.uint64), weights)
 
-    def _add_controls(self, known: np.ndarray, values: np.ndarray, finite: np.ndarray) -> None:
+    def _add_controls(
+        self, known: np.ndarray, rows: np.ndarray, values: np.ndarray, finite: np.ndarray
+    ) -> None:
         for histogram, is_control in zip(self._histograms, self._controls, strict=True):
-            rows = np.flatnonzero(is_control[known])
-            if len(rows):
-                kept = finite[rows] & self._usable_sequence
-                clipped = np.clip(values[rows][kept], self._bins[0], self._bins[-1])
+            controls = rows[is_control[known]]
+            if len(controls):
+                kept = finite[controls] & self._usable_sequence
+                clipped = np.clip(values[controls][kept], self._bins[0], self._bins[-1])
                 histogram += np.histogram(clipped, self._bins)[0]
 
     def _add_coverage(self, known: np.ndarray, finite: np.ndarray) -> None:
         if self._join is None or not len(self._line_starts):
             return
-        by_line = np.logical_or.reduceat(finite[:, self._by_line], self._line_starts, axis=1)
-        for gene, measured in zip(self._gene[known], by_line, strict=True):
-            if gene >= 0 and measured.any():
-                self._gene_n_guides[gene] += 1
-                self._measured[gene] |= measured
+        gene = self._gene[known]
+        order = np.argsort(gene, kind="stable")
+        order = order[gene[order] >= 0]
+        if not len(order):
+            return
+        # Sequences by guides, for sequences by line and then guides by gene.
+        by_line = np.logical_or.reduceat(finite.T[self._by_line], self._line_starts, axis=0)
+        by_line = by_line.T[order]
+        genes, starts = np.unique(gene[order], return_index=True)
+        self._measured[genes] |= np.logical_or.reduceat(by_line, starts, axis=0)
+        self._gene_n_guides[genes] += np.add.reduceat(by_line.any(axis=1), starts, dtype=np.int64)
 
     def _median(self, histogram: np.ndarray) -> float:
         """Lower median of binned values, to half a bin (0.0025 by default); NaN of none."""

@@ -14,14 +14,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import cast
 
 import h5py
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute
-import pyarrow.csv
 import pyarrow.parquet
 
 from schemas.layouts import (
@@ -34,10 +32,11 @@ from schemas.layouts import (
     parse_header,
 )
 from schemas.screen import TableFormatError, TableName, TableSource
+from tasks.csv_blocks import CsvParser, as_objects, parsed_ahead, whole_lines
 from tasks.storage import StoredFile
 
-CSV_BLOCK_BYTES = 4 << 20
-"""Text parsed at once: larger blocks take more memory and no less time."""
+CSV_BLOCK_BYTES = 16 << 20
+"""Text parsed at once: of smaller blocks, each column costs more than the numbers in it."""
 CELLS_PER_BLOCK = 1 << 20
 """Cells read at once from Parquet and HDF5."""
 HEAD_BYTES = 64 << 10
@@ -165,42 +164,20 @@ class CsvFile(TableFile):
 
     def rows(self, texts: Sequence[int], numbers: Sequence[int]) -> Iterator[Rows]:
         """Yield all rows; the row of an empty line is left out."""
-        names = [str(column) for column in range(len(self.columns))]  # labels may stand twice
-        text_names, number_names = [names[i] for i in texts], [names[i] for i in numbers]
-        types = dict.fromkeys(text_names, pa.string()) | dict.fromkeys(number_names, pa.float64())
-        line = 2
+        line, last = 2, b""
         with self._open() as stream, self._decompressing():
             stream.readline()
-            if not stream.peek(1):
-                return
-            watched = _LastByte(stream)
+            # A table of text alone is small, and its values may hold line breaks: it comes whole.
+            size = CSV_BLOCK_BYTES if numbers else -1
+            parser = CsvParser(len(self.columns), texts, numbers)
             try:
-                batches = pa.csv.open_csv(
-                    watched,
-                    pa.csv.ReadOptions(column_names=names, block_size=CSV_BLOCK_BYTES),
-                    # Empty lines are kept until here, so that lines can be counted.
-                    pa.csv.ParseOptions(
-                        ignore_empty_lines=False,
-                        newlines_in_values=not numbers,  # a matrix has none, and is large
-                    ),
-                    pa.csv.ConvertOptions(
-                        column_types=types,
-                        include_columns=text_names + number_names,
-                        null_values=MISSING_VALUES,
-                        strings_can_be_null=True,
-                    ),
-                )
-                for batch in batches:
-                    rows = Rows(
-                        [_as_objects(batch[name]) for name in text_names],
-                        _as_matrix(batch, number_names),
-                        line,
-                    )
-                    line += batch.num_rows
-                    yield from _between_empty_lines(rows)
+                for block in parsed_ahead(parser, whole_lines(stream, size)):
+                    yield from _between_empty_lines(Rows(block.texts, block.numbers, line))
+                    line += len(block.numbers)
+                    last = block.last
             except pa.ArrowInvalid as error:
                 raise self._explain(line, numbers, str(error)) from error
-            if watched.last != b"\n":
+            if last not in (b"", b"\n"):
                 raise self._truncated(
                     "the last line does not end with a line break: its last value may be cut off",
                     "; if it is whole, add a line break at its end",
@@ -260,22 +237,6 @@ class CsvFile(TableFile):
         )
 
 
-class _LastByte(io.BufferedIOBase):
-    """A stream that remembers the last byte read of it."""
-
-    def __init__(self, stream: io.BufferedReader | gzip.GzipFile) -> None:
-        self._stream = stream
-        self.last = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int | None = -1) -> bytes:
-        content = self._stream.read(size)
-        self.last = content[-1:] or self.last
-        return content
-
-
 class ParquetFile(TableFile):
     """Parquet, read by row groups; an index that pandas stored comes first."""
 
@@ -297,7 +258,7 @@ class ParquetFile(TableFile):
             size = max(1, CELLS_PER_BLOCK // len(self.columns))
             for batch in pa.parquet.ParquetFile(stored).iter_batches(batch_size=size):
                 yield Rows(
-                    [_as_objects(self._text(batch[self._order[i]])) for i in texts],
+                    [as_objects(self._text(batch[self._order[i]])) for i in texts],
                     np.column_stack(
                         [np.empty((batch.num_rows, 0))]
                         + [self._floats(batch[self._order[i]], i, line) for i in numbers]
@@ -314,7 +275,7 @@ class ParquetFile(TableFile):
     def _floats(self, values: pa.Array, column: int, line: int) -> np.ndarray:
         if pa.types.is_floating(values.type) or pa.types.is_integer(values.type):
             return values.cast(pa.float64()).to_numpy(zero_copy_only=False)
-        texts = _as_objects(self._text(values))
+        texts = as_objects(self._text(values))
         for row, value in enumerate(texts):
             if value is not None and not NUMBER.fullmatch(value):
                 raise self.not_a_number(line + row, column, value)
@@ -360,16 +321,6 @@ class Hdf5File(TableFile):
                 file = h5py.File(stored, "r")
             with file, self._damage(OSError):
                 yield file
-
-
-def _as_objects(values: pa.Array) -> np.ndarray:
-    return cast(np.ndarray, values.to_numpy(zero_copy_only=False))
-
-
-def _as_matrix(batch: pa.RecordBatch, names: Sequence[str]) -> np.ndarray:
-    if not names:
-        return np.empty((batch.num_rows, 0))
-    return cast(np.ndarray, batch.select(names).to_tensor(null_to_nan=True).to_numpy())
 
 
 def _between_empty_lines(rows: Rows) -> Iterator[Rows]:

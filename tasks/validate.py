@@ -7,6 +7,7 @@ The rules are in `schemas`; reading is in `tasks.read_tables`, what a report loo
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from model.preparation import SufficientStatistics
@@ -113,11 +114,13 @@ def _read_logfc(
     on_progress: Callable[[int], None],
 ) -> list[Finding]:
     try:
-        for block in logfc.blocks():
-            checks.add(block)
-            if statistics is not None:
-                statistics.add(block)
-            on_progress(checks.n_guides)
+        with ThreadPoolExecutor(1, thread_name_prefix="checks") as beside:
+            for block in logfc.blocks():
+                checked = beside.submit(checks.add, block)
+                if statistics is not None:
+                    statistics.add(block)
+                checked.result()
+                on_progress(checks.n_guides)
     except TableFormatError as error:
         return [*checks.findings(whole=False), _unreadable(error)]
     coverage = checks.coverage()

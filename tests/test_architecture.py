@@ -23,6 +23,9 @@ LIBRARY_HOMES = {
     "fsspec": {"tasks"},
     "botocore": {"tasks"},
     "aiohttp": {"tasks"},
+    "prefect_dask": {"tasks"},
+    "dask": {"tasks"},
+    "distributed": {"tasks"},
 }
 MOST_LINES = 400
 

@@ -5,8 +5,8 @@ mean m of the n measurements of a unit (m4: a gene-line cell; m4_nested: a guide
 
     m = X a_g + gamma_c + eps_gc + zeta_kc + noise / sqrt(n),  X's rows: (1, rna_gc, [guide is k])
 
-In units of sigma let a = (sigma_guide_line / sigma)^2 and b = (sigma_gene_line / sigma)^2 (both 0 in
-m4). With zeta and eps integrated out, the precision of the units of one cell is
+In units of sigma let a = (sigma_guide_line / sigma)^2 and b = (sigma_gene_line / sigma)^2 (both 0
+in m4). With zeta and eps integrated out, the precision of the units of one cell is
 
     V = diag(w) - b s w w',   w_k = n_k / (1 + a n_k),   W = sum_k w_k,   s = 1 / (1 + b W)
 

@@ -1,7 +1,7 @@
 """The posterior density of the standard deviations at any point, from a screen or nodes.
 
-`ScreenDensity` passes over the screen for every point. `InterpolatedDensity` has passed over it once
-a node and interpolates the sums in between, where they are smooth; the rest it hands on.
+`ScreenDensity` passes over the screen for every point. `InterpolatedDensity` has passed over it
+once a node and interpolates the sums in between, where they are smooth; the rest it hands on.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from model.exact import interpolation
 from model.exact.collapse import collapse
 from model.exact.marginal import Marginal
 from model.exact.work import Work
-from model.exact.workers import Held, side_by_side
+from model.exact.workers import Held, side_by_side, sum_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,10 +51,7 @@ class ScreenDensity:
 
     def sums(self, log_ratios: np.ndarray) -> np.ndarray:
         """Return the packed sums at P points (P, M + 1)."""
-        parts = self.held.map(collapse, log_ratios)
-        total = next(parts)
-        for part in parts:
-            total += part
+        total = sum_of(self.held.map(collapse, log_ratios))
         self.n_passes += len(log_ratios)
         if self.work is not None:
             self.work.passes(len(log_ratios))

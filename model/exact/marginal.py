@@ -27,6 +27,10 @@ from schemas.posterior import CONTRACTS
 
 AT_ONCE = 300_000
 """Numbers in a stack of matrices that is factored at once: 2.4 MB, so that it stays in cache."""
+SOME_POINTS = 8
+"""At least so many, however large the matrices: they share the reading of what is interpolated."""
+LARGE = 64
+"""Rows from which a call of LAPACK a matrix costs less than NumPy's copies of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,10 +113,13 @@ class Marginal:
         """Return [[Q, h], [h', s]], lower triangles only, and the sum of log(sigma / s_mu)."""
         n_lines = len(self.gamma_reference)
         size = n_lines + len(self.means) + 1
-        place = np.append(np.arange(n_lines + 2), size - 1)
-        rows, columns = np.tril_indices(n_lines + 3)
         matrix = np.zeros((len(collapsed), size, size))
-        matrix[:, place[rows], place[columns]] = collapsed[:, :-1]
+        at = 0
+        for row in range(n_lines + 2):
+            matrix[:, row, : row + 1] = collapsed[:, at : at + row + 1]
+            at += row + 1
+        matrix[:, -1, : n_lines + 2] = collapsed[:, at:-2]
+        matrix[:, -1, -1] = collapsed[:, -2]
 
         line = np.arange(n_lines)
         precision = np.exp(2 * (log_sigma - log_gamma))
@@ -154,23 +161,23 @@ class Marginal:
     def batches(self, n_points: int) -> Iterator[slice]:
         """Cut P points into as many as are factored at once."""
         size = len(self.gamma_reference) + len(self.means) + 1
-        step = max(1, AT_ONCE // size**2)
+        step = max(SOME_POINTS, AT_ONCE // size**2)
         return (slice(start, start + step) for start in range(0, n_points, step))
 
 
 def _cholesky(matrices: np.ndarray) -> np.ndarray:
-    """Return lower factors; NaN of those that are not positive definite."""
-    try:
-        return np.linalg.cholesky(matrices)
-    except np.linalg.LinAlgError:
-        return np.stack([_cholesky_or_nan(matrix) for matrix in matrices])
-
-
-def _cholesky_or_nan(matrix: np.ndarray) -> np.ndarray:
-    try:
-        return np.linalg.cholesky(matrix)
-    except np.linalg.LinAlgError:
-        return np.full_like(matrix, np.nan)
+    """Overwrite the lower triangles with the factors; NaN where not positive definite."""
+    if matrices.shape[-1] < LARGE:
+        try:
+            return np.linalg.cholesky(matrices)
+        except np.linalg.LinAlgError:
+            pass
+    for matrix in matrices:
+        # LAPACK reads columns where NumPy has rows: the lower triangle is its upper one.
+        _, failed = lapack.dpotrf(matrix.T, lower=0, clean=0, overwrite_a=1)
+        if failed:
+            matrix[:] = np.nan
+    return matrices
 
 
 def _log_prior(prior: Distribution, log_sd: np.ndarray) -> np.ndarray:

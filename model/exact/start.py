@@ -15,6 +15,7 @@ from model.exact.blocks import GeneBlock, cut, recentred, squares
 from model.exact.collapse import CommonDraws, collapse, gene_effects
 from model.exact.effect_nodes import EffectNodes
 from model.exact.marginal import Marginal
+from model.exact.workers import side_by_side, sum_of
 from schemas.parameters import ModelName, Priors
 
 MOST_ROUNDS = 8
@@ -71,20 +72,21 @@ def _centred(
 ) -> tuple[list[GeneBlock], Marginal, list[np.ndarray]]:
     """Take the best effects, given the SDs, off the blocks; return the effects (p, g) too."""
     log_ratios = (marginal.to_ratios() @ theta)[None]
-    sums = np.sum([collapse(block, log_ratios) for block in blocks], axis=0)
+    sums = sum_of(side_by_side(lambda block: collapse(block, log_ratios), blocks))
     factored = marginal.factored(theta[None], sums)
     common = marginal.draw_common(factored, theta[None], None)
     n_lines = len(marginal.gamma_reference)
     gamma = common[:, :n_lines]
     draws = CommonDraws(log_ratios, np.zeros(1), gamma, common[:, n_lines : n_lines + 2].T)
     nodes = EffectNodes(log_ratios[:, 3:], None)
-    centred, effects = [], []
-    for block in blocks:
-        found = gene_effects(block, draws, nodes, np.random.SeedSequence(0))
-        effects.append(found[:, 0])
-        centred.append(recentred(block, found[:, 0] - block.reference, gamma[0]))
+
+    def centre(block: GeneBlock) -> tuple[GeneBlock, np.ndarray]:
+        found = gene_effects(block, draws, nodes, np.random.SeedSequence(0))[:, 0]
+        return recentred(block, found - block.reference, gamma[0]), found
+
+    centred, effects = zip(*side_by_side(centre, blocks), strict=True)
     reference = marginal.gamma_reference + gamma[0]
-    return centred, replace(marginal, gamma_reference=reference), effects
+    return list(centred), replace(marginal, gamma_reference=reference), list(effects)
 
 
 def _moments(

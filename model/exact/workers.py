@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any, Protocol
 
+import numpy as np
 from threadpoolctl import ThreadpoolController
 
 
@@ -63,6 +64,14 @@ def side_by_side[T, R](function: Callable[[T], R], items: Iterable[T]) -> Iterat
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
+
+
+def sum_of(parts: Iterator[np.ndarray]) -> np.ndarray:
+    """Return the sum of arrays, in their order, holding one of them at a time."""
+    total = next(parts)
+    for part in parts:
+        total += part
+    return total
 
 
 def n_threads() -> int:

@@ -275,6 +275,16 @@ def test_coverage_passes_over_sequences_that_are_not_usable():
     assert coverage.measured.tolist() == [[False, True], [True, True]]
 
 
+def test_coverage_passes_over_guides_that_are_not_usable():
+    spoilt = changed("guide_map", used=[False, True, True, True])
+    matrix = values()
+    matrix[2:] = np.nan  # only the first gene has values; the last must not get those of no gene
+    coverage = run([*GUIDES], matrix, spoilt).coverage()
+    assert coverage is not None
+    assert coverage.n_guides.tolist() == [1, 0]
+    assert coverage.measured.tolist() == [[True, True], [False, False]]
+
+
 def test_coverage_counts_guides_and_lines_that_have_a_value():
     matrix = values()
     matrix[0] = np.nan

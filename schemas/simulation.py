@@ -1,0 +1,76 @@
+"""What a simulated screen can be told: its size, its model and the true values it is drawn from.
+
+Drawing it is `model.simulate_release`, writing it `tasks.write_simulation`.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from schemas.parameters import ModelName, Settings
+
+
+class TrueValues(Settings):
+    """Population values a screen is drawn from; the defaults are those of a real screen.
+
+    They are lme4's estimates of `m4_nested` on a sample of DepMap's Avana screen (105 genes, 41
+    cell lines): SDs by restricted maximum likelihood, mu_beta the mean of its slopes; mu_alpha is
+    the mean of the sample's log fold changes.
+    """
+
+    mu_alpha: float = Field(-0.3, allow_inf_nan=False)
+    """Mean over genes of the log fold change at average RNA, log2."""
+    mu_gamma: float = Field(0.0, allow_inf_nan=False)
+    """Mean over cell lines of the line effect, log2; `m4_zero_mean` has it at 0."""
+    mu_beta: float = Field(-0.14, allow_inf_nan=False)
+    """Mean over genes of the slope on RNA, log2 per SD of RNA."""
+    sigma_alpha: float = Field(0.22, ge=0, allow_inf_nan=False)
+    """SD over genes of alpha, log2."""
+    sigma_gamma: float = Field(0.41, ge=0, allow_inf_nan=False)
+    """SD over cell lines of gamma, log2."""
+    sigma_beta: float = Field(0.16, ge=0, allow_inf_nan=False)
+    """SD over genes of beta, log2 per SD of RNA."""
+    sigma: float = Field(0.55, gt=0, allow_inf_nan=False)
+    """SD of one measurement around its mean, log2."""
+    sigma_guide: float = Field(0.30, ge=0, allow_inf_nan=False)
+    """SD over the guides of a gene of delta, log2 (`m4_nested` only)."""
+    sigma_gene_line: float = Field(0.34, ge=0, allow_inf_nan=False)
+    """SD over gene-line cells of epsilon, log2 (`m4_nested` only)."""
+    sigma_guide_line: float = Field(0.31, ge=0, allow_inf_nan=False)
+    """SD over guide-line cells of zeta, log2 (`m4_nested` only)."""
+
+    @classmethod
+    def of_real_screen(cls, model: ModelName) -> TrueValues:
+        """Return what lme4 estimates on the sample under a model.
+
+        A model without guide, gene-line and guide-line terms has their variance in its noise.
+        """
+        if model == "m4_nested":
+            return cls()
+        return cls(sigma_alpha=0.28, sigma_gamma=0.41, sigma_beta=0.18, sigma=0.75)
+
+
+class Simulation(Settings):
+    """Everything that determines a simulated screen, to the byte."""
+
+    model: ModelName = "m4_nested"
+    """Model the log fold changes are drawn from."""
+    genes: int = Field(100, ge=1, le=100_000)
+    """Number of genes."""
+    cell_lines: int = Field(40, ge=5, le=100_000)
+    """Number of cell lines; a gene measured in fewer than 5 is not fitted."""
+    guides: int = Field(4, ge=1, le=1000)
+    """Guides a gene."""
+    replicates: int = Field(2, ge=1, le=26)
+    """Sequences a cell line."""
+    missing: float = Field(0.0, ge=0, lt=1)
+    """Share of measurements that are missing, at random."""
+    seed: int = Field(103, ge=0, lt=2**32)
+    """Seed; equal seed and settings give equal files."""
+    true_values: TrueValues | None = None
+    """Population values; None: those of a real screen under the model."""
+
+    @property
+    def population(self) -> TrueValues:
+        """The population values the screen is drawn from."""
+        return self.true_values or TrueValues.of_real_screen(self.model)

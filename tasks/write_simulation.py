@@ -1,0 +1,175 @@
+"""A simulated screen as the tables of a release, with its true values and its dataset file.
+
+What the numbers are is `model.simulate_release`, how tables look `schemas.layouts`. Tables are
+written in blocks: the measurements of a whole release do not fit into memory.
+"""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+import yaml
+
+from model.simulate_release import SimulatedRelease
+from schemas.errors import UserError
+from schemas.layouts import known_file_stems
+from schemas.screen import TableName
+
+LIBRARY = "Avana"
+DATASET_FILE, TRUTH_FILE = "dataset.yaml", "truth.csv"
+RNA_STEM = "OmicsExpressionProteinCodingGenesTPMLogp1"
+LINES_PER_BLOCK = 64
+_UNFINISHED = ".unfinished"
+
+
+class FolderInUse(UserError):
+    """A folder to write into that holds files, or is none."""
+
+
+def write_release(
+    release: SimulatedRelease,
+    folder: Path,
+    on_progress: Callable[[int, int], None] = lambda n_guides, n_all: None,
+) -> Path:
+    """Write all tables, truth.csv and dataset.yaml into an empty folder; return the latter's path.
+
+    Files are written under other names and renamed once all are whole, the dataset file last; of
+    a run that fails nothing is left. `on_progress` is told guides written and guides in all.
+
+    Raises:
+        FolderInUse: there is something in the folder, or it is a file.
+    """
+    require_empty(folder)
+    unfinished = folder / _UNFINISHED
+    unfinished.mkdir(parents=True)
+    try:
+        _write_tables(release, unfinished, on_progress)
+        for file in sorted(unfinished.iterdir(), key=lambda file: file.name == DATASET_FILE):
+            file.rename(folder / file.name)
+    finally:
+        shutil.rmtree(unfinished)
+    return folder / DATASET_FILE
+
+
+def require_empty(folder: Path) -> None:
+    """Raise FolderInUse unless the folder is empty or not there."""
+    if folder.exists() and not folder.is_dir():
+        raise FolderInUse(f"expected a folder to write into, {folder} is a file; name another")
+    held = sorted(file.name for file in folder.iterdir()) if folder.exists() else []
+    if held:
+        shown = ", ".join(held[:5]) + (", ..." if len(held) > 5 else "")
+        raise FolderInUse(
+            f"expected an empty folder, {folder} holds {shown}; name another folder, or empty it"
+        )
+
+
+def _write_tables(
+    release: SimulatedRelease, folder: Path, on_progress: Callable[[int, int], None]
+) -> None:
+    names = {table: _file_name(table) for table in _TABLES}
+    n_guides = len(release.guides)
+
+    def logfc() -> Iterable[tuple[np.ndarray, np.ndarray]]:
+        for guides, values in release.blocks():
+            yield release.guides[guides], values
+            on_progress(guides.stop, n_guides)
+
+    def rna() -> Iterable[tuple[np.ndarray, np.ndarray]]:
+        for start in range(0, len(release.cell_lines), LINES_PER_BLOCK):
+            lines = slice(start, start + LINES_PER_BLOCK)
+            yield release.cell_lines[lines], release.log2_tpm[:, lines].T
+
+    _write_frame(release.truth(), folder / TRUTH_FILE)
+    _write_frame(_guide_map(release), folder / names["guide_map"])
+    _write_frame(_sequence_map(release), folder / names["sequence_map"])
+    _write_frame(_model_table(release), folder / names["model_table"])
+    _write_matrix(folder / names["rna"], release.genes, rna())
+    _write_matrix(folder / names["logfc"], release.sequences, logfc())
+    dataset = {
+        "name": "simulated-release",
+        "release": f"{release.settings.model}-seed{release.settings.seed}",
+        "library": LIBRARY,
+    } | {str(table): name for table, name in names.items()}
+    text = yaml.safe_dump(dataset, sort_keys=False)
+    (folder / DATASET_FILE).write_text(text, encoding="utf-8", newline="\n")
+
+
+_TABLES: tuple[TableName, ...] = ("logfc", "guide_map", "sequence_map", "rna", "model_table")
+
+
+def _file_name(table: TableName) -> str:
+    stem = RNA_STEM if table == "rna" else known_file_stems(table, LIBRARY)[0]
+    return f"{stem}.csv"
+
+
+def _write_frame(frame: pd.DataFrame, path: Path) -> None:
+    frame.to_csv(path, index=False, lineterminator="\n")
+
+
+def _write_matrix(
+    path: Path, columns: np.ndarray, blocks: Iterable[tuple[np.ndarray, np.ndarray]]
+) -> None:
+    """Write a matrix with row labels in an unnamed first column; every digit, NaN as nothing."""
+    options = pa.csv.WriteOptions(include_header=False, quoting_style="none")
+    schema = pa.schema(
+        [("", pa.string()), *((str(place), pa.float64()) for place in range(len(columns)))]
+    )
+    with path.open("w", encoding="utf-8", newline="") as text:
+        csv.writer(text, lineterminator="\n").writerow(["", *columns])
+    with path.open("ab") as stream, pa.csv.CSVWriter(stream, schema, write_options=options) as out:
+        for labels, values in blocks:
+            by_column = np.ascontiguousarray(values.T)
+            arrays = [pa.array(column, from_pandas=True) for column in by_column]
+            out.write_batch(pa.record_batch([pa.array(labels), *arrays], schema=schema))
+
+
+def _guide_map(release: SimulatedRelease) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "sgRNA": release.guides,
+            "GenomeAlignment": [f"chr1_{1000 * (1 + k)}_+" for k in range(len(release.guides))],
+            "Gene": release.genes[release.guide_gene],
+            "nAlignments": 1.0,
+            "UsedByChronos": True,
+            "DropReason": "",
+        }
+    )
+
+
+def _sequence_map(release: SimulatedRelease) -> pd.DataFrame:
+    replicates = release.settings.replicates
+    numbers = np.repeat([line.removeprefix("ACH-") for line in release.cell_lines], replicates)
+    return pd.DataFrame(
+        {
+            "SequenceID": release.sequences,
+            "ScreenID": [f"SC-{number}.AV01" for number in numbers],
+            "ModelConditionID": [f"MC-{number}-sim0" for number in numbers],
+            "ModelID": np.repeat(release.cell_lines, replicates),
+            "ScreenType": "2DS",
+            "Library": LIBRARY,
+            "Days": 21,
+            "pDNABatch": "Avana-1",
+            "PassesQC": True,
+            "ExcludeFromCRISPRCombined": False,
+            "Replicate": [chr(ord("A") + r) for r in range(replicates)] * len(release.cell_lines),
+        }
+    )
+
+
+def _model_table(release: SimulatedRelease) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "ModelID": release.cell_lines,
+            "CellLineName": [
+                f"SIM-{line.removeprefix('ACH-').lstrip('0')}" for line in release.cell_lines
+            ],
+            "OncotreeLineage": release.lineages,
+        }
+    )

@@ -1,0 +1,45 @@
+"""`screenbayes simulate`: what it writes can be validated, and mistakes are told kindly."""
+
+from __future__ import annotations
+
+import pytest
+
+from deployments.command_line import BAD_INPUT, DONE, main
+
+
+def test_what_is_simulated_is_valid(tmp_path, capsys):
+    out = tmp_path / "screen"
+    options = ["--genes", "12", "--cell-lines", "7", "--guides", "3", "--replicates", "2"]
+    assert main(["simulate", *options, "--missing", "0.1", "--out", str(out)]) == DONE
+    assert "36 guides of 12 genes x 14 sequences of 7 cell lines" in " ".join(
+        capsys.readouterr().out.split()
+    )
+    assert main(["validate", str(out / "dataset.yaml"), "--out", str(tmp_path)]) == DONE
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "told"),
+    [
+        ("--genes", "0", "--genes: should be greater than or equal to 1, got 0"),
+        ("--cell-lines", "4", "--cell-lines: should be greater than or equal to 5, got 4"),
+        ("--guides", "0", "--guides: should be"),
+        ("--replicates", "27", "--replicates: should be less than or equal to 26"),
+        ("--missing", "1", "--missing: should be less than 1, got 1.0"),
+        ("--missing", "nan", "--missing: should be"),
+        ("--seed", "-1", "--seed: should be greater than or equal to 0, got -1"),
+        ("--model", "m5", 'Invalid value "m5" for --model'),
+    ],
+)
+def test_an_option_out_of_bounds_is_named(tmp_path, capsys, option, value, told):
+    out = tmp_path / "screen"
+    assert main(["simulate", f"{option}={value}", "--out", str(out)]) == BAD_INPUT
+    assert told in " ".join(capsys.readouterr().err.split())
+    assert not out.exists()
+
+
+def test_a_folder_in_use_is_refused_before_anything_is_drawn(tmp_path, capsys):
+    (tmp_path / "mine.csv").write_text("a")
+    # Drawing so much would take minutes and more memory than there is.
+    size = ["--genes", "100000", "--cell-lines", "100000"]
+    assert main(["simulate", *size, "--out", str(tmp_path)]) == BAD_INPUT
+    assert "holds mine.csv; name another folder" in " ".join(capsys.readouterr().err.split())

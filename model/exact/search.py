@@ -26,12 +26,12 @@ LARGE = 1e10
 SMALLEST_PART = 200
 """Genes of the part that is searched first."""
 ZOOM_WIDTH = 4.0
-ZOOM_DEGREE = 3
+ZOOM_DEGREE = 2
 MOST_ZOOMS = 6
 HALF_WIDTH = 5.0
 """Half the width of the box that is interpolated in, in posterior SDs."""
 FIRST_DEGREE = 3
-TOLERANCE = 1e-3
+TOLERANCE = 5e-3
 """Error of the interpolated log density at fresh points at which the degree is high enough."""
 USABLE = 0.05
 """Error above which points are not interpolated but passed over the screen one by one."""

@@ -17,10 +17,13 @@ import psutil
 import pytest
 from distributed import Client
 
+from model.engines import run_engine
 from model.exact.workers import ThisProcess
 from schemas.errors import EnvironmentTrouble, UserError
+from schemas.parameters import FitParameters, Sampling
 from tasks import cluster, dask_workers
 from tasks.cluster import ClusterOptionError, check_cluster, workers_at
+from tests.designs import design_from_rows, nested_rows
 from tests.tasks import on_workers
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,6 +86,19 @@ def test_results_are_those_of_this_process_in_order(local):
     there = local.hold(BLOCKS).map(on_workers.weighted, weights, 0.3)
     for expected, result in zip(here, there, strict=True):
         np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.parametrize("model", ["m4", "m4_nested"])
+def test_the_exact_engine_draws_the_same_as_in_this_process(local, model, monkeypatch):
+    monkeypatch.setattr("model.exact.blocks.BLOCK_SIZE", 100)  # several blocks of a small screen
+    design = design_from_rows(nested_rows(12, 8, 3, 2)[0])
+    parameters = FitParameters(model=model, engine="exact", sampling=Sampling(draws=200))
+    here, there = (
+        run_engine(design, parameters, workers=workers)["posterior"].dataset
+        for workers in (ThisProcess(), local)
+    )
+    for name in here.data_vars:
+        np.testing.assert_allclose(there[name], here[name], rtol=1e-9, atol=1e-9)
 
 
 def test_blocks_stay_whole_and_are_held_for_many_maps(local):

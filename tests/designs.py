@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -101,7 +102,7 @@ def nested_rows(
     return rows, beta
 
 
-def covariance_of_cells(rows: pd.DataFrame, sd: Mapping[str, float]) -> np.ndarray:
+def covariance_of_cells(rows: pd.DataFrame, sd: Mapping[str, Any]) -> np.ndarray:
     """Return the covariance of single measurements, given all but eps, zeta and the noise."""
     gene, line, guide = (pd.factorize(rows[key])[0] for key in ("gene", "cell_line", "guide"))
     same_line = np.equal.outer(line, line)

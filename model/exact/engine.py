@@ -23,7 +23,7 @@ from model.exact.density import Density
 from model.exact.effect_nodes import effect_nodes
 from model.exact.proposal import Proposal, Weights, refitted, resampled, weigh
 from model.exact.search import Located, locate
-from model.exact.work import PILOT_POINTS, Work, measured_rates
+from model.exact.work import PILOT_POINTS, Work
 from model.exact.workers import ThisProcess, Workers, one_blas_thread
 from model.nuts import OnProgress
 from schemas.parameters import FitParameters
@@ -67,7 +67,7 @@ def sample(
     `importance_efficiency`, `n_points`, `log_evidence`, `log_evidence_mcse`, `interpolation_error`,
     `n_passes`). Equal arguments give equal draws.
     """
-    work = Work(measured_rates(design, parameters), parameters, on_progress)
+    work = Work(design, parameters, on_progress)
     with one_blas_thread():
         tree = _sample(design, parameters, seed, workers, work)
     work.finish()

@@ -87,7 +87,7 @@ class Marginal:
         log_sd = dict(zip(self.hyperparameters, theta.T, strict=True))
         log_sigma, log_gamma = log_sd["sigma"], log_sd["sigma_gamma"]
         matrix, log_mean_priors = self._bordered(log_sigma, log_gamma, collapsed)
-        lower = _cholesky(matrix)
+        lower = factors(matrix)
         pivots = np.diagonal(lower, axis1=1, axis2=2)
         with np.errstate(invalid="ignore", over="ignore"):
             rest = (pivots[:, -1] ** 2 + self.within_ss) / (2 * np.exp(2 * log_sigma))
@@ -165,7 +165,7 @@ class Marginal:
         return (slice(start, start + step) for start in range(0, n_points, step))
 
 
-def _cholesky(matrices: np.ndarray) -> np.ndarray:
+def factors(matrices: np.ndarray) -> np.ndarray:
     """Overwrite the lower triangles with the factors; NaN where not positive definite."""
     if matrices.shape[-1] < LARGE:
         try:

@@ -17,14 +17,10 @@ from model.exact.interpolation import MOST_DEGREE, n_nodes
 from model.exact.marginal import Marginal
 from model.exact.proposal import LogDensity, Proposal, maximise
 from model.exact.start import start
-from model.exact.work import Work
+from model.exact.work import SMALLEST_PART, Work, is_large
 from model.exact.workers import ThisProcess, Workers
 from schemas.parameters import FitParameters
 
-LARGE = 1e10
-"""Multiplications of a pass over a screen above which a part of it is searched first."""
-SMALLEST_PART = 200
-"""Genes of the part that is searched first."""
 ZOOM_WIDTH = 4.0
 ZOOM_DEGREE = 2
 MOST_ZOOMS = 6
@@ -89,11 +85,7 @@ def _extrapolated(box: InterpolatedDensity) -> LogDensity:
 
 def _part(design: ScreenDesign, parameters: FitParameters) -> ScreenDesign:
     """Return evenly taken genes of a large screen; a small one as it is."""
-    per_gene = 2 + (
-        len(design.guides) / len(design.genes) if parameters.model == "m4_nested" else 0
-    )
-    work = len(design.genes) * per_gene * len(design.cell_lines) ** 2
-    if work < LARGE or len(design.genes) < 4 * SMALLEST_PART:
+    if not is_large(design, parameters):
         return design
     even = np.linspace(0, len(design.genes) - 1, SMALLEST_PART).round().astype(int)
     return design.of_genes(even)

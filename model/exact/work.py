@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from model.design import ScreenDesign
 from model.exact.blocks import cut
 from model.exact.collapse import RATIOS, collapse
+from model.exact.marginal import factors
 from model.exact.workers import n_threads, one_blas_thread
 from model.nuts import OnProgress
 from schemas.parameters import FitParameters
@@ -22,8 +24,14 @@ from schemas.posterior import CONTRACTS
 
 PILOT_POINTS = 512
 GENES_TIMED = 64
-USUAL_PASSES = {2: 60, 5: 250}
-"""Passes that screens have been seen to take, by the number of variance ratios."""
+USUAL_PASSES = {False: {2: 150, 5: 1100}, True: {2: 40, 5: 110}}
+"""Passes that small and large screens have been seen to take, by the number of variance ratios."""
+USUAL_NODES = {2: 1, 5: 6}
+"""Nodes that the effects are usually drawn at, by the number of variance ratios."""
+LARGE = 1e8
+"""Multiplications of a pass from which a part of the screen is searched first."""
+SMALLEST_PART = 200
+"""Genes of the part that is searched first."""
 
 
 @dataclass(frozen=True)
@@ -41,22 +49,45 @@ def measured_rates(design: ScreenDesign, parameters: FitParameters) -> Rates:
     blocks = cut(design.of_genes(few), nested=parameters.model == "m4_nested")
     at = np.zeros((1, n_ratios(parameters)))
     size = len(design.cell_lines) + 4
-    matrix = np.eye(size)
+    matrix = np.eye(size)[None]
     with one_blas_thread():
-        started = time.perf_counter()
-        for block in blocks:
-            collapse(block, at)
-        passed = time.perf_counter()
-        np.linalg.cholesky(matrix)
-        factored = time.perf_counter()
+        a_pass = _seconds(lambda: [collapse(block, at) for block in blocks])
+        a_factor = _seconds(lambda: factors(matrix.copy()))
     share = n_genes / len(few) / min(n_threads(), max(1, n_genes / GENES_TIMED))
-    return Rates((passed - started) * share, 2 * (factored - passed) / n_threads())
+    # Interpolating and solving take about as long as factoring.
+    return Rates(a_pass * share, 2 * a_factor / n_threads())
 
 
-def expected_seconds(design: ScreenDesign, parameters: FitParameters) -> float:
+def _seconds(work: Callable[[], object]) -> float:
+    """Time of the second go: the first loads libraries and fills caches."""
+    work()
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def expected_seconds(
+    design: ScreenDesign, parameters: FitParameters, rates: Rates | None = None
+) -> float:
     """Return about how long the engine will take; within a factor of two or so."""
-    rates = measured_rates(design, parameters)
-    return USUAL_PASSES[n_ratios(parameters)] * rates.a_pass + n_points(parameters) * rates.a_point
+    rates = rates or measured_rates(design, parameters)
+    return (
+        USUAL_PASSES[is_large(design, parameters)][n_ratios(parameters)]
+        + _drawing(design, parameters)
+    ) * rates.a_pass + n_points(parameters) * rates.a_point
+
+
+def _drawing(design: ScreenDesign, parameters: FitParameters) -> float:
+    """Return how many passes drawing the effects is worth: a product with C columns is a pass."""
+    n_draws = parameters.sampling.chains * parameters.sampling.draws
+    return n_draws * USUAL_NODES[n_ratios(parameters)] / len(design.cell_lines)
+
+
+def is_large(design: ScreenDesign, parameters: FitParameters) -> bool:
+    """Whether it pays to search a part of the screen before the whole."""
+    n_genes, n_lines = len(design.genes), len(design.cell_lines)
+    rows = 2 * n_genes + (len(design.guides) if parameters.model == "m4_nested" else 0)
+    return rows * n_lines**2 >= LARGE and n_genes >= 4 * SMALLEST_PART
 
 
 def n_ratios(parameters: FitParameters) -> int:
@@ -73,12 +104,12 @@ def n_points(parameters: FitParameters) -> int:
 class Work:
     """Counts what is done and reports it as a share of what is expected, in percent."""
 
-    def __init__(self, rates: Rates, parameters: FitParameters, on_progress: OnProgress) -> None:
-        self._rates = rates
+    def __init__(
+        self, design: ScreenDesign, parameters: FitParameters, on_progress: OnProgress
+    ) -> None:
+        self._rates = measured_rates(design, parameters)
         self._on_progress = on_progress
-        self._expected = (
-            USUAL_PASSES[n_ratios(parameters)] * rates.a_pass + n_points(parameters) * rates.a_point
-        )
+        self._expected = expected_seconds(design, parameters, self._rates)
         self._done = 0.0
         self._reported = -1
         self._lock = threading.Lock()

@@ -54,10 +54,10 @@ def log_density_of_rows(
     return (
         stats.multivariate_normal.logpdf(rows.logfc, mean, covariance_of_cells(rows, point))
         + sum(
-            stats.norm.logpdf(point[of], point[f"mu_{name}"], point[f"sigma_{name}"]).sum()
+            np.sum(stats.norm.logpdf(point[of], point[f"mu_{name}"], point[f"sigma_{name}"]))
             for name, of in groups.items()
         )
-        + stats.norm.logpdf(point["delta_k"], 0, point["sigma_guide"]).sum()
+        + np.sum(stats.norm.logpdf(point["delta_k"], 0, point["sigma_guide"]))
         + sum(stats.norm.logpdf(point[name], *getattr(PRIORS, name).arguments) for name in MEANS)
         + stats.expon.logpdf(scales).sum()
         + np.log(scales).sum()  # PyMC samples log sigma

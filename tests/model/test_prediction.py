@@ -144,11 +144,8 @@ def test_a_model_without_mean_of_the_shifts_has_zero() -> None:
 
 def test_a_measurement_of_a_nested_model_scatters_by_all_its_effects() -> None:
     posterior = posterior_of(2, 5)
-    sds = {"sigma_guide": 2.0, "sigma_gene_line": 4.0, "sigma_guide_line": 5.0}
-    nested = posterior.assign(
-        sigma=posterior["sigma"] * 0 + 2,
-        **{name: posterior["sigma"] * 0 + sd for name, sd in sds.items()},
-    )
+    sds = {"sigma": 2.0, "sigma_guide": 2.0, "sigma_gene_line": 4.0, "sigma_guide_line": 5.0}
+    nested = posterior.assign({name: posterior["sigma"] * 0 + sd for name, sd in sds.items()})
     assert thin_draws(nested, np.zeros(2), np.ones(2)).sigma.tolist() == [7] * 10
 
 

@@ -55,14 +55,15 @@ def fixed(n_draws: int, **values: float) -> xr.Dataset:
 def expected_rows() -> np.ndarray:
     """The expectation of every measurement under `fixed`."""
     one = fixed(2).isel(chain=0, draw=0)
-    rows = [
-        one["alpha_g"].sel(gene=row.gene)
-        + one["gamma_c"].sel(cell_line=row.cell_line)
-        + one["beta_g"].sel(gene=row.gene) * row.rna
-        + one["delta_k"].sel(guide=row.guide)
-        for row in ROWS.itertuples()
-    ]
-    return np.array([row.item() for row in rows])
+    gene, line, guide = (
+        xr.DataArray(ROWS[name].to_numpy(), dims="row") for name in ("gene", "cell_line", "guide")
+    )
+    return (
+        one["alpha_g"].sel(gene=gene).to_numpy()
+        + one["gamma_c"].sel(cell_line=line).to_numpy()
+        + one["beta_g"].sel(gene=gene).to_numpy() * ROWS["rna"].to_numpy()
+        + one["delta_k"].sel(guide=guide).to_numpy()
+    )
 
 
 def test_guide_lines_are_the_groups_of_the_rows():

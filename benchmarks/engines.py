@@ -42,6 +42,7 @@ def engines(
     tune: int = 2000,
     chains: int = 4,
     seed: int = 103,
+    exact_draws: int = 4000,
     repeats: int = 5,
     timeout: float | None = None,
     pymc3_python: Path | None = None,
@@ -57,6 +58,7 @@ def engines(
         tune: Tuning steps a chain.
         chains: Chains.
         seed: Seed of every sampler.
+        exact_draws: Draws a chain of the exact engine, of whose time they are the smaller part.
         repeats: Timed fits of the exact engine, after the first.
         timeout: Seconds after which a peer is stopped.
         pymc3_python: The Python that has pymc3.
@@ -68,7 +70,9 @@ def engines(
     before = os.getloadavg()[0]
     with TemporaryDirectory() as folder:
         hand_over(design, design.measurements, Path(folder))
-        job = Job(Path(folder), model, draws, tune, chains, seed, repeats, pymc3_python)
+        job = Job(
+            Path(folder), model, draws, tune, chains, seed, exact_draws, repeats, pymc3_python
+        )
         for name in peers or tuple(PEERS):
             result = run(name, job, timeout)
             results.append(result)

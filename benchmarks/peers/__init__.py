@@ -38,6 +38,8 @@ class Job:
     """Tuning steps a chain."""
     chains: int = 4
     seed: int = 103
+    exact_draws: int = 4000
+    """Draws a chain of the exact engine."""
     repeats: int = 5
     """Timed fits of the exact engine, after one to warm up; everyone else fits once."""
     pymc3_python: Path | None = None

@@ -39,6 +39,7 @@ def main(engine: str, sampler: str, folder: Path) -> None:
             "sampling": {
                 "sampler": sampler,
                 **{name: job[name] for name in ("draws", "tune", "chains")},
+                **({"draws": job["exact_draws"]} if engine == "exact" else {}),
             },
         }
     )

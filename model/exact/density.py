@@ -14,7 +14,7 @@ import numpy as np
 
 from model.exact import interpolation
 from model.exact.collapse import collapse
-from model.exact.marginal import Marginal
+from model.exact.marginal import LARGE, Marginal
 from model.exact.work import Work
 from model.exact.workers import Held, side_by_side, sum_of
 
@@ -139,6 +139,8 @@ def _in_batches(
         if noise is not None:
             common[part] = marginal.draw_common(factored, theta[part], noise[part])
 
-    for _ in side_by_side(fill, marginal.batches(len(theta))):
+    batches = marginal.batches(len(theta))
+    # NumPy factors stacks of small matrices one thread at a time.
+    for _ in map(fill, batches) if marginal.size < LARGE else side_by_side(fill, batches):
         pass
     return Points(log_density, common)

@@ -25,8 +25,8 @@ from model.exact.collapse import RATIOS
 from schemas.parameters import Distribution, Priors
 from schemas.posterior import CONTRACTS
 
-AT_ONCE = 300_000
-"""Numbers in a stack of matrices that is factored at once: 2.4 MB, so that it stays in cache."""
+AT_ONCE = 200_000
+"""Numbers in a stack of matrices that is factored at once: 1.6 MB, so that it stays in cache."""
 SOME_POINTS = 8
 """At least so many, however large the matrices: they share the reading of what is interpolated."""
 LARGE = 64
@@ -112,8 +112,7 @@ class Marginal:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return [[Q, h], [h', s]], lower triangles only, and the sum of log(sigma / s_mu)."""
         n_lines = len(self.gamma_reference)
-        size = n_lines + len(self.means) + 1
-        matrix = np.zeros((len(collapsed), size, size))
+        matrix = np.empty((len(collapsed), self.size, self.size))
         at = 0
         for row in range(n_lines + 2):
             matrix[:, row, : row + 1] = collapsed[:, at : at + row + 1]
@@ -127,9 +126,10 @@ class Marginal:
         matrix[:, -1, line] -= precision[:, None] * self.gamma_reference
         matrix[:, -1, -1] += precision * (self.gamma_reference**2).sum()
         if "mu_gamma" in self.means:
-            matrix[:, n_lines + 2, line] -= precision[:, None]
-            matrix[:, n_lines + 2, n_lines + 2] += n_lines * precision
-            matrix[:, -1, n_lines + 2] += precision * self.gamma_reference.sum()
+            matrix[:, n_lines + 2, line] = -precision[:, None]
+            matrix[:, n_lines + 2, n_lines : n_lines + 2] = 0
+            matrix[:, n_lines + 2, n_lines + 2] = n_lines * precision
+            matrix[:, -1, n_lines + 2] = precision * self.gamma_reference.sum()
         log_priors = np.zeros(len(collapsed))
         for name in self.means:
             at = n_lines + ("mu_alpha", "mu_beta", "mu_gamma").index(name)
@@ -154,14 +154,16 @@ class Marginal:
         right = factored.lower[:, -1, :-1].copy()
         if noise is not None:
             right += sigma[:, None] * noise
-        for row, lower in zip(right, factored.lower, strict=True):
-            row[:], _ = lapack.dtrtrs(lower[:-1, :-1].T, row, lower=0)
-        return right
+        return _solved_transposed(factored.lower[:, :-1, :-1], right)
+
+    @property
+    def size(self) -> int:
+        """Rows of the one matrix: lines, means and the right-hand side."""
+        return len(self.gamma_reference) + len(self.means) + 1
 
     def batches(self, n_points: int) -> Iterator[slice]:
         """Cut P points into as many as are factored at once."""
-        size = len(self.gamma_reference) + len(self.means) + 1
-        step = max(SOME_POINTS, AT_ONCE // size**2)
+        step = max(SOME_POINTS, AT_ONCE // self.size**2)
         return (slice(start, start + step) for start in range(0, n_points, step))
 
 
@@ -178,6 +180,18 @@ def factors(matrices: np.ndarray) -> np.ndarray:
         if failed:
             matrix[:] = np.nan
     return matrices
+
+
+def _solved_transposed(lower: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Overwrite right-hand sides (P, n) with X of L' X = B."""
+    if right.shape[1] >= LARGE:
+        for row, factor in zip(right, lower, strict=True):
+            row[:], _ = lapack.dtrtrs(factor.T, row, lower=0)
+        return right
+    for i in reversed(range(right.shape[1])):
+        right[:, i] /= lower[:, i, i]
+        right[:, :i] -= lower[:, i, :i] * right[:, i, None]
+    return right
 
 
 def _log_prior(prior: Distribution, log_sd: np.ndarray) -> np.ndarray:

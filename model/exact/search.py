@@ -17,7 +17,7 @@ from model.exact.interpolation import MOST_DEGREE, n_nodes
 from model.exact.marginal import Marginal
 from model.exact.proposal import LogDensity, Proposal, maximise
 from model.exact.start import start
-from model.exact.work import SMALLEST_PART, Work, is_large
+from model.exact.work import SMALLEST_PART, Work, is_large, n_points
 from model.exact.workers import ThisProcess, Workers
 from schemas.parameters import FitParameters
 
@@ -65,8 +65,7 @@ def locate(
         screen = ScreenDensity(marginal, workers.hold(blocks), work)
         mode, covariance = _zoomed(screen, mode, covariance, _expected_scale(design, marginal))
     proposal = Proposal(mode, covariance, df=_most_df(design))
-    sampling = parameters.sampling
-    density, error = _interpolated(screen, proposal, sampling.chains * sampling.draws)
+    density, error = _interpolated(screen, proposal, n_points(parameters))
     return Located(blocks, screen, density, proposal, error)
 
 
@@ -125,14 +124,14 @@ def _zoomed(
 
 
 def _interpolated(
-    screen: ScreenDensity, proposal: Proposal, n_points: int
+    screen: ScreenDensity, proposal: Proposal, n_wanted: int
 ) -> tuple[Density, float]:
     """Return a density for many points, and its error; the screen's where no degree suffices."""
     box = InterpolatedDensity(screen, proposal.location, proposal.covariance, HALF_WIDTH)
     checks = proposal.points(N_CHECKS * 4, np.random.SeedSequence(CHECK_SEED))
     checks = checks[box.inside(checks)][:N_CHECKS]
     truth = screen(checks).log_density
-    most = n_points // 4
+    most = n_wanted // 4
     degree, error = FIRST_DEGREE, np.inf
     while degree <= MOST_DEGREE and n_nodes(box.dim, degree) <= most:
         box.raise_degree(degree)

@@ -9,17 +9,16 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict, dataclass
-from resource import RUSAGE_SELF, getrusage
 from time import perf_counter
 
 import numpy as np
 
 from benchmarks.peers.run import yardstick
 from benchmarks.screens import TRUTHS, made
+from benchmarks.tables import peak_memory
 from model.engines import run_engine
 from schemas.parameters import FitParameters, ModelName, Sampling
 
-PEAK_UNIT = 1 if sys.platform == "darwin" else 1024
 """Bytes to the unit of `ru_maxrss`."""
 
 
@@ -61,11 +60,11 @@ def measure(size: Size) -> Growth:
         size.genes, size.cell_lines, size.guides_per_gene, TRUTHS[size.model], size.seed
     )
     parameters = _parameters(size, size.draws // 4)
-    before = _peak()
+    before = int(peak_memory())
     start = perf_counter()
     tree = run_engine(design, parameters)
     seconds = perf_counter() - start
-    after = _peak()
+    after = int(peak_memory())
     posterior = tree["posterior"].dataset
     statistics = tree["sample_stats"].dataset
     ess, rhat = yardstick({str(name): posterior[name].to_numpy() for name in posterior.data_vars})
@@ -96,10 +95,6 @@ def _parameters(size: Size, draws: int) -> FitParameters:
         seed=size.seed,
         sampling=Sampling(chains=4, draws=draws),
     )
-
-
-def _peak() -> int:
-    return getrusage(RUSAGE_SELF).ru_maxrss * PEAK_UNIT
 
 
 if __name__ == "__main__":

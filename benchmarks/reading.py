@@ -25,7 +25,7 @@ import cyclopts
 import numpy as np
 import pandas as pd
 
-from benchmarks.tables import Several, machine, show
+from benchmarks.tables import Several, machine, peak_memory, show
 from model.simulate_release import simulate_release
 from schemas.dataset import Dataset
 from schemas.parameters import FitParameters
@@ -95,7 +95,7 @@ def once(way: str, dataset: Path) -> None:
     wall, cpu = time.perf_counter(), time.process_time()
     read()
     took = {"wall": time.perf_counter() - wall, "CPU": time.process_time() - cpu}
-    sys.stdout.write(json.dumps(took | {"peak MB": _peak_memory() / MB}))
+    sys.stdout.write(json.dumps(took | {"peak MB": peak_memory() / MB}))
 
 
 def _bare(dataset: Dataset, **options: str) -> Callable[[], object]:
@@ -119,15 +119,6 @@ WAYS: dict[str, Callable[[Dataset], Callable[[], object]]] = {
     ARROW: lambda dataset: _bare(dataset, engine="pyarrow"),
     VALIDATE: _validation,
 }
-
-
-def _peak_memory() -> float:
-    """Return the largest memory of this program (bytes).
-
-    Not `getrusage`: on Linux that begins with the memory of the process that started this one.
-    """
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return 1024 * float(status.partition("VmHWM:")[2].split()[0])
 
 
 def _best(share: float, dataset: Path, times: int) -> list[dict[str, object]]:

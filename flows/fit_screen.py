@@ -81,7 +81,7 @@ def fit_screen(
         design, preparation = prepare_task(
             validated.screen, validated.statistics, parameters, dataset.rna_units
         )
-    require_identified(parameters.model, design)
+    require_identified(parameters.model, design)  # before a run is begun
     tell(f"Fitting {parameters.model}: {cost(design, parameters)}")
 
     with start_run(dataset, parameters) as run:
@@ -93,7 +93,8 @@ def fit_screen(
             summary = summary_task(tree)
             convergence = convergence_task(tree, summary)
             checks = checks_task(tree, design, parameters)
-            verdict = give_verdict(convergence, checks, parameters)
+            fell_back = tree.attrs.get("fell_back", "")
+            verdict = give_verdict(convergence, checks, parameters, fell_back)
         tell(f"Verdict: {verdict.status}")
 
         effects = effects_task(tree, design)

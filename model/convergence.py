@@ -50,7 +50,7 @@ def assess_convergence(tree: xr.DataTree, summary: pd.DataFrame) -> Convergence:
             for name, rows in summary.groupby(variable, sort=False)
         ),
         nuts=_nuts(tree) if "energy" in statistics else None,
-        exact=_exact(statistics) if "pareto_k" in statistics else None,
+        exact=exact_diagnostics(tree) if "pareto_k" in statistics else None,
     )
 
 
@@ -64,7 +64,9 @@ def _nuts(tree: xr.DataTree) -> NutsDiagnostics:
     )
 
 
-def _exact(statistics: xr.Dataset) -> ExactDiagnostics:
+def exact_diagnostics(tree: xr.DataTree) -> ExactDiagnostics:
+    """Return what the exact engine says of its integration."""
+    statistics = tree["sample_stats"].dataset
     return ExactDiagnostics.model_validate(
         {name: statistics[name].item() for name in ExactDiagnostics.model_fields}
     )

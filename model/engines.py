@@ -13,19 +13,26 @@ import numpy as np
 import xarray as xr
 
 from model import nuts
+from model.convergence import exact_diagnostics
 from model.design import ScreenDesign
 from model.exact import engine as exact
+from model.exact.proposal import NotIntegrable
 from model.exact.work import expected_seconds
 from model.exact.workers import ThisProcess, Workers
 from model.hierarchy import build_model
 from model.identified import require_identified
 from model.predictive import data_groups, draw_prior, looked_at, replicate_cells, thin
+from model.verdict import exact_findings
 from schemas.errors import UserError
 from schemas.parameters import FitParameters, ModelName
 from schemas.posterior import CONTRACTS
 
 SAMPLE, PRIOR, PRIOR_REPLICATES, REPLICATES, PRIOR_CHECKS, CHECKS = range(6)
 """What each seed of `seeds` is for."""
+
+
+class NoIntegral(UserError):
+    """A screen whose posterior the exact engine cannot integrate."""
 
 
 EXACT_MODELS: frozenset[ModelName] = frozenset({"m4", "m4_zero_mean", "m4_nested"})
@@ -41,12 +48,14 @@ def run_engine(
     """Compute the posterior; return a tree with groups `posterior` and `sample_stats`.
 
     Its attribute `engine` names the engine that computed it. `auto` is the exact engine where it
-    can integrate the model and its weights can be relied on (Pareto k), else NUTS. The exact engine
-    computes on `workers`; NUTS in processes and threads of this machine.
+    can integrate the model and what it says of itself passes, else NUTS: then the attribute
+    `fell_back` says why. The exact engine computes on `workers`; NUTS in processes and threads of
+    this machine.
 
     Raises:
         NotIdentified: the screen cannot tell the parts of the model apart.
-        UserError: the exact engine is asked for a model it cannot integrate.
+        UserError: the exact engine is asked for a model, or has come upon a screen, that it cannot
+            integrate.
     """
     require_identified(parameters.model, design)
     integrates = parameters.model in EXACT_MODELS
@@ -55,14 +64,26 @@ def run_engine(
             f"expected for --engine exact one of the models {', '.join(sorted(EXACT_MODELS))}, got "
             f"{parameters.model}; take --engine nuts"
         )
+    fell_back = ""
     if parameters.engine != "nuts" and integrates:
-        tree = exact.sample(
-            design, parameters, seeds(parameters.seed)[SAMPLE], on_progress, workers
-        )
-        tree.attrs["engine"] = "exact"
-        reliable = tree["sample_stats"]["pareto_k"].item() <= parameters.thresholds.pareto_k_max
-        if reliable or parameters.engine == "exact":
-            return tree
+        try:
+            tree = exact.sample(
+                design, parameters, seeds(parameters.seed)[SAMPLE], on_progress, workers
+            )
+        except NotIntegrable as error:
+            if parameters.engine == "exact":
+                raise NoIntegral(
+                    f"expected a posterior that the exact engine can integrate, got none: {error}; "
+                    "take --engine nuts"
+                ) from None
+            fell_back = str(error)
+        else:
+            tree.attrs["engine"] = "exact"
+            found = exact_findings(exact_diagnostics(tree), parameters.thresholds)
+            failures = [reason for status, reason in found if status == "fail"]
+            if not failures or parameters.engine == "exact":
+                return tree
+            fell_back = "; ".join(failures)
     tree = nuts.sample(
         build_model(parameters.model, design, parameters.priors),
         CONTRACTS[parameters.model],
@@ -70,6 +91,8 @@ def run_engine(
         seeds(parameters.seed)[SAMPLE],
         on_progress,
     )
+    if fell_back:
+        tree.attrs["fell_back"] = fell_back
     tree.attrs["engine"] = "nuts"
     return tree
 
@@ -99,8 +122,7 @@ def complete(tree: xr.DataTree, design: ScreenDesign, parameters: FitParameters)
     )
     full.attrs = {
         "model": parameters.model,
-        "engine": tree.attrs.get("engine", parameters.engine),
-        "sampler": parameters.sampling.sampler,
+        **{name: tree.attrs[name] for name in ("engine", "fell_back") if name in tree.attrs},
         "seed": parameters.seed,
     }
     CONTRACTS[parameters.model].check(full)

@@ -23,11 +23,9 @@ def require_identified(name: ModelName, design: ScreenDesign) -> None:
     """Raise NotIdentified, naming all that the design cannot tell apart under model `name`."""
     problems = list(_nested(design) if name == "m4_nested" else _plain(design))
     if problems:
-        mend = (
-            "give the screen with what is missing, or take --model m4_zero_mean"
-            if name == "m4_nested"
-            else "fit more genes or cell lines, or give the single replicates"
-        )
+        mend = "fit more genes or cell lines, or give the single replicates"
+        if name == "m4_nested" and not any(_plain(design)):
+            mend = "give the screen with what is missing, or take --model m4_zero_mean"
         raise NotIdentified(
             f"{name} cannot be fitted to this screen: {'; '.join(problems)}. {mend}"
         )

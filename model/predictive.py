@@ -102,7 +102,7 @@ def draw_prior(
     for variable in CONTRACTS[name].variables:
         if variable.startswith(("mu_", "sigma")):
             drawn[variable] = _draw(getattr(priors, variable), n_draws, random)
-    groups = {name: dims[0] for name, dims in CONTRACTS[name].variables.items() if dims}
+    groups = {group: dims[0] for group, dims in CONTRACTS[name].variables.items() if dims}
     for group, dim in groups.items():
         which = "guide" if group == "delta_k" else group.partition("_")[0]
         centre = drawn.get(f"mu_{which}", np.zeros(n_draws))

@@ -36,12 +36,15 @@ SHIFT_MENDS: dict[ModelName, str] = {
 
 
 def give_verdict(
-    convergence: Convergence, checks: Sequence[PredictiveCheck], parameters: FitParameters
+    convergence: Convergence,
+    checks: Sequence[PredictiveCheck],
+    parameters: FitParameters,
+    fell_back: str = "",
 ) -> Verdict:
     """Return the worst status that convergence asks for, with every finding as a sentence.
 
     A predictive check outside its limits is a remark: the posterior is the model's, and the remark
-    says in which way the data are not.
+    says in which way the data are not. So is why an engine fell back on another (`fell_back`).
     """
     findings = list(_convergence_findings(convergence, parameters))
     statuses = {status for status, _ in findings}
@@ -50,7 +53,13 @@ def give_verdict(
     return Verdict(
         status=status,
         reasons=tuple(reason for _, reason in reasons),
-        remarks=tuple(_check_remarks(checks, parameters.thresholds)),
+        remarks=(
+            *(
+                (f"NUTS sampled, because the exact engine could not: {fell_back}",)
+                * bool(fell_back)
+            ),
+            *_check_remarks(checks, parameters.thresholds),
+        ),
     )
 
 
@@ -88,7 +97,7 @@ def _convergence_findings(
     if measured.nuts is not None:
         yield from _nuts_findings(measured.nuts, measured.n_draws, thresholds)
     if measured.exact is not None:
-        yield from _exact_findings(measured.exact, thresholds)
+        yield from exact_findings(measured.exact, thresholds)
     if measured.nuts is None and measured.exact is None:
         yield (
             "fail",
@@ -115,9 +124,10 @@ def _nuts_findings(
         )
 
 
-def _exact_findings(
+def exact_findings(
     measured: ExactDiagnostics, thresholds: Thresholds
 ) -> Iterator[tuple[Status, str]]:
+    """Yield what is wrong with an integration, each with the status it asks for."""
     if not measured.pareto_k <= thresholds.pareto_k_max:
         yield (
             "fail",

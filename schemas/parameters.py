@@ -208,18 +208,18 @@ class Thresholds(Settings):
 
 
 class Sampling(Settings):
-    """How the NUTS engine samples."""
+    """How many draws there are, and how the NUTS engine comes by them."""
 
     sampler: SamplerName = "nutpie"
     """Implementation of NUTS: nutpie (fastest), pymc (reference) or numpyro (JAX)."""
     draws: int = Field(2000, ge=50, le=1_000_000)
-    """Draws kept a chain, after tuning."""
+    """Draws kept a chain (nuts: after tuning; exact: a batch)."""
     tune: int = Field(2000, ge=50, le=1_000_000)
-    """Tuning steps a chain, thrown away."""
+    """Tuning steps a chain, thrown away (nuts only)."""
     chains: int = Field(4, ge=2, le=64)
-    """Independent chains; R-hat needs at least two."""
+    """Independent chains, or batches of the exact engine; R-hat needs at least two."""
     target_accept: float = Field(0.8, gt=0.5, lt=1)
-    """Acceptance rate the step size is tuned to; higher means smaller steps."""
+    """Acceptance rate the step size is tuned to; higher means smaller steps (nuts only)."""
     predictive_draws: int = Field(500, ge=50, le=10_000)
     """Draws of the prior and of the posterior predictive distribution kept for checks and plots."""
     predictive_cells: int = Field(200_000, ge=1000)
@@ -234,8 +234,8 @@ class FitParameters(Settings):
     """Model: `m4` (the original), `m4_zero_mean` (cell-line effects centred on zero) or
     `m4_nested` (with the guide, gene-line and guide-line variance of real screens)."""
     engine: EngineName = "auto"
-    """Engine that computes the posterior: `exact` (integrates; seconds), `nuts` (samples; any
-    model), or `auto`: exact where the model allows it, else nuts."""
+    """Engine that computes the posterior: `exact` (integrates: seconds for a sample, minutes for a
+    release), `nuts` (samples; any model), or `auto`: exact where the model allows it, else nuts."""
     seed: int = Field(103, ge=0, lt=2**32)
     """Seed of every random number of the fit."""
     priors: Priors = Priors()

@@ -21,7 +21,7 @@ from distributed.comm.core import CommClosedError, connect
 from distributed.utils import silence_logging_cmgr
 from prefect_dask.task_runners import DaskTaskRunner
 
-from model.exact.workers import Held, Workers
+from model.exact.workers import Held, Workers, on_one_thread
 from schemas.errors import EnvironmentTrouble
 from tasks.cluster import LOCAL, environment
 from tasks.progress import tell
@@ -181,7 +181,9 @@ class _HeldByDask:
         shared = self._send(arguments, broadcast=True)
 
         def submit(index: int) -> Future:
-            return self._client.submit(function, self._sent[index], *shared, pure=False)
+            return self._client.submit(
+                on_one_thread, function, self._sent[index], *shared, pure=False
+            )
 
         def submit_again(index: int) -> Future:
             tell("A Dask worker was lost; what it had goes to another")

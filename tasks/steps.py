@@ -24,7 +24,7 @@ from schemas.parameters import FitParameters
 from schemas.reports import PredictiveCheck
 from tasks.cluster import workers_at
 from tasks.pictures import draw_model_graph, draw_pictures
-from tasks.progress import Progress
+from tasks.progress import Progress, tell
 from tasks.read_dataset import load_dataset
 from tasks.report import render_report
 from tasks.track import track_fit
@@ -58,7 +58,10 @@ def fit_task(design: ScreenDesign, parameters: FitParameters, dask: str = "") ->
     # `auto` may begin with the one and end with the other.
     stage = stages.get(parameters.engine, "fitting")
     with workers_at(dask) as workers, Progress(stage) as progress:
-        return run_engine(design, parameters, progress, workers)
+        tree = run_engine(design, parameters, progress, workers)
+    if why := tree.attrs.get("fell_back"):
+        tell(f"The exact engine could not integrate the model, and NUTS sampled it: {why}")
+    return tree
 
 
 @task(name="check", cache_policy=NO_CACHE)

@@ -1,4 +1,4 @@
-"""What the MLflow run of a fit holds : metrics, tags, inputs, artifacts, logged model.
+"""What the MLflow run of a fit holds: metrics, tags, inputs, artifacts, logged model.
 
 The life of a run is in `tasks.tracking_run`, its files in `tasks.artifacts`, its model in
 `tasks.logged_model`.

@@ -5,7 +5,7 @@ Given the variance ratios, gene g's effects enter the log posterior through, in 
     a'A a + 2 a'(B x - q) + x'D x - 2 h'x + s,    A = X'VX + P,  B = [X'V1, -P E],  q = X'Vm - P a0
 
 with x = (gamma, mu_alpha, mu_beta), P the prior precisions, E the columns that say which effect has
-which mean, and a0 the reference already taken off. Integrating a out leaves (DESIGN 6)
+which mean, and a0 the reference already taken off. Integrating a out leaves
 
     [ D  h ]                               [ B' ]
     [ h' s ]   less the sum over genes of  [ q' ] A^-1 [ B  q ]
@@ -31,6 +31,12 @@ AT_ONCE = 4_000_000
 """Numbers in the largest array of a pass at several points: 32 MB."""
 DRAWS_AT_ONCE = 500_000
 """Numbers in the largest array while the effects of some draws are drawn: 4 MB."""
+
+
+def n_sums(n_lines: int) -> int:
+    """Return how many numbers the packed sums of a point are, M + 1."""
+    n = n_lines + 3
+    return n * (n + 1) // 2 + 1
 
 
 def collapse(block: GeneBlock, log_ratios: np.ndarray) -> np.ndarray:
@@ -65,7 +71,7 @@ def _collapse(block: GeneBlock, log_ratios: np.ndarray) -> np.ndarray:
     right[..., -1] = terms.score - precision[..., None] * reference
     half = solve_lower(lower[..., None], right)
 
-    out = np.empty((n_points, n * (n + 1) // 2 + 1))
+    out = np.empty((n_points, n_sums(n_lines)))
     rows, columns = np.tril_indices(n)
     bordered = -_gram_of_rows(half)
     line = np.arange(n_lines)

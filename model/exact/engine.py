@@ -5,8 +5,9 @@
     3. weigh points of a proposal by the density, and draw among them,
     4. draw everything else given the standard deviations, from its normal distribution.
 
-The draws of a chain are independent; chains are independent batches (DESIGN 6). The parts are the
-other modules of this folder: 1 and 2 `search`, 3 `proposal`, 4 `collapse` and `marginal`.
+Draws are not autocorrelated, and a point of large weight may come twice; chains are batches with
+points of their own. The parts are the other modules of this folder: 1 and 2 `search`, 3 `proposal`,
+4 `collapse` and `marginal`.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ from schemas.posterior import CONTRACTS
 PILOT_ROUNDS = 3
 GOOD_EFFICIENCY = 0.8
 MOST_ROUNDS = 3
-LARGEST_PARETO_K = 0.7
-"""Above, the weights' variance may not exist (Vehtari et al. 2024); the proposal is made anew."""
+FRESH_POINTS = 8
+"""Points, drawn by weight, at which the error of the interpolation is measured in the end."""
 MOST_POINTS_A_DRAW = 16
 
 
@@ -66,6 +67,8 @@ def sample(
     and their own) and `sample_stats` (`log_density` by chain and draw; scalars `pareto_k`,
     `importance_efficiency`, `n_points`, `log_evidence`, `log_evidence_mcse`, `interpolation_error`,
     `n_passes`). Equal arguments give equal draws.
+
+    Raises NotIntegrable where the density of the standard deviations cannot be dealt with.
     """
     work = Work(design, parameters, on_progress)
     with one_blas_thread():
@@ -82,7 +85,7 @@ def _sample(
     proposal = _piloted(located, pilot_seed)
     weighted = _weighted(located.density, proposal, parameters, final_seed.spawn(1)[0])
     for _ in range(MOST_ROUNDS):
-        if weighted.overall.pareto_k <= LARGEST_PARETO_K:
+        if weighted.overall.pareto_k <= parameters.thresholds.pareto_k_max:
             break
         points = weighted.theta.reshape(-1, weighted.theta.shape[-1])
         proposal = refitted(proposal, points, weighted.log_ratio.ravel(), located.proposal.df)
@@ -184,15 +187,21 @@ def _drawn(
     statistics = xr.Dataset(
         {
             "log_density": (("chain", "draw"), weighted.log_density[chain, chosen]),
-            **_quality(located, weighted),
+            **_quality(located, weighted, theta),
         },
         coords={name: posterior[name] for name in ("chain", "draw")},
     )
     return xr.DataTree.from_dict({"posterior": posterior, "sample_stats": statistics})
 
 
-def _quality(located: Located, weighted: Weighted) -> dict[str, float]:
-    """How good the weighted points are; the evidence is the mean of their raw weights."""
+def _quality(located: Located, weighted: Weighted, theta: np.ndarray) -> dict[str, float]:
+    """How good the weighted points are; the evidence is the mean of their raw weights.
+
+    The interpolation is held against the screen at some of the draws `theta`, which no choice of
+    its degree has seen.
+    """
+    fresh = theta[np.linspace(0, len(theta) - 1, FRESH_POINTS).astype(int)]
+    interpolation_error = located.error_at(fresh)
     by_chain = special.logsumexp(weighted.log_ratio, axis=1) - np.log(weighted.log_ratio.shape[1])
     log_evidence = special.logsumexp(by_chain) - np.log(len(by_chain))
     relative = np.exp(by_chain - log_evidence)
@@ -202,7 +211,7 @@ def _quality(located: Located, weighted: Weighted) -> dict[str, float]:
         "n_points": float(weighted.log_ratio.size),
         "log_evidence": float(log_evidence),
         "log_evidence_mcse": float(relative.std(ddof=1) / np.sqrt(len(relative))),
-        "interpolation_error": located.interpolation_error,
+        "interpolation_error": interpolation_error,
         "n_passes": float(located.screen.n_passes),
     }
 

@@ -28,18 +28,22 @@ WIDEST_SD = 2.0
 """Largest SD of a log SD at the start: what the data leave open is a factor of e^2 wide or so."""
 
 
+class NotIntegrable(ArithmeticError):
+    """A density that no proposal was found for: zero or not a number where it should not be."""
+
+
 def maximise(
     log_density: LogDensity, start: np.ndarray, scale: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the mode (d,) and the covariance (d, d) of the normal that has its curvature.
 
     `scale` (d, d) is a rough factor of that covariance: theta = start + scale z.
-    Raises ValueError where the density is zero at the start.
+    Raises NotIntegrable where the density has no mode and curvature that can be found.
     """
     dim = len(start)
     first = log_density(start[None])[0]
     if not np.isfinite(first):
-        raise ValueError("expected a positive density at the start of the search, got none")
+        raise NotIntegrable("the posterior density is zero where its search begins")
 
     def value_and_gradient(z: np.ndarray) -> tuple[float, np.ndarray]:
         offsets = STEP * np.concatenate([np.zeros((1, dim)), np.eye(dim), -np.eye(dim)])
@@ -70,6 +74,8 @@ def _inverse_curvature(log_density: LogDensity, mode: np.ndarray, scale: np.ndar
     for (i, j), sum_of_two in zip(pairs, both, strict=True):
         mixed = (sum_of_two - 2 * middle - curvature[i, i] - curvature[j, j]) / 2
         curvature[i, j] = curvature[j, i] = mixed
+    if not np.isfinite(curvature).all():
+        raise NotIntegrable("the posterior density is zero beside its mode")
     eigenvalues, vectors = np.linalg.eigh(-curvature / step**2)
     # Where the density hardly falls, or numerically rises, no wider than WIDEST_SD.
     widest = WIDEST_SD / np.linalg.norm(scale @ vectors, axis=0)

@@ -45,8 +45,16 @@ class Located:
     screen: ScreenDensity
     density: Density
     proposal: Proposal
-    interpolation_error: float
-    """Largest error of the log density at fresh points; 0 where nothing is interpolated."""
+
+    def error_at(self, theta: np.ndarray) -> float:
+        """Return the largest error of the log density at points; 0 where none is interpolated."""
+        if not isinstance(self.density, InterpolatedDensity):
+            return 0.0
+        inside = theta[self.density.inside(theta)]
+        if not len(inside):
+            return 0.0
+        error = self.density(inside).log_density - self.screen(inside).log_density
+        return float(np.max(np.abs(error)))
 
 
 def locate(
@@ -65,8 +73,9 @@ def locate(
         screen = ScreenDensity(marginal, workers.hold(blocks), work)
         mode, covariance = _zoomed(screen, mode, covariance, _expected_scale(design, marginal))
     proposal = Proposal(mode, covariance, df=_most_df(design))
-    density, error = _interpolated(screen, proposal, n_points(parameters))
-    return Located(blocks, screen, density, proposal, error)
+    large = part is not design
+    density = _interpolated(screen, proposal, n_points(parameters), large=large)
+    return Located(blocks, screen, density, proposal)
 
 
 def _most_df(design: ScreenDesign) -> float:
@@ -115,7 +124,7 @@ def _zoomed(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return mode and covariance, from those of a part of the screen."""
     for _ in range(MOST_ZOOMS):
-        box = InterpolatedDensity(screen, mode, covariance, ZOOM_WIDTH)
+        box = InterpolatedDensity(screen, mode, covariance, ZOOM_WIDTH, zero_outside=True)
         box.raise_degree(ZOOM_DEGREE)
         mode, narrow = maximise(_extrapolated(box), mode, scale)
         if box.inside(mode[None])[0]:
@@ -124,19 +133,21 @@ def _zoomed(
 
 
 def _interpolated(
-    screen: ScreenDensity, proposal: Proposal, n_wanted: int
-) -> tuple[Density, float]:
-    """Return a density for many points, and its error; the screen's where no degree suffices."""
-    box = InterpolatedDensity(screen, proposal.location, proposal.covariance, HALF_WIDTH)
-    checks = proposal.points(N_CHECKS * 4, np.random.SeedSequence(CHECK_SEED))
-    checks = checks[box.inside(checks)][:N_CHECKS]
+    screen: ScreenDensity, proposal: Proposal, n_wanted: int, *, large: bool
+) -> Density:
+    """Return a density for many points; that of a small screen itself where no degree suffices."""
+    box = InterpolatedDensity(
+        screen, proposal.location, proposal.covariance, HALF_WIDTH, zero_outside=large
+    )
+    checks = box.near_and_far(proposal.points(8 * N_CHECKS, np.random.SeedSequence(CHECK_SEED)))
     truth = screen(checks).log_density
     most = n_wanted // 4
     degree, error = FIRST_DEGREE, np.inf
-    while degree <= MOST_DEGREE and n_nodes(box.dim, degree) <= most:
+    while degree <= MOST_DEGREE and n_nodes(box.dim, degree) <= min(most, box.most_nodes):
         box.raise_degree(degree)
         error = float(np.max(np.abs(box(checks).log_density - truth)))
         if error <= TOLERANCE:
             break
         degree += 1 if box.dim > 2 else 2
-    return (box, error) if error <= USABLE else (screen, 0.0)
+    # A pass a point is soon done on a small screen; of a large one the verdict tells the error.
+    return screen if error > USABLE and not large else box

@@ -79,6 +79,12 @@ def n_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def on_one_thread[R](function: Callable[..., R], block: Any, *arguments: Any) -> R:
+    """Return `function(block, *arguments)`, computed as in this process: BLAS in one thread."""
+    with one_blas_thread():
+        return function(block, *arguments)
+
+
 def one_blas_thread() -> AbstractContextManager[Any]:
     """Keep BLAS to the thread that calls it.
 

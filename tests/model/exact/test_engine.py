@@ -123,7 +123,7 @@ def test_the_nested_model_is_the_better_one_on_the_real_screen(real):
         model: fit(real, model, draws=200)["sample_stats"]["log_evidence"].item()
         for model in ("m4", "m4_nested")
     }
-    # lme4's log likelihoods are about 4,500 apart (DESIGN 5: 9,007 AIC points).
+    # lme4's log likelihoods are about 4,500 apart.
     assert 4_300 < evidence["m4_nested"] - evidence["m4"] < 4_700
 
 

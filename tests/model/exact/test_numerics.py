@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from model.exact import interpolation, stacked
-from model.exact.proposal import Proposal, maximise, refitted, resampled, weigh
+from model.exact.proposal import NotIntegrable, Proposal, maximise, refitted, resampled, weigh
 
 
 def positive_definite(p: int, *stack: int) -> np.ndarray:
@@ -106,7 +106,7 @@ def test_a_flat_direction_gets_a_finite_width():
 
 
 def test_no_density_at_the_start_is_refused():
-    with pytest.raises(ValueError, match="positive density"):
+    with pytest.raises(NotIntegrable, match="where its search begins"):
         maximise(lambda points: np.full(len(points), -np.inf), np.zeros(2), np.eye(2))
 
 

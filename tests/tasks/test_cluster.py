@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -202,7 +202,7 @@ def test_ctrl_c_leaves_no_processes():
         "from tests.tasks import on_workers\n"
         "if __name__ == '__main__':\n"
         "    with workers_at('local') as workers:\n"
-        "        for _ in workers.hold(list(range(100))).map(on_workers.who, 0.2):\n"
+        "        for _ in workers.hold(list(range(2000))).map(on_workers.who, 0.2):\n"
         "            print('one', flush=True)\n"
     )
     process = subprocess.Popen(
@@ -215,10 +215,16 @@ def test_ctrl_c_leaves_no_processes():
     assert process.stdout is not None and process.stdout.readline() == b"one\n"
     family = psutil.Process(process.pid).children(recursive=True)
     assert family
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it too
-    _, said = process.communicate(timeout=60)
+    presses, said = 0, None
+    # Python drops an interrupt that comes while it cleans up an object; one presses again.
+    while said is None and presses < 3:
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the workers get it too
+        presses += 1
+        with suppress(subprocess.TimeoutExpired):
+            _, said = process.communicate(timeout=20)
+    assert said is not None
     assert process.returncode != 0
-    assert said.count(b"Traceback") == 1, said.decode()  # this process's own
+    assert said.count(b"Traceback") == presses, said.decode()  # this process's own
     _, left = psutil.wait_procs(family, timeout=20)
     assert not left
 

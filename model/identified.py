@@ -27,7 +27,7 @@ def require_identified(name: ModelName, design: ScreenDesign) -> None:
         if name == "m4_nested" and not any(_plain(design)):
             mend = "give the screen with what is missing, or take --model m4_zero_mean"
         raise NotIdentified(
-            f"{name} cannot be fitted to this screen: {'; '.join(problems)}. {mend}"
+            f"{name} cannot be fitted to this screen: {'; '.join(problems)}; {mend}"
         )
 
 

@@ -128,6 +128,10 @@ class InterpolatedDensity:
         inside: np.ndarray = (np.abs(self._in_box(theta)) <= 1).all(axis=1)
         return inside
 
+    def share_cut_off(self, theta: np.ndarray) -> float:
+        """Return the share of points that are given no density because they lie outside."""
+        return float(np.mean(~self.inside(theta))) if self._zero_outside else 0.0
+
     @property
     def most_nodes(self) -> int:
         """Return how many nodes' sums may be kept."""

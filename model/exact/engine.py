@@ -201,7 +201,8 @@ def _quality(located: Located, weighted: Weighted, theta: np.ndarray) -> dict[st
     its degree has seen.
     """
     fresh = theta[np.linspace(0, len(theta) - 1, FRESH_POINTS).astype(int)]
-    interpolation_error = located.error_at(fresh)
+    weighted_points = weighted.theta.reshape(-1, weighted.theta.shape[-1])
+    interpolation_error = located.error_at(fresh, weighted_points)
     by_chain = special.logsumexp(weighted.log_ratio, axis=1) - np.log(weighted.log_ratio.shape[1])
     log_evidence = special.logsumexp(by_chain) - np.log(len(by_chain))
     relative = np.exp(by_chain - log_evidence)

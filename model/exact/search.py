@@ -31,6 +31,8 @@ TOLERANCE = 5e-3
 """Error of the interpolated log density at fresh points at which the degree is high enough."""
 USABLE = 0.05
 """Error above which points are not interpolated but passed over the screen one by one."""
+MOST_CUT_OFF = 0.01
+"""Share of the weighted points that may lie outside the box of a large screen."""
 HEAVIEST_TAIL, THINNEST_TAIL = 7.0, 60.0
 """Degrees of freedom of the proposal for a small and for a large screen."""
 N_CHECKS = 8
@@ -46,10 +48,16 @@ class Located:
     density: Density
     proposal: Proposal
 
-    def error_at(self, theta: np.ndarray) -> float:
-        """Return the largest error of the log density at points; 0 where none is interpolated."""
+    def error_at(self, theta: np.ndarray, weighted: np.ndarray) -> float:
+        """Return the largest error of the log density at points; 0 where none is interpolated.
+
+        Infinite where too many of the points `weighted` lay outside the box of a large screen: what
+        was cut off there is not known.
+        """
         if not isinstance(self.density, InterpolatedDensity):
             return 0.0
+        if self.density.share_cut_off(weighted) > MOST_CUT_OFF:
+            return float("inf")
         inside = theta[self.density.inside(theta)]
         if not len(inside):
             return 0.0

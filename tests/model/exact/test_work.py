@@ -113,6 +113,17 @@ def test_a_large_screen_is_never_passed_over_point_by_point(large, monkeypatch):
     assert "review" in statuses
 
 
+def test_a_box_that_is_too_narrow_is_told(large, monkeypatch):
+    """What a large screen's box cuts off is not known, and the verdict must not pass it."""
+    monkeypatch.setattr(search, "HALF_WIDTH", 1.5)
+    monkeypatch.setattr(work, "LARGE", 1e6)
+    parameters = FitParameters(model="m4_nested", sampling=Sampling(draws=200))
+    measured = exact_diagnostics(sample(large, parameters, seed=1))
+    assert measured.interpolation_error == np.inf
+    statuses = [status for status, _ in exact_findings(measured, parameters.thresholds)]
+    assert statuses
+
+
 def test_what_cannot_be_integrated_is_told_or_sampled(monkeypatch):
     def fails(*_):
         raise NotIntegrable("the posterior density is zero where its search begins")

@@ -26,6 +26,7 @@ from schemas.errors import EnvironmentTrouble, UserError, was_interrupted
 if TYPE_CHECKING:
     from flows.fit_screen import FitOutcome
     from schemas.parameters import FitParameters
+    from tasks.artifacts import FitResults
 
 DONE, VERDICT_FAIL, BAD_INPUT, TROUBLE, INTERRUPTED = 0, 1, 2, 3, 130
 DEMO_FOLDER = Path("screenbayes-demo")
@@ -73,12 +74,12 @@ def demo(*, options: FitOptions = FitOptions()) -> int:
     parameters = options.fit_parameters()
     if parameters.engine == "nuts":
         parameters = options.fit_parameters(draws=NUTS_DRAWS)
-    outcome = _fit(str(dataset), parameters)
+    outcome, results = _fit(str(dataset), parameters)
     if published_applies(parameters):
         console = Console()
         console.print()
-        console.print(comparison_table(comparison(outcome.results.summary)))
-    return _conclude(outcome)
+        console.print(comparison_table(comparison(results.summary)))
+    return _conclude(outcome, results)
 
 
 @app.command
@@ -95,11 +96,11 @@ def fit(dataset: str, *, options: FitOptions = FitOptions(), dask: str = "") -> 
     """
     from deployments.terminal import hyperparameter_table
 
-    outcome = _fit(dataset, options.fit_parameters(), dask)
+    outcome, results = _fit(dataset, options.fit_parameters(), dask)
     console = Console()
     console.print()
-    console.print(hyperparameter_table(outcome.results.summary))
-    return _conclude(outcome)
+    console.print(hyperparameter_table(results.summary))
+    return _conclude(outcome, results)
 
 
 @app.command
@@ -138,7 +139,7 @@ def validate(dataset: str, *, out: Path = Path(), parameters: Path | None = None
     return DONE if report.passed else BAD_INPUT
 
 
-def _fit(dataset: str, parameters: FitParameters, dask: str = "") -> FitOutcome:
+def _fit(dataset: str, parameters: FitParameters, dask: str = "") -> tuple[FitOutcome, FitResults]:
     """Run the flow with progress on the terminal."""
     from deployments.terminal import losses_table, preparation_line, progress_bars
     from tasks.progress import tell
@@ -150,29 +151,32 @@ def _fit(dataset: str, parameters: FitParameters, dask: str = "") -> FitOutcome:
         from flows.fit_screen import fit_screen
 
         with embedded_server_may_die():
-            outcome = fit_screen(dataset, parameters, dask)
-    preparation = outcome.results.preparation
+            # Who types the command again wants the fit again.
+            outcome = fit_screen(dataset, parameters, dask, repeat=True)
+    results = outcome.results
+    assert results is not None
+    preparation = results.preparation
     console.print(f"Fitted [bold]{parameters.model}[/] to {preparation_line(preparation)}.")
     if preparation.losses:
         console.print()
         console.print(losses_table(preparation))
-    return outcome
+    return outcome, results
 
 
-def _conclude(outcome: FitOutcome) -> int:
+def _conclude(outcome: FitOutcome, results: FitResults) -> int:
     """Print genes, verdict and where to look; return the exit code the verdict asks for."""
     from deployments.terminal import gene_table, verdict_lines
 
     console = Console()
     console.print()
-    console.print(gene_table(outcome.results.effects, outcome.results.convergence.n_draws))
+    console.print(gene_table(results.effects, results.convergence.n_draws))
     console.print()
-    for line in verdict_lines(outcome.results.verdict, outcome.results.convergence):
+    for line in verdict_lines(results.verdict, results.convergence):
         console.print(line)
     console.print()
     console.print(f"[bold]MLflow run:[/bold] {outcome.run_id}")
     console.print(f"[bold]Look at it:[/bold] {escape(outcome.where_to_look)}", soft_wrap=True)
-    return VERDICT_FAIL if outcome.results.verdict.status == "fail" else DONE
+    return VERDICT_FAIL if results.verdict.status == "fail" else DONE
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from model.design import ScreenDesign
 from schemas.dataset import Dataset
+from schemas.identity import data_digest
 from schemas.parameters import FitParameters
 from schemas.reports import (
     Convergence,
@@ -61,8 +61,7 @@ class FitResults:
     @property
     def data_digest(self) -> str:
         """SHA-256, in hex, of the names and contents of all tables, whatever their order."""
-        lines = sorted(f"{table.table} {table.sha256}\n" for table in self.validation.tables)
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
+        return data_digest(self.validation.tables)
 
 
 def write_artifacts(results: FitResults, report_html: str, folder: Path) -> None:

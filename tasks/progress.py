@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from types import TracebackType
 from typing import Protocol, Self
 from uuid import UUID
 
+import httpx
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.logging import get_run_logger
@@ -66,9 +67,10 @@ class Progress:
         self._listener = _listener.get()
         self._artifact: UUID | None = None
         if TaskRunContext.get() is not None:
-            artifact = create_progress_artifact(0.0, description=self._stage)
-            assert isinstance(artifact, UUID)  # a coroutine in asynchronous code only
-            self._artifact = artifact
+            with suppress(httpx.HTTPError):
+                artifact = create_progress_artifact(0.0, description=self._stage)
+                assert isinstance(artifact, UUID)  # a coroutine in asynchronous code only
+                self._artifact = artifact
         self._last_update = time.monotonic()
         return self
 
@@ -92,5 +94,7 @@ class Progress:
             self._update(100.0)
 
     def _update(self, percent: float) -> None:
-        if self._artifact is not None:
-            update_progress_artifact(self._artifact, percent)
+        # A server that is gone for a while must not cost the work.
+        with suppress(httpx.HTTPError):
+            if self._artifact is not None:
+                update_progress_artifact(self._artifact, percent)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
+from schemas.dataset import Dataset
+from schemas.parameters import FitParameters
 from schemas.reports import Convergence, Verdict
 from tasks.artifacts import FitResults
 
@@ -27,9 +29,29 @@ def result_markdown(results: FitResults, where_to_look: str) -> str:
             "",
             _table(top),
             "",
-            f"MLflow: {where_to_look}",
+            _mlflow(where_to_look),
         ]
     )
+
+
+def reused_markdown(dataset: Dataset, parameters: FitParameters, where_to_look: str) -> str:
+    """Return that the very fit was there already, and where."""
+    return "\n".join(
+        [
+            f"# {dataset.name} {dataset.release}, {parameters.model}: fitted before",
+            "",
+            "The tables have the same content and the parameters the same values as in a finished "
+            "fit, which is the result. To fit once more, set `repeat`.",
+            "",
+            _mlflow(where_to_look),
+        ]
+    )
+
+
+def _mlflow(where_to_look: str) -> str:
+    if where_to_look.startswith("http"):
+        return f"[The run in MLflow]({where_to_look})"
+    return f"MLflow: {where_to_look}"
 
 
 def how_computed(convergence: Convergence) -> str:

@@ -52,8 +52,8 @@ def validation_markdown(report: ValidationReport) -> str:
     header = ("severity", "table", "column", "rule", "expected", "found", "what to do")
     lines = [f"## {_title(report)}", "", _caption(report), ""]
     if rows:
-        lines += [_markdown_row(header), _markdown_row(("---",) * len(header))]
-        lines += [_markdown_row(row) for row in rows]
+        lines += [markdown_row(header), markdown_row(("---",) * len(header))]
+        lines += [markdown_row(row) for row in rows]
     return "\n".join(lines) + "\n"
 
 
@@ -81,5 +81,6 @@ def _found(finding: Finding, separator: str) -> str:
     return separator.join(shown)
 
 
-def _markdown_row(cells: tuple[str, ...]) -> str:
+def markdown_row(cells: tuple[str, ...]) -> str:
+    """Return a row of a table in Markdown, whatever the cells hold."""
     return f"| {' | '.join(cell.replace('|', '\\|').replace('\n', ' ') for cell in cells)} |"

@@ -1,7 +1,8 @@
 """The Prefect tasks: a line around each function that does the work, and the progress it reports.
 
-Nothing is cached or retried: results are designs and posteriors, too large to hash and keep twice
-(MLflow holds what is worth keeping), storage retries by itself, and a fit that fails fails again.
+Of a fit nothing is cached: results are designs and posteriors, too large to hash and keep twice,
+and MLflow holds what is worth keeping. Storage retries by itself, a fit that fails fails again, and
+a deployed run waits for an MLflow server that is away; at a terminal a person does.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import pandas as pd
 import xarray as xr
 from prefect import task
-from prefect.cache_policies import NO_CACHE
+from prefect.cache_policies import INPUTS, NO_CACHE
 
 from model.checks import predictive_checks
 from model.convergence import assess_convergence
@@ -23,15 +24,22 @@ from schemas.dataset import Dataset
 from schemas.parameters import FitParameters
 from schemas.reports import PredictiveCheck
 from tasks.cluster import workers_at
+from tasks.earlier_runs import close_abandoned, finished_fit, latest_fits
+from tasks.flow_runs import this_flow_run
 from tasks.pictures import draw_model_graph, draw_pictures
 from tasks.progress import Progress, tell
 from tasks.read_dataset import load_dataset
+from tasks.releases import content_digest, look_under
 from tasks.report import render_report
 from tasks.track import track_fit
+from tasks.tracking_run import open_run, require_answer, tracking_uri
 from tasks.validate import ValidatedScreen, validate
 
 FITTED_DRAWS = 2000
 """Draws behind the interval of each cell: its ends are sure to about a tenth of a posterior SD."""
+
+MLFLOW_DELAYS: list[float] = [5, 10, 20, 40, *[60] * 10]
+"""Seconds between the questions to a tracking server that does not answer: eleven minutes."""
 
 load_dataset_task = task(name="load dataset", cache_policy=NO_CACHE)(load_dataset)
 complete_task = task(name="predict", cache_policy=NO_CACHE)(complete)
@@ -39,9 +47,29 @@ prepare_task = task(name="prepare", cache_policy=NO_CACHE)(prepare)
 convergence_task = task(name="assess convergence", cache_policy=NO_CACHE)(assess_convergence)
 effects_task = task(name="gene effects", cache_policy=NO_CACHE)(gene_effects)
 summary_task = task(name="summarise", cache_policy=NO_CACHE)(parameter_summary)
+open_run_task = task(name="open run", cache_policy=NO_CACHE)(open_run)
+finished_fit_task = task(name="look for the fit", cache_policy=NO_CACHE)(finished_fit)
+close_abandoned_task = task(name="close abandoned runs", cache_policy=NO_CACHE)(close_abandoned)
+latest_fits_task = task(name="look for fits", cache_policy=NO_CACHE)(latest_fits)
+look_under_task = task(name="look under prefix", cache_policy=NO_CACHE)(look_under)
+# Read once: a look at an unchanged prefix asks no disk for more than times and sizes.
+content_digest_task = task(
+    name="digest", cache_policy=INPUTS, persist_result=True, result_serializer="json"
+)(content_digest)
 model_graph_task = task(name="draw model graph", cache_policy=NO_CACHE)(draw_model_graph)
 report_task = task(name="render report", cache_policy=NO_CACHE)(render_report)
 track_task = task(name="track", cache_policy=NO_CACHE)(track_fit)
+
+
+@task(name="ask MLflow", cache_policy=NO_CACHE)
+def _ask_mlflow() -> None:
+    require_answer(tracking_uri())
+
+
+def wait_for_mlflow() -> None:
+    """Return once MLflow answers; raise TrackingError if it does not, in a deployed run in time."""
+    patience = MLFLOW_DELAYS if this_flow_run() else []
+    _ask_mlflow.with_options(retries=len(patience), retry_delay_seconds=patience)()
 
 
 @task(name="validate", cache_policy=NO_CACHE)

@@ -10,6 +10,8 @@ import hashlib
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +84,48 @@ def list_folder(location: str) -> list[str]:
         filesystem = _filesystem(location)
         entries = filesystem.ls(location, detail=True)
     return [Path(entry["name"]).name for entry in entries if entry["type"] == "file"]
+
+
+@dataclass(frozen=True)
+class Stamp:
+    """What tells, without reading a file, whether it is the same as before."""
+
+    location: str
+    version: str
+    """Changes whenever the content does. In a bucket the ETag, which is of the content; on a disk
+    size, inode and times."""
+    is_of_content: bool
+    """Whether equal versions of files in other places mean equal content."""
+    changed_at: datetime
+    """When it last changed, by the clock of the storage."""
+
+
+def stamp(location: str) -> Stamp:
+    """Return the stamp of a file; raise FileNotFoundError or StorageError."""
+    with _storage_errors(location):
+        found = _filesystem(location).info(location)
+    if location.startswith("s3://"):
+        etag = str(found.get("ETag") or "").strip('"')
+        version = f"{etag} {found['size']}" if etag else f"{found['LastModified']} {found['size']}"
+        return Stamp(location, version, bool(etag), found["LastModified"])
+    # The time of the last change of the inode cannot be set back, as that of the content can.
+    changed = max(found["mtime"], found["created"])
+    version = f"{found['size']} {found['ino']} {found['mtime']!r} {found['created']!r}"
+    return Stamp(location, version, False, datetime.fromtimestamp(changed, UTC))
+
+
+def find_files(folder: str, ending: str, levels: int) -> list[str]:
+    """Return the files under a folder, so many levels deep, whose names have this ending.
+
+    Sorted. Raises FileNotFoundError where there is no such folder, or StorageError.
+    """
+    with _storage_errors(folder):
+        filesystem = _filesystem(folder)
+        if not filesystem.isdir(folder):
+            raise FileNotFoundError(folder)
+        found = filesystem.find(folder, maxdepth=levels)
+    scheme = "s3://" if folder.startswith("s3://") else ""
+    return sorted(f"{scheme}{name}" for name in found if name.endswith(ending))
 
 
 def join(folder: str, name: str) -> str:

@@ -33,6 +33,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from schemas.dataset import Dataset
 from schemas.errors import EnvironmentTrouble, was_interrupted
+from schemas.identity import fit_key, parameters_digest
 from schemas.parameters import FitParameters
 
 SERVER_PATIENCE = 5.0
@@ -49,6 +50,10 @@ class TrackingError(EnvironmentTrouble):
     """MLflow cannot be reached or refuses: says which store, what happened, what to do."""
 
 
+class TakenOver(EnvironmentTrouble):
+    """A run that was closed by somebody else while it was being filled."""
+
+
 @dataclass
 class FitRun:
     """A run in MLflow that is being filled."""
@@ -61,22 +66,32 @@ class FitRun:
     finished: bool = False
 
     def finish(self) -> None:
-        """Set the run FINISHED; only for a run that holds all it should."""
+        """Set the run FINISHED; only for a run that holds all it should.
+
+        Raises TakenOver where somebody took this process for dead and closed its run: the fit has
+        been begun anew, and there must not be two.
+        """
+        info = self.client.get_run(self.run_id).info
+        if info.status != "RUNNING":
+            raise TakenOver(
+                f"the MLflow run {self.run_id} has been set {info.status} from outside: this "
+                "process was taken for dead, and its fit given to another; nothing to do"
+            )
         self.client.set_terminated(self.run_id, "FINISHED")
         self.finished = True
 
 
-@contextmanager
-def start_run(dataset: Dataset, parameters: FitParameters) -> Iterator[FitRun]:
-    """Give the block a new run of the experiment named after the dataset; see to its end.
+def open_run(
+    dataset: Dataset, parameters: FitParameters, digest: str, flow_run: str = ""
+) -> FitRun:
+    """Create a run of the experiment named after the dataset, with its tags and parameters.
 
-    The run ends FAILED, with the reason as tag `failure`, if the block raises or leaves the run
-    unfinished; KILLED on Ctrl-C or any other stop from outside. Raises TrackingError where the run
-    cannot be created.
+    `digest` is of the content of the tables; `flow_run` the id of the Prefect flow run, if any.
+    Raises TrackingError where the run cannot be created.
     """
-    uri = os.environ.get("MLFLOW_TRACKING_URI") or _default_uri()
+    uri = tracking_uri()
     with tracking_errors(uri):
-        client = _connect(uri)
+        client = connect(uri)
         experiment_id = _experiment(client, dataset.name, uri)
         created = client.create_run(
             experiment_id,
@@ -89,15 +104,29 @@ def start_run(dataset: Dataset, parameters: FitParameters) -> Iterator[FitRun]:
                     "model": parameters.model,
                     "engine": parameters.engine,
                     "code_version": code_version(),
+                    "data_digest": digest,
+                    "parameters_digest": parameters_digest(parameters),
+                    "fit_key": fit_key(dataset, digest, parameters),
+                    **({"flow_run": flow_run} if flow_run else {}),
                 }
             ),
         )
-        run = FitRun(client, uri, experiment_id, created.info.run_id)
+        settings = [Param(name, str(value)) for name, value in parameters.flat().items()]
+        client.log_batch(created.info.run_id, params=settings)
+    return FitRun(client, uri, experiment_id, created.info.run_id)
+
+
+@contextmanager
+def seen_to_its_end(run: FitRun) -> Iterator[FitRun]:
+    """See to the end of a run, whatever the block does.
+
+    The run ends FAILED, with the reason as tag `failure`, if the block raises or leaves the run
+    unfinished; KILLED on Ctrl-C or any other stop from outside.
+    """
     try:
-        with tracking_errors(uri):
-            settings = [Param(name, str(value)) for name, value in parameters.flat().items()]
-            client.log_batch(run.run_id, params=settings)
         yield run
+    except TakenOver:
+        raise  # who took it over has closed it
     except Exception as error:
         if was_interrupted(error):
             _end(run, "KILLED", "KeyboardInterrupt")
@@ -118,7 +147,7 @@ def run_name(dataset: Dataset, model: str, engine: str) -> str:
 @contextmanager
 def tracking_errors(uri: str) -> Iterator[None]:
     """Make sure that the store answers; turn what MLflow raises in the block into TrackingError."""
-    _require_answer(uri)
+    require_answer(uri)
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
@@ -133,7 +162,9 @@ def where_to_look(run: FitRun) -> str:
     """Return the address that shows the run, and before it the command that serves it, if any."""
     page = f"/#/experiments/{run.experiment_id}/runs/{run.run_id}?{TRAINING_PAGES}"
     if run.uri.startswith("http"):
-        return without_password(run.uri).rstrip("/") + page
+        # Browsers may know the server by another name than workers do.
+        server = os.environ.get("SCREENBAYES_MLFLOW_UI") or without_password(run.uri)
+        return server.rstrip("/") + page
     command = f"{_mlflow()} ui"
     if run.uri != _default_uri():
         command += f" --backend-store-uri {shlex.quote(without_password(run.uri))}"
@@ -169,7 +200,8 @@ def code_version() -> str:
     return f"{released}+{commit.stdout.strip()}"
 
 
-def _connect(uri: str) -> MlflowClient:
+def connect(uri: str) -> MlflowClient:
+    """Return a client; a fresh SQLite store is made ready first."""
     if uri.startswith("sqlite:"):
         # Four processes on a fresh store run its migrations at once, and three of them die.
         with FileLock(f"{make_url(uri).database}.lock", timeout=60):
@@ -179,7 +211,7 @@ def _connect(uri: str) -> MlflowClient:
     return MlflowClient(uri)
 
 
-def _require_answer(uri: str) -> None:
+def require_answer(uri: str) -> None:
     """Raise TrackingError if `uri` is a silent server; MLflow alone would try for four minutes."""
     if not uri.startswith("http"):
         return
@@ -228,6 +260,11 @@ def _end(run: FitRun, status: str, reason: str) -> None:
             run.client.set_terminated(run.run_id, status)
     except TrackingError as error:
         log.warning("run %s could not be set %s: %s", run.run_id, status, error)
+
+
+def tracking_uri() -> str:
+    """Return the store of MLFLOW_TRACKING_URI, or `mlflow.db` in the working folder."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or _default_uri()
 
 
 def _default_uri() -> str:

@@ -22,7 +22,9 @@ def fitted(working_folder):
     )
     outcome = fit_screen(str(path), parameters)
     with get_client(sync_client=True) as client:
-        (run,) = [run for run in client.read_flow_runs() if str(path) in run.name]
+        (run,) = [
+            run for run in client.read_flow_runs() if run.parameters["dataset_file"] == str(path)
+        ]
         artifacts = [a for a in client.read_artifacts() if a.flow_run_id == run.id]
     return outcome, run, artifacts
 
@@ -30,7 +32,8 @@ def fitted(working_folder):
 def test_it_leaves_its_story_in_prefect(fitted):
     outcome, run, artifacts = fitted
     assert run.state is not None and run.state.is_completed()
-    assert run.name.endswith("m4_zero_mean")
+    assert run.name == "simulated-screen seed103 m4_zero_mean"
+    assert {"simulated-screen", "seed103", "m4_zero_mean"} <= set(run.tags)
     markdown = {a.key: str(a.data) for a in artifacts if a.type == "markdown"}
     assert set(markdown) == {"validation", "result"}
     assert "May be fitted" in markdown["validation"]

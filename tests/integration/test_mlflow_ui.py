@@ -27,7 +27,7 @@ from matplotlib.figure import Figure
 
 from schemas.parameters import FitParameters
 from tasks.track import track_fit
-from tasks.tracking_run import start_run, where_to_look
+from tasks.tracking_run import open_run, seen_to_its_end, where_to_look
 from tests.integration.browser import Page
 from tests.tasks.fits import REPORT, convergence_of, dataset_of, results_of
 
@@ -76,7 +76,9 @@ def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
                 figures={"trace": picture(), "volcano": picture()},
             ),
         ):
-            with start_run(results.dataset, results.parameters) as run:
+            with seen_to_its_end(
+                open_run(results.dataset, results.parameters, results.data_digest)
+            ) as run:
                 track_fit(run, results, REPORT, lambda: 25.0)
             runs.append(run.run_id)
         look = where_to_look(run)
@@ -154,7 +156,7 @@ def test_a_fit_is_tracked_through_the_server(ui: Ui, monkeypatch: pytest.MonkeyP
     results = results_of(
         dataset=dataset_of("Elsewhere"), convergence=convergence_of(bfmi_min=float("nan"))
     )
-    with start_run(results.dataset, results.parameters) as run:
+    with seen_to_its_end(open_run(results.dataset, results.parameters, results.data_digest)) as run:
         track_fit(run, results, REPORT, lambda: 25.0)
 
     assert where_to_look(run).startswith(f"{ui.address}/#/experiments/{run.experiment_id}/runs/")

@@ -28,6 +28,7 @@ from mlflow.exceptions import MlflowException
 from pydantic import TypeAdapter
 
 from model.prediction import predict_logfc, thin_draws
+from schemas.identity import fit_key, parameters_digest
 from schemas.parameters import Filters, FitParameters
 from schemas.posterior import CONTRACTS
 from schemas.reports import Convergence, PredictiveCheck, TableSummary, ValidationReport, Verdict
@@ -36,9 +37,11 @@ from tasks.track import track_fit
 from tasks.tracking_run import (
     LONGEST_FAILURE,
     FitRun,
+    TakenOver,
     TrackingError,
     code_version,
-    start_run,
+    open_run,
+    seen_to_its_end,
     where_to_look,
     without_password,
 )
@@ -75,7 +78,7 @@ def working_folder(
 
 
 def track(results: FitResults) -> tuple[FitRun, Run]:
-    with start_run(results.dataset, results.parameters) as run:
+    with seen_to_its_end(open_run(results.dataset, results.parameters, results.data_digest)) as run:
         track_fit(run, results, REPORT, lambda: 30.0)
     return run, run.client.get_run(run.run_id)
 
@@ -103,6 +106,8 @@ def test_a_run_bears_its_names_tags_and_parameters(working_folder: Path) -> None
         "model": "m4",
         "engine": "nuts",
         "data_digest": results.data_digest,
+        "parameters_digest": parameters_digest(results.parameters),
+        "fit_key": fit_key(results.dataset, results.data_digest, results.parameters),
         "code_version": code_version(),
         "verdict": "review",
     }
@@ -151,7 +156,7 @@ def test_the_metrics_of_an_integration_are_its_own(working_folder: Path) -> None
 
 def test_a_run_is_named_and_tagged_by_the_engine_that_ran(working_folder: Path) -> None:
     results = results_of(FitParameters(engine="auto"), engine="exact")
-    with start_run(results.dataset, results.parameters) as run:
+    with seen_to_its_end(open_run(results.dataset, results.parameters, results.data_digest)) as run:
         assert run.client.get_run(run.run_id).info.run_name == "24Q4 m4 auto"
         track_fit(run, results, REPORT, lambda: 30.0)
     stored = run.client.get_run(run.run_id)
@@ -282,7 +287,7 @@ def test_a_run_that_is_broken_off_says_so(
 ) -> None:
     with (
         pytest.raises(type(trouble)),
-        start_run(dataset_of(), FitParameters()) as run,
+        seen_to_its_end(open_run(dataset_of(), FitParameters(), "0" * 64)) as run,
     ):
         assert run.client.get_run(run.run_id).info.status == "RUNNING"
         raise trouble
@@ -292,7 +297,7 @@ def test_a_run_that_is_broken_off_says_so(
 
 
 def test_a_run_left_without_results_has_failed(working_folder: Path) -> None:
-    with start_run(dataset_of(), FitParameters()) as run:
+    with seen_to_its_end(open_run(dataset_of(), FitParameters(), "0" * 64)) as run:
         pass
     stored = only_run(run.client)
     assert stored.info.status == "FAILED"
@@ -303,7 +308,7 @@ def test_trouble_after_the_results_are_stored_changes_nothing(working_folder: Pa
     results = results_of()
     with (
         pytest.raises(RuntimeError),
-        start_run(results.dataset, results.parameters) as run,
+        seen_to_its_end(open_run(results.dataset, results.parameters, results.data_digest)) as run,
     ):
         track_fit(run, results, REPORT, lambda: 1.0)
         raise RuntimeError
@@ -326,7 +331,7 @@ def test_a_refused_upload_fails_the_run_and_keeps_the_files(
     results = results_of()
     with (
         pytest.raises(TrackingError, match=r"disk full.*results are kept in") as error,
-        start_run(results.dataset, results.parameters) as run,
+        seen_to_its_end(open_run(results.dataset, results.parameters, results.data_digest)) as run,
     ):
         track_fit(run, results, REPORT, lambda: 1.0)
     kept = Path(str(error.value).rpartition(" ")[2])
@@ -419,7 +424,7 @@ def test_no_traceback_shows_the_password(
 def test_a_password_is_neither_in_the_reason_of_a_run_nor_in_its_repr(working_folder: Path) -> None:
     with (
         pytest.raises(ValueError, match="refused"),
-        start_run(dataset_of(), FitParameters()) as run,
+        seen_to_its_end(open_run(dataset_of(), FitParameters(), "0" * 64)) as run,
     ):
         raise ValueError(f"refused by {SECRET}/api")
     assert only_run(run.client).data.tags["failure"].endswith("by http://***@mlflow.example/api")
@@ -482,7 +487,7 @@ def test_a_dead_server_is_named_within_seconds(
     started = time.monotonic()
     with (
         pytest.raises(TrackingError, match=r"does not answer.*MLFLOW_TRACKING_URI") as error,
-        start_run(dataset_of(), FitParameters()),
+        seen_to_its_end(open_run(dataset_of(), FitParameters(), "0" * 64)),
     ):
         pytest.fail("a run was started")
     assert time.monotonic() - started < 15
@@ -495,7 +500,7 @@ def test_a_server_that_dies_during_the_fit_hides_no_error(
 ) -> None:
     with (
         pytest.raises(ValueError, match="the real trouble"),
-        start_run(dataset_of(), FitParameters()) as run,
+        seen_to_its_end(open_run(dataset_of(), FitParameters(), "0" * 64)) as run,
     ):
         run.uri = absent_server
         raise ValueError("the real trouble")
@@ -509,7 +514,7 @@ def test_a_store_that_cannot_be_made_is_named(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/file/mlflow.db")
     with (
         pytest.raises(TrackingError, match=r"file/mlflow\.db.*MLFLOW_TRACKING_URI"),
-        start_run(dataset_of(), FitParameters()),
+        seen_to_its_end(open_run(dataset_of(), FitParameters(), "0" * 64)),
     ):
         pytest.fail("a run was started")
 
@@ -519,7 +524,7 @@ def test_a_deleted_experiment_is_named_with_the_way_back(working_folder: Path) -
     client.delete_experiment(client.create_experiment("Avana sample"))
     with (
         pytest.raises(TrackingError, match=r"has been deleted.*mlflow experiments restore -x 1"),
-        start_run(dataset_of(), FitParameters()),
+        seen_to_its_end(open_run(dataset_of(), FitParameters(), "0" * 64)),
     ):
         pytest.fail("a run was started")
 
@@ -529,9 +534,9 @@ def test_processes_that_start_together_on_a_fresh_store_all_succeed(tmp_path: Pa
     script = (
         "from schemas.dataset import Dataset\n"
         "from schemas.parameters import FitParameters\n"
-        "from tasks.tracking_run import start_run\n"
+        "from tasks.tracking_run import open_run, seen_to_its_end\n"
         "dataset = Dataset(name='Avana', release='24Q4', library='Avana', folder='release')\n"
-        "with start_run(dataset, FitParameters()) as run: run.finish()\n"
+        "with seen_to_its_end(open_run(dataset, FitParameters(), '0')) as run: run.finish()\n"
     )
     environment = {key: text for key, text in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
     together = [
@@ -547,6 +552,19 @@ def test_processes_that_start_together_on_a_fresh_store_all_succeed(tmp_path: Pa
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id])
     assert [run.info.status for run in runs] == ["FINISHED"] * 3
+
+
+def test_a_run_closed_from_outside_is_not_finished_by_who_had_opened_it(
+    working_folder: Path,
+) -> None:
+    results = results_of()
+    with (
+        pytest.raises(TakenOver, match="given to another"),
+        seen_to_its_end(open_run(results.dataset, results.parameters, results.data_digest)) as run,
+    ):
+        MlflowClient().set_terminated(run.run_id, "KILLED")
+        track_fit(run, results, REPORT, lambda: 30.0)
+    assert only_run(run.client).info.status == "KILLED"
 
 
 # ---- where to look

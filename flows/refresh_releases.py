@@ -1,0 +1,167 @@
+"""The flow that sees to it that every release under a prefix is fitted once, and compared.
+
+It may run as often as one likes and die at any point: each time it looks what there is, and starts
+what is missing under a key that Prefect's database takes once. Nothing is kept between two looks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Annotated
+
+from prefect import flow
+from pydantic import Field
+
+from schemas.errors import UserError
+from schemas.identity import fit_key, parameters_digest
+from schemas.parameters import FitParameters
+from schemas.refresh import SeenRelease
+from tasks.flow_runs import REFUSED, publish, refused, runs_by_key, start_once, take_up
+from tasks.progress import tell
+from tasks.releases import Release, Unready, at_rest_in, digest_of
+from tasks.render_refresh import refresh_markdown
+from tasks.steps import content_digest_task, latest_fits_task, look_under_task
+
+FIT, COMPARE = "fit-screen", "compare-runs"
+
+
+@flow(name="refresh-releases", flow_run_name="refresh {prefix}")
+def refresh_releases(
+    prefix: Annotated[str, Field(min_length=1)],
+    parameters: FitParameters = FitParameters(),
+    settle_seconds: Annotated[int, Field(ge=0)] = 300,
+    longest_wait_seconds: Annotated[int, Field(ge=0)] = 1800,
+) -> tuple[SeenRelease, ...]:
+    """Fit each release under a prefix that has not been fitted; compare it with the one before.
+
+    Args:
+        prefix: Local folder or s3:// address; files named dataset.yaml or *.dataset.yaml under it,
+            up to three levels deep, are releases.
+        parameters: Model, filters, priors, sampling and thresholds of the fits.
+        settle_seconds: A release is fitted once none of its files has changed for so long.
+        longest_wait_seconds: How long to wait here for a release that is still changing; the next
+            look takes up what is left.
+
+    Raises:
+        UserError: There is no such prefix.
+        EnvironmentTrouble: The storage cannot be reached, or fit-screen is not deployed.
+    """
+    try:
+        return _refresh(prefix, parameters, timedelta(seconds=settle_seconds), longest_wait_seconds)
+    except UserError as error:
+        return refused(error)  # type: ignore[return-value]  # Prefect raises what is in it
+
+
+def _refresh(
+    prefix: str, parameters: FitParameters, settle: timedelta, longest_wait: float
+) -> tuple[SeenRelease, ...]:
+    again, given_up = take_up((FIT, COMPARE))
+    for run in again:
+        tell(f"Taken up again: {run.name}")
+    for run in given_up:
+        tell(f"Ended badly {run.run_count} times, and needs a person: {run.name}")
+
+    deadline = time.monotonic() + longest_wait
+    while True:
+        looked = look_under_task(prefix)
+        now = datetime.now(UTC)
+        seen = tuple(_attend(found, parameters, settle, now) for found in looked)
+        waits = [
+            wait.total_seconds()
+            for found in looked
+            if isinstance(found, Release) and (wait := at_rest_in(found, settle, now))
+        ]
+        if not waits or time.monotonic() + min(waits) > deadline:
+            break
+        tell(f"{len(waits)} release(s) still changing; looking again in {min(waits):.0f} s")
+        time.sleep(min(waits) + 0.1)
+
+    started = [_compare(a, b) for a, b in _pairs(looked, parameters)]
+    publish(refresh_markdown(prefix, seen), key="releases")
+    tell(_in_a_line(seen, sum(started)))
+    return seen
+
+
+def _attend(
+    found: Release | Unready, parameters: FitParameters, settle: timedelta, now: datetime
+) -> SeenRelease:
+    """Say how far a release is; start its fit where it is whole, at rest and not yet begun."""
+    if isinstance(found, Unready):
+        return SeenRelease(
+            dataset_file=found.dataset_file,
+            name=found.dataset_file,
+            status="incomplete",
+            detail=found.why,
+        )
+    dataset, file = found.dataset, found.dataset_file
+    name = f"{dataset.name} {dataset.release}"
+    if wait := at_rest_in(found, settle, now):
+        detail = f"at rest in {wait.total_seconds():.0f} s, if nothing more changes"
+        return SeenRelease(dataset_file=file, name=name, status="changing", detail=detail)
+
+    key = fit_key(dataset, digest_of(found, content_digest_task), parameters)
+    run = runs_by_key([key]).get(key)
+    if run is None:
+        run = start_once(
+            FIT,
+            key,
+            {"dataset_file": file, "parameters": parameters.model_dump(mode="json")},
+            f"{name} {parameters.model}",
+            [dataset.name, dataset.release, parameters.model],
+        )
+        tell(f"Started: {run.name}")
+        return SeenRelease(dataset_file=file, name=name, status="started", flow_run=str(run.id))
+    state = run.state
+    if state is None or not state.is_final():
+        status, detail = "under way", "" if state is None else str(state.name)
+    elif state.is_completed():
+        status, detail = "fitted", ""
+    elif state.name == REFUSED:
+        status, detail = "refused", str(state.message)
+    else:
+        status, detail = "failed", str(state.message)
+    return SeenRelease.model_validate(
+        {
+            "dataset_file": file,
+            "name": name,
+            "status": status,
+            "detail": detail,
+            "flow_run": str(run.id),
+        }
+    )
+
+
+def _pairs(
+    looked: list[Release | Unready], parameters: FitParameters
+) -> list[tuple[tuple[str, str], tuple[str, str]]]:
+    """Return (run id, release) of fits to be compared: each content with the one fitted before."""
+    names = sorted({found.dataset.name for found in looked if isinstance(found, Release)})
+    settings = parameters_digest(parameters)
+    return [
+        pair
+        for name in names
+        for pair in pairwise(
+            (run.info.run_id, f"{name} {run.data.tags['release']}")
+            for run in latest_fits_task(name, settings)
+        )
+    ]
+
+
+def _compare(earlier: tuple[str, str], later: tuple[str, str]) -> bool:
+    """Start the comparison of two fits unless it was started before; say whether it was not."""
+    key = f"{COMPARE} {earlier[0]} {later[0]}"
+    if runs_by_key([key]):
+        return False
+    name = f"{earlier[1]} -> {later[1]}"
+    start_once(COMPARE, key, {"run_a": earlier[0], "run_b": later[0]}, name)
+    tell(f"Started the comparison {name}")
+    return True
+
+
+def _in_a_line(seen: tuple[SeenRelease, ...], n_comparisons: int) -> str:
+    counts = sorted(Counter(one.status for one in seen).items())
+    told = ", ".join(f"{count} {status}" for status, count in counts) or "no releases"
+    return f"{told}; {n_comparisons} comparison(s) started"

@@ -1,0 +1,110 @@
+"""The releases under a prefix: which there are, whether they are whole and at rest, their content.
+
+What is done with a release is `flows.refresh_releases`; reading one for a fit is `tasks.validate`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from schemas.dataset import Dataset
+from schemas.errors import UserError
+from tasks.read_dataset import CONTROLS, TABLES, DatasetError, load_dataset
+from tasks.storage import Stamp, StoredFile, find_files, stamp
+
+ENDING = "dataset.yaml"
+"""Files with a name that ends so are releases: `dataset.yaml`, `avana.dataset.yaml`."""
+LEVELS = 3
+"""How deep under the prefix they are looked for."""
+
+
+class NoSuchPrefix(UserError):
+    """A prefix under which nothing can be looked for."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release whose tables are all there."""
+
+    dataset_file: str
+    dataset: Dataset
+    stamps: dict[str, Stamp]
+    """By name of the table."""
+
+    @property
+    def changed_at(self) -> datetime:
+        """When the last of its files changed."""
+        return max(stamp.changed_at for stamp in self.stamps.values())
+
+
+@dataclass(frozen=True)
+class Unready:
+    """A dataset file that does not make a release, or not yet."""
+
+    dataset_file: str
+    why: str
+
+
+def look_under(prefix: str) -> list[Release | Unready]:
+    """Return all releases under a prefix, a local folder or s3:// address.
+
+    Raises:
+        NoSuchPrefix: there is no such folder.
+        StorageError: the storage cannot be reached.
+    """
+    try:
+        files = find_files(prefix, ENDING, LEVELS)
+    except FileNotFoundError:
+        raise NoSuchPrefix(
+            f"expected a folder or s3:// address with releases, there is nothing at {prefix}; "
+            "correct the prefix, or put the first release there"
+        ) from None
+    return [_look_at(file) for file in files]
+
+
+def _look_at(dataset_file: str) -> Release | Unready:
+    try:
+        dataset = load_dataset(dataset_file)
+    except DatasetError as error:
+        return Unready(dataset_file, str(error))
+    given = {name: getattr(dataset, name) for name in TABLES}
+    given |= {name: getattr(dataset.controls, name) for name in CONTROLS}
+    places = {str(name): place for name, place in given.items() if place}
+    try:
+        stamps = {name: stamp(place) for name, place in places.items()}
+        # The dataset file says what the tables mean, and may itself be still on its way.
+        stamps["dataset"] = stamp(dataset_file)
+    except FileNotFoundError as error:
+        return Unready(dataset_file, f"{error}; it may be still on its way")
+    return Release(dataset_file, dataset, stamps)
+
+
+def at_rest_in(release: Release, settle: timedelta, now: datetime) -> timedelta:
+    """Return how long until no file of the release has changed for `settle`; zero if it is so."""
+    return max(release.changed_at + settle - now, timedelta(0))
+
+
+def digest_of(release: Release, content_of: Callable[[str, str], str]) -> str:
+    """Return a digest that changes with the content of the tables.
+
+    `content_of` returns the SHA-256 of a file, given its location and version; it is asked only
+    where the storage keeps no digest of the content itself.
+    """
+    lines = sorted(
+        f"{name} {found.version if found.is_of_content else content_of(place, found.version)}\n"
+        for name, found in release.stamps.items()
+        if name != "dataset"
+        for place in [found.location]
+    )
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def content_digest(location: str, version: str) -> str:
+    """Return the SHA-256, in hex, of a file; `version` is what a cache knows it by.
+
+    Raises FileNotFoundError or StorageError.
+    """
+    return StoredFile(location).sha256

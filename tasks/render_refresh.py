@@ -1,0 +1,27 @@
+"""What a look at the releases came to, as Markdown for the Prefect UI."""
+
+from __future__ import annotations
+
+from schemas.refresh import SeenRelease
+from tasks.render_validation import markdown_row
+
+
+def refresh_markdown(prefix: str, seen: tuple[SeenRelease, ...]) -> str:
+    """Return a table of all releases under the prefix, those that need a person first."""
+    order = ("refused", "failed", "incomplete", "changing", "started", "under way", "fitted")
+    rows = sorted(seen, key=lambda one: order.index(one.status))
+    header = ("release", "status", "why", "dataset file", "flow run")
+    lines = [f"## Releases under {prefix}", ""]
+    if not rows:
+        return "\n".join([*lines, "There are none.\n"])
+    lines += [markdown_row(header), markdown_row(("---",) * len(header))]
+    lines += [
+        markdown_row((one.name, one.status, one.detail, one.dataset_file, _link(one.flow_run)))
+        for one in rows
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _link(flow_run: str) -> str:
+    """Return a link within the Prefect UI."""
+    return f"[flow run](/runs/flow-run/{flow_run})" if flow_run else ""

@@ -18,6 +18,8 @@ from cyclopts import App
 from rich.console import Console
 from rich.markup import escape
 
+from deployments.comparison import compare
+from deployments.deploy import deploy
 from deployments.environment import embedded_server_may_die, prepare_environment
 from deployments.options import FitOptions
 from deployments.simulation import simulate
@@ -44,6 +46,8 @@ app = App(
 
 
 app.command(simulate)
+app.command(deploy)
+app.command(compare)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -21,9 +21,9 @@ from schemas.parameters import FitParameters
 from schemas.refresh import SeenRelease
 from tasks.flow_runs import REFUSED, publish, refused, runs_by_key, start_once, take_up
 from tasks.progress import tell
+from tasks.release_steps import content_digest_task, latest_fits_task, look_under_task
 from tasks.releases import Release, Unready, at_rest_in, digest_of
 from tasks.render_refresh import refresh_markdown
-from tasks.steps import content_digest_task, latest_fits_task, look_under_task
 
 FIT, COMPARE = "fit-screen", "compare-runs"
 

@@ -1,4 +1,4 @@
-"""The Prefect tasks: a line around each function that does the work, and the progress it reports.
+"""The Prefect tasks of a fit: a line around each function that works, and what it reports.
 
 Of a fit nothing is cached: results are designs and posteriors, too large to hash and keep twice,
 and MLflow holds what is worth keeping. Storage retries by itself, a fit that fails fails again, and
@@ -10,7 +10,7 @@ from __future__ import annotations
 import pandas as pd
 import xarray as xr
 from prefect import task
-from prefect.cache_policies import INPUTS, NO_CACHE
+from prefect.cache_policies import NO_CACHE
 
 from model.checks import predictive_checks
 from model.convergence import assess_convergence
@@ -24,12 +24,11 @@ from schemas.dataset import Dataset
 from schemas.parameters import FitParameters
 from schemas.reports import PredictiveCheck
 from tasks.cluster import workers_at
-from tasks.earlier_runs import close_abandoned, finished_fit, latest_fits
+from tasks.earlier_runs import close_abandoned, finished_fit
 from tasks.flow_runs import this_flow_run
 from tasks.pictures import draw_model_graph, draw_pictures
 from tasks.progress import Progress, tell
 from tasks.read_dataset import load_dataset
-from tasks.releases import content_digest, look_under
 from tasks.report import render_report
 from tasks.track import track_fit
 from tasks.tracking_run import open_run, require_answer, tracking_uri
@@ -50,12 +49,6 @@ summary_task = task(name="summarise", cache_policy=NO_CACHE)(parameter_summary)
 open_run_task = task(name="open run", cache_policy=NO_CACHE)(open_run)
 finished_fit_task = task(name="look for the fit", cache_policy=NO_CACHE)(finished_fit)
 close_abandoned_task = task(name="close abandoned runs", cache_policy=NO_CACHE)(close_abandoned)
-latest_fits_task = task(name="look for fits", cache_policy=NO_CACHE)(latest_fits)
-look_under_task = task(name="look under prefix", cache_policy=NO_CACHE)(look_under)
-# Read once: a look at an unchanged prefix asks no disk for more than times and sizes.
-content_digest_task = task(
-    name="digest", cache_policy=INPUTS, persist_result=True, result_serializer="json"
-)(content_digest)
 model_graph_task = task(name="draw model graph", cache_policy=NO_CACHE)(draw_model_graph)
 report_task = task(name="render report", cache_policy=NO_CACHE)(render_report)
 track_task = task(name="track", cache_policy=NO_CACHE)(track_fit)

@@ -1,0 +1,66 @@
+"""The command `screenbayes compare`. What is compared, and how, is `flows.compare_runs`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.markup import escape
+
+from deployments.environment import embedded_server_may_die
+from deployments.options import OptionError
+
+
+def compare(
+    run_a: str,
+    run_b: str,
+    *,
+    practical_difference: float = 0.1,
+    lfsr: Annotated[float, Parameter(name="--lfsr")] = 0.05,
+    out: Path | None = None,
+) -> int:
+    """Compare two fits in MLflow: data, parameters, genes, hits.
+
+    Parameters
+    ----------
+    run_a
+        Id of the run of the earlier fit, or the one to compare with.
+    run_b
+        Id of the run of the other fit; differences are this one less the other.
+    practical_difference
+        A slope that moves by more than this, log fold change per SD of RNA, has changed.
+    lfsr
+        Genes with a local false sign rate of at most this are hits.
+    out
+        Folder for comparison.csv and comparison.json; they are in MLflow too.
+    """
+    from deployments.terminal import progress_bars
+    from schemas.comparison import ComparisonSettings
+    from tasks.progress import tell
+    from tasks.render_comparison import comparison_markdown
+
+    if not (practical_difference > 0 and 0 < lfsr < 1):
+        raise OptionError(
+            "expected --practical-difference above 0 and --lfsr between 0 and 1, got "
+            f"{practical_difference} and {lfsr}"
+        )
+    settings = ComparisonSettings(practical_difference=practical_difference, lfsr_max=lfsr)
+    with progress_bars(Console(stderr=True)):
+        tell("Starting Prefect")
+        from flows.compare_runs import compare_runs
+
+        with embedded_server_may_die():
+            outcome = compare_runs(run_a, run_b, settings)
+    console = Console()
+    console.print(Markdown(comparison_markdown(outcome.comparison, outcome.genes)))
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        outcome.genes.to_csv(out / "comparison.csv", index=False)
+        text = outcome.comparison.model_dump_json(indent=2)
+        (out / "comparison.json").write_text(text, encoding="utf-8")
+        console.print(f"Written to {escape(str(out))}/comparison.csv and comparison.json")
+    console.print(f"[bold]Look at it:[/bold] {escape(outcome.where_to_look)}", soft_wrap=True)
+    return 0

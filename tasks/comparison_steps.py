@@ -1,0 +1,16 @@
+"""The Prefect tasks of a comparison. Nothing is cached: MLflow holds what was compared."""
+
+from __future__ import annotations
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from tasks.track_comparison import finished_comparison, open_comparison, track_comparison
+from tasks.tracked_fits import read_fit
+
+read_fit_task = task(name="read fit", cache_policy=NO_CACHE)(read_fit)
+finished_comparison_task = task(name="look for the comparison", cache_policy=NO_CACHE)(
+    finished_comparison
+)
+open_comparison_task = task(name="open run", cache_policy=NO_CACHE)(open_comparison)
+track_comparison_task = task(name="track", cache_policy=NO_CACHE)(track_comparison)

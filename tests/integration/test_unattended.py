@@ -1,0 +1,138 @@
+"""What runs by itself, on a production stack: each release fitted once, whatever is killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import psutil
+import pytest
+from prefect.events import emit_event
+from prefect.events.worker import EventsWorker
+
+from tests.integration.servers import wait_until
+from tests.integration.stack import Stack, running_stack
+
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("unattended")]
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, s3_endpoint: str) -> Iterator[Stack]:
+    with running_stack(tmp_path_factory.mktemp("stack"), s3_endpoint) as found:
+        yield found
+
+
+def flow_process(run_id: object) -> int:
+    """Pid of the process a flow run is executed in."""
+    found = [
+        process.pid
+        for process in psutil.process_iter(["environ"])
+        if (process.info["environ"] or {}).get("PREFECT__FLOW_RUN_ID") == str(run_id)
+    ]
+    return max(found, default=0)
+
+
+def test_from_nothing_each_release_is_fitted_once_and_compared(stack: Stack) -> None:
+    stack.put_release("24Q2")
+    first = stack.trigger("refresh-releases")
+    assert stack.wait_for(first, "Completed", "Failed", "Crashed", "Refused") == "Completed"
+    wait_until(lambda: len(stack.finished()) == 1, 120, "24Q2 fitted")
+
+    stack.put_release("24Q4", rows=280)
+    emit_event("screen.release.landed", {"prefect.resource.id": "screen.release.24Q4"})
+    EventsWorker.drain_all()
+    wait_until(lambda: len(stack.finished()) == 2, 120, "24Q4 fitted after the event")
+    wait_until(
+        lambda: [run.info.status for run in stack.tracked("comparison")] == ["FINISHED"],
+        120,
+        "24Q4 compared",
+    )
+    a, b = stack.finished()
+    (compared,) = stack.tracked("comparison")
+    assert (compared.data.tags["run_a"], compared.data.tags["run_b"]) == (
+        a.info.run_id,
+        b.info.run_id,
+    )
+    assert compared.info.run_name == "24Q2 -> 24Q4 m4"
+
+    wait_until(stack.all_quiet, 90, "all quiet")
+    for _ in range(2):  # together
+        stack.trigger("refresh-releases")
+    wait_until(stack.all_quiet, 120, "all quiet again")
+    assert len(stack.flow_runs("fit-screen")) == 2
+    assert len(stack.tracked()) == 2 and len(stack.tracked("comparison")) == 1
+
+
+def test_a_spoiled_release_is_reported_once_and_taken_up_when_replaced(stack: Stack) -> None:
+    stack.put("25Q2/simulated_screen.csv", "gene,cell_line,rna,sgrna_idx,logfc\na,b,1,0,oops\n")
+    address = stack.put_release("25Q2")
+    stack.put("25Q2/simulated_screen.csv", "gene,cell_line,rna,sgrna_idx,logfc\na,b,1,0,oops\n")
+    before = len(stack.finished())
+    for _ in range(2):
+        time.sleep(2)
+        stack.trigger("refresh-releases")
+        wait_until(stack.all_quiet, 120, "all quiet")
+    spoiled = [
+        run for run in stack.flow_runs("fit-screen") if run.parameters["dataset_file"] == address
+    ]
+    assert [run.state_name for run in spoiled] == ["Refused"]
+    assert spoiled[0].state is not None and "oops" in str(spoiled[0].state.message)
+    pages = [a for a in stack.client.read_artifacts() if a.flow_run_id == spoiled[0].id]
+    assert any(page.key == "validation" and "oops" in str(page.data) for page in pages)
+    assert len(stack.finished()) == before
+
+    stack.put_release("25Q2", rows=290)
+    time.sleep(2)
+    stack.trigger("refresh-releases")
+    wait_until(lambda: len(stack.finished()) == before + 1, 120, "the replaced release fitted")
+
+
+@pytest.mark.parametrize("victim", ["flow process", "worker", "both", "prefect", "mlflow"])
+def test_what_is_killed_is_finished_after_all(stack: Stack, victim: str) -> None:
+    """Kill -9 in the middle of a fit: one finished run in the end, the rest is named."""
+    wait_until(stack.all_quiet, 120, "all quiet")
+    dataset = f"killed {victim}"
+    address = stack.put_release(dataset.replace(" ", "-"), dataset=dataset)
+    slow = {"engine": "nuts", "sampling": {"draws": 6000, "tune": 2000, "sampler": "nutpie"}}
+    run = stack.trigger("fit-screen", dataset_file=address, parameters=slow)
+    wait_until(lambda: len(stack.tracked(dataset=dataset)) == 1, 120, "the fit under way")
+    match victim:
+        case "flow process":
+            os.kill(flow_process(run.id), signal.SIGKILL)
+        case "worker":
+            stack.worker.kill(alone=True)
+            stack.worker.start_again()
+        case "both":
+            os.kill(flow_process(run.id), signal.SIGKILL)
+            stack.worker.kill()
+            stack.worker.start_again()
+        case "prefect":
+            stack.prefect.kill()
+            time.sleep(5)
+            stack.prefect.start_again()
+        case "mlflow":
+            stack.mlflow.kill()
+            time.sleep(10)
+            stack.mlflow.start_again()
+    stack.wait_for(run, "Completed", seconds=300)
+    assert len(stack.finished(dataset)) == 1
+    for left in stack.tracked(dataset=dataset):
+        if left.info.status != "FINISHED":
+            assert left.info.status in ("KILLED", "FAILED")
+            assert "died" in left.data.tags["failure"] or left.data.tags["failure"]
+
+
+def test_twenty_triggers_are_all_fitted_none_twice(stack: Stack) -> None:
+    wait_until(stack.all_quiet, 120, "all quiet")
+    address = stack.put_release("twenty", dataset="twenty")
+    seeds = [seed % 5 for seed in range(20)]  # each four times
+    runs = [
+        stack.trigger("fit-screen", dataset_file=address, parameters={"seed": seed})
+        for seed in seeds
+    ]
+    for run in runs:
+        stack.wait_for(run, "Completed", seconds=400)
+    fitted = sorted(run.data.params["seed"] for run in stack.tracked(dataset="twenty"))
+    assert fitted == ["0", "1", "2", "3", "4"]

@@ -23,6 +23,7 @@ from deployments.deploy import deploy
 from deployments.environment import embedded_server_may_die, prepare_environment
 from deployments.options import FitOptions
 from deployments.simulation import simulate
+from deployments.workbench import serve
 from schemas.errors import EnvironmentTrouble, UserError, was_interrupted
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ app = App(
 app.command(simulate)
 app.command(deploy)
 app.command(compare)
+app.command(serve)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

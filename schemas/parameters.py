@@ -27,6 +27,30 @@ SamplerName = Literal["nutpie", "pymc", "numpyro"]
 PriorPreset = Literal["as_run", "as_written"]
 
 
+_WORDS = {
+    "bfmi": "BFMI",
+    "ess": "ESS",
+    "logfc": "log fold change",
+    "max": "largest",
+    "min": "smallest",
+    "p": "p-value",
+    "pareto": "Pareto",
+    "rhat": "R-hat",
+    "rna": "RNA",
+    "sd": "SD",
+    "tune": "tuning steps",
+}
+
+
+def title_in_words(name: str, _: object = None) -> str:
+    """Return what a form calls a field: its name in words, `Smallest RNA SD`."""
+    *others, last = name.split("_")
+    # The limit comes last in some names, and first in speech.
+    words = [last, *others] if last in ("min", "max") else [*others, last]
+    text = " ".join(_WORDS.get(word, word) for word in words)
+    return text[0].upper() + text[1:]
+
+
 class Settings(BaseModel):
     """Base of all settings: frozen, no unknown fields, field texts as descriptions."""
 
@@ -34,6 +58,7 @@ class Settings(BaseModel):
         frozen=True,
         extra="forbid",
         use_attribute_docstrings=True,
+        field_title_generator=title_in_words,
         ser_json_inf_nan="strings",  # null, the default, is refused when read back
     )
 
@@ -96,18 +121,28 @@ def _require_scale(value: Distribution) -> Distribution:
     return value
 
 
-_FORM = {"type": "string", "pattern": r"^\w+\(.*\)$"}
+# What `Distribution.from_text` reads, for forms and for servers that have only the schema.
+_NUMBER = r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*"
+_ABOVE_ZERO = r"\s*\+?(?=[\d.]*[1-9])(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*"
+_LOCATION_FORM = {
+    "type": "string",
+    "pattern": rf"^\s*Normal\s*\({_NUMBER},{_ABOVE_ZERO}\)\s*$",
+}
+_SCALE_FORM = {
+    "type": "string",
+    "pattern": rf"^\s*(Exponential|HalfNormal)\s*\({_ABOVE_ZERO}\)\s*$",
+}
 LocationPrior = Annotated[
     Distribution,
     BeforeValidator(_parse_distribution),
     AfterValidator(_require_location),
-    WithJsonSchema(_FORM),
+    WithJsonSchema(_LOCATION_FORM),
 ]
 ScalePrior = Annotated[
     Distribution,
     BeforeValidator(_parse_distribution),
     AfterValidator(_require_scale),
-    WithJsonSchema(_FORM),
+    WithJsonSchema(_SCALE_FORM),
 ]
 
 
@@ -142,14 +177,18 @@ class Priors(Settings):
         return cls.model_validate(wide if name == "as_written" else {})
 
 
+Name = Annotated[str, Field(pattern=r"\S")]
+"""A name of something: not nothing, and not blanks."""
+
+
 class Filters(Settings):
     """What part of the screen to fit; an empty list means everything."""
 
-    genes: tuple[str, ...] = ()
+    genes: tuple[Name, ...] = ()
     """Genes to keep, as `SYMBOL (ENTREZ)`, as symbol or as Entrez number."""
-    cell_lines: tuple[str, ...] = ()
+    cell_lines: tuple[Name, ...] = ()
     """Cell lines to keep, as ModelID (`ACH-000000`)."""
-    lineages: tuple[str, ...] = ()
+    lineages: tuple[Name, ...] = ()
     """Lineages to keep, as named in the model table."""
 
 
@@ -238,12 +277,12 @@ class FitParameters(Settings):
     release), `nuts` (samples; any model), or `auto`: exact where the model allows it, else nuts."""
     seed: int = Field(103, ge=0, lt=2**32)
     """Seed of every random number of the fit."""
+    filters: Filters = Filters()
+    """Part of the screen to fit."""
     priors: Priors = Priors()
     """Priors of the model."""
     sampling: Sampling = Sampling()
     """Sampler settings."""
-    filters: Filters = Filters()
-    """Part of the screen to fit."""
     preparation: Preparation = Preparation()
     """How tables become a design."""
     contract: Contract = Contract()

@@ -50,18 +50,26 @@ class Stack:
     client: SyncPrefectClient
     runs: MlflowClient
 
-    def put_release(self, name: str, rows: int = 300, dataset: str = "simulated-screen") -> str:
-        """Put the simulated screen, cut to so many rows, into the bucket; return its address."""
+    def put_release(self, name: str, rows: int = 300) -> str:
+        """Put the simulated screen, cut to so many rows, where releases land; return where."""
+        return self._put_screen("releases", name, rows, "simulated-screen")
+
+    def put_dataset(self, name: str) -> str:
+        """Put the simulated screen under another name where nobody looks for it."""
+        return self._put_screen("by-hand", "one", 300, name)
+
+    def _put_screen(self, folder_key: str, name: str, rows: int, dataset: str) -> str:
         with tempfile.TemporaryDirectory() as folder:
             path = write_demo_dataset(Path(folder))
             table = (Path(folder) / "simulated_screen.csv").read_text().splitlines(keepends=True)
             text = path.read_text().replace("seed103", name).replace("simulated-screen", dataset)
-            self.put(f"{name}/simulated_screen.csv", "".join(table[: 1 + rows]))
-        return self.put(f"{name}/dataset.yaml", text)
+        place = f"{folder_key}/{dataset}/{name}"
+        self.put(f"{place}/simulated_screen.csv", "".join(table[: 1 + rows]))
+        return self.put(f"{place}/dataset.yaml", text)
 
     def put(self, key: str, text: str) -> str:
-        self._s3().put_object(Bucket=self.bucket, Key=f"releases/{key}", Body=text.encode())
-        return f"s3://{self.bucket}/releases/{key}"
+        self._s3().put_object(Bucket=self.bucket, Key=key, Body=text.encode())
+        return f"s3://{self.bucket}/{key}"
 
     def trigger(self, deployment: str, **parameters: Any) -> FlowRun:
         found = self.client.read_deployment_by_name(f"{deployment}/{deployment}")

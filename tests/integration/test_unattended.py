@@ -17,6 +17,8 @@ from tests.integration.stack import Stack, running_stack
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("unattended")]
 
+TABLE = "simulated_screen.csv"
+
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory, s3_endpoint: str) -> Iterator[Stack]:
@@ -66,9 +68,9 @@ def test_from_nothing_each_release_is_fitted_once_and_compared(stack: Stack) -> 
 
 
 def test_a_spoiled_release_is_reported_once_and_taken_up_when_replaced(stack: Stack) -> None:
-    stack.put("25Q2/simulated_screen.csv", "gene,cell_line,rna,sgrna_idx,logfc\na,b,1,0,oops\n")
     address = stack.put_release("25Q2")
-    stack.put("25Q2/simulated_screen.csv", "gene,cell_line,rna,sgrna_idx,logfc\na,b,1,0,oops\n")
+    table = address.removeprefix(f"s3://{stack.bucket}/").replace("dataset.yaml", TABLE)
+    stack.put(table, "gene,cell_line,rna,sgrna_idx,logfc\na,b,1,0,oops\n")
     before = len(stack.finished())
     for _ in range(2):
         time.sleep(2)
@@ -94,7 +96,7 @@ def test_what_is_killed_is_finished_after_all(stack: Stack, victim: str) -> None
     """Kill -9 in the middle of a fit: one finished run in the end, the rest is named."""
     wait_until(stack.all_quiet, 120, "all quiet")
     dataset = f"killed {victim}"
-    address = stack.put_release(dataset.replace(" ", "-"), dataset=dataset)
+    address = stack.put_dataset(dataset)
     slow = {"engine": "nuts", "sampling": {"draws": 6000, "tune": 2000, "sampler": "nutpie"}}
     run = stack.trigger("fit-screen", dataset_file=address, parameters=slow)
     wait_until(lambda: len(stack.tracked(dataset=dataset)) == 1, 120, "the fit under way")
@@ -126,7 +128,7 @@ def test_what_is_killed_is_finished_after_all(stack: Stack, victim: str) -> None
 
 def test_twenty_triggers_are_all_fitted_none_twice(stack: Stack) -> None:
     wait_until(stack.all_quiet, 120, "all quiet")
-    address = stack.put_release("twenty", dataset="twenty")
+    address = stack.put_dataset("twenty")
     seeds = [seed % 5 for seed in range(20)]  # each four times
     runs = [
         stack.trigger("fit-screen", dataset_file=address, parameters={"seed": seed})

@@ -24,7 +24,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 
 from deployments.demo import write_demo_dataset
-from tests.integration.servers import (
+from tests.integration.processes import (
     Server,
     free_port,
     mlflow_server,

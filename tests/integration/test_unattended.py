@@ -12,7 +12,7 @@ import pytest
 from prefect.events import emit_event
 from prefect.events.worker import EventsWorker
 
-from tests.integration.servers import wait_until
+from tests.integration.processes import wait_until
 from tests.integration.stack import Stack, running_stack
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("unattended")]

@@ -1,0 +1,178 @@
+"""Real servers for the tests: each on a free port of this machine, to be killed and started again.
+
+Their state is in a folder, and survives a kill. What is tested with them is in the test modules.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Self
+
+import psycopg
+import pytest
+import requests
+
+QUIET = {
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def wait_until(done: Callable[[], object], seconds: float, what: str) -> None:
+    """Wait for something to be true; fail if it never is. No answer of a server is not true."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            if done():
+                return
+        except (requests.RequestException, OSError, psycopg.Error):
+            pass
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {seconds} s: {what}")
+        time.sleep(0.5)
+
+
+class Server:
+    """A process with a log, in a session of its own, so that its children can be killed with it."""
+
+    def __init__(
+        self, name: str, folder: Path, command: list[str], environment: Mapping[str, str]
+    ) -> None:
+        self.name = name
+        self.folder = folder
+        self.log = folder / f"{name}.log"
+        self._command = command
+        self._environment = {**os.environ, **QUIET, **environment}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, answers: Callable[[], object] = lambda: True, seconds: float = 90) -> Self:
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                env=self._environment,
+                cwd=self.folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._answers = answers
+        wait_until(answers, seconds, f"{self.name} answers; its log is {self.log}")
+        return self
+
+    def start_again(self) -> Self:
+        return self.start(self._answers)
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def kill(self, *, alone: bool = False) -> None:
+        """Kill -9: with all it has started, or alone."""
+        (os.kill if alone else os.killpg)(self.pid, signal.SIGKILL)
+        self._wait()
+
+    def stop(self) -> None:
+        if self._process is None or self._process.poll() is not None:
+            return
+        os.killpg(self.pid, signal.SIGTERM)
+        try:
+            self._wait(20)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def _wait(self, seconds: float = 30) -> None:
+        assert self._process is not None
+        self._process.wait(seconds)
+
+
+def postgres(folder: Path, port: int) -> Server:
+    """A PostgreSQL with the databases prefect and mlflow, for everybody on this machine."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    initdb = shutil.which("initdb") or (str(programs[-1]) if programs else None)
+    if initdb is None:
+        pytest.skip("no PostgreSQL: install it (Debian: apt-get install postgresql)")
+    binaries = Path(initdb).resolve().parent
+    data = folder / "postgres"
+    as_user: list[str] = []
+    if os.geteuid() == 0:  # it refuses to run as root
+        as_user = ["runuser", "-u", "postgres", "--"]
+        data.mkdir()
+        os.chown(data, pwd.getpwnam("postgres").pw_uid, -1)
+        for parent in (folder, *folder.parents):
+            parent.chmod(parent.stat().st_mode | 0o011)  # to reach its folder
+    command = [str(binaries / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust"]
+    subprocess.run([*as_user, *command], check=True, capture_output=True, cwd="/")
+    settings = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={data}"
+    server = Server(
+        "postgres",
+        folder,
+        [*as_user, str(binaries / "postgres"), "-D", str(data), *settings.split()],
+        {},
+    )
+    address = f"host=127.0.0.1 port={port} user=postgres dbname=postgres"
+    server.start(lambda: psycopg.connect(address))
+    with psycopg.connect(address, autocommit=True) as connection:
+        for name in ("prefect", "mlflow"):
+            connection.execute(f"CREATE DATABASE {name}")
+    return server
+
+
+def prefect_server(folder: Path, port: int, database: str) -> Server:
+    """A Prefect server with a database of its own."""
+    environment = {
+        "PREFECT_HOME": str(folder / "prefect-server"),
+        "PREFECT_API_DATABASE_CONNECTION_URL": database,
+        # In memory, a restart would forget who holds a turn, and nobody would get it again.
+        "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": (
+            "prefect.server.concurrency.lease_storage.filesystem"
+        ),
+    }
+    command = [sys.executable, "-m", "prefect", "server", "start", "--port", str(port)]
+    server = Server("prefect", folder, command, environment)
+    return server.start(_answers(f"http://127.0.0.1:{port}/api/health"))
+
+
+def mlflow_server(
+    folder: Path, port: int, store: str, artifacts: str, environment: Mapping[str, str]
+) -> Server:
+    """An MLflow server that keeps artifacts at a place only it has the keys of."""
+    command = [sys.executable, "-m", "mlflow", "server", "--port", str(port)]
+    command += ["--backend-store-uri", store, "--artifacts-destination", artifacts]
+    command += ["--workers", "1"]
+    off = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    server = Server("mlflow", folder, command, {**environment, **off})
+    return server.start(_answers(f"http://127.0.0.1:{port}/health"))
+
+
+def worker(folder: Path, environment: Mapping[str, str]) -> Server:
+    """A process worker of the pool `screenbayes`."""
+    (folder / "work").mkdir(exist_ok=True)
+    quick = {
+        "PREFECT_HOME": str(folder / "prefect-worker"),
+        "PREFECT_WORKER_QUERY_SECONDS": "2",
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        "SCREENBAYES_WORK": str(folder / "work"),
+    }
+    command = [sys.executable, "-m", "prefect", "worker", "start"]
+    command += ["--pool", "screenbayes", "--type", "process"]
+    return Server("worker", folder, command, {**environment, **quick}).start()
+
+
+def _answers(address: str) -> Callable[[], object]:
+    return lambda: requests.get(address, timeout=5).ok

@@ -1,0 +1,143 @@
+"""An analyst's afternoon at the workbench: serve, trigger in a browser, follow the link, end it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
+from deployments.command_line import BAD_INPUT, main
+from tests.integration.processes import free_port, wait_until
+
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("workbench")]
+
+QUIET = (
+    "--no-sandbox",  # Chromium refuses to start as root with it
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+NAME = "simulated-screen seed103 m4_zero_mean"
+SECONDS = 1000.0  # of Playwright, which counts milliseconds
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no chromium: install it (Debian: apt-get install chromium)")
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=program, args=QUIET) as chromium,
+    ):
+        yield chromium
+
+
+@pytest.fixture(scope="module")
+def workbench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A workbench in an empty folder; what it printed, by name, and its process id."""
+    folder = tmp_path_factory.mktemp("workbench")
+    ports = ["--prefect-port", str(free_port()), "--mlflow-port", str(free_port())]
+    log = folder / "out.log"
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "deployments.command_line", "serve", *ports],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    wait_until(lambda: "Ctrl-C takes" in log.read_text(), 180, f"the workbench is up; see {log}")
+    printed = dict(re.findall(r"^([A-Z][\w ,]+): (\S+)$", log.read_text(), re.MULTILINE))
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert len(children) >= 3
+    yield printed | {"folder": str(folder), "port": ports[1]}
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 0
+    assert "Down." in log.read_text()
+    assert not [child for child in children if child.is_running()]
+    socket.create_server(("127.0.0.1", int(ports[1]))).close()
+
+
+def field(page: Page, title: str) -> Locator:
+    """The part of Prefect's form that has this title."""
+    return page.locator(".p-label").filter(has_text=re.compile(f"^{title}")).last
+
+
+def test_an_analyst_triggers_a_fit_and_finds_it(
+    workbench: dict[str, str], browser: Browser, tmp_path: Path
+) -> None:
+    page = browser.new_page(viewport={"width": 1400, "height": 1400})
+    page.set_default_timeout(60 * SECONDS)
+    page.goto(workbench["Trigger a fit"] + "/run")
+    field(page, "dataset_file").locator("textarea").fill(workbench["A screen to try"])
+    # With a real click the menu opens by the focus, and the click shuts it.
+    field(page, "Model").locator(".p-select-button").dispatch_event("click")
+    page.get_by_role("option", name="m4_zero_mean").click()
+    genes = field(page, "Genes")
+    for place, gene in enumerate(("geneA", "geneB", "geneD")):
+        genes.get_by_role("button", name="Add item").click()
+        expect(genes.locator("textarea")).to_have_count(place + 1)
+        fill(genes.locator("textarea").nth(place), gene)
+    fill(field(page, "Seed").locator("input"), "-1")
+    page.get_by_role("button", name="Submit").click()
+    expect(page.get_by_text("-1 is less than the minimum of 0")).to_be_visible()
+    page.screenshot(path=tmp_path / "refused.png", full_page=True)
+
+    fill(field(page, "Seed").locator("input"), "7")
+    page.get_by_role("button", name="Submit").click()
+    expect(page).not_to_have_url(re.compile("/run$"))
+    page.goto(workbench["All runs of flows"])
+    expect(page.get_by_text(NAME)).to_have_count(1)  # the refused one was not begun
+    page.get_by_text(NAME).click()
+    expect(page.get_by_text("Completed").first).to_be_visible(timeout=120 * SECONDS)
+    page.get_by_text("Artifacts", exact=True).click()
+    expect(page.get_by_text("validation", exact=True)).to_be_visible()
+    page.get_by_text("result", exact=True).click()
+    expect(page.get_by_text("Most negative slopes on RNA (3 of 3 genes)")).to_be_visible()
+    page.screenshot(path=tmp_path / "result.png", full_page=True)
+
+    page.get_by_text("The run in MLflow").click()
+    run = browser.contexts[0].pages[-1]
+    expect(run.get_by_text("seed103 m4_zero_mean exact").first).to_be_visible()
+    expect(run.get_by_text("Finished").first).to_be_visible()
+    run.screenshot(path=tmp_path / "mlflow.png", full_page=True)
+    assert run.url.startswith(workbench["Fits, to compare"].split("/#")[0])
+
+
+def test_a_port_in_use_is_told_before_anything_starts(
+    workbench: dict[str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    other = ["--folder", str(tmp_path), "--mlflow-port", str(free_port())]
+    assert main(["serve", "--prefect-port", workbench["port"], *other]) == BAD_INPUT
+    assert f"--prefect-port: expected a free port, {workbench['port']}" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_is_served_once(
+    workbench: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(workbench["folder"]) / "screenbayes-workbench"
+    ports = ["--prefect-port", str(free_port()), "--mlflow-port", str(free_port())]
+    assert main(["serve", "--folder", str(folder), *ports]) == BAD_INPUT
+    assert "is up already" in capsys.readouterr().err
+
+
+def fill(control: Locator, text: str) -> None:
+    """Type into a control of Prefect's form, which takes the value when it is left."""
+    control.fill(text)
+    control.press("Tab")

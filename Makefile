@@ -1,6 +1,6 @@
 # Every target sets up .venv first, where it needs it and does not have it.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lock clean
+.PHONY: help setup demo test test-slow check format lock clean
 
 # No usage statistics from the libraries, in anything started here.
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
@@ -24,8 +24,11 @@ setup: ## make .venv from the locks
 demo: setup ## fit the simulated screen and show where the results are
 	@$(BIN)/screenbayes demo
 
-test: setup ## all tests
-	@$(PYTEST)
+test: setup ## all tests but the slow ones
+	@$(PYTEST) -m "not slow"
+
+test-slow: setup ## the tests that take minutes each: servers killed in the middle of a fit
+	@$(PYTEST) -m slow
 
 check: setup ## formatting, lint and types
 	@$(BIN)/ruff format --check .

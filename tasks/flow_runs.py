@@ -36,6 +36,8 @@ REFUSED = "Refused"
 """Name of the state of a run that failed by what it was given: the same again would fail again."""
 MOST_ATTEMPTS = 5
 """A run that crashed or failed so often needs a person."""
+FIRST_DELAY = timedelta(minutes=1)
+"""Before what failed is begun again for the first time; doubled each time."""
 PENDING_PATIENCE = timedelta(minutes=5)
 """A run that a worker took and did not begin for so long has lost its worker."""
 LEASE_SECONDS = 60
@@ -161,10 +163,20 @@ def take_up(deployments: Iterable[str]) -> tuple[list[FlowRun], list[FlowRun]]:
             if run.run_count >= MOST_ATTEMPTS:
                 given_up.append(run)
                 continue
-            state: State[Any] = Scheduled(message=f"Taken up again after {run.state.name}")
+            state: State[Any] = Scheduled(
+                scheduled_time=_when(run), message=f"Taken up again after {run.state.name}"
+            )
             client.set_flow_run_state(run.id, state, force=True)
             again.append(run)
     return again, given_up
+
+
+def _when(run: FlowRun) -> datetime:
+    """Return when to begin again: what failed by its surroundings gives them ever more time."""
+    assert run.state is not None
+    if not run.state.is_failed():
+        return datetime.now(UTC)
+    return run.state.timestamp + FIRST_DELAY * 2 ** max(run.run_count - 1, 0)
 
 
 def _still_begins(run: FlowRun) -> bool:

@@ -15,7 +15,7 @@ from prefect.events.worker import EventsWorker
 from tests.integration.processes import wait_until
 from tests.integration.stack import Stack, running_stack
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("unattended")]
+pytestmark = [pytest.mark.slow, pytest.mark.integration, pytest.mark.xdist_group("unattended")]
 
 TABLE = "simulated_screen.csv"
 

@@ -32,6 +32,7 @@ QUIET = (
 )
 NAME = "simulated-screen seed103 m4_zero_mean"
 SECONDS = 1000.0  # of Playwright, which counts milliseconds
+expect.set_options(timeout=60 * SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -95,14 +96,15 @@ def test_an_analyst_triggers_a_fit_and_finds_it(
         fill(genes.locator("textarea").nth(place), gene)
     fill(field(page, "Seed").locator("input"), "-1")
     page.get_by_role("button", name="Submit").click()
-    expect(page.get_by_text("-1 is less than the minimum of 0")).to_be_visible()
+    expect(page.get_by_text("-1 is less than the minimum of 0").first).to_be_visible()
     page.screenshot(path=tmp_path / "refused.png", full_page=True)
 
     fill(field(page, "Seed").locator("input"), "7")
     page.get_by_role("button", name="Submit").click()
     expect(page).not_to_have_url(re.compile("/run$"))
     page.goto(workbench["All runs of flows"])
-    expect(page.get_by_text(NAME)).to_have_count(1)  # the refused one was not begun
+    # Its name it has once it has begun; the refused one has not.
+    expect(page.get_by_text(NAME)).to_have_count(1, timeout=90 * SECONDS)
     page.get_by_text(NAME).click()
     expect(page.get_by_text("Completed").first).to_be_visible(timeout=120 * SECONDS)
     page.get_by_text("Artifacts", exact=True).click()
@@ -112,7 +114,8 @@ def test_an_analyst_triggers_a_fit_and_finds_it(
     page.screenshot(path=tmp_path / "result.png", full_page=True)
 
     page.get_by_text("The run in MLflow").click()
-    run = browser.contexts[0].pages[-1]
+    page.wait_for_timeout(2 * SECONDS)  # in this tab or in a new one
+    run = page.context.pages[-1]
     expect(run.get_by_text("seed103 m4_zero_mean exact").first).to_be_visible()
     expect(run.get_by_text("Finished").first).to_be_visible()
     run.screenshot(path=tmp_path / "mlflow.png", full_page=True)

@@ -99,6 +99,8 @@ def _bring_up(
         "PREFECT_WORKER_QUERY_SECONDS": "2",
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "INFO",
         "PREFECT_LOGGING_INTERNAL_LEVEL": "ERROR",
+        # A flow tells its story itself; that each of its tasks ended well is on its page.
+        "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "WARNING",
         "SCREENBAYES_WORK": str(here),
         "SCREENBAYES_PREFIX": prefix,
         "SCREENBAYES_REFRESH_CRON": every,

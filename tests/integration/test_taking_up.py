@@ -1,0 +1,77 @@
+"""Which flow runs are begun again, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.states import Completed, Crashed, Failed, Pending, Running
+
+from schemas.errors import UserError
+from tasks.flow_runs import MOST_ATTEMPTS, NotDeployed, refused, start_once, take_up
+
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("failures")]
+
+NAME = "taken-up"
+
+
+@pytest.fixture
+def client(prefect_server: None) -> Iterator[SyncPrefectClient]:
+    with get_client(sync_client=True) as found:
+        flow = found.create_flow_from_name(NAME)
+        found.create_deployment(flow, NAME)
+        for run in found.read_flow_runs():
+            found.delete_flow_run(run.id)
+        yield found
+
+
+def run_that(client: SyncPrefectClient, *states: State) -> FlowRun:
+    deployment = client.read_deployment_by_name(f"{NAME}/{NAME}")
+    run = client.create_flow_run_from_deployment(deployment.id)
+    for state in states:
+        client.set_flow_run_state(run.id, state, force=True)
+    return client.read_flow_run(run.id)
+
+
+@pytest.mark.parametrize("end", [Crashed(), Failed(message="MLflow is away")])
+def test_what_its_surroundings_ended_is_begun_again(client, end) -> None:
+    run = run_that(client, Running(), end)
+    again, given_up = take_up([NAME])
+    assert ([one.id for one in again], given_up) == ([run.id], [])
+    state = client.read_flow_run(run.id).state
+    assert state.is_scheduled()
+    wait = state.state_details.scheduled_time - datetime.now(UTC)
+    expected = timedelta(minutes=1) if end.is_failed() else timedelta(0)
+    assert abs(wait - expected) < timedelta(seconds=20)
+    assert take_up([NAME]) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "end", [Completed(), Running(), Pending(), refused(UserError("oops"))], ids=str
+)
+def test_what_is_done_under_way_or_refused_is_left_alone(client, end) -> None:
+    end.data = None
+    run = run_that(client, Running(), end)
+    assert take_up([NAME]) == ([], [])
+    assert client.read_flow_run(run.id).state.name == end.name
+
+
+def test_a_run_that_always_ends_badly_is_given_up(client) -> None:
+    run = run_that(client, *[Running(), Crashed()] * MOST_ATTEMPTS)
+    again, given_up = take_up([NAME])
+    assert ([], [run.id]) == (again, [one.id for one in given_up])
+    assert client.read_flow_run(run.id).state.is_crashed()
+
+
+def test_a_key_starts_one_run(client) -> None:
+    first = start_once(NAME, "a key", {}, "name")
+    assert start_once(NAME, "a key", {}, "name").id == first.id
+    assert start_once(NAME, "another", {}, "name").id != first.id
+
+
+def test_what_is_not_deployed_is_told(client) -> None:
+    with pytest.raises(NotDeployed, match=r"nothing-here.*screenbayes deploy"):
+        start_once("nothing-here", "a key", {}, "name")

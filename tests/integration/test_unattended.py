@@ -91,6 +91,27 @@ def test_a_spoiled_release_is_reported_once_and_taken_up_when_replaced(stack: St
     wait_until(lambda: len(stack.finished()) == before + 1, 120, "the replaced release fitted")
 
 
+def test_the_schedule_fires_by_itself(stack: Stack) -> None:
+    """SQLAlchemy 2.1 stores schedules that never create a run: a stored one shows nothing."""
+    before = len(stack.finished())
+    stack.deploy(SCREENBAYES_REFRESH_CRON="* * * * *")
+    stack.put_release("26Q2", rows=270)
+    wait_until(lambda: len(stack.finished()) == before + 1, 240, "26Q2 fitted by the schedule")
+    stack.deploy()
+
+
+def test_deploying_again_makes_nothing_twice(stack: Stack) -> None:
+    def there() -> tuple[list[str], list[str]]:
+        deployments = [found.name for found in stack.client.read_deployments()]
+        automations = stack.client.request("POST", "/automations/filter", json={}).json()
+        return sorted(deployments), sorted(found["name"] for found in automations)
+
+    once = there()
+    stack.deploy()
+    assert there() == once
+    assert len(set(once[1])) == len(once[1]) == 3
+
+
 @pytest.mark.parametrize("victim", ["flow process", "worker", "both", "prefect", "mlflow"])
 def test_what_is_killed_is_finished_after_all(stack: Stack, victim: str) -> None:
     """Kill -9 in the middle of a fit: one finished run in the end, the rest is named."""

@@ -23,7 +23,9 @@ def fitted(working_folder):
     outcome = fit_screen(str(path), parameters)
     with get_client(sync_client=True) as client:
         (run,) = [
-            run for run in client.read_flow_runs() if run.parameters["dataset_file"] == str(path)
+            run
+            for run in client.read_flow_runs()
+            if run.parameters.get("dataset_file") == str(path)
         ]
         artifacts = [a for a in client.read_artifacts() if a.flow_run_id == run.id]
     return outcome, run, artifacts

@@ -18,6 +18,7 @@ from cyclopts import App
 from rich.console import Console
 from rich.markup import escape
 
+from deployments.calibration import calibrate
 from deployments.comparison import compare
 from deployments.deploy import deploy
 from deployments.environment import embedded_server_may_die, prepare_environment
@@ -49,6 +50,7 @@ app = App(
 app.command(simulate)
 app.command(deploy)
 app.command(compare)
+app.command(calibrate)
 app.command(serve)
 
 

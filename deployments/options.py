@@ -13,7 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from schemas.errors import UserError
-from schemas.parameters import EngineName, FitParameters, ModelName, Priors, SamplerName
+from schemas.parameters import EngineName, FitParameters, ModelName, Priors, SamplerName, Settings
 
 PRESETS = ("as_run", "as_written")
 Several = Parameter(consume_multiple=(1, None), negative="", show_default=False)
@@ -114,6 +114,20 @@ def _near(sections: list[str], name: str) -> str:
     known = list(settings.model_fields)
     near = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(known)}"
+
+
+def checked[Kind: Settings](kind: type[Kind], **options: Any) -> Kind:
+    """Return settings made of options; raise OptionError naming every one that is out of bounds."""
+    try:
+        return kind(**options)
+    except ValidationError as error:
+        raise OptionError(
+            "\n".join(
+                f"--{str(problem['loc'][-1]).replace('_', '-')}: "
+                f"{problem['msg'].removeprefix('Input ')}, got {problem['input']!r}"
+                for problem in error.errors()
+            )
+        ) from None
 
 
 def _names(option: str, values: tuple[str, ...]) -> list[str]:

@@ -7,13 +7,11 @@ What can be set beyond the command line is `schemas.simulation`; the other comma
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
 
-from deployments.options import OptionError
+from deployments.options import checked
 from schemas.parameters import ModelName
 from schemas.simulation import Simulation
 
@@ -55,7 +53,8 @@ def simulate(
     seed
         Seed; equal seed and options give equal files, byte by byte.
     """
-    settings = _settings(
+    settings = checked(
+        Simulation,
         model=model,
         genes=genes,
         cell_lines=cell_lines,
@@ -80,17 +79,3 @@ def simulate(
     )
     console.print(f"[bold]Fit it:[/bold] screenbayes fit {escape(str(dataset))}", soft_wrap=True)
     return 0
-
-
-def _settings(**options: Any) -> Simulation:
-    """Return the settings; raise OptionError naming every option that is out of bounds."""
-    try:
-        return Simulation(**options)
-    except ValidationError as error:
-        raise OptionError(
-            "\n".join(
-                f"--{str(problem['loc'][0]).replace('_', '-')}: "
-                f"{problem['msg'].removeprefix('Input ')}, got {problem['input']!r}"
-                for problem in error.errors()
-            )
-        ) from None

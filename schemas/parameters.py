@@ -62,6 +62,10 @@ class Settings(BaseModel):
         ser_json_inf_nan="strings",  # null, the default, is refused when read back
     )
 
+    def flat(self) -> dict[str, str | int | float]:
+        """Return one entry a setting, names joined by dots, lists by commas."""
+        return _flatten(self.model_dump(mode="json"))
+
 
 class Distribution(Settings):
     """A prior, written as in the equations: `Normal(0, 2)`, `Exponential(1)`, `HalfNormal(1)`."""
@@ -289,10 +293,6 @@ class FitParameters(Settings):
     """Limits of the validation."""
     thresholds: Thresholds = Thresholds()
     """Limits of the verdict."""
-
-    def flat(self) -> dict[str, str | int | float]:
-        """Return one entry a setting, names joined by dots, lists by commas."""
-        return _flatten(self.model_dump(mode="json"))
 
 
 def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, str | int | float]:

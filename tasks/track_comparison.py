@@ -5,65 +5,44 @@ What is compared is `model.compare`, the page about it `tasks.render_comparison`
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
-
 import pandas as pd
-from mlflow.entities import Metric
-from mlflow.utils.time import get_current_time_millis
 
 from model.plots import as_bytes
 from model.plots.comparison import slopes_figure
 from schemas.comparison import Comparison, ComparisonSettings
 from tasks.render_comparison import comparison_markdown
-from tasks.tracking_run import FitRun, code_version, connect, tracking_errors, tracking_uri
+from tasks.side_runs import begin_run, conclude_run, finished_run
+from tasks.tracking_run import FitRun
 
 
 def finished_comparison(
     experiment_id: str, run_a: str, run_b: str, settings: ComparisonSettings
 ) -> FitRun | None:
     """Return the run of this very comparison, if it is there; raise TrackingError."""
-    wanted = " and ".join(
-        f"{name} = '{value}'"
-        for name, value in {
-            "attributes.status": "FINISHED",
-            "tags.kind": "comparison",
-            "tags.run_a": run_a,
-            "tags.run_b": run_b,
-            "tags.settings": settings.model_dump_json(),
-        }.items()
-    )
-    uri = tracking_uri()
-    with tracking_errors(uri):
-        client = connect(uri)
-        for run in client.search_runs([experiment_id], wanted, max_results=1):
-            return FitRun(client, uri, experiment_id, run.info.run_id, finished=True)
-    return None
+    return finished_run(experiment_id, _of(run_a, run_b, settings))
 
 
 def open_comparison(
     experiment_id: str, comparison: Comparison, settings: ComparisonSettings
 ) -> FitRun:
     """Create the run; raise TrackingError."""
-    uri = tracking_uri()
     a, b = comparison.a, comparison.b
-    with tracking_errors(uri):
-        client = connect(uri)
-        created = client.create_run(
-            experiment_id,
-            run_name=comparison_name(comparison),
-            tags={
-                "kind": "comparison",
-                "dataset": comparison.dataset,
-                "release": b.release,
-                "model": b.model,
-                "run_a": a.run_id,
-                "run_b": b.run_id,
-                "settings": settings.model_dump_json(),
-                "code_version": code_version(),
-            },
-        )
-        return FitRun(client, uri, experiment_id, created.info.run_id)
+    about = {"dataset": comparison.dataset, "release": b.release, "model": b.model}
+    return begin_run(
+        experiment_id,
+        comparison_name(comparison),
+        about | _of(a.run_id, b.run_id, settings),
+    )
+
+
+def _of(run_a: str, run_b: str, settings: ComparisonSettings) -> dict[str, str]:
+    """Return the tags that tell a comparison from all others."""
+    return {
+        "kind": "comparison",
+        "run_a": run_a,
+        "run_b": run_b,
+        "settings": settings.model_dump_json(),
+    }
 
 
 def comparison_name(comparison: Comparison) -> str:
@@ -76,7 +55,6 @@ def comparison_name(comparison: Comparison) -> str:
 
 def track_comparison(run: FitRun, comparison: Comparison, genes: pd.DataFrame) -> None:
     """Store a comparison in its run and set that FINISHED; raise TrackingError."""
-    now = get_current_time_millis()
     measures = {
         "n_genes_joined": comparison.genes_joined,
         "n_genes_lost": len(comparison.genes_lost),
@@ -89,18 +67,11 @@ def track_comparison(run: FitRun, comparison: Comparison, genes: pd.DataFrame) -
     if comparison.log_evidence_difference is not None:
         measures["log_evidence_difference"] = comparison.log_evidence_difference
     page = comparison_markdown(comparison, genes)
-    with tempfile.TemporaryDirectory() as name, tracking_errors(run.uri):
-        folder = Path(name)
-        genes.to_csv(folder / "comparison.csv", index=False)
-        genes.to_parquet(folder / "comparison.parquet", index=False)
-        (folder / "comparison.json").write_text(comparison.model_dump_json(indent=2), "utf-8")
-        (folder / "comparison.md").write_text(page, "utf-8")
-        picture = as_bytes(slopes_figure(genes, comparison), "png")
-        (folder / "slopes.png").write_bytes(picture)
-        run.client.log_artifacts(run.run_id, name)
-        run.client.log_batch(
-            run.run_id,
-            metrics=[Metric(key, float(value), now, 0) for key, value in measures.items()],
-        )
-        run.client.set_tag(run.run_id, "mlflow.note.content", page)
-        run.finish()
+    files = {
+        "comparison.csv": genes.to_csv(index=False).encode(),
+        "comparison.parquet": genes.to_parquet(index=False),
+        "comparison.json": comparison.model_dump_json(indent=2).encode(),
+        "comparison.md": page.encode(),
+        "slopes.png": as_bytes(slopes_figure(genes, comparison), "png"),
+    }
+    conclude_run(run, files, measures, page)

@@ -92,7 +92,7 @@ def open_run(
     uri = tracking_uri()
     with tracking_errors(uri):
         client = connect(uri)
-        experiment_id = _experiment(client, dataset.name, uri)
+        experiment_id = experiment_of(client, dataset.name, uri)
         created = client.create_run(
             experiment_id,
             run_name=run_name(dataset, parameters.model, parameters.engine),
@@ -231,7 +231,7 @@ def require_answer(uri: str) -> None:
         )
 
 
-def _experiment(client: MlflowClient, name: str, uri: str) -> str:
+def experiment_of(client: MlflowClient, name: str, uri: str) -> str:
     """Id of the experiment of that name; made first and asked for then, as others may make it."""
     try:
         return client.create_experiment(name)

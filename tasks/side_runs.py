@@ -1,0 +1,60 @@
+"""Runs in MLflow that are no fits: comparisons and calibrations, told apart by the tag `kind`.
+
+What they hold is in `tasks.track_comparison` and `tasks.track_calibration`; the run of a fit is
+`tasks.tracking_run`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from mlflow.entities import Metric
+from mlflow.utils.time import get_current_time_millis
+
+from tasks.tracking_run import FitRun, code_version, connect, tracking_errors, tracking_uri
+
+
+def finished_run(experiment_id: str, tags: Mapping[str, str]) -> FitRun | None:
+    """Return a finished run of an experiment with these tags, if any; raise TrackingError."""
+    named = {"attributes.status": "FINISHED", **{f"tags.{tag}": of for tag, of in tags.items()}}
+    wanted = " and ".join(f"{name} = '{value}'" for name, value in named.items())
+    uri = tracking_uri()
+    with tracking_errors(uri):
+        client = connect(uri)
+        for run in client.search_runs([experiment_id], wanted, max_results=1):
+            return FitRun(client, uri, experiment_id, run.info.run_id, finished=True)
+    return None
+
+
+def begin_run(experiment_id: str, name: str, tags: Mapping[str, str]) -> FitRun:
+    """Create a run; raise TrackingError."""
+    uri = tracking_uri()
+    with tracking_errors(uri):
+        client = connect(uri)
+        created = client.create_run(
+            experiment_id, run_name=name, tags={**tags, "code_version": code_version()}
+        )
+        return FitRun(client, uri, experiment_id, created.info.run_id)
+
+
+def conclude_run(
+    run: FitRun, files: Mapping[str, bytes], measures: Mapping[str, float], page: str
+) -> None:
+    """Store files by name, metrics and the page (Markdown) that heads the run; set it FINISHED.
+
+    Raises TrackingError.
+    """
+    now = get_current_time_millis()
+    with tempfile.TemporaryDirectory() as folder, tracking_errors(run.uri):
+        for name, content in files.items():
+            path = Path(folder, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        run.client.log_artifacts(run.run_id, folder)
+        run.client.log_batch(
+            run.run_id, metrics=[Metric(key, float(of), now, 0) for key, of in measures.items()]
+        )
+        run.client.set_tag(run.run_id, "mlflow.note.content", page)
+        run.finish()

@@ -1,0 +1,61 @@
+"""`screenbayes calibrate` from the command to the run in MLflow."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+
+from deployments.command_line import main
+from tests.model.wrong_engines import too_narrow
+
+pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("failures")]
+
+SMALL = ["calibrate", "--model", "m4_zero_mean", "--simulations", "60", "--engine", "exact"]
+
+
+def only_run():
+    client = mlflow.MlflowClient(f"sqlite:///{Path('mlflow.db').resolve()}")
+    (experiment,) = client.search_experiments(filter_string="name = 'calibration'")
+    (run,) = client.search_runs([experiment.experiment_id])
+    return client, run
+
+
+def test_a_calibration_is_a_run_like_any_other(working_folder, capsys):
+    assert main([*SMALL, "--out", "out"]) == 0
+    client, run = only_run()
+    assert run.info.status == "FINISHED" and run.info.run_name == "m4_zero_mean exact"
+    assert run.data.tags["kind"] == "calibration" and run.data.tags["verdict"] == "pass"
+    assert run.data.params["simulations"] == "60" and run.data.params["sampling.draws"] == "250"
+    assert run.data.metrics["n_simulations"] == 60
+    assert 0.75 < run.data.metrics["coverage_89_beta_g"] < 1
+    report = json.loads(Path("out/calibration.json").read_text(encoding="utf-8"))
+    assert report["verdict"]["status"] == "pass"
+    folder = Path(client.download_artifacts(run.info.run_id, ""))
+    pits = pd.read_parquet(folder / "pits.parquet")
+    assert len(pits) == 60 and pits["beta_g"].between(0, 1).all()
+    assert {path.name for path in (folder / "plots").iterdir()} == {"ecdf.png", "coverage.png"}
+    assert "uniform" in run.data.tags["mlflow.note.content"]
+    shown = capsys.readouterr()
+    assert "m4_zero_mean: pass" in shown.out and run.info.run_id in shown.out
+    assert "60 simulations of m4_zero_mean" in shown.err
+
+
+def test_a_wrong_engine_is_caught_by_the_same_flow(working_folder, monkeypatch, capsys):
+    monkeypatch.setattr("flows.calibrate.run_engine", too_narrow)
+    assert main(SMALL) == 1
+    _, run = only_run()
+    assert run.info.status == "FINISHED" and run.data.tags["verdict"] == "fail"
+    assert "do not use it" in capsys.readouterr().out
+
+
+def test_what_cannot_be_calibrated_is_refused_before_a_run_begins(working_folder, capsys):
+    assert main(["calibrate", "--model", "m4_nested", "--replicates", "1"]) == 2
+    assert "expected replicates" in capsys.readouterr().err
+    assert not Path("mlflow.db").exists()
+    assert main(["calibrate", "--genes", "1", "--draws", "3"]) == 2
+    error = capsys.readouterr().err
+    assert "--genes: should be" in error and "--draws: should be" in error

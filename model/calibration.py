@@ -114,11 +114,16 @@ def one_simulation(
         tree = engine(screen.design, parameters)
     except NoIntegral as error:
         return SimulationResult(index, {}, {}, trouble=str(error))
-    draws = {
-        str(name): values.stack(sample=("chain", "draw")).transpose("sample", ...).to_numpy()
-        for name, values in tree["posterior"].dataset.data_vars.items()
-    }
     random = np.random.default_rng(of_ties)
+    stacked = tree["posterior"].dataset.stack(sample=("chain", "draw"))
+    # Few of many: neighbours of a chain are alike, and a weighted point may have been drawn twice,
+    # so that fewer than all would be independent, and the truth too often beyond the last of them.
+    n_ranked = min(settings.ranked_among, stacked.sizes["sample"])
+    chosen = random.choice(stacked.sizes["sample"], n_ranked, replace=False)
+    draws = {
+        str(name): values.transpose("sample", ...).to_numpy()[chosen]
+        for name, values in stacked.data_vars.items()
+    }
     all_pits = {
         name: np.atleast_1d(_pit(screen.truth[name], draws[name], random))
         for name in draws

@@ -24,6 +24,7 @@ from schemas.reports import Status, Verdict
 
 BAND_SIMULATIONS = 10_000
 """Uniform samples behind the width of the bands."""
+ROUNDING = 1e-12
 
 
 def pit_table(results: Sequence[SimulationResult]) -> pd.DataFrame:
@@ -86,11 +87,13 @@ def judge(
 
 
 def _quantity(name: str, ecdf: pd.DataFrame) -> CalibratedQuantity:
-    worst = ecdf.iloc[ecdf["difference"].abs().argmax()]
-    inside = ecdf["difference"].between(ecdf["low"] - 1e-12, ecdf["high"] + 1e-12).all()
+    difference = ecdf["difference"]
+    outside = np.maximum(difference - ecdf["high"], ecdf["low"] - difference)
+    inside = bool(outside.max() <= ROUNDING)
+    worst = ecdf.iloc[(difference.abs() if inside else outside).argmax()]
     return CalibratedQuantity(
         quantity=name,
-        inside=bool(inside),
+        inside=inside,
         largest_difference=float(worst["difference"]),
         at=float(worst["pit"]),
     )

@@ -42,6 +42,9 @@ class CalibrationSettings(Settings):
     """Priors: the parameters are drawn from them, and fitted with them."""
     sampling: Sampling = Sampling(draws=250, tune=1000)
     """Draws of each fit. Ranks need few; what is computed with NUTS needs its tuning."""
+    ranked_among: int = Field(127, ge=15, le=10_000)
+    """Draws, taken at random from all of a fit, among which the truth is ranked; many fewer than
+    there are, so that they are independent."""
     band_probability: float = Field(0.99, gt=0.5, lt=1)
     """Probability that a sound engine stays inside the bands of all quantities."""
     max_coverage_errors: float = Field(4.0, gt=0)
@@ -71,7 +74,8 @@ class CalibratedQuantity(Settings):
     inside: bool
     """Whether the ECDF of its PIT stays inside the band."""
     largest_difference: float
-    """Largest distance of the ECDF from the diagonal, a probability."""
+    """Largest distance of the ECDF from the diagonal, a probability; of one that leaves the band,
+    where it is furthest outside."""
     at: float
     """Where that is, a probability."""
 

@@ -9,8 +9,9 @@ from uuid import uuid4
 import boto3
 import pytest
 from moto.server import ThreadedMotoServer
+from playwright.sync_api import Browser, Page
 
-from tests.integration.browser import Page, chromium
+from tests.integration.browser import SECONDS, chromium
 
 
 @pytest.fixture(scope="session")
@@ -41,11 +42,20 @@ def s3_bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return bucket
 
 
-@pytest.fixture(scope="session")
-def page() -> Iterator[Page]:
-    """A tab of a headless Chromium; skips where there is none."""
-    with chromium() as tab:
-        yield tab
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium; skips where there is none. Its event loop ends with the module."""
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A tab, large enough for MLflow's tables."""
+    page = browser.new_page(viewport={"width": 2400, "height": 1300})
+    page.set_default_timeout(60 * SECONDS)
+    yield page
+    page.close()
 
 
 @pytest.fixture(scope="session")

@@ -24,11 +24,12 @@ import mlflow.pyfunc
 import pytest
 import requests
 from matplotlib.figure import Figure
+from playwright.sync_api import Page
 
 from schemas.parameters import FitParameters
 from tasks.track import track_fit
 from tasks.tracking_run import open_run, seen_to_its_end, where_to_look
-from tests.integration.browser import Page
+from tests.integration.browser import SECONDS, shows
 from tests.tasks.fits import REPORT, convergence_of, dataset_of, results_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("mlflow_ui")]
@@ -176,38 +177,39 @@ def test_a_fit_is_tracked_through_the_server(ui: Ui, monkeypatch: pytest.MonkeyP
 @pytest.mark.browser
 def test_the_table_of_runs_shows_both_with_metrics(ui: Ui, page: Page) -> None:
     query = "workflowType=machine_learning"
-    page.open(f"{ui.address}/#/experiments/{ui.experiment_id}/runs?{query}")
-    page.wait_for("Avana sample", "2 matching runs", *RUN_NAMES)
-    page.click("Columns")
-    page.click("Metrics (18)")
-    page.click("Columns")
-    page.wait_for("bfmi_min", "divergences", "ess_bulk_min", "1234.5", "812.5")
-    page.screenshot(ui.pages / "runs.png")
+    page.goto(f"{ui.address}/#/experiments/{ui.experiment_id}/runs?{query}")
+    shows(page, "Avana sample", "2 matching runs", *RUN_NAMES)
+    page.get_by_text("Columns", exact=True).last.click()
+    page.get_by_text("Metrics (18)", exact=True).last.click()
+    page.get_by_text("Columns", exact=True).last.click()
+    shows(page, "bfmi_min", "divergences", "ess_bulk_min", "1234.5", "812.5")
+    page.screenshot(path=ui.pages / "runs.png")
 
 
 @pytest.mark.browser
 def test_the_page_of_a_run_shows_verdict_metrics_dataset_and_model(ui: Ui, page: Page) -> None:
-    page.open(ui.run_page)
-    page.wait_for("Verdict: pass", "rhat_max", "1.003", "Exponential(1)", "Finished")
-    page.wait_for("Datasets", "logfc", "Logged models (1)", "Registered models")
-    page.screenshot(ui.pages / "run.png")
+    page.goto(ui.run_page)
+    shows(page, "Verdict: pass", "rhat_max", "1.003", "Exponential(1)", "Finished")
+    shows(page, "Datasets", "logfc", "Logged models (1)", "Registered models")
+    page.screenshot(path=ui.pages / "run.png")
 
 
 @pytest.mark.browser
 def test_the_artifacts_of_a_run_show_its_plots(ui: Ui, page: Page) -> None:
     path = f"runs/{ui.runs[0]}/artifacts/plots/trace.png"
-    page.open(f"{ui.address}/#/experiments/{ui.experiment_id}/{path}")
-    page.wait_for("plots", "trace.png", "volcano.png", "report.html", "posterior.nc")
-    page.wait_until("[...document.images].some(image => image.naturalWidth == 640)")
-    page.screenshot(ui.pages / "artifacts.png")
+    page.goto(f"{ui.address}/#/experiments/{ui.experiment_id}/{path}")
+    shows(page, "plots", "trace.png", "volcano.png", "report.html", "posterior.nc")
+    page.wait_for_function(
+        "[...document.images].some(image => image.naturalWidth == 640)", timeout=60 * SECONDS
+    )
+    page.screenshot(path=ui.pages / "artifacts.png")
 
 
 @pytest.mark.browser
 def test_two_runs_stand_side_by_side(ui: Ui, page: Page) -> None:
     runs, experiments = quote(json.dumps(ui.runs)), quote(json.dumps([ui.experiment_id]))
-    page.open(f"{ui.address}/#/compare-runs?runs={runs}&experiments={experiments}")
-    text = page.wait_for("Comparing 2 Runs from 1 Experiment", "Show diff only", *RUN_NAMES)
-    assert "model\tm4\tm4_zero_mean" in text
-    assert "verdict\tfail\tpass" in text
-    page.wait_for("NaN\n1.003", "1234.5")
-    page.screenshot(ui.pages / "comparison.png")
+    page.goto(f"{ui.address}/#/compare-runs?runs={runs}&experiments={experiments}")
+    shows(page, "Comparing 2 Runs from 1 Experiment", "Show diff only", *RUN_NAMES)
+    shows(page, "model m4 m4_zero_mean", "verdict fail pass")
+    shows(page, "NaN 1.003", "1234.5")
+    page.screenshot(path=ui.pages / "comparison.png")

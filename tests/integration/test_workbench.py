@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -14,37 +13,15 @@ from pathlib import Path
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from deployments.command_line import BAD_INPUT, main
+from tests.integration.browser import SECONDS
 from tests.integration.processes import free_port, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("workbench")]
 
-QUIET = (
-    "--no-sandbox",  # Chromium refuses to start as root with it
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 NAME = "simulated-screen seed103 m4_zero_mean"
-SECONDS = 1000.0  # of Playwright, which counts milliseconds
-expect.set_options(timeout=60 * SECONDS)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no chromium: install it (Debian: apt-get install chromium)")
-    with (
-        sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=program, args=QUIET) as chromium,
-    ):
-        yield chromium
 
 
 @pytest.fixture(scope="module")

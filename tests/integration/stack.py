@@ -44,6 +44,7 @@ class Stack:
     folder: Path
     environment: dict[str, str]
     bucket: str
+    postgres: Server
     prefect: Server
     mlflow: Server
     worker: Server
@@ -150,7 +151,8 @@ def running_stack(folder: Path, s3_endpoint: str) -> Iterator[Stack]:
             if name != "PYTHONPATH":
                 patch.setenv(name, value)
         boto3.client("s3").create_bucket(Bucket=bucket)
-        servers.callback(postgres(folder, ports[0]).stop)
+        databases = postgres(folder, ports[0])
+        servers.callback(databases.stop)
         prefect = prefect_server(folder, ports[1], database)
         servers.callback(prefect.stop)
         mlflow = mlflow_server(folder, ports[2], store, f"s3://{bucket}/mlflow", keys)
@@ -159,6 +161,6 @@ def running_stack(folder: Path, s3_endpoint: str) -> Iterator[Stack]:
         runs = MlflowClient(environment["MLFLOW_TRACKING_URI"])
         hand = worker(folder, environment)
         servers.callback(hand.stop)
-        stack = Stack(folder, environment, bucket, prefect, mlflow, hand, client, runs)
+        stack = Stack(folder, environment, bucket, databases, prefect, mlflow, hand, client, runs)
         stack.deploy()
         yield stack

@@ -112,7 +112,9 @@ def test_deploying_again_makes_nothing_twice(stack: Stack) -> None:
     assert len(set(once[1])) == len(once[1]) == 3
 
 
-@pytest.mark.parametrize("victim", ["flow process", "worker", "both", "prefect", "mlflow"])
+@pytest.mark.parametrize(
+    "victim", ["flow process", "worker", "both", "prefect", "mlflow", "postgres"]
+)
 def test_what_is_killed_is_finished_after_all(stack: Stack, victim: str) -> None:
     """Kill -9 in the middle of a fit: one finished run in the end, the rest is named."""
     wait_until(stack.all_quiet, 120, "all quiet")
@@ -139,6 +141,10 @@ def test_what_is_killed_is_finished_after_all(stack: Stack, victim: str) -> None
             stack.mlflow.kill()
             time.sleep(10)
             stack.mlflow.start_again()
+        case "postgres":
+            stack.postgres.kill()
+            time.sleep(5)
+            stack.postgres.start_again()
     stack.wait_for(run, "Completed", seconds=300)
     assert len(stack.finished(dataset)) == 1
     for left in stack.tracked(dataset=dataset):
@@ -159,3 +165,14 @@ def test_twenty_triggers_are_all_fitted_none_twice(stack: Stack) -> None:
         stack.wait_for(run, "Completed", seconds=400)
     fitted = sorted(run.data.params["seed"] for run in stack.tracked(dataset="twenty"))
     assert fitted == ["0", "1", "2", "3", "4"]
+
+
+def test_a_calibration_runs_on_a_worker(stack: Stack) -> None:
+    wait_until(stack.all_quiet, 120, "all quiet")
+    settings = {"model": "m4_zero_mean", "engine": "exact", "simulations": 60}
+    run = stack.trigger("calibrate", settings=settings)
+    stack.wait_for(run, "Completed", seconds=300)
+    (tracked,) = stack.tracked("calibration", dataset="calibration")
+    assert tracked.info.status == "FINISHED" and tracked.data.tags["verdict"] == "pass"
+    named = stack.client.read_flow_run(run.id)
+    assert named.name == "calibrate m4_zero_mean exact"

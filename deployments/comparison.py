@@ -18,6 +18,7 @@ def compare(
     run_a: str,
     run_b: str,
     *,
+    dataset: str = "",
     practical_difference: float = 0.1,
     lfsr: Annotated[float, Parameter(name="--lfsr")] = 0.05,
     out: Path | None = None,
@@ -27,9 +28,12 @@ def compare(
     Parameters
     ----------
     run_a
-        Id of the run of the earlier fit, or the one to compare with.
+        The earlier fit, or the one to compare with: the id of its run, latest, champion, or a
+        release, whose newest fit is taken.
     run_b
-        Id of the run of the other fit; differences are this one less the other.
+        The other fit, named likewise; differences are this one less the other.
+    dataset
+        Of which dataset; needed where fits are not named by ids and there are several.
     practical_difference
         A slope that moves by more than this, log fold change per SD of RNA, has changed.
     lfsr
@@ -53,7 +57,7 @@ def compare(
         from flows.compare_runs import compare_runs
 
         with embedded_server_may_die():
-            outcome = compare_runs(run_a, run_b, settings)
+            outcome = compare_runs(run_a, run_b, settings, dataset)
     console = Console()
     console.print(Markdown(comparison_markdown(outcome.comparison, outcome.genes)))
     if out is not None:

@@ -16,6 +16,7 @@ from tasks.comparison_steps import (
     finished_comparison_task,
     open_comparison_task,
     read_fit_task,
+    run_id_task,
     track_comparison_task,
 )
 from tasks.flow_runs import describe_run, publish, refused
@@ -42,20 +43,23 @@ def compare_runs(
     run_a: Annotated[str, Field(min_length=1)],
     run_b: Annotated[str, Field(min_length=1)],
     settings: ComparisonSettings = ComparisonSettings(),
+    dataset: str = "",
 ) -> ComparisonOutcome:
     """Compare two fits in MLflow: data, parameters, genes, hits.
 
     Args:
-        run_a: Id of the run of the earlier fit, or the one to compare with.
-        run_b: Id of the run of the other fit; differences are this one less the other.
+        run_a: The earlier fit, or the one to compare with: the id of its run, `latest`,
+            `champion`, or a release, whose newest fit is taken.
+        run_b: The other fit, named likewise; differences are this one less the other.
         settings: Which differences count.
+        dataset: Of which dataset, where fits are not named by ids and there are several.
 
     Raises:
         UserError: There is no such run, or it is no finished fit.
         EnvironmentTrouble: MLflow cannot be reached.
     """
     try:
-        return _compare(run_a, run_b, settings)
+        return _compare(run_id_task(run_a, dataset), run_id_task(run_b, dataset), settings)
     except UserError as error:
         return refused(error)  # type: ignore[return-value]  # Prefect raises what is in it
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from tasks.named_fits import run_id_of
 from tasks.track_comparison import finished_comparison, open_comparison, track_comparison
 from tasks.tracked_fits import read_fit
 
+run_id_task = task(name="find the fit", cache_policy=NO_CACHE)(run_id_of)
 read_fit_task = task(name="read fit", cache_policy=NO_CACHE)(read_fit)
 finished_comparison_task = task(name="look for the comparison", cache_policy=NO_CACHE)(
     finished_comparison

@@ -1,0 +1,92 @@
+"""Which run is meant: `latest`, `champion`, a release, or the id of a run in MLflow.
+
+Reading the fit of a run is `tasks.tracked_fits`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+
+from tasks.tracked_fits import NoSuchFit
+from tasks.tracking_run import connect, tracking_errors, tracking_uri, without_password
+
+LATEST, CHAMPION = "latest", "champion"
+"""The newest finished fit, and the one behind the alias of the registered model."""
+RUN_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def run_id_of(name: str, dataset: str = "") -> str:
+    """Return the id of the run that is meant.
+
+    `name` is the id of a run, `latest`, `champion`, or a release: then its newest finished fit.
+    But for an id, `dataset` says of which; it may be left out where the store holds fits of one.
+    Raises NoSuchFit, naming what there is, or TrackingError.
+    """
+    if RUN_ID.fullmatch(name):
+        return name
+    uri = tracking_uri()
+    with tracking_errors(uri):
+        client = connect(uri)
+        where = f"MLflow at {without_password(uri)}"
+        dataset = dataset or _only_dataset(client, where)
+        if name == CHAMPION:
+            return _champion(client, dataset, where)
+        fits = _fits_of(client, dataset)
+        if not fits:
+            raise NoSuchFit(
+                f"expected a dataset with finished fits, {where} has none of {dataset!r}"
+                f"{_there(_datasets(client))}"
+            )
+        for run in fits:
+            if name in (LATEST, run.data.tags["release"]):
+                return str(run.info.run_id)
+        raise NoSuchFit(
+            f"expected the id of a run, {LATEST}, {CHAMPION} or a release of {dataset}, got "
+            f"{name!r}{_there(run.data.tags['release'] for run in fits)}"
+        )
+
+
+def _champion(client: MlflowClient, dataset: str, where: str) -> str:
+    try:
+        return str(client.get_model_version_by_alias(dataset, CHAMPION).run_id)
+    except MlflowException:
+        raise NoSuchFit(
+            f"expected a registered model {dataset!r} with the alias {CHAMPION}, {where} has none; "
+            f"give it to a version on the model's page, or take {LATEST} or a release"
+        ) from None
+
+
+def _only_dataset(client: MlflowClient, where: str) -> str:
+    datasets = _datasets(client)
+    if len(datasets) == 1:
+        return datasets[0]
+    raise NoSuchFit(
+        f"expected to be told which dataset is meant: {where} holds fits of "
+        f"{len(datasets)}{_there(datasets)}; name it (--dataset)"
+    )
+
+
+def _datasets(client: MlflowClient) -> list[str]:
+    experiments = client.search_experiments()
+    return sorted(each.name for each in experiments if _fits_of(client, each.name, most=1))
+
+
+def _fits_of(client: MlflowClient, dataset: str, most: int = 1000) -> list[Run]:
+    """Return the finished fits of a dataset, the newest first."""
+    experiment = client.get_experiment_by_name(dataset)
+    if experiment is None:
+        return []
+    # Of the kinds of runs, only fits have a key.
+    wanted = "attributes.status = 'FINISHED' and tags.fit_key LIKE '%'"
+    order = ["attributes.start_time DESC"]
+    return list(client.search_runs([experiment.experiment_id], wanted, 1, most, order))
+
+
+def _there(names: Iterable[str]) -> str:
+    listed = ", ".join(dict.fromkeys(names))
+    return f"; there are: {listed}" if listed else ""

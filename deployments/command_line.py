@@ -22,6 +22,7 @@ from deployments.calibration import calibrate
 from deployments.comparison import compare
 from deployments.deploy import deploy
 from deployments.environment import embedded_server_may_die, prepare_environment
+from deployments.export import export
 from deployments.options import FitOptions
 from deployments.simulation import simulate
 from deployments.workbench import serve
@@ -50,6 +51,7 @@ app = App(
 app.command(simulate)
 app.command(deploy)
 app.command(compare)
+app.command(export)
 app.command(calibrate)
 app.command(serve)
 

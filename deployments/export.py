@@ -1,0 +1,39 @@
+"""The command `screenbayes export`. What is written is `tasks.export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+
+def export(run: str, *, out: Path, dataset: str = "", draws: bool = True) -> int:
+    """Write the tables, the posterior and the pictures of a fit into a folder.
+
+    Also of a comparison or a calibration, by the id of its run.
+
+    Parameters
+    ----------
+    run
+        The fit: the id of its run, latest, champion, or a release, whose newest fit is taken.
+    out
+        Folder to write into: an empty one, or one that is not there yet.
+    dataset
+        Of which dataset; needed where the fit is not named by an id and there are several.
+    draws
+        Whether to write posterior.nc, which is by far the largest file.
+    """
+    from tasks.export import export_run
+    from tasks.named_fits import run_id_of
+    from tasks.write_simulation import require_empty
+
+    require_empty(out)  # before anything is asked
+    files = export_run(run_id_of(run, dataset), out, draws=draws)
+    size = sum(file.stat().st_size for file in files)
+    Console().print(
+        f"{len(files)} files, {size / 1e6:.1f} MB, in [bold]{escape(str(out))}[/]: "
+        + ", ".join(escape(file.name) for file in files if file.parent.name != "plots"),
+        soft_wrap=True,
+    )
+    return 0

@@ -1,0 +1,63 @@
+"""A finished run as files in a folder: tables, posterior, pictures, and the run in figures.
+
+Which run is meant is `tasks.named_fits`.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
+
+from tasks.tracked_fits import NoSuchFit
+from tasks.tracking_run import connect, tracking_errors, tracking_uri, without_password
+
+POSTERIOR_FILE = "posterior.nc"
+RUN_FILE = "run.json"
+
+
+def export_run(run_id: str, folder: Path, *, draws: bool = True) -> list[Path]:
+    """Write the files of a finished run into `folder`, which is empty or not there; return them.
+
+    Beside the artifacts: `run.json` with id, name, tags, parameters and metrics. Without `draws`
+    the posterior, by far the largest file, is left out. The folder appears whole or not at all.
+    Raises NoSuchFit or TrackingError.
+    """
+    uri = tracking_uri()
+    folder = folder.resolve()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tracking_errors(uri), tempfile.TemporaryDirectory(dir=folder.parent) as staging:
+        client = connect(uri)
+        try:
+            run = client.get_run(run_id)
+        except MlflowException as error:
+            if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+                raise
+            raise NoSuchFit(
+                f"expected the id of a run in MLflow at {without_password(uri)}, there is no "
+                f"{run_id!r}; the page of a run shows its id"
+            ) from None
+        if run.info.status != "FINISHED":
+            raise NoSuchFit(f"expected a finished run, {run_id} is {run.info.status}; take another")
+        whole = Path(staging, "export")
+        whole.mkdir()
+        for file in client.list_artifacts(run_id):
+            if draws or file.path != POSTERIOR_FILE:
+                client.download_artifacts(run_id, file.path, str(whole))
+        about = {
+            "run_id": run_id,
+            "run_name": run.info.run_name,
+            # Those of MLflow itself are for its pages.
+            "tags": {
+                tag: text for tag, text in run.data.tags.items() if not tag.startswith("mlflow.")
+            },
+            "params": run.data.params,
+            "metrics": run.data.metrics,
+        }
+        text = json.dumps(about, indent=2, sort_keys=True)
+        (whole / RUN_FILE).write_text(text + "\n", encoding="utf-8")
+        whole.replace(folder)
+    return sorted(path for path in folder.rglob("*") if path.is_file())

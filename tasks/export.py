@@ -9,10 +9,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
-
-from tasks.tracked_fits import NoSuchFit
+from tasks.tracked_fits import NoSuchFit, get_run
 from tasks.tracking_run import connect, tracking_errors, tracking_uri, without_password
 
 POSTERIOR_FILE = "posterior.nc"
@@ -31,15 +28,7 @@ def export_run(run_id: str, folder: Path, *, draws: bool = True) -> list[Path]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tracking_errors(uri), tempfile.TemporaryDirectory(dir=folder.parent) as staging:
         client = connect(uri)
-        try:
-            run = client.get_run(run_id)
-        except MlflowException as error:
-            if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
-                raise
-            raise NoSuchFit(
-                f"expected the id of a run in MLflow at {without_password(uri)}, there is no "
-                f"{run_id!r}; the page of a run shows its id"
-            ) from None
+        run = get_run(client, run_id, without_password(uri))
         if run.info.status != "FINISHED":
             raise NoSuchFit(f"expected a finished run, {run_id} is {run.info.status}; take another")
         whole = Path(staging, "export")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
@@ -45,15 +46,7 @@ def read_fit(run_id: str) -> TrackedFit:
     where = without_password(uri)
     with tracking_errors(uri):
         client = connect(uri)
-        try:
-            run = client.get_run(run_id)
-        except MlflowException as error:
-            if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
-                raise
-            raise NoSuchFit(
-                f"expected the id of a run in MLflow at {where}, there is no {run_id!r}; the page "
-                "of a run shows its id, and MLFLOW_TRACKING_URI says which store is asked"
-            ) from None
+        run = get_run(client, run_id, where)
         if run.info.status != "FINISHED" or "fit_key" not in run.data.tags:
             raise NoSuchFit(
                 f"expected a finished fit, run {run_id} is {run.info.status}"
@@ -70,6 +63,19 @@ def read_fit(run_id: str) -> TrackedFit:
                 pd.read_parquet(effects),
                 FitParameters.model_validate_json(Path(parameters).read_text(encoding="utf-8")),
             )
+
+
+def get_run(client: MlflowClient, run_id: str, where: str) -> Run:
+    """Return a run; raise NoSuchFit where there is none. `where` names the store."""
+    try:
+        return client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+            raise
+        raise NoSuchFit(
+            f"expected the id of a run in MLflow at {where}, there is no {run_id!r}; the page of a "
+            "run shows its id, and MLFLOW_TRACKING_URI says which store is asked"
+        ) from None
 
 
 def _summary(run: Run) -> FitSummary:

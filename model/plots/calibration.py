@@ -70,7 +70,7 @@ def coverage_figure(report: CalibrationReport) -> Figure:
         + p9.geom_segment(p9.aes(x="low", xend="high", yend="variable"), colour=BLUE)
         + p9.geom_point(colour=BLUE, size=1.8)
         + p9.facet_wrap("level", ncol=3, scales="free_x")
-        + p9.scale_x_continuous(breaks=breaks_extended(n=3))
+        + p9.scale_x_continuous(breaks=breaks_extended(n=3))  # type: ignore[arg-type]
         + p9.labs(
             title=f"{_what(report)}: how often intervals hold the truth",
             subtitle=f"bars: {errors:g} Monte Carlo errors; dashed: nominal",

@@ -26,6 +26,8 @@ from tasks.releases import Release, Unready, at_rest_in, digest_of
 from tasks.render_refresh import refresh_markdown
 
 FIT, COMPARE = "fit-screen", "compare-runs"
+RELEASE = "release"
+"""Tag of the fits started here; the deployment's trigger, in prefect.yaml, goes by it."""
 
 
 @flow(name="refresh-releases", flow_run_name="refresh {prefix}")
@@ -110,7 +112,7 @@ def _attend(
             key,
             {"dataset_file": file, "parameters": parameters.model_dump(mode="json")},
             f"{name} {parameters.model}",
-            [dataset.name, dataset.release, parameters.model],
+            [RELEASE, dataset.name, dataset.release, parameters.model],
         )
         tell(f"Started: {run.name}")
         return SeenRelease(dataset_file=file, name=name, status="started", flow_run=str(run.id))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -17,6 +18,8 @@ from tests.integration.browser import SECONDS, chromium
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
     """Address of a local S3 endpoint, up for the whole session."""
+    # A line for each request would hide what a failing test says.
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

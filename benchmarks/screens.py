@@ -121,7 +121,7 @@ def made(
     rna = np.empty((n_genes, n_lines))
     count = np.empty((n, n_lines), np.uint16)
     total = np.empty((n, n_lines))
-    squares = np.empty(n)
+    squares = np.empty((n_genes, n_lines))
     beta = np.empty(n_genes)
     for first in range(0, n_genes, BLOCK_GENES):
         block = slice(first, min(first + BLOCK_GENES, n_genes))
@@ -144,8 +144,11 @@ def made(
         total[rows] = measured * mean + np.sqrt(measured) * random.normal(
             0, truth.noise, mean.shape
         )
-        within = truth.noise**2 * random.chisquare((measured - 1).sum(1))
-        squares[rows] = (total[rows] ** 2 / measured).sum(1) + within
+        by_gene = (genes, n_guides, n_lines)
+        freedom = (measured - 1).reshape(by_gene).sum(1)
+        # No degree of freedom, no square; chisquare itself refuses 0.
+        within = truth.noise**2 * np.where(freedom, random.chisquare(np.maximum(freedom, 1)), 0)
+        squares[block] = (total[rows] ** 2 / measured).reshape(by_gene).sum(1) + within
     design = ScreenDesign(
         genes=tuple(f"G{gene:05}" for gene in range(n_genes)),
         cell_lines=tuple(f"L{line:05}" for line in range(n_lines)),
@@ -165,8 +168,8 @@ def made(
 def expanded(design: ScreenDesign, seed: int) -> pd.DataFrame:
     """Return measurements whose statistics are those of the design, columns as in its own.
 
-    Within a guide-line cell the deviations are random and sum to 0; within a guide they are scaled
-    to its sum of squares.
+    Within a guide-line cell the deviations are random and sum to 0; within a gene-line cell they
+    are scaled to its sum of squares.
     """
     guide, line = np.nonzero(design.count)
     count = design.count[guide, line].astype(np.int64)
@@ -174,18 +177,19 @@ def expanded(design: ScreenDesign, seed: int) -> pd.DataFrame:
     mean = design.total[guide, line] / count
     deviation = np.random.default_rng(seed).standard_normal(cell.size)
     deviation -= (np.bincount(cell, deviation) / count)[cell]
-    guides = len(design.guides)
-    within = design.sum_of_squares - np.bincount(guide, count * mean**2, guides)
-    drawn = np.bincount(guide[cell], deviation**2, guides)
-    scale = np.sqrt(np.divide(within.clip(0), drawn, out=np.zeros(guides), where=drawn > 0))
     gene = design.guide_gene[guide]
+    n_lines, n_cells = len(design.cell_lines), design.rna.size
+    gene_line = gene * n_lines + line
+    within = design.sum_of_squares.ravel() - np.bincount(gene_line, count * mean**2, n_cells)
+    drawn = np.bincount(gene_line[cell], deviation**2, n_cells)
+    scale = np.sqrt(np.divide(within.clip(0), drawn, out=np.zeros(n_cells), where=drawn > 0))
     return pd.DataFrame(
         {
             "gene": gene[cell],
             "cell_line": line[cell],
             "guide": guide[cell],
             "rna": design.rna[gene, line][cell],
-            "logfc": mean[cell] + deviation * scale[guide[cell]],
+            "logfc": mean[cell] + deviation * scale[gene_line[cell]],
         }
     )
 

@@ -91,7 +91,7 @@ def simulate_screen(settings: CalibrationSettings, seed: np.random.SeedSequence)
         rna_is_log2=False,
         count=np.full(mean.shape, settings.replicates, np.uint16),
         total=logfc.sum(axis=-1),
-        sum_of_squares=(logfc**2).sum(axis=(1, 2)),
+        sum_of_squares=(logfc**2).sum(axis=2).reshape(n_genes, n_guides, n_lines).sum(axis=1),
     )
     return SimulatedScreen(design, truth)
 

@@ -63,7 +63,7 @@ class ScreenDesign:
     total: np.ndarray
     """Sum of log fold change by guide and line (K, C), float64, 0 where there are none."""
     sum_of_squares: np.ndarray
-    """Sum of squared log fold change by guide and line's measurements, over lines (K,), float64."""
+    """Sum of squared log fold change by gene and line (G, C), float64, 0 where there are none."""
     lineage: tuple[str, ...] | None = None
     """Lineage of each cell line (C,), "" where unknown; None without a model table."""
     measurements: pd.DataFrame | None = None
@@ -112,8 +112,26 @@ class ScreenDesign:
             rna_sd=self.rna_sd[genes],
             count=self.count[guides],
             total=self.total[guides],
-            sum_of_squares=self.sum_of_squares[guides],
-            measurements=_measurements_of(self.measurements, genes, guides),
+            sum_of_squares=self.sum_of_squares[genes],
+            measurements=_recoded(self.measurements, gene=genes, guide=guides),
+        )
+
+    def of_lines(self, indices: Iterable[int]) -> ScreenDesign:
+        """Return the design of some cell lines (by index), with all genes and guides.
+
+        Lines stay sorted, whatever the order of `indices`. RNA stays in the SDs of this design,
+        and a gene or guide may be left without measurements.
+        """
+        lines = np.unique(np.fromiter(indices, np.int64))
+        return replace(
+            self,
+            cell_lines=tuple(self.cell_lines[index] for index in lines),
+            rna=self.rna[:, lines],
+            count=self.count[:, lines],
+            total=self.total[:, lines],
+            sum_of_squares=self.sum_of_squares[:, lines],
+            lineage=None if self.lineage is None else tuple(self.lineage[i] for i in lines),
+            measurements=_recoded(self.measurements, cell_line=lines),
         )
 
     @cached_property
@@ -133,15 +151,11 @@ class ScreenDesign:
         )
 
 
-def _measurements_of(
-    measurements: pd.DataFrame | None, genes: np.ndarray, guides: np.ndarray
-) -> pd.DataFrame | None:
-    """Return the measurements of some genes and their guides, in the codes of those alone."""
+def _recoded(measurements: pd.DataFrame | None, **kept: np.ndarray) -> pd.DataFrame | None:
+    """Return the measurements of the items kept, by column, in the codes of those alone."""
     if measurements is None:
         return None
-    kept = measurements[measurements["gene"].isin(genes)].reset_index(drop=True)
-    recoded = {
-        "gene": np.searchsorted(genes, kept["gene"]),
-        "guide": np.searchsorted(guides, kept["guide"]),
-    }
-    return kept.assign(**recoded).astype({name: kept.dtypes[name] for name in recoded})
+    mine = np.logical_and.reduce([measurements[name].isin(kept[name]) for name in kept])
+    rows = measurements[mine].reset_index(drop=True)
+    codes = {name: np.searchsorted(items, rows[name]) for name, items in kept.items()}
+    return rows.assign(**codes).astype({name: rows.dtypes[name] for name in codes})

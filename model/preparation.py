@@ -68,8 +68,8 @@ class SufficientStatistics:
         """Measurements by guide and line (K, C)."""
         self.total = np.zeros(shape)
         """Sum of log fold change by guide and line (K, C)."""
-        self.sum_of_squares = np.zeros(len(self.guides))
-        """Sum of squared log fold change by guide (K,)."""
+        self.sum_of_squares = np.zeros(rna.shape)
+        """Sum of squared log fold change by gene and line (G, C)."""
         self.n_missing = 0
         self.n_without_rna = 0
         self.seen: list[np.ndarray] = []
@@ -101,9 +101,18 @@ class SufficientStatistics:
             count = np.add.reduceat(kept, self._first_column, axis=0, dtype=np.uint16)
         self.count[guide] = count.T
         self.total[guide] = np.add.reduceat(values, self._first_column, axis=0).T
-        self.sum_of_squares[guide] = np.einsum("sk,sk->k", values, values)
+        self._add_squares(guide, values)
         self._n_kept += n_kept
         self._keep_singles(guide, values, kept)
+
+    def _add_squares(self, guide: np.ndarray, values: np.ndarray) -> None:
+        """Add the squares of a block, its guides in any order, to those of genes and lines."""
+        order = np.argsort(self.guide_gene[guide], kind="stable")
+        gene = self.guide_gene[guide[order]]
+        first = np.flatnonzero(np.diff(gene, prepend=-1))
+        of_line = np.add.reduceat(values * values, self._first_column, axis=0)
+        if len(gene):
+            self.sum_of_squares[gene[first]] += np.add.reduceat(of_line.T[order], first, axis=0)
 
     def _keep_singles(self, guide: np.ndarray, values: np.ndarray, kept: np.ndarray) -> None:
         if self._n_kept > self._most_kept:
@@ -193,7 +202,7 @@ def prepare(
         rna_is_log2=rna_units == "log2_tpm",
         count=statistics.count[cells],
         total=statistics.total[cells],
-        sum_of_squares=statistics.sum_of_squares[guide_kept],
+        sum_of_squares=statistics.sum_of_squares[np.ix_(gene_kept, line_kept)],
         lineage=_lineage(screen.model_table, cell_lines),
         measurements=_measurements(statistics, covariate, gene_kept, line_kept, guide_kept),
     )

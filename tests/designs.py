@@ -19,14 +19,14 @@ def design_from_rows(rows: pd.DataFrame) -> ScreenDesign:
     names = list(guides.guide)
     count = np.zeros((len(names), len(lines)), np.uint16)
     total = np.zeros((len(names), len(lines)))
-    squares = np.zeros(len(names))
+    squares = np.zeros((len(genes), len(lines)))
     rna = np.full((len(genes), len(lines)), np.nan)
     columns = (rows[name].tolist() for name in ("gene", "cell_line", "guide", "rna", "logfc"))
     for gene, cell_line, label, expression, logfc in zip(*columns, strict=True):
         guide, line = names.index(label), lines.index(cell_line)
         count[guide, line] += 1
         total[guide, line] += logfc
-        squares[guide] += logfc**2
+        squares[genes.index(gene), line] += logfc**2
         rna[genes.index(gene), line] = expression
     codes = pd.DataFrame(
         {

@@ -17,6 +17,23 @@ def test_a_part_is_the_design_of_its_rows():
     whole = dataclasses.replace(design_from_rows(rows), lineage=("skin", "", "lung", "skin"))
     part = whole.of_genes([4, 1])
     expected = dataclasses.replace(design_from_rows(kept), lineage=whole.lineage)
+    assert_equal(part, expected)
+
+
+def test_a_part_of_the_lines_is_the_design_of_their_rows():
+    rows, _ = nested_rows(n_genes=3, n_lines=4, n_guides=3, n_replicates=2)
+    rows = rows.drop(index=[0, 1, 5, 40]).reset_index(drop=True)
+    kept = rows[rows.cell_line.isin(["c001", "c003"])].reset_index(drop=True)
+    whole = dataclasses.replace(design_from_rows(rows), lineage=("skin", "", "lung", "skin"))
+    part = whole.of_lines([3, 1])
+    # RNA stays in the units of the whole, whose SD it is.
+    expected = dataclasses.replace(
+        design_from_rows(kept), lineage=("", "skin"), rna_sd=whole.rna_sd
+    )
+    assert_equal(part, expected)
+
+
+def assert_equal(part, expected):
     for field in dataclasses.fields(expected):
         ours, theirs = getattr(part, field.name), getattr(expected, field.name)
         if isinstance(theirs, np.ndarray):

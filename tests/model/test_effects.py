@@ -38,7 +38,7 @@ def design(genes: tuple[str, ...] = GENES, *, rna_is_log2: bool = True) -> Scree
         rna_is_log2=rna_is_log2,
         count=count,
         total=np.zeros(count.shape),
-        sum_of_squares=np.zeros(len(count)),
+        sum_of_squares=np.zeros((len(genes), 3)),
     )
 
 

@@ -51,7 +51,7 @@ def design_of(*, rna_is_log2: bool = True) -> ScreenDesign:
         rna_is_log2=rna_is_log2,
         count=count,
         total=np.zeros(count.shape),
-        sum_of_squares=np.ones(len(count)),
+        sum_of_squares=np.ones((n_genes, n_lines)),
     )
 
 

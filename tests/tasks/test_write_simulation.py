@@ -53,7 +53,9 @@ def test_the_design_holds_what_was_simulated(tmp_path, missing):
     assert list(design.cell_lines) == list(release.cell_lines)
     np.testing.assert_array_equal(design.count, (~np.isnan(cells[row])).sum(axis=2))
     np.testing.assert_allclose(design.total, np.nansum(cells[row], axis=2), rtol=0, atol=1e-13)
-    np.testing.assert_allclose(design.sum_of_squares, np.nansum(values[row] ** 2, axis=1))
+    squares = np.zeros(design.rna.shape)
+    np.add.at(squares, design.guide_gene, np.nansum(cells[row] ** 2, axis=2))
+    np.testing.assert_allclose(design.sum_of_squares, squares)
 
     # The RNA that preparation standardises is that of the equation: the truth of beta is exact.
     gene = pd.Index(release.genes).get_indexer(pd.Index(design.genes))

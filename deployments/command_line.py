@@ -29,7 +29,7 @@ from deployments.workbench import serve
 from schemas.errors import EnvironmentTrouble, UserError, was_interrupted
 
 if TYPE_CHECKING:
-    from flows.fit_screen import FitOutcome
+    from flows.tracked_posterior import FitOutcome
     from schemas.parameters import FitParameters
     from tasks.artifacts import FitResults
 

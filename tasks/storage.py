@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
+import posixpath
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +87,8 @@ def list_folder(location: str) -> list[str]:
     with _storage_errors(location):
         filesystem = _filesystem(location)
         entries = filesystem.ls(location, detail=True)
-    return [Path(entry["name"]).name for entry in entries if entry["type"] == "file"]
+    # A link to a table is one too.
+    return [Path(entry["name"]).name for entry in entries if entry["type"] != "directory"]
 
 
 @dataclass(frozen=True)
@@ -133,7 +138,9 @@ def join(folder: str, name: str) -> str:
     if "://" in name:
         return name
     if "://" in folder:
-        return f"{folder.rstrip('/')}/{name}"
+        bucket, *path = folder.removeprefix("s3://").rstrip("/").split("/")
+        # A bucket has no folders: `.` and `..` would be taken for names.
+        return f"s3://{bucket}{posixpath.normpath(posixpath.join('/', *path, name))}"
     return str(Path(folder) / Path(name).expanduser())
 
 
@@ -147,12 +154,23 @@ def parent(location: str) -> str:
 def _filesystem(location: str) -> Any:
     if not location.startswith("s3://"):
         return fsspec.filesystem("file")
+    settings = tuple(sorted(pair for pair in os.environ.items() if pair[0].startswith("AWS_")))
+    return _bucket(settings, READ_TIMEOUT, os.getpid(), threading.get_ident())
+
+
+@lru_cache(maxsize=16)
+def _bucket(settings: tuple[tuple[str, str], ...], read_timeout: int, *user: int) -> Any:
+    """Return the client of a process, a thread and its settings, which s3fs takes on connecting.
+
+    Making one takes up to half a second, and a look at thirty releases asks three hundred times.
+    """
     filesystem = fsspec.filesystem(
         "s3",
-        skip_instance_cache=True,  # a cached one answers from listings made earlier
+        skip_instance_cache=True,  # fsspec's goes by arguments, and does not see the settings
+        use_listings_cache=False,  # or it would answer from listings made earlier
         config_kwargs={
             "connect_timeout": CONNECT_TIMEOUT,
-            "read_timeout": READ_TIMEOUT,
+            "read_timeout": read_timeout,
             "retries": {"max_attempts": ATTEMPTS},
         },
     )

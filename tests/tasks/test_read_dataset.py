@@ -57,6 +57,13 @@ def test_tables_of_a_release_folder_are_found(tmp_path: Path):
     assert dataset.controls.nonessential is None
 
 
+def test_links_to_tables_are_tables(tmp_path: Path):
+    file = write(tmp_path, KEYS + "folder: .\n", *RELEASE)
+    for name in RELEASE:
+        (tmp_path / name).symlink_to(tmp_path / "release" / name)
+    assert load_dataset(file).logfc == str(tmp_path / RELEASE[0])
+
+
 def test_older_names_and_other_formats_are_found(tmp_path: Path):
     older = (
         "Achilles_logfold_change.hdf5",

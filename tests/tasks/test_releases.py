@@ -55,6 +55,19 @@ def test_a_release_without_its_table_is_not_ready(tmp_path: Path) -> None:
     assert "simulated_screen.csv" in found.why
 
 
+def test_a_release_of_links_is_that_of_the_files_they_lead_to(tmp_path: Path) -> None:
+    path = put(tmp_path / "store")
+    (tmp_path / "releases").mkdir()
+    table = path.parent / "simulated_screen.csv"
+    for file in (path, table):
+        (tmp_path / "releases" / file.name).symlink_to(file)
+    before = only(tmp_path / "releases").stamps["logfc"]
+    time.sleep(0.01)
+    table.write_text(table.read_text().replace("-1.187443", "-1.187444", 1))  # of the same size
+    after = only(tmp_path / "releases").stamps["logfc"]
+    assert after.version != before.version and after.changed_at > before.changed_at
+
+
 def test_a_release_is_at_rest_once_nothing_has_changed_for_a_while(tmp_path: Path) -> None:
     put(tmp_path / "a")
     release = only(tmp_path)

@@ -14,7 +14,15 @@ import pytest
 from tasks import storage
 from tasks.read_dataset import load_dataset
 from tasks.read_tables import read_screen
-from tasks.storage import StorageError, StoredFile, join, list_folder, parent
+from tasks.storage import (
+    StorageError,
+    StoredFile,
+    find_files,
+    join,
+    list_folder,
+    parent,
+    stamp,
+)
 
 
 def test_a_file_read_through_is_digested_on_the_way(tmp_path: Path, monkeypatch):
@@ -78,6 +86,9 @@ def test_places_are_seen_from_a_folder():
     assert join("/a", "/b.csv") == "/b.csv"
     assert join("/a", "~/b.csv") == str(Path.home() / "b.csv")
     assert join("s3://bucket/a/", "b/c.csv") == "s3://bucket/a/b/c.csv"
+    assert join("s3://bucket/a", ".") == "s3://bucket/a"
+    assert join("s3://bucket/a/b", "../c.csv") == "s3://bucket/a/c.csv"
+    assert join("s3://bucket", "./a//c.csv") == "s3://bucket/a/c.csv"
     assert join("s3://bucket/a", "s3://other/c.csv") == "s3://other/c.csv"
     assert parent("s3://bucket/a/b.yaml") == "s3://bucket/a"
     assert parent("/a/b.yaml") == "/a"
@@ -136,6 +147,22 @@ def test_a_bucket_tells_missing_from_new_and_changed(bucket):
         assert StoredFile("s3://screens/r/a.csv").sha256 == hashlib.sha256(content).hexdigest()
     bucket.put_object(Bucket="screens", Key="r/b.csv", Body=b"x")
     assert sorted(list_folder("s3://screens/r")) == ["a.csv", "b.csv"]
+
+
+@pytest.mark.integration
+@pytest.mark.xdist_group("s3")
+def test_a_bucket_is_connected_to_once_and_never_answers_from_memory(bucket):
+    bucket.put_object(Bucket="screens", Key="once/a.csv", Body=b"first")
+    first = storage._filesystem("s3://screens/once/a.csv")
+    before = stamp("s3://screens/once/a.csv"), find_files("s3://screens/once", ".csv", 1)
+    bucket.put_object(Bucket="screens", Key="once/a.csv", Body=b"second")
+    bucket.put_object(Bucket="screens", Key="once/b.csv", Body=b"new")
+    assert storage._filesystem("s3://screens/once/b.csv") is first
+    assert stamp("s3://screens/once/a.csv").version != before[0].version
+    assert len(find_files("s3://screens/once", ".csv", 1)) == len(before[1]) + 1
+    bucket.delete_object(Bucket="screens", Key="once/a.csv")
+    with pytest.raises(FileNotFoundError):
+        stamp("s3://screens/once/a.csv")
 
 
 @pytest.mark.integration

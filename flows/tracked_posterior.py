@@ -11,6 +11,7 @@ import xarray as xr
 
 from model.design import ScreenDesign
 from model.identified import require_identified
+from model.roster import Roster, roster_of
 from model.verdict import give_verdict
 from schemas.dataset import Dataset
 from schemas.parameters import FitParameters
@@ -61,6 +62,7 @@ class PreparedScreen:
     validation: ValidationReport
     preparation: PreparationReport
     design: ScreenDesign
+    roster: Roster
 
 
 def validated(dataset: Dataset, parameters: FitParameters, stopwatch: Stopwatch) -> ValidatedScreen:
@@ -84,7 +86,8 @@ def prepared(
             screen.screen, screen.statistics, parameters, dataset.rna_units
         )
     require_identified(parameters.model, design)  # before a run is begun
-    return PreparedScreen(dataset, parameters, screen.report, preparation, design)
+    roster = roster_of(screen.screen, screen.statistics.selection, design, preparation)
+    return PreparedScreen(dataset, parameters, screen.report, preparation, design, roster)
 
 
 def track_posterior(
@@ -123,6 +126,7 @@ def track_posterior(
         summary=summary,
         tree=tree,
         design=design,
+        roster=screen.roster,
         figures=pictures_task(tree, design, effects),
         model_graph_svg=model_graph_task(design, parameters),
         seconds=stopwatch.seconds,

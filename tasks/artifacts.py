@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.metadata import distributions
 from pathlib import Path
 
@@ -13,6 +13,8 @@ import xarray as xr
 from pydantic import BaseModel, TypeAdapter
 
 from model.design import ScreenDesign
+from model.design_dataset import design_dataset
+from model.roster import Roster
 from schemas.dataset import Dataset
 from schemas.identity import data_digest
 from schemas.parameters import FitParameters
@@ -25,6 +27,9 @@ from schemas.reports import (
 )
 
 PARAMETERS_FILE = "parameters.json"
+SCREEN_FOLDER = "screen"
+"""What was fitted: the design, and the roster of all that came."""
+DESIGN_FILE = "design.nc"
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +52,8 @@ class FitResults:
     tree: xr.DataTree
     """The posterior contract (`schemas.posterior`)."""
     design: ScreenDesign
+    roster: Roster
+    """Every item that came, and why it was left out."""
     figures: Mapping[str, bytes]
     """PNG images by name of `model.plots`, without suffix."""
     model_graph_svg: str
@@ -72,6 +79,8 @@ def write_artifacts(results: FitResults, report_html: str, folder: Path) -> None
     results.effects.to_parquet(folder / "gene_effects.parquet", index=False)
     results.fitted_cells.to_parquet(folder / "fitted_cells.parquet", index=False)
 
+    write_screen(results.design, results.roster, folder / SCREEN_FOLDER)
+
     reports: dict[str, BaseModel] = {
         # MLflow cuts a long parameter, such as a list of genes, without a word.
         PARAMETERS_FILE: results.parameters,
@@ -91,6 +100,16 @@ def write_artifacts(results: FitResults, report_html: str, folder: Path) -> None
     _write(folder / "report.html", report_html)
     _write(folder / "model_graph.svg", results.model_graph_svg)
     _write(folder / "environment.txt", environment())
+
+
+def write_screen(design: ScreenDesign, roster: Roster, folder: Path) -> None:
+    """Write what was fitted, so that later fits can be compared with it, into a new folder."""
+    folder.mkdir()
+    stored = design_dataset(design)
+    packed = {str(name): {"zlib": True, "complevel": 1} for name in stored.data_vars}
+    stored.to_netcdf(folder / DESIGN_FILE, engine="h5netcdf", encoding=packed)
+    for table in fields(roster):
+        getattr(roster, table.name).to_parquet(folder / f"{table.name}.parquet", index=False)
 
 
 def environment() -> str:

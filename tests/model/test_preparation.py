@@ -40,6 +40,7 @@ def sequence_map(rows: Sequence[tuple[str, str | None]], **columns: Any) -> pd.D
         "library": "Lib",
         "passes_qc": True,
         "excluded": False,
+        "pdna_batch": "1",
     }
     return frame.assign(**(standard | columns))
 

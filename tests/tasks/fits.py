@@ -9,6 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from model.design import ScreenDesign
+from model.roster import Roster
 from schemas.dataset import Dataset
 from schemas.parameters import FitParameters
 from schemas.posterior import CONTRACTS
@@ -52,6 +53,27 @@ def design_of(*, rna_is_log2: bool = True) -> ScreenDesign:
         count=count,
         total=np.zeros(count.shape),
         sum_of_squares=np.ones((n_genes, n_lines)),
+    )
+
+
+def roster_of_fit() -> Roster:
+    return Roster(
+        sequences=pd.DataFrame(
+            {
+                "sequence": [f"{line}_A" for line in CELL_LINES],
+                "cell_line": CELL_LINES,
+                "pdna_batch": "1",
+                "passes_qc": True,
+                "reason": "",
+            }
+        ),
+        guides=pd.DataFrame(
+            {"guide": [f"guide {n}" for n in range(6)], "gene": np.repeat(GENES, 2), "reason": ""}
+        ),
+        genes=pd.DataFrame({"gene": GENES, "reason": ""}),
+        cell_lines=pd.DataFrame(
+            {"cell_line": CELL_LINES, "lineage": None, "profile": "PR-1", "reason": ""}
+        ),
     )
 
 
@@ -199,6 +221,7 @@ def results_of(
         summary=pd.DataFrame({"parameter": ["mu_alpha", f"beta_g[{GENES[0]}]"], "mean": [0.1, -1]}),
         tree=tree_of(parameters.model, seed=parameters.seed, engine=engine),
         design=design or design_of(),
+        roster=roster_of_fit(),
         figures={"trace": PNG, "volcano": PNG} if figures is None else figures,
         model_graph_svg='<svg xmlns="http://www.w3.org/2000/svg"/>',
         seconds={"validate": 1.5, "prepare": 0.5, "fit": 20.0, "checks": 2.0},

@@ -210,6 +210,8 @@ def test_all_files_are_there_and_can_be_read_back(working_folder: Path) -> None:
         *("validation.json", "preparation.json", "convergence.json", "predictive_checks.json"),
         *("verdict.json", "report.html", "model_graph.svg", "environment.txt"),
         *("plots/trace.png", "plots/volcano.png"),
+        *(f"screen/{name}.parquet" for name in ("sequences", "guides", "genes", "cell_lines")),
+        "screen/design.nc",
     }
     pd.testing.assert_frame_equal(pd.read_csv(folder / "summary.csv"), results.summary)
     for table in (

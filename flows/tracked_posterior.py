@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import xarray as xr
 
+from model.checks import predictive_checks
 from model.design import ScreenDesign
 from model.identified import require_identified
 from model.roster import Roster, roster_of
@@ -23,7 +24,6 @@ from tasks.render_result import result_markdown, reused_markdown
 from tasks.render_validation import validation_markdown
 from tasks.reproduce import key_versions
 from tasks.steps import (
-    checks_task,
     complete_task,
     convergence_task,
     effects_task,
@@ -31,6 +31,7 @@ from tasks.steps import (
     model_graph_task,
     pictures_task,
     prepare_task,
+    quantities_task,
     report_task,
     summary_task,
     track_task,
@@ -107,7 +108,8 @@ def track_posterior(
         tree: xr.DataTree = complete_task(sampled, design, parameters)  # type: ignore[assignment]
         summary = summary_task(tree)
         convergence = convergence_task(tree, summary)
-        checks = checks_task(tree, design, parameters)
+        quantities = quantities_task(tree, design, parameters)
+        checks = predictive_checks(quantities)
         fell_back = tree.attrs.get("fell_back", "")
         verdict = give_verdict(convergence, checks, parameters, fell_back)
     tell(f"Verdict: {verdict.status}")
@@ -127,7 +129,7 @@ def track_posterior(
         tree=tree,
         design=design,
         roster=screen.roster,
-        figures=pictures_task(tree, design, effects),
+        figures=pictures_task(tree, design, effects, quantities),
         model_graph_svg=model_graph_task(design, parameters),
         seconds=stopwatch.seconds,
     )

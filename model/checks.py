@@ -10,15 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from model.design import ScreenDesign
 from model.guide_lines import GuideLines, guide_lines
 from model.predictive import HDI_MASS, draws
 from schemas.reports import PredictiveCheck
+
+Stage = Literal["prior", "posterior"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,8 +30,8 @@ class GuideCells:
 
     mean: np.ndarray
     """Mean log fold change of a guide in a line (N,), only where measured, log2."""
-    within_ss: float
-    """Squared deviations from those means, summed over all measurements."""
+    line_within_ss: np.ndarray
+    """Squared deviations from those means, summed over the measurements of each cell line (C,)."""
     fitted: np.ndarray
     """Expected log fold change under the draw it is compared with (N,), log2, guides included."""
     layout: GuideLines
@@ -39,6 +42,14 @@ class GuideCells:
         """Mean less expectation (N,)."""
         return self.mean - self.fitted
 
+    @cached_property
+    def guide_residual(self) -> np.ndarray:
+        """Mean residual of each guide over its measurements (K,); 0 of one that has none."""
+        layout = self.layout
+        n_guides = layout.guide_gene.size
+        total = np.bincount(layout.guide, layout.count * self.residual, n_guides)
+        return total / np.maximum(layout.guide_count, 1)
+
 
 def _mean(data: GuideCells) -> float:
     return float(np.average(data.mean, weights=data.layout.count))
@@ -47,7 +58,9 @@ def _mean(data: GuideCells) -> float:
 def _sd(data: GuideCells) -> float:
     count = data.layout.count
     deviation = data.mean - _mean(data)
-    return float(np.sqrt((data.within_ss + (count * deviation**2).sum()) / (count.sum() - 1)))
+    return float(
+        np.sqrt((data.line_within_ss.sum() + (count * deviation**2).sum()) / (count.sum() - 1))
+    )
 
 
 def _quantile(q: float) -> Callable[[GuideCells], float]:
@@ -70,19 +83,51 @@ def _several_with_two(group: np.ndarray) -> bool:
 
 def _guide_variance(data: GuideCells) -> float:
     """Return the variance of the guides' mean residuals around their gene's mean residual."""
-    layout = data.layout
-    weight = np.bincount(layout.guide, layout.count, minlength=layout.guide_gene.size)
-    total = np.bincount(
-        layout.guide, layout.count * data.residual, minlength=layout.guide_gene.size
-    )
+    weight = data.layout.guide_count
     measured = weight > 0
-    gene, weight, total = layout.guide_gene[measured], weight[measured], total[measured]
-    gene_mean = np.bincount(gene, total) / np.maximum(np.bincount(gene, weight), 1)
-    return float(np.mean((total / weight - gene_mean[gene]) ** 2))
+    gene, weight = data.layout.guide_gene[measured], weight[measured]
+    residual = data.guide_residual[measured]
+    gene_mean = np.bincount(gene, weight * residual) / np.maximum(np.bincount(gene, weight), 1)
+    return float(np.mean((residual - gene_mean[gene]) ** 2))
+
+
+def _within_cell_correlation(data: GuideCells) -> float:
+    """Return the correlation between the residuals of two guides of a gene in one line.
+
+    With e_kc the residual of guide k in line c less the guide's mean residual, and m_gc guides in
+    the cell, over the cells of two guides or more
+
+        (sum_gc ((sum_k e_kc)^2 - sum_k e_kc^2) / sum_gc m_gc (m_gc - 1)) / mean_kc e_kc^2
+    """
+    layout = data.layout
+    several = layout.several_guides
+    own = (data.residual - data.guide_residual[layout.guide])[several]
+    cell = layout.cell[several]
+    m = np.bincount(cell)
+    squares = float((own**2).sum())
+    pairs = float((np.bincount(cell, own) ** 2).sum()) - squares
+    return pairs / float((m * (m - 1.0)).sum()) / (squares / own.size)
 
 
 def _within_guide_variance(data: GuideCells) -> float:
-    return data.within_ss / data.layout.within_df
+    return float(data.line_within_ss.sum()) / data.layout.within_df
+
+
+def _line_noise_spread(data: GuideCells) -> float:
+    """Return the SD over lines of the log SD of their replicates of one guide."""
+    df = data.layout.line_within_df
+    used = (df > 1) & (data.line_within_ss != 0)  # a NaN must not vanish
+    return float(np.std(0.5 * np.log(data.line_within_ss[used] / df[used])))
+
+
+def _tail_weight(data: GuideCells) -> float:
+    """Return the 99 % quantile of the absolute residual, weighted as its noise, over its median.
+
+    2.576 / 0.674 = 3.8 of a normal distribution, whatever its SD.
+    """
+    size = np.abs(data.residual) * np.sqrt(data.layout.count)
+    middle, far = np.quantile(size, [0.5, 0.99])
+    return float(far / middle)
 
 
 def _always(_: GuideLines) -> bool:
@@ -96,6 +141,10 @@ class Quantity:
     compute: Callable[[GuideCells], float]
     description: str
     can_show: Callable[[GuideLines], bool] = _always
+    bears_on_beta: bool = False
+    """Whether it shows that measurements are not the independent evidence on beta that the model
+    takes them for. Then every interval of beta has a wrong width, and the verdict is `review`.
+    Other failures leave the intervals right over all genes, if not for each: a remark."""
 
 
 QUANTITIES: dict[str, Quantity] = {
@@ -107,6 +156,11 @@ QUANTITIES: dict[str, Quantity] = {
     "quantile_95": Quantity(
         _quantile(0.95), "95 % quantile of guide-line means: the enriched tail."
     ),
+    "tail_weight": Quantity(
+        _tail_weight,
+        "99 % quantile of the residuals' sizes over their median: more measurements far off than "
+        "normal noise has.",
+    ),
     "gene_residual_spread": Quantity(
         lambda data: _spread_over(data.layout.gene, data),
         "SD over genes of the log residual spread: genes that are noisier than others.",
@@ -117,34 +171,45 @@ QUANTITIES: dict[str, Quantity] = {
         "SD over cell lines of the log residual spread: lines that are noisier than others.",
         lambda layout: _several_with_two(layout.cell_line),
     ),
+    "line_noise_spread": Quantity(
+        _line_noise_spread,
+        "SD over cell lines of the log SD between replicates of a guide: lines whose measurements "
+        "are noisier than others'.",
+        lambda layout: int((layout.line_within_df > 1).sum()) > 1,
+    ),
     "guide_variance": Quantity(
         _guide_variance,
         "Variance between the guides of a gene: guides that differ for good.",
         lambda layout: np.unique(layout.guide).size > np.unique(layout.gene).size,
+        bears_on_beta=True,
+    ),
+    "within_cell_correlation": Quantity(
+        _within_cell_correlation,
+        "Correlation between two guides of a gene in one line: guides that agree in what the "
+        "gene's RNA does not explain.",
+        lambda layout: bool(layout.several_guides.any()),
+        bears_on_beta=True,
     ),
     "within_guide_variance": Quantity(
         _within_guide_variance,
         "Variance between replicates of one guide in one line: replicates that agree more closely "
         "than the model's one noise SD allows.",
         lambda layout: layout.within_df > 0,
+        bears_on_beta=True,
     ),
 }
 
 
-def predictive_checks(
-    parameters: xr.Dataset,
-    design: ScreenDesign,
-    stage: Literal["prior", "posterior"],
-    seed: int,
-) -> tuple[PredictiveCheck, ...]:
-    """Compare every quantity of QUANTITIES with one replicate for every draw of `parameters`.
+def replicated_quantities(
+    parameters: xr.Dataset, design: ScreenDesign, stage: Stage, seed: int
+) -> pd.DataFrame:
+    """Take every quantity of QUANTITIES in the data and in one replicate a draw of `parameters`.
 
     A quantity that depends on the parameters is taken, in the data and in the replicate, under the
-    same draw; `p_value` is the share of draws in which the replicate's is at least the data's.
-    Replicates are of the same guides; where the model has effects of gene-line and guide-line
-    cells, those are drawn anew. `design` may be a part of the one fitted (`predictive.looked_at`).
-    A quantity that the design cannot show (replicates that are not there, say) is left out; one
-    that comes out NaN has a NaN p-value.
+    same draw. Replicates are of the same guides; where the model has effects of gene-line and
+    guide-line cells, those are drawn anew. `design` may be a part of the one fitted
+    (`predictive.looked_at`). A quantity that the design cannot show (replicates that are not there,
+    say) is left out. Columns quantity, stage, observed, replicated; one row a quantity and draw.
     """
     random = np.random.default_rng(seed)
     cells = guide_lines(design)
@@ -153,25 +218,47 @@ def predictive_checks(
     replicated: dict[str, list[float]] = {name: [] for name in shown}
     for draw in draws(parameters, design):
         fitted = draw.expected(cells)
-        data = GuideCells(cells.mean, cells.within_ss, fitted, cells)
+        data = GuideCells(cells.mean, cells.line_within_ss, fitted, cells)
         replicate = GuideCells(*draw.replicate(fitted, cells, random), fitted, cells)
         for name, quantity in shown.items():
             observed[name].append(quantity.compute(data))
             replicated[name].append(quantity.compute(replicate))
-    return tuple(
-        _check(name, stage, np.array(observed[name]), np.array(replicated[name])) for name in shown
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "quantity": name,
+                    "stage": stage,
+                    "observed": observed[name],
+                    "replicated": replicated[name],
+                }
+            )
+            for name in shown
+        ],
+        ignore_index=True,
     )
 
 
-def _check(
-    name: str, stage: Literal["prior", "posterior"], observed: np.ndarray, replicated: np.ndarray
-) -> PredictiveCheck:
+def predictive_checks(quantities: pd.DataFrame) -> tuple[PredictiveCheck, ...]:
+    """Return a check of each quantity and stage of `replicated_quantities`, in their order.
+
+    `p_value` is the share of draws in which the replicate's quantity is at least the data's; that
+    of a quantity that comes out NaN is NaN.
+    """
+    return tuple(
+        _check(stage, name, rows["observed"].to_numpy(), rows["replicated"].to_numpy())
+        for (stage, name), rows in quantities.groupby(["stage", "quantity"], sort=False)
+    )
+
+
+def _check(stage: Any, name: Any, observed: np.ndarray, replicated: np.ndarray) -> PredictiveCheck:
     tail = (1 - HDI_MASS) / 2
     known = np.isfinite(observed).all() and np.isfinite(replicated).all()
     return PredictiveCheck(
         name=name,
         description=QUANTITIES[name].description,
         stage=stage,
+        bears_on_beta=QUANTITIES[name].bears_on_beta,
         observed=float(observed.mean()),
         replicated_mean=float(replicated.mean()),
         replicated_low=float(np.quantile(replicated, tail)),

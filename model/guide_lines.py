@@ -6,6 +6,7 @@ Gene-line cells, which suffice for the models without guides, are `model.design.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -36,11 +37,25 @@ class GuideLines:
     """Sum over all cells of squared deviations from the cell's mean."""
     within_df: int
     """Degrees of freedom of `within_ss`: measurements less cells."""
+    line_within_ss: np.ndarray
+    """`within_ss` by cell line (C,)."""
+    line_within_df: np.ndarray
+    """`within_df` by cell line (C,)."""
 
     @property
     def n_gene_lines(self) -> int:
         """Number of gene-line cells that the guide-line cells are part of."""
         return int(self.cell.max()) + 1
+
+    @cached_property
+    def guide_count(self) -> np.ndarray:
+        """Measurements of each guide (K,), float64."""
+        return np.bincount(self.guide, self.count, minlength=self.guide_gene.size)
+
+    @cached_property
+    def several_guides(self) -> np.ndarray:
+        """Which cells have another guide of their gene in their line beside them (N,)."""
+        return np.bincount(self.cell)[self.cell] > 1
 
 
 def guide_lines(design: ScreenDesign) -> GuideLines:
@@ -62,4 +77,11 @@ def guide_lines(design: ScreenDesign) -> GuideLines:
         # Rounding may leave a few ulp below zero where all replicates agree.
         within_ss=max(0.0, design.total_sum_of_squares - float((total**2 / count).sum())),
         within_df=design.n_measurements - guide.size,
+        # As above, line by line.
+        line_within_ss=np.maximum(
+            design.sum_of_squares.sum(axis=0)
+            - np.bincount(line, total**2 / count, len(design.cell_lines)),
+            0.0,
+        ),
+        line_within_df=np.maximum(design.count.astype(np.int64) - 1, 0).sum(axis=0),
     )

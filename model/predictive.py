@@ -76,8 +76,8 @@ class Draw:
 
     def replicate(
         self, expected: np.ndarray, cells: GuideLines, random: np.random.Generator
-    ) -> tuple[np.ndarray, float]:
-        """Return `mean` (N,) and `within_ss` of guide-line cells of another screen like this.
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return `mean` (N,) and `line_within_ss` (C,) of guide-line cells of another screen.
 
         The same genes, lines and guides are screened again; eps and zeta are drawn anew.
         """
@@ -85,7 +85,8 @@ class Draw:
         mean = random.normal(expected, scatter)
         if self.sigma_gene_line:
             mean += random.normal(0, self.sigma_gene_line, cells.n_gene_lines)[cells.cell]
-        return mean, self.sigma**2 * (random.chisquare(cells.within_df) if cells.within_df else 0)
+        # A chi-squared variable is twice a gamma variable, which may have no degrees of freedom.
+        return mean, 2 * self.sigma**2 * random.standard_gamma(cells.line_within_df / 2)
 
 
 def draw_prior(
@@ -177,7 +178,7 @@ def replicate_cells(parameters: xr.Dataset, design: ScreenDesign, seed: int) -> 
         mean, within_guide_lines = draw.replicate(draw.expected(cells), cells, random)
         cell_mean[row] = np.bincount(cells.cell, cells.count * mean) / count
         between = cells.count * (mean - cell_mean[row, cells.cell]) ** 2
-        within[row] = within_guide_lines + between.sum()
+        within[row] = within_guide_lines.sum() + between.sum()
     return xr.Dataset(
         {
             "cell_mean": (("chain", "draw", "cell"), cell_mean.reshape(*shape, -1)),

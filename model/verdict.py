@@ -34,6 +34,15 @@ SHIFT_MENDS: dict[ModelName, str] = {
     "m4_nested": _SHIFT.format(model="m4_nested"),
 }
 
+_NESTED = "take --model m4_nested, which has a variance for each"
+DEPENDENCE_MENDS: dict[ModelName, str] = {
+    "m4": _NESTED,
+    "m4_zero_mean": _NESTED,
+    "m4_nested": (
+        "look at the pictures of the spread by gene and by line, and leave out what stands apart"
+    ),
+}
+
 
 def give_verdict(
     convergence: Convergence,
@@ -41,12 +50,18 @@ def give_verdict(
     parameters: FitParameters,
     fell_back: str = "",
 ) -> Verdict:
-    """Return the worst status that convergence asks for, with every finding as a sentence.
+    """Return the worst status that convergence and checks ask for, each finding as a sentence.
 
-    A predictive check outside its limits is a remark: the posterior is the model's, and the remark
-    says in which way the data are not. So is why an engine fell back on another (`fell_back`).
+    A posterior predictive check outside its limits asks for review where it bears on beta: where
+    measurements are not the independent evidence the model takes them for, no interval of beta has
+    the width it should. Others are remarks: the posterior is the model's, and the remark says in
+    which way the data are not. So is why an engine fell back on another (`fell_back`).
     """
-    findings = list(_convergence_findings(convergence, parameters))
+    unlike = [check for check in checks if _unlike_data(check, parameters.thresholds)]
+    findings = [
+        *_convergence_findings(convergence, parameters),
+        *_dependence_findings([check for check in unlike if check.bears_on_beta], parameters.model),
+    ]
     statuses = {status for status, _ in findings}
     status: Status = "fail" if "fail" in statuses else "review" if "review" in statuses else "pass"
     reasons = sorted(findings, key=lambda finding: finding[0] != "fail")
@@ -58,7 +73,7 @@ def give_verdict(
                 (f"NUTS sampled, because the exact engine could not: {fell_back}",)
                 * bool(fell_back)
             ),
-            *_check_remarks(checks, parameters.thresholds),
+            *(_check_remark(check) for check in unlike if not check.bears_on_beta),
         ),
     )
 
@@ -170,12 +185,31 @@ def _those(measured: Convergence, good: Callable[[VariableConvergence], bool]) -
     return [variable.variable for variable in measured.variables if not good(variable)]
 
 
-def _check_remarks(checks: Sequence[PredictiveCheck], thresholds: Thresholds) -> Iterator[str]:
-    for check in checks:
-        tail = min(check.p_value, 1 - check.p_value)
-        if check.stage == "posterior" and not tail >= thresholds.predictive_p_min:
-            yield (
-                f"predictive check {check.name}: {check.observed:.4g} in the data, "
-                f"{check.replicated_low:.4g} to {check.replicated_high:.4g} under the model "
-                f"(p = {check.p_value:.3f}). {check.description}"
-            )
+def _unlike_data(check: PredictiveCheck, thresholds: Thresholds) -> bool:
+    tail = min(check.p_value, 1 - check.p_value)
+    return check.stage == "posterior" and not tail >= thresholds.predictive_p_min
+
+
+def _dependence_findings(
+    unlike: Sequence[PredictiveCheck], model: ModelName
+) -> Iterator[tuple[Status, str]]:
+    if not unlike:
+        return
+    yield (
+        "fail" if any(math.isnan(check.p_value) for check in unlike) else "review",
+        f"measurements of a guide, and of a gene in a line, depend on each other otherwise than "
+        f"{model} has it, so that intervals of beta have a wrong width: "
+        + ", ".join(f"{check.name} is {_data_and_model(check)}" for check in unlike)
+        + f"; {DEPENDENCE_MENDS[model]}",
+    )
+
+
+def _check_remark(check: PredictiveCheck) -> str:
+    return f"predictive check {check.name}: {_data_and_model(check)}. {check.description}"
+
+
+def _data_and_model(check: PredictiveCheck) -> str:
+    return (
+        f"{check.observed:.3g} in the data, {check.replicated_low:.3g} to "
+        f"{check.replicated_high:.3g} under the model (p = {check.p_value:.3f})"
+    )

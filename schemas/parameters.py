@@ -247,7 +247,8 @@ class Thresholds(Settings):
     """Largest acceptable error of the interpolated log density (`exact`); above: review. An error
     of 0.1 puts a weight, and so the density at that point, wrong by a tenth."""
     predictive_p_min: float = Field(0.005, gt=0, lt=0.5)
-    """A predictive check with a tail probability below this, either tail, is remarked upon."""
+    """A predictive check with a tail probability below this, either tail, is remarked upon; one
+    that bears on every interval of beta: review."""
 
 
 class Sampling(Settings):

@@ -174,6 +174,8 @@ class PredictiveCheck(Settings):
     """What the quantity is and which failure it would show."""
     stage: Literal["prior", "posterior"]
     """Which predictive distribution the replicates come from."""
+    bears_on_beta: bool = False
+    """Whether every interval of beta has a wrong width where it fails: the verdict is `review`."""
     observed: float
     """Quantity in the data."""
     replicated_mean: float

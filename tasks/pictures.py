@@ -17,11 +17,12 @@ def draw_pictures(
     tree: xr.DataTree,
     design: ScreenDesign,
     effects: pd.DataFrame,
+    quantities: pd.DataFrame,
     on_progress: Callable[[int], None] = lambda n_drawn: None,
 ) -> dict[str, bytes]:
     """Return every picture as a PNG, by name; `on_progress` is told how many are drawn."""
     pictures: dict[str, bytes] = {}
-    for name, figure in all_figures(tree, design, effects):
+    for name, figure in all_figures(tree, design, effects, quantities):
         pictures[name] = as_bytes(figure, "png")
         on_progress(len(pictures))
     return pictures

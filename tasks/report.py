@@ -42,6 +42,10 @@ CAPTIONS = {
     "energy": "Transitions much narrower than the marginal energy: the tails are explored slowly.",
     "posterior_predictive_by_gene": "Nine in ten data points should lie on the thin intervals.",
     "residual_spread": "Genes above their interval scatter more than one noise SD for all allows.",
+    "residual_spread_by_line": "Lines above their interval are noisier than one noise SD for all "
+    "allows.",
+    "predictive_checks": "Where the line stands apart from the replicates, the model does not make "
+    "such data.",
     "prior_of_sds": "The steeper the posterior beside the prior, the more the data know of it.",
     "forest_alpha": "Mean, 50 % and 89 % interval of alpha.",
     "forest_gamma": "Mean, 50 % and 89 % interval of gamma.",
@@ -63,7 +67,13 @@ SECTIONS = {
     "result": ("forest_beta", "volcano", "top_genes", "logfc_over_rna_by_gene"),
     "data": ("logfc_by_cell_line", "logfc_over_rna"),
     "convergence": ("trace", "rank", "energy"),
-    "checks": ("posterior_predictive_by_gene", "residual_spread", "prior_of_sds"),
+    "checks": (
+        "predictive_checks",
+        "posterior_predictive_by_gene",
+        "residual_spread",
+        "residual_spread_by_line",
+        "prior_of_sds",
+    ),
 }
 
 

@@ -12,7 +12,7 @@ import xarray as xr
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from model.checks import predictive_checks
+from model.checks import replicated_quantities
 from model.convergence import assess_convergence
 from model.design import ScreenDesign
 from model.effects import gene_effects
@@ -22,7 +22,6 @@ from model.preparation import prepare
 from model.summary import parameter_summary
 from schemas.dataset import Dataset
 from schemas.parameters import FitParameters
-from schemas.reports import PredictiveCheck
 from tasks.cluster import workers_at
 from tasks.earlier_runs import close_abandoned, finished_fit
 from tasks.flow_runs import this_flow_run
@@ -86,18 +85,23 @@ def fit_task(design: ScreenDesign, parameters: FitParameters, dask: str = "") ->
 
 
 @task(name="check", cache_policy=NO_CACHE)
-def checks_task(
+def quantities_task(
     tree: xr.DataTree, design: ScreenDesign, parameters: FitParameters
-) -> tuple[PredictiveCheck, ...]:
-    """Compare the data with what the prior and the posterior would make of them.
+) -> pd.DataFrame:
+    """Take the quantities of the checks in the data and in what prior and posterior make of them.
 
     Of a large screen, in the part of its genes that the predictive draws of `tree` are of.
     """
     part = replicated_part(tree, design)
     n, seed = parameters.sampling.predictive_draws, seeds(parameters.seed)
-    return predictive_checks(
-        thin(tree["posterior"].dataset, n), part, "posterior", seed[CHECKS]
-    ) + predictive_checks(tree["prior"].dataset, part, "prior", seed[PRIOR_CHECKS])
+    posterior = thin(tree["posterior"].dataset, n)
+    return pd.concat(
+        [
+            replicated_quantities(posterior, part, "posterior", seed[CHECKS]),
+            replicated_quantities(tree["prior"].dataset, part, "prior", seed[PRIOR_CHECKS]),
+        ],
+        ignore_index=True,
+    )
 
 
 @task(name="fitted cells", cache_policy=NO_CACHE)
@@ -110,8 +114,8 @@ def fitted_cells_task(tree: xr.DataTree, design: ScreenDesign) -> pd.DataFrame:
 
 @task(name="draw pictures", cache_policy=NO_CACHE)
 def pictures_task(
-    tree: xr.DataTree, design: ScreenDesign, effects: pd.DataFrame
+    tree: xr.DataTree, design: ScreenDesign, effects: pd.DataFrame, quantities: pd.DataFrame
 ) -> dict[str, bytes]:
     """Draw every picture; progress in pictures."""
     with Progress("drawing pictures") as progress:
-        return draw_pictures(tree, design, effects, progress)
+        return draw_pictures(tree, design, effects, quantities, progress)

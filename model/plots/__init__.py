@@ -21,7 +21,11 @@ from model.plots.data import logfc_by_cell_line, logfc_over_rna
 from model.plots.gene_effects import logfc_over_rna_by_gene, top_genes, volcano
 from model.plots.model_graph import model_graph
 from model.plots.posterior import energy, forest, prior_of_sds, rank, trace
-from model.plots.predictive import posterior_predictive_by_gene, residual_spread
+from model.plots.predictive import (
+    checked_quantities,
+    posterior_predictive_by_gene,
+    residual_spread,
+)
 from model.predictive import thin
 
 __all__ = ["all_figures", "as_bytes", "model_graph"]
@@ -30,11 +34,12 @@ DRAWS_SHOWN = 4000
 
 
 def all_figures(
-    tree: xr.DataTree, design: ScreenDesign, effects: pd.DataFrame
+    tree: xr.DataTree, design: ScreenDesign, effects: pd.DataFrame, quantities: pd.DataFrame
 ) -> Iterator[tuple[str, Figure]]:
     """Yield every picture of a fit with its name; a figure is closed when the next is asked for.
 
-    `energy` is left out where the engine has none. Draws without a screen (matplotlib's Agg).
+    `quantities` is what `model.checks.replicated_quantities` returns. `energy` is left out where
+    the engine has none. Draws without a screen (matplotlib's Agg).
     """
     mpl.use("Agg")
     posterior = tree["posterior"].sizes
@@ -49,7 +54,9 @@ def all_figures(
         "forest_alpha": lambda: forest(few, "alpha_g"),
         "forest_gamma": lambda: forest(few, "gamma_c"),
         "posterior_predictive_by_gene": lambda: posterior_predictive_by_gene(tree, design, effects),
-        "residual_spread": lambda: residual_spread(tree, design),
+        "predictive_checks": lambda: checked_quantities(quantities),
+        "residual_spread": lambda: residual_spread(tree, design, "gene"),
+        "residual_spread_by_line": lambda: residual_spread(tree, design, "cell_line"),
         "prior_of_sds": lambda: prior_of_sds(few),
         "trace": lambda: trace(few),
         "rank": lambda: rank(few),

@@ -1,10 +1,12 @@
-"""Pictures of data the model would make beside the data there are, by gene.
+"""Pictures of data the model would make beside the data there are.
 
-The numbers behind them are `model.predictive`; the tests on them are `model.checks`. Of a large
+The numbers behind them are `model.predictive` and `model.checks`. Of a large
 screen the replicates, and so the pictures, are of a part of the genes (`predictive.looked_at`).
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import arviz as az
 import numpy as np
@@ -12,7 +14,9 @@ import pandas as pd
 import plotnine as p9
 import xarray as xr
 from matplotlib.figure import Figure
+from mizani.breaks import breaks_extended
 
+from model.checks import predictive_checks
 from model.design import ScreenDesign
 from model.guide_lines import guide_lines
 from model.plots.style import (
@@ -88,18 +92,20 @@ def posterior_predictive_by_gene(
     return figure
 
 
-def spread_by_gene(tree: xr.DataTree, design: ScreenDesign) -> pd.DataFrame:
-    """Return how far each gene's cells lie from their expectation, in the data and in replicates.
+def spread_by(
+    tree: xr.DataTree, design: ScreenDesign, what: Literal["gene", "cell_line"]
+) -> pd.DataFrame:
+    """Return how far cells of each gene or line lie from what is expected, in data and replicates.
 
-    Over the lines c of gene g, for the data and for the replicate under the same draw,
+    Over the cells of gene (or line) j, for the data and for the replicate under the same draw,
 
-        spread_g = sqrt(mean_c n_gc (cell_mean_gc - expected_gc)^2)
+        spread_j = sqrt(mean over cells gc of j of n_gc (cell_mean_gc - expected_gc)^2)
 
     with expected_gc = alpha_g + gamma_c + beta_g rna_gc, and the mean of its guides' delta_k where
     the model has them. It is about sigma if a model without other effects is right, and more where
-    the cells of the model have effects of their own. Columns gene, data (mean over draws), low,
-    middle, high (89 % and median of the replicates), log fold change (log2); the genes that have
-    replicates.
+    the cells of the model have effects of their own. Columns gene or cell_line, data (mean over
+    draws), low, middle, high (89 % and median of the replicates), log fold change (log2); of the
+    genes that have replicates.
     """
     part = replicated_part(tree, design)
     cells, parts = part.cells, guide_lines(part)
@@ -111,19 +117,24 @@ def spread_by_gene(tree: xr.DataTree, design: ScreenDesign) -> pd.DataFrame:
             for draw in draws(posterior, part)
         ]
     )
-    first = np.flatnonzero(np.diff(cells.gene, prepend=-1))
-    n_lines = np.diff(first, append=cells.gene.size)
+    group, labels = {
+        "gene": (cells.gene, part.genes),
+        "cell_line": (cells.cell_line, part.cell_lines),
+    }[what]
+    order = np.argsort(group, kind="stable")
+    first = np.flatnonzero(np.diff(group[order], prepend=-1))
+    n_cells = np.diff(first, append=group.size)
 
     def spread(cell_mean: np.ndarray) -> np.ndarray:
         squares = cells.count * (cell_mean - expected) ** 2
-        return np.sqrt(np.add.reduceat(squares, first, axis=1) / n_lines)
+        return np.sqrt(np.add.reduceat(squares[:, order], first, axis=1) / n_cells)
 
     tail = (1 - HDI_MASS) / 2
     replicated = spread(predictive["cell_mean"].to_numpy().reshape(expected.shape))
     low, middle, high = np.quantile(replicated, [tail, 0.5, 1 - tail], axis=0)
     return pd.DataFrame(
         {
-            "gene": [part.genes[index] for index in cells.gene[first]],
+            what: [labels[index] for index in group[order][first]],
             "data": spread(cells.mean).mean(axis=0),
             "low": low,
             "middle": middle,
@@ -137,26 +148,30 @@ def _partial(n_genes: int, design: ScreenDesign) -> str:
 
 
 @styled
-def residual_spread(tree: xr.DataTree, design: ScreenDesign) -> Figure:
-    """Draw `spread_by_gene`, by data over replicates; the ends only where many."""
-    every = spread_by_gene(tree, design)
+def residual_spread(
+    tree: xr.DataTree, design: ScreenDesign, what: Literal["gene", "cell_line"]
+) -> Figure:
+    """Draw `spread_by` gene or line, by data over replicates; the ends only where many."""
+    every = spread_by(tree, design, what)
+    n_genes = len(replicated_part(tree, design).genes)
+    word = what.replace("_", " ")
     table = every.iloc[ends((every["data"] / every["middle"]).to_numpy())]
     table = table.assign(
-        gene=pd.Categorical(table["gene"], categories=list(table["gene"])),
+        label=pd.Categorical(table[what], categories=list(table[what])),
         above=table["data"] > table["high"],
     )
     picture = (
-        p9.ggplot(table, p9.aes("gene"))
+        p9.ggplot(table, p9.aes("label"))
         + p9.geom_linerange(p9.aes(ymin="low", ymax="high"), colour=BLUE, size=1.4)
         + p9.geom_point(p9.aes(y="data", colour="above"), size=2, show_legend=False)
         + p9.scale_colour_manual({False: DARK, True: ORANGE})
         + p9.coord_flip()
         + p9.labs(
-            title="Spread around the fit, by gene",
+            title=f"Spread around the fit, by {word}",
             subtitle=subtitle(
                 "blue: 89 % of replicates; points: the data, orange where above them",
-                left_out(len(table), len(every), "genes, relative to replicates"),
-                "" if len(every) == len(design.genes) else _partial(len(every), design),
+                left_out(len(table), len(every), f"{word}s, relative to replicates"),
+                "" if n_genes == len(design.genes) else _partial(n_genes, design),
             ),
             x="",
             y="residual SD, scaled to one measurement, log fold change (log2)",
@@ -164,3 +179,56 @@ def residual_spread(tree: xr.DataTree, design: ScreenDesign) -> Figure:
         + theme(8, 1.6 + 0.2 * len(table))
     )
     return picture.draw()
+
+
+@styled
+def checked_quantities(quantities: pd.DataFrame) -> Figure:
+    """Draw each quantity of `model.checks` in the data and in posterior replicates, a panel each.
+
+    A quantity that depends on the parameters differs between draws in the data too: the line is its
+    mean.
+    """
+    table = quantities[quantities["stage"] == "posterior"]
+    checks = predictive_checks(table)
+    n_draws = len(table) // len(checks)
+    panels = {check.name: f"{check.name}\n{_p_value(check.p_value, n_draws)}" for check in checks}
+    tail = (1 - HDI_MASS) / 2
+    data = pd.DataFrame(
+        {
+            "panel": panels[check.name],
+            "observed": check.observed,
+            "outside": not tail <= check.p_value <= 1 - tail,
+        }
+        for check in checks
+    )
+    order = list(panels.values())
+    data["panel"] = pd.Categorical(data["panel"], order)
+    table = table.assign(panel=pd.Categorical(table["quantity"].map(panels), order))
+    n_rows = -(-len(order) // 4)
+    picture = (
+        p9.ggplot(table)
+        + p9.geom_histogram(p9.aes("replicated"), bins=25, fill=BLUE, alpha=0.6)
+        + p9.geom_vline(
+            p9.aes(xintercept="observed", colour="outside"), data=data, size=1, show_legend=False
+        )
+        + p9.facet_wrap("panel", ncol=4, scales="free")
+        + p9.scale_colour_manual({False: DARK, True: ORANGE})
+        + p9.scale_x_continuous(breaks=breaks_extended(n=3))  # type: ignore[arg-type]
+        + p9.scale_y_continuous(breaks=[])
+        + p9.labs(
+            title="Would the fitted model make such data?",
+            subtitle="blue: replicates; line: the data, orange where outside 89 % of them",
+            x="",
+            y="",
+        )
+        + theme(10, 1.4 + 1.9 * n_rows)
+        + p9.theme(panel_spacing_x=0.04, panel_spacing_y=0.02)
+    )
+    return picture.draw()
+
+
+def _p_value(value: float, n_draws: int) -> str:
+    """Return a share of draws; none or all of them say no more than within 1 / n_draws of it."""
+    if value == 0:
+        return f"p < {1 / n_draws:.2g}"
+    return f"p > {1 - 1 / n_draws:.3g}" if value == 1 else f"p = {value:.3f}"

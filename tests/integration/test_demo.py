@@ -16,13 +16,14 @@ pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("demo")]
 PLOTS = {
     "prior_of_sds", "logfc_over_rna", "logfc_over_rna_by_gene", "logfc_by_cell_line", "trace",
     "rank", "forest_alpha", "forest_beta", "forest_gamma", "posterior_predictive_by_gene",
-    "energy", "volcano", "top_genes", "residual_spread",
+    "energy", "volcano", "top_genes", "residual_spread", "residual_spread_by_line",
+    "predictive_checks",
 }  # fmt: skip
 METRICS = {
     "rhat_max", "ess_bulk_min", "ess_tail_min", "divergences", "bfmi_min", "n_genes",
     "n_cell_lines", "n_guides", "n_measurements", "seconds_total", "seconds_validate",
     "seconds_prepare", "seconds_fit", "seconds_checks", "seconds_track", "ppc_mean", "ppc_sd",
-    "ppc_guide_variance",
+    "ppc_guide_variance", "ppc_within_cell_correlation",
 }  # fmt: skip
 EFFECTS = [
     "gene", "beta_mean", "beta_sd", "beta_hdi_low", "beta_hdi_high", "prob_negative", "lfsr",

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from model.checks import QUANTITIES, predictive_checks
+from model.checks import QUANTITIES, predictive_checks, replicated_quantities
 from model.predictive import draw_prior, fitted_cells, replicate_cells, thin
 from schemas.parameters import Priors
 from tests.designs import design_from_rows
@@ -15,7 +15,16 @@ from tests.designs import design_from_rows
 N_GENES, N_LINES, N_GUIDES, N_REPLICATES = 12, 15, 4, 3
 
 
-def screen(random, guide_sd=0.0, cell_sd=0.0, line_noise=0.0, gene_noise=0.0, shift=0.0, tail=0.0):
+def screen(
+    random,
+    guide_sd=0.0,
+    gene_line_sd=0.0,
+    cell_sd=0.0,
+    line_noise=0.0,
+    gene_noise=0.0,
+    shift=0.0,
+    tail=0.0,
+):
     """Rows of a screen with true alpha = gamma = beta = 0 and sigma = 1, and one thing wrong."""
     index = pd.MultiIndex.from_product(
         [range(N_GENES), range(N_LINES), range(N_GUIDES), range(N_REPLICATES)],
@@ -23,6 +32,7 @@ def screen(random, guide_sd=0.0, cell_sd=0.0, line_noise=0.0, gene_noise=0.0, sh
     )
     rows = index.to_frame(index=False)
     guide = random.normal(0, guide_sd, (N_GENES, N_GUIDES))
+    gene_line = random.normal(0, gene_line_sd, (N_GENES, N_LINES))
     cell = random.normal(0, cell_sd, (N_GENES, N_LINES, N_GUIDES))
     noise = np.exp(
         line_noise * random.normal(size=N_LINES)[rows.line]
@@ -32,6 +42,7 @@ def screen(random, guide_sd=0.0, cell_sd=0.0, line_noise=0.0, gene_noise=0.0, sh
     rna = random.normal(size=(N_GENES, N_LINES))
     rows["logfc"] = (
         guide[rows.gene, rows.guide]
+        + gene_line[rows.gene, rows.line]
         + (cell + low)[rows.gene, rows.line, rows.guide]
         + noise * random.normal(size=len(rows))
         + shift
@@ -65,10 +76,14 @@ def near_truth(random, n_draws=300) -> xr.Dataset:
     )
 
 
+def checks_of(parameters, design):
+    return predictive_checks(replicated_quantities(parameters, design, "posterior", seed=1))
+
+
 def p_values(**wrong) -> dict[str, float]:
     random = np.random.default_rng(7)
     design = design_from_rows(screen(random, **wrong))
-    checks = predictive_checks(near_truth(random), design, "posterior", seed=1)
+    checks = checks_of(near_truth(random), design)
     return {check.name: check.p_value for check in checks}
 
 
@@ -87,7 +102,10 @@ def test_data_of_the_model_raise_no_alarm():
         ({"tail": 4.0}, "quantile_95", "low"),
         ({"gene_noise": 0.5}, "gene_residual_spread", "low"),
         ({"line_noise": 0.5}, "line_residual_spread", "low"),
+        ({"line_noise": 0.2}, "line_noise_spread", "low"),
+        ({"tail": -4.0}, "tail_weight", "low"),
         ({"guide_sd": 0.5}, "guide_variance", "low"),
+        ({"gene_line_sd": 0.3}, "within_cell_correlation", "low"),
     ],
 )
 def test_each_check_sees_its_failure(wrong, quantity, side):
@@ -101,24 +119,58 @@ def test_replicates_that_agree_too_well_are_seen():
     # Half the variance belongs to the guide in its line, the other half to the replicate.
     shared = rows.groupby(["guide", "cell_line"]).logfc.transform("first")
     design = design_from_rows(rows.assign(logfc=np.sqrt(0.5) * (shared + rows.logfc)))
-    checks = predictive_checks(near_truth(random), design, "posterior", seed=1)
+    checks = checks_of(near_truth(random), design)
     assert {check.name: check.p_value for check in checks}["within_guide_variance"] > 0.995
 
 
-def test_within_guide_variance_needs_replicates():
+@pytest.mark.parametrize(
+    ("once", "hidden"),
+    [
+        (["guide", "cell_line"], {"within_guide_variance", "line_noise_spread"}),
+        ([], {"guide_variance", "within_cell_correlation"}),
+    ],
+)
+def test_what_a_screen_cannot_show_is_left_out(once, hidden):
+    """Replicates of a guide, and several guides of a gene."""
     random = np.random.default_rng(7)
-    rows = screen(random).drop_duplicates(["guide", "cell_line"])
-    checks = predictive_checks(near_truth(random), design_from_rows(rows), "posterior", seed=1)
-    assert "within_guide_variance" not in {check.name for check in checks}
+    rows = screen(random)
+    rows = rows.drop_duplicates(once) if once else rows[rows.guide.str.endswith("/0")]
+    checks = checks_of(near_truth(random), design_from_rows(rows))
+    assert {check.name for check in checks} == set(QUANTITIES) - hidden
+
+
+def test_the_correlation_is_that_between_guides_of_a_gene_in_a_line():
+    """Guides that differ for good, and lines that are noisier, are none of its business."""
+    random = np.random.default_rng(7)
+    rows = screen(random, gene_line_sd=1.0, guide_sd=2.0)
+    (check,) = (
+        one
+        for one in checks_of(near_truth(random), design_from_rows(rows))
+        if one.name == "within_cell_correlation"
+    )
+    # Variances: 1 of the cell, 1 / 3 of the mean of three replicates.
+    assert check.observed == pytest.approx(1 / (1 + 1 / 3), abs=0.06)
+    for wrong in ({"guide_sd": 2.0}, {"line_noise": 0.5}, {"gene_noise": 0.5}, {"cell_sd": 1.0}):
+        assert 0.005 < p_values(**wrong)["within_cell_correlation"] < 0.995, wrong
+
+
+def test_a_line_with_one_replicate_a_guide_says_nothing_of_its_noise():
+    random = np.random.default_rng(7)
+    rows = screen(random)
+    first = rows.cell_line == "c00"
+    rows = pd.concat([rows[~first], rows[first].drop_duplicates("guide")], ignore_index=True)
+    values = {check.name: check for check in checks_of(near_truth(random), design_from_rows(rows))}
+    assert 0.005 < values["line_noise_spread"].p_value < 0.995
 
 
 def test_nan_is_reported_not_dropped():
     random = np.random.default_rng(7)
     parameters = near_truth(random)
     parameters["beta_g"][0, 5, 0] = np.nan
-    checks = predictive_checks(parameters, design_from_rows(screen(random)), "posterior", seed=1)
+    checks = checks_of(parameters, design_from_rows(screen(random)))
     assert {check.name for check in checks} == set(QUANTITIES)
-    assert all(np.isnan(c.p_value) for c in checks if c.name != "within_guide_variance")
+    of_replicates = {"within_guide_variance", "line_noise_spread"}
+    assert all(np.isnan(c.p_value) for c in checks if c.name not in of_replicates)
 
 
 def test_replicated_cells_have_the_moments_of_the_model():

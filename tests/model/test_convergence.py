@@ -233,16 +233,47 @@ def test_an_engine_that_says_nothing_of_itself_is_no_evidence():
     assert "no diagnostics" in verdict.reasons[0]
 
 
-@pytest.mark.parametrize(("p_value", "n_remarks"), [(0.5, 0), (0.001, 1), (0.999, 1), (np.nan, 1)])
-def test_a_failing_predictive_check_is_remarked(p_value, n_remarks):
-    check = PredictiveCheck(
-        name="sd",
-        description="",
-        stage="posterior",
+def check_of(name="sd", p_value=0.5, stage="posterior", *, bears_on_beta=False):
+    return PredictiveCheck(
+        name=name,
+        description="What it shows.",
+        stage=stage,
+        bears_on_beta=bears_on_beta,
         observed=1,
         replicated_mean=2,
         replicated_low=1.9,
         replicated_high=2.1,
         p_value=p_value,
     )
-    assert len(verdict_of(tree_of(), checks=[check]).remarks) == n_remarks
+
+
+@pytest.mark.parametrize(("p_value", "n_remarks"), [(0.5, 0), (0.001, 1), (0.999, 1), (np.nan, 1)])
+def test_a_failing_predictive_check_is_remarked(p_value, n_remarks):
+    verdict = verdict_of(tree_of(), checks=[check_of(p_value=p_value)])
+    assert verdict.status == "pass" and len(verdict.remarks) == n_remarks
+
+
+@pytest.mark.parametrize(
+    ("p_value", "status"), [(0.5, "pass"), (0.001, "review"), (0.999, "review"), (np.nan, "fail")]
+)
+def test_a_failing_check_that_bears_on_beta_is_reviewed(p_value, status):
+    checks = [check_of("guide_variance", p_value, bears_on_beta=True)]
+    verdict = verdict_of(tree_of(), checks=checks)
+    assert verdict.status == status and not verdict.remarks
+    if status != "pass":
+        (reason,) = verdict.reasons
+        assert "guide_variance is 1 in the data, 1.9 to 2.1 under the model" in reason
+        assert "intervals of beta" in reason and reason.endswith("a variance for each")
+
+
+def test_all_dependence_is_one_reason_with_the_mend_of_the_model():
+    checks = [check_of(name, 0.0, bears_on_beta=True) for name in ("one", "other")]
+    (reason,) = verdict_of(tree_of(), "m4_nested", checks).reasons
+    assert "one is" in reason and "other is" in reason
+    assert "--model m4_nested" not in reason and "leave out what stands apart" in reason
+
+
+def test_the_prior_is_judged_by_nobody():
+    checks = [check_of(p_value=0.0, stage="prior", bears_on_beta=True)]
+    verdict = verdict_of(tree_of(), checks=checks)
+    assert (verdict.status, verdict.reasons, verdict.remarks) == ("pass", (), ())

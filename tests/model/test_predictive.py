@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from model.checks import predictive_checks
+from model.checks import predictive_checks, replicated_quantities
 from model.engines import complete
 from model.guide_lines import guide_lines
 from model.predictive import (
@@ -73,6 +73,10 @@ def test_guide_lines_are_the_groups_of_the_rows():
     np.testing.assert_array_equal(cells.count, groups.size())
     assert cells.within_ss == pytest.approx(((ROWS.logfc - groups.transform("mean")) ** 2).sum())
     assert cells.within_df == len(ROWS) - len(groups)
+    squares = ((ROWS.logfc - groups.transform("mean")) ** 2).groupby(ROWS.cell_line).sum()
+    np.testing.assert_allclose(cells.line_within_ss, squares)
+    by_line = ROWS.groupby("cell_line").guide
+    np.testing.assert_array_equal(cells.line_within_df, by_line.size() - by_line.nunique())
     gene_lines = DESIGN.cells
     np.testing.assert_array_equal(gene_lines.gene[cells.cell], cells.gene)
     np.testing.assert_array_equal(gene_lines.cell_line[cells.cell], cells.cell_line)
@@ -123,7 +127,9 @@ def test_checks_take_guides_as_they_are_and_the_other_effects_anew():
     def p_values(parameters: xr.Dataset) -> dict[str, float]:
         return {
             check.name: check.p_value
-            for check in predictive_checks(parameters, design, "posterior", seed=1)
+            for check in predictive_checks(
+                replicated_quantities(parameters, design, "posterior", seed=1)
+            )
         }
 
     calm = p_values(fixed(400))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from model.predictive import data_groups
 from schemas.parameters import FitParameters
-from tasks.steps import checks_task, fitted_cells_task
+from tasks.steps import fitted_cells_task, quantities_task
 from tests.tasks.fits import GENES, design_of, tree_of
 
 
@@ -27,8 +27,8 @@ def test_the_fit_beside_the_data_is_of_the_part():
 def test_checks_are_of_the_part():
     tree, design, part = of_a_part(GENES[1:])
     parameters = FitParameters()
-    of_screen = checks_task.fn(tree, design, parameters)
-    assert of_screen == checks_task.fn(tree, part, parameters)
+    of_screen = quantities_task.fn(tree, design, parameters)
+    assert of_screen.equals(quantities_task.fn(tree, part, parameters))
     whole, _, _ = of_a_part(GENES)
-    assert of_screen != checks_task.fn(whole, design, parameters)
-    assert {check.stage for check in of_screen} == {"prior", "posterior"}
+    assert not of_screen.equals(quantities_task.fn(whole, design, parameters))
+    assert set(of_screen["stage"]) == {"prior", "posterior"}

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
+from model.checks import replicated_quantities
 from model.design import ScreenDesign
 from model.effects import gene_effects
 from model.predictive import data_groups, draw_prior, replicate_cells, thin
@@ -25,6 +26,7 @@ class Fit:
     tree: xr.DataTree
     design: ScreenDesign
     effects: pd.DataFrame
+    quantities: pd.DataFrame
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +48,7 @@ def partly(large: Fit) -> Fit:
     groups = {name: large.tree[name].to_dataset() for name in large.tree.children}
     groups["posterior_predictive"] = replicate_cells(thin(groups["posterior"], 200), part, seed=2)
     tree = xr.DataTree.from_dict(groups | data_groups(part))
-    return Fit(tree, large.design, large.effects)
+    return Fit(tree, large.design, large.effects, large.quantities)
 
 
 def simulated(n_genes: int, n_cell_lines: int) -> pd.DataFrame:
@@ -134,4 +136,5 @@ def fit_of(rows: pd.DataFrame) -> Fit:
             **data_groups(design),
         }
     )
-    return Fit(tree, design, gene_effects(tree, design))
+    quantities = replicated_quantities(thin(posterior, 200), design, "posterior", seed=3)
+    return Fit(tree, design, gene_effects(tree, design), quantities)

@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 from model.plots.gene_effects import fitted_lines, without_line_effects
-from model.plots.predictive import spread_by_gene
+from model.plots.predictive import spread_by
 
 
 def test_a_fitted_line_has_the_slope_of_its_gene_and_the_level_of_an_average_line(small):
@@ -50,14 +50,14 @@ def test_the_spread_is_around_the_guides_measured(small):
     groups = {name: small.tree[name].to_dataset() for name in small.tree.children}
     groups["posterior"] = with_guides(small, delta)
     total = small.design.total + small.design.count * delta[:, None]
-    ours = spread_by_gene(xr.DataTree.from_dict(groups), replace(small.design, total=total))
-    plain = spread_by_gene(small.tree, small.design)
+    ours = spread_by(xr.DataTree.from_dict(groups), replace(small.design, total=total), "gene")
+    plain = spread_by(small.tree, small.design, "gene")
     np.testing.assert_allclose(ours["data"], plain["data"])
 
 
 def test_the_spread_of_a_part_is_that_of_its_genes(large, partly):
-    whole = spread_by_gene(large.tree, large.design).set_index("gene")
-    part = spread_by_gene(partly.tree, partly.design).set_index("gene")
+    whole = spread_by(large.tree, large.design, "gene").set_index("gene")
+    part = spread_by(partly.tree, partly.design, "gene").set_index("gene")
     assert part.index.tolist() == list(large.design.genes[::4])
     np.testing.assert_allclose(part["data"], whole.loc[part.index, "data"])
     np.testing.assert_allclose(part["middle"], whole.loc[part.index, "middle"], rtol=0.1)
@@ -88,7 +88,7 @@ def test_without_line_effects_the_points_lie_along_the_line(small):
 
 
 def test_the_spread_of_the_data_is_that_of_replicates_where_the_model_holds(large):
-    table = spread_by_gene(large.tree, large.design)
+    table = spread_by(large.tree, large.design, "gene")
     inside = table["data"].between(table["low"], table["high"])
     assert table["gene"].tolist() == list(large.design.genes)
     assert inside.mean() > 0.8
@@ -102,7 +102,17 @@ def test_a_gene_noisier_than_the_model_allows_stands_out(large):
     total = large.design.total.copy()
     own = large.design.guide_gene == noisy
     total[own] += np.random.default_rng(6).normal(0, 2, total[own].shape)
-    table = spread_by_gene(large.tree, replace(large.design, total=total)).set_index("gene")
+    table = spread_by(large.tree, replace(large.design, total=total), "gene").set_index("gene")
     excess = table["data"] / table["high"]
     assert excess.idxmax() == "GENE3 (10003)"
     assert excess.max() > 2
+
+
+def test_a_line_noisier_than_the_model_allows_stands_out(large):
+    total = large.design.total.copy()
+    total[:, 5] += np.random.default_rng(6).normal(0, 2, len(total))
+    table = spread_by(large.tree, replace(large.design, total=total), "cell_line")
+    assert table["cell_line"].tolist() == list(large.design.cell_lines)
+    excess = (table["data"] / table["high"]).to_numpy()
+    assert excess.argmax() == 5 and excess[5] > 2
+    assert np.median(excess) < 1

@@ -24,7 +24,9 @@ NAMES = {
     "forest_beta",
     "forest_gamma",
     "posterior_predictive_by_gene",
+    "predictive_checks",
     "residual_spread",
+    "residual_spread_by_line",
     "energy",
     "volcano",
     "top_genes",
@@ -47,7 +49,7 @@ def test_every_picture_is_drawn_under_its_name_and_closed(size, request):
     fit = request.getfixturevalue(size)
     plt.close("all")
     names = set()
-    for name, figure in all_figures(fit.tree, fit.design, fit.effects):
+    for name, figure in all_figures(fit.tree, fit.design, fit.effects, fit.quantities):
         names.add(name)
         assert set(plt.get_fignums()) <= {figure.number}
         assert as_bytes(figure, "png").startswith(b"\x89PNG")
@@ -59,7 +61,9 @@ def test_an_engine_without_energy_has_no_picture_of_it(small):
     groups = {name: small.tree[name].dataset for name in small.tree.children}
     groups["sample_stats"] = groups["sample_stats"].drop_vars("energy")
     without = xr.DataTree.from_dict(groups)
-    names = {name for name, _ in all_figures(without, small.design, small.effects)}
+    names = {
+        name for name, _ in all_figures(without, small.design, small.effects, small.quantities)
+    }
     assert names == NAMES - {"energy"}
 
 

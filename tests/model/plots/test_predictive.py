@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 
 from model.plots.gene_effects import top_genes
-from model.plots.predictive import posterior_predictive_by_gene, residual_spread
+from model.plots.predictive import (
+    checked_quantities,
+    posterior_predictive_by_gene,
+    residual_spread,
+)
+from model.plots.style import DARK, ORANGE
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +40,8 @@ def test_a_picture_of_a_part_says_so(partly, large):
     for fit, said in ((partly, True), (large, False)):
         for figure in (
             posterior_predictive_by_gene(fit.tree, fit.design, fit.effects),
-            residual_spread(fit.tree, fit.design),
+            residual_spread(fit.tree, fit.design, "gene"),
+            residual_spread(fit.tree, fit.design, "cell_line"),
         ):
             assert any(note in text for text in texts(figure)) == said
 
@@ -52,3 +58,20 @@ def test_the_points_of_a_part_are_the_data_of_their_gene(partly):
 def test_the_strongest_genes_need_no_replicates(partly):
     written = texts(top_genes(partly.tree, partly.design, partly.effects))
     assert set(partly.effects["gene"].head(12)) <= set(written)
+
+
+def test_a_quantity_unlike_its_replicates_is_marked(small):
+    quantities = small.quantities[small.quantities["quantity"].isin(["mean", "sd"])]
+    far = quantities["quantity"] == "sd"
+    moved = quantities.assign(
+        observed=quantities["observed"].mask(far, quantities["replicated"].max() + 1)
+    )
+    figure = checked_quantities(moved)
+    assert any(text == "sd\np < 0.005" for text in texts(figure))
+    colours = [
+        mpl.colors.to_hex(line.get_color()[0])
+        for axes in figure.axes
+        for line in axes.collections
+        if isinstance(line, mpl.collections.LineCollection)
+    ]
+    assert colours == [DARK, ORANGE]

@@ -28,6 +28,7 @@ from tasks.steps import (
     convergence_task,
     effects_task,
     fitted_cells_task,
+    loo_task,
     model_graph_task,
     pictures_task,
     prepare_task,
@@ -110,6 +111,7 @@ def track_posterior(
         convergence = convergence_task(tree, summary)
         quantities = quantities_task(tree, design, parameters)
         checks = predictive_checks(quantities)
+        loo = loo_task(tree, design, parameters)
         fell_back = tree.attrs.get("fell_back", "")
         verdict = give_verdict(convergence, checks, parameters, fell_back)
     tell(f"Verdict: {verdict.status}")
@@ -122,6 +124,7 @@ def track_posterior(
         preparation=screen.preparation,
         convergence=convergence,
         checks=checks,
+        loo=loo,
         verdict=verdict,
         effects=effects,
         fitted_cells=fitted_cells_task(tree, design),

@@ -21,6 +21,7 @@ from model.exact.work import expected_seconds
 from model.exact.workers import ThisProcess, Workers
 from model.hierarchy import build_model
 from model.identified import require_identified
+from model.loo import log_likelihood_group
 from model.predictive import data_groups, draw_prior, looked_at, replicate_cells, thin
 from model.verdict import exact_findings
 from schemas.errors import UserError
@@ -100,10 +101,11 @@ def run_engine(
 def complete(tree: xr.DataTree, design: ScreenDesign, parameters: FitParameters) -> xr.DataTree:
     """Add to an engine's result what makes it `schemas.posterior.CONTRACTS[parameters.model]`.
 
-    Beside the required groups: `prior_predictive`. The predictive groups hold
-    `sampling.predictive_draws` draws (rounded up to whole chains) of the gene-line cells.
-    They and the groups of data are of the whole screen or, where it is large, of a part of its
-    genes (`sampling.predictive_cells`): those of the coordinate `gene` of `constant_data`.
+    Beside the required groups: `prior_predictive` and, where asked for, `log_likelihood`. It and
+    the predictive groups hold `sampling.predictive_draws` draws (rounded up to whole chains) of the
+    gene-line cells. They and the groups of data are of the whole screen or, where it is large, of a
+    part of its genes (`sampling.predictive_cells`): those of the coordinate `gene` of
+    `constant_data`.
     """
     seed = seeds(parameters.seed)
     n = parameters.sampling.predictive_draws
@@ -120,6 +122,8 @@ def complete(tree: xr.DataTree, design: ScreenDesign, parameters: FitParameters)
             **data_groups(part),
         }
     )
+    if parameters.sampling.log_likelihood:
+        full["log_likelihood"] = xr.DataTree(log_likelihood_group(thin(posterior, n), part))
     full.attrs = {
         "model": parameters.model,
         **{name: tree.attrs[name] for name in ("engine", "fell_back") if name in tree.attrs},

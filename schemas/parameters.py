@@ -246,6 +246,9 @@ class Thresholds(Settings):
     interpolation_error_max: float = Field(0.1, gt=0)
     """Largest acceptable error of the interpolated log density (`exact`); above: review. An error
     of 0.1 puts a weight, and so the density at that point, wrong by a tenth."""
+    loo_pareto_k_max: float = Field(0.7, gt=0, lt=1)
+    """Pareto k above which the density of a gene-line cell left out (PSIS-LOO) is not to be relied
+    on; the share of such cells is reported. Beyond 0.7 no number of draws in reach would do."""
     predictive_p_min: float = Field(0.005, gt=0, lt=0.5)
     """A predictive check with a tail probability below this, either tail, is remarked upon; one
     that bears on every interval of beta: review."""
@@ -269,6 +272,9 @@ class Sampling(Settings):
     predictive_cells: int = Field(200_000, ge=1000)
     """Predictive draws and checks are made of at most so many guide-line cells; of a larger screen,
     of genes taken evenly over it."""
+    log_likelihood: bool = False
+    """Keep the log likelihood of each gene-line cell under the predictive draws in `posterior.nc`,
+    for arviz.loo and the like; of a large screen that is much."""
 
 
 class FitParameters(Settings):

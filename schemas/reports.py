@@ -188,6 +188,23 @@ class PredictiveCheck(Settings):
     """P(replicate >= observed)."""
 
 
+class LooSummary(Settings):
+    """Predictive accuracy for gene-line cells left out one at a time (PSIS-LOO)."""
+
+    elpd_loo: float
+    """Expected log predictive density of all cells, each given the others; natural log."""
+    elpd_loo_se: float
+    """Its standard error: sqrt(cells) times the SD over cells."""
+    p_loo: float
+    """Effective number of parameters: what the density of the cells as fitted is above it."""
+    pareto_k_bad: float
+    """Share of cells whose Pareto k is above the limit: their densities are not to be relied on."""
+    n_cells: int
+    """Cells that were left out in turn."""
+    n_cells_of_screen: int
+    """Cells of the whole screen; more than `n_cells` where only a part of a large one is taken."""
+
+
 class Verdict(Settings):
     """Whether the fit may be used, and why not."""
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from model.design import ScreenDesign
 from model.design_dataset import design_dataset
+from model.loo import Loo
 from model.roster import Roster
 from schemas.dataset import Dataset
 from schemas.identity import data_digest
@@ -42,6 +43,8 @@ class FitResults:
     preparation: PreparationReport
     convergence: Convergence
     checks: tuple[PredictiveCheck, ...]
+    loo: Loo
+    """Cells left out one at a time (`model.loo`)."""
     verdict: Verdict
     effects: pd.DataFrame
     """Gene effects (`model.effects`), one row a gene."""
@@ -78,6 +81,7 @@ def write_artifacts(results: FitResults, report_html: str, folder: Path) -> None
     results.effects.to_csv(folder / "gene_effects.csv", index=False)
     results.effects.to_parquet(folder / "gene_effects.parquet", index=False)
     results.fitted_cells.to_parquet(folder / "fitted_cells.parquet", index=False)
+    results.loo.cells.to_parquet(folder / "loo_cells.parquet", index=False)
 
     write_screen(results.design, results.roster, folder / SCREEN_FOLDER)
 
@@ -87,6 +91,7 @@ def write_artifacts(results: FitResults, report_html: str, folder: Path) -> None
         "validation.json": results.validation,
         "preparation.json": results.preparation,
         "convergence.json": results.convergence,
+        "loo.json": results.loo.summary,
         "verdict.json": results.verdict,
     }
     for name, report in reports.items():

@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from schemas.parameters import Priors, Settings, Thresholds
 from schemas.posterior import CONTRACTS
-from schemas.reports import Convergence
+from schemas.reports import Convergence, LooSummary
 from tasks.artifacts import PARAMETERS_FILE, FitResults
 
 GENES_SHOWN = 20
@@ -93,6 +93,10 @@ def render_report(
         results=results,
         parameters=parameters,
         convergence=_convergence_rows(results.convergence, parameters.thresholds),
+        loo=[
+            (name, getattr(results.loo.summary, name), _plain(field.description))
+            for name, field in LooSummary.model_fields.items()
+        ],
         engine_words=ENGINE_WORDS.get(results.engine, ""),
         status_words=STATUS_WORDS[results.verdict.status],
         effects=results.effects.head(GENES_SHOWN).to_dict("records"),

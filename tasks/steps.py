@@ -7,6 +7,7 @@ a deployed run waits for an MLflow server that is away; at a terminal a person d
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 from prefect import task
@@ -17,6 +18,7 @@ from model.convergence import assess_convergence
 from model.design import ScreenDesign
 from model.effects import gene_effects
 from model.engines import CHECKS, PRIOR_CHECKS, complete, run_engine, seeds
+from model.loo import Loo, leave_one_cell_out
 from model.predictive import fitted_cells, replicated_part, thin
 from model.preparation import prepare
 from model.summary import parameter_summary
@@ -101,6 +103,17 @@ def quantities_task(
             replicated_quantities(tree["prior"].dataset, part, "prior", seed[PRIOR_CHECKS]),
         ],
         ignore_index=True,
+    )
+
+
+@task(name="leave cells out", cache_policy=NO_CACHE)
+def loo_task(tree: xr.DataTree, design: ScreenDesign, parameters: FitParameters) -> Loo:
+    """Leave out gene-line cells one at a time, in the part of the screen that is looked at."""
+    return leave_one_cell_out(
+        tree["posterior"].dataset,
+        replicated_part(tree, design),
+        pareto_k_max=parameters.thresholds.loo_pareto_k_max,
+        n_cells_of_screen=int(np.count_nonzero(design.gene_count)),
     )
 
 

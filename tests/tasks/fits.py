@@ -9,6 +9,7 @@ import pandas as pd
 import xarray as xr
 
 from model.design import ScreenDesign
+from model.loo import Loo
 from model.roster import Roster
 from schemas.dataset import Dataset
 from schemas.parameters import FitParameters
@@ -16,6 +17,7 @@ from schemas.posterior import CONTRACTS
 from schemas.reports import (
     Convergence,
     Finding,
+    LooSummary,
     PredictiveCheck,
     PreparationReport,
     Status,
@@ -207,6 +209,17 @@ def results_of(
         ),
         convergence=convergence or convergence_of(engine),
         checks=(check_of("sd", 0.31), check_of("mean", 0.52), check_of("mean", 0.9, "prior")),
+        loo=Loo(
+            LooSummary(
+                elpd_loo=-61.5,
+                elpd_loo_se=4.5,
+                p_loo=7.25,
+                pareto_k_bad=0.125,
+                n_cells=12,
+                n_cells_of_screen=12,
+            ),
+            pd.DataFrame({"gene": GENES, "cell_line": CELL_LINES[:3], "elpd_loo": -5.125}),
+        ),
         verdict=Verdict(
             status=status,
             reasons=() if status == "pass" else ("R-hat is 1.7; draw more.",),

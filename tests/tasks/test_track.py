@@ -31,7 +31,14 @@ from model.prediction import predict_logfc, thin_draws
 from schemas.identity import fit_key, parameters_digest
 from schemas.parameters import Filters, FitParameters
 from schemas.posterior import CONTRACTS
-from schemas.reports import Convergence, PredictiveCheck, TableSummary, ValidationReport, Verdict
+from schemas.reports import (
+    Convergence,
+    LooSummary,
+    PredictiveCheck,
+    TableSummary,
+    ValidationReport,
+    Verdict,
+)
 from tasks.artifacts import FitResults, environment
 from tasks.track import track_fit
 from tasks.tracking_run import (
@@ -129,6 +136,10 @@ def test_the_metrics_are_those_of_the_design(working_folder: Path) -> None:
         "ess_tail_min": 640.0,
         "divergences": 0,
         "bfmi_min": 0.9,
+        "elpd_loo": -61.5,
+        "elpd_loo_se": 4.5,
+        "p_loo": 7.25,
+        "loo_pareto_k_bad": 0.125,
         "ppc_sd": 0.31,
         "ppc_mean": 0.52,
         "ppc_prior_mean": 0.9,
@@ -206,7 +217,7 @@ def test_all_files_are_there_and_can_be_read_back(working_folder: Path) -> None:
 
     assert {path.relative_to(folder).as_posix() for path in folder.rglob("*.*")} == {
         *("posterior.nc", "summary.csv", "gene_effects.csv", "gene_effects.parquet"),
-        *("fitted_cells.parquet", "parameters.json"),
+        *("fitted_cells.parquet", "loo_cells.parquet", "loo.json", "parameters.json"),
         *("validation.json", "preparation.json", "convergence.json", "predictive_checks.json"),
         *("verdict.json", "report.html", "model_graph.svg", "environment.txt"),
         *("plots/trace.png", "plots/volcano.png"),
@@ -230,6 +241,9 @@ def test_all_files_are_there_and_can_be_read_back(working_folder: Path) -> None:
     assert FitParameters.model_validate_json(read["parameters"]) == parameters
     cells = pd.read_parquet(folder / "fitted_cells.parquet")
     pd.testing.assert_frame_equal(cells, results.fitted_cells)
+    left_out = pd.read_parquet(folder / "loo_cells.parquet")
+    pd.testing.assert_frame_equal(left_out, results.loo.cells)
+    assert LooSummary.model_validate_json(read["loo"]) == results.loo.summary
     assert (folder / "plots" / "trace.png").read_bytes() == PNG
     assert (folder / "report.html").read_text() == REPORT
 

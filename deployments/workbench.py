@@ -135,7 +135,7 @@ def _bring_up(
 
     console.print()
     lines = {
-        "Trigger a fit": f"{prefect}/deployments/deployment/{_fit_screen_id()}",
+        "Trigger a fit": f"{prefect}/deployments/deployment/{_fit_screen_id()}/run",
         "All runs of flows": f"{prefect}/runs",
         "Fits, to compare": f"{mlflow}/#/experiments?{TRAINING_PAGES}",
         "A screen to try": str(example),

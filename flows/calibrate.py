@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 from prefect import flow
+from pydantic import Field
 
 from model.calibration import require_possible
 from model.engines import run_engine
 from schemas.calibration import CalibrationReport, CalibrationSettings
 from schemas.errors import UserError
+from schemas.parameters import form_title
 from tasks.calibration_steps import (
     ecdf_table_task,
     judge_task,
@@ -41,7 +44,11 @@ class CalibrationOutcome:
 
 
 @flow(name="calibrate")
-def calibrate(settings: CalibrationSettings = CalibrationSettings()) -> CalibrationOutcome:
+def calibrate(
+    settings: Annotated[
+        CalibrationSettings, Field(**form_title("Settings"))
+    ] = CalibrationSettings(),
+) -> CalibrationOutcome:
     """Fit many simulated screens and see how often the truth is where the posterior says.
 
     Args:

@@ -13,7 +13,7 @@ from model.engines import cost
 from schemas.dataset import Dataset
 from schemas.errors import UserError
 from schemas.identity import data_digest, fit_key
-from schemas.parameters import FitParameters
+from schemas.parameters import FitParameters, form_title
 from tasks.cluster import check_cluster
 from tasks.flow_runs import describe_run, is_over, one_at_a_time, refused, this_flow_run
 from tasks.progress import tell
@@ -32,10 +32,10 @@ from tasks.tracking_run import seen_to_its_end
 
 @flow(name="fit-screen", flow_run_name="{dataset_file} {parameters.model}")
 def fit_screen(
-    dataset_file: Annotated[str, Field(min_length=1)],
-    parameters: FitParameters = FitParameters(),
-    dask: str = "",
-    repeat: bool = False,
+    dataset_file: Annotated[str, Field(min_length=1, **form_title("Dataset file"))],
+    parameters: Annotated[FitParameters, Field(**form_title("Fit"))] = FitParameters(),
+    dask: Annotated[str, Field(**form_title("Dask cluster"))] = "",
+    repeat: Annotated[bool, Field(**form_title("Repeat"))] = False,
 ) -> FitOutcome:
     """Validate, prepare, fit, diagnose and track one release of a screen.
 

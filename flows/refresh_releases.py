@@ -17,7 +17,7 @@ from pydantic import Field
 
 from schemas.errors import UserError
 from schemas.identity import fit_key, parameters_digest
-from schemas.parameters import FitParameters
+from schemas.parameters import FitParameters, form_title
 from schemas.refresh import SeenRelease
 from tasks.flow_runs import REFUSED, publish, refused, runs_by_key, start_once, take_up
 from tasks.progress import tell
@@ -32,10 +32,10 @@ RELEASE = "release"
 
 @flow(name="refresh-releases", flow_run_name="refresh {prefix}")
 def refresh_releases(
-    prefix: Annotated[str, Field(min_length=1)],
-    parameters: FitParameters = FitParameters(),
-    settle_seconds: Annotated[int, Field(ge=0)] = 300,
-    longest_wait_seconds: Annotated[int, Field(ge=0)] = 1800,
+    prefix: Annotated[str, Field(min_length=1, **form_title("Prefix"))],
+    parameters: Annotated[FitParameters, Field(**form_title("Fits"))] = FitParameters(),
+    settle_seconds: Annotated[int, Field(ge=0, **form_title("Seconds to settle"))] = 300,
+    longest_wait_seconds: Annotated[int, Field(ge=0, **form_title("Longest wait, seconds"))] = 1800,
 ) -> tuple[SeenRelease, ...]:
     """Fit each release under a prefix that has not been fitted; compare it with the one before.
 

@@ -30,6 +30,7 @@ PriorPreset = Literal["as_run", "as_written"]
 _WORDS = {
     "bfmi": "BFMI",
     "ess": "ESS",
+    "lfsr": "local false sign rate",
     "logfc": "log fold change",
     "max": "largest",
     "min": "smallest",
@@ -49,6 +50,11 @@ def title_in_words(name: str, _: object = None) -> str:
     words = [last, *others] if last in ("min", "max") else [*others, last]
     text = " ".join(_WORDS.get(word, word) for word in words)
     return text[0].upper() + text[1:]
+
+
+def form_title(title: str) -> dict[str, Any]:
+    """Return what `Field` is told so that Prefect's form calls a parameter of a flow this."""
+    return {"json_schema_extra": {"title": title}}  # Prefect overrides `title` with the name
 
 
 class Settings(BaseModel):
@@ -189,11 +195,11 @@ class Filters(Settings):
     """What part of the screen to fit; an empty list means everything."""
 
     genes: tuple[Name, ...] = ()
-    """Genes to keep, as `SYMBOL (ENTREZ)`, as symbol or as Entrez number."""
+    """Genes to keep, as `SYMBOL (ENTREZ)`, as symbol or as Entrez number; none given: all."""
     cell_lines: tuple[Name, ...] = ()
-    """Cell lines to keep, as ModelID (`ACH-000000`)."""
+    """Cell lines to keep, as ModelID (`ACH-000000`); none given: all."""
     lineages: tuple[Name, ...] = ()
-    """Lineages to keep, as named in the model table."""
+    """Lineages to keep, as named in the model table; none given: all."""
 
 
 class Preparation(Settings):
@@ -201,9 +207,9 @@ class Preparation(Settings):
 
     min_rna_sd: float = Field(0.1, ge=0)
     """Genes whose RNA, log2(TPM+1), has a smaller SD over the fitted lines are set aside."""
-    min_cell_lines_per_gene: int = Field(5, ge=2)
+    min_cell_lines_per_gene: int = Field(5, ge=2, title="Fewest cell lines per gene")
     """Genes measured with RNA in fewer lines are set aside and listed."""
-    max_measurements_kept: int = Field(5_000_000, ge=0)
+    max_measurements_kept: int = Field(5_000_000, ge=0, title="Most measurements kept")
     """Up to this many single measurements are kept beside the sufficient statistics, for plots."""
 
 
@@ -220,11 +226,11 @@ class Contract(Settings):
     """Largest plausible z-score, either sign, of RNA given as such."""
     max_abs_z_score_mean: float = Field(1.0, gt=0)
     """Genes whose RNA, given as z-scores, has a mean further from 0 are warned of."""
-    min_guides_retained: float = Field(0.9, ge=0, le=1)
+    min_guides_retained: float = Field(0.9, ge=0, le=1, title="Smallest share of guides retained")
     """Smallest share of the usable guides of the map that must be found in a logFC table."""
-    min_guides_per_gene: int = Field(2, ge=1)
+    min_guides_per_gene: int = Field(2, ge=1, title="Fewest guides per gene")
     """Genes with fewer usable guides are warned of: guide and gene effects cannot be told apart."""
-    min_join_retention: float = Field(0.5, ge=0, le=1)
+    min_join_retention: float = Field(0.5, ge=0, le=1, title="Smallest share retained by the join")
     """Smallest share of genes (and lines) of the smaller table that must be found in the other."""
 
 
@@ -282,7 +288,8 @@ class FitParameters(Settings):
 
     model: ModelName = "m4"
     """Model: `m4` (the original), `m4_zero_mean` (cell-line effects centred on zero) or
-    `m4_nested` (with the guide, gene-line and guide-line variance of real screens)."""
+    `m4_nested` (with the guide, gene-line and guide-line variance of real screens: the one for
+    them)."""
     engine: EngineName = "auto"
     """Engine that computes the posterior: `exact` (integrates: seconds for a sample, minutes for a
     release), `nuts` (samples; any model), or `auto`: exact where the model allows it, else nuts."""
@@ -291,7 +298,8 @@ class FitParameters(Settings):
     filters: Filters = Filters()
     """Part of the screen to fit."""
     priors: Priors = Priors()
-    """Priors of the model."""
+    """Priors of the model, in log fold change: `Normal(mean, SD)` of a mean, `Exponential(rate)` or
+    `HalfNormal(SD)` of an SD."""
     sampling: Sampling = Sampling()
     """Sampler settings."""
     preparation: Preparation = Preparation()

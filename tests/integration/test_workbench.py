@@ -13,10 +13,12 @@ from pathlib import Path
 
 import psutil
 import pytest
+import requests
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from deployments.command_line import BAD_INPUT, main
-from tests.integration.browser import SECONDS
+from deployments.demo import write_demo_dataset
+from tests.integration.browser import SECONDS, shows
 from tests.integration.processes import free_port, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("workbench")]
@@ -61,8 +63,8 @@ def test_an_analyst_triggers_a_fit_and_finds_it(
 ) -> None:
     page = browser.new_page(viewport={"width": 1400, "height": 1400})
     page.set_default_timeout(60 * SECONDS)
-    page.goto(workbench["Trigger a fit"] + "/run")
-    field(page, "dataset_file").locator("textarea").fill(workbench["A screen to try"])
+    page.goto(workbench["Trigger a fit"])
+    field(page, "Dataset file").locator("textarea").fill(workbench["A screen to try"])
     # With a real click the menu opens by the focus, and the click shuts it.
     field(page, "Model").locator(".p-select-button").dispatch_event("click")
     page.get_by_role("option", name="m4_zero_mean").click()
@@ -104,6 +106,37 @@ def test_an_analyst_triggers_a_fit_and_finds_it(
     expect(run.get_by_text("Finished").first).to_be_visible()
     run.screenshot(path=tmp_path / "mlflow.png", full_page=True)
     assert run.url.startswith(workbench["Fits, to compare"].split("/#")[0])
+
+
+def test_a_spoiled_screen_is_refused_with_what_to_do(
+    workbench: dict[str, str], browser: Browser, tmp_path: Path
+) -> None:
+    path = write_demo_dataset(tmp_path)
+    table = tmp_path / "simulated_screen.csv"
+    table.write_text(table.read_text().replace("-1.187443", "oops", 1))
+    api = f"http://127.0.0.1:{workbench['port']}/api"
+    deployment = workbench["Trigger a fit"].split("/")[-2]
+    answer = requests.post(
+        f"{api}/deployments/{deployment}/create_flow_run",
+        json={"parameters": {"dataset_file": str(path)}},
+        timeout=30,
+    )
+    run = answer.json()["id"]
+
+    def state() -> str:
+        return str(requests.get(f"{api}/flow_runs/{run}", timeout=30).json()["state"]["name"])
+
+    wait_until(lambda: state() in ("Refused", "Failed", "Crashed", "Completed"), 240, "its end")
+    assert state() == "Refused"
+    page = browser.new_page(viewport={"width": 1400, "height": 1400})
+    page.set_default_timeout(60 * SECONDS)
+    page.goto(workbench["All runs of flows"] + f"/flow-run/{run}")
+    shows(page, "Refused: simulated-screen seed103 breaks 1 rule(s)", "got 'oops")
+    expect(page.get_by_text("Traceback")).to_have_count(0)
+    page.get_by_text("Artifacts", exact=True).click()
+    page.get_by_text("validation", exact=True).click()
+    shows(page, "Must not be fitted: 1 error(s)", "not_a_number", "what to do:")
+    page.screenshot(path=tmp_path / "validation.png", full_page=True)
 
 
 def test_a_port_in_use_is_told_before_anything_starts(

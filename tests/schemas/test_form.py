@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from prefect.utilities.schema_tools import is_valid_schema, validate
 from pydantic import ValidationError
 
+from flows.calibrate import calibrate
 from flows.fit_screen import fit_screen
+from flows.refresh_releases import refresh_releases
 from schemas.parameters import FitParameters, title_in_words
 
 FORM: dict[str, Any] = fit_screen.parameters.model_dump()
@@ -33,6 +35,21 @@ def test_every_field_has_a_title_a_text_and_a_default() -> None:
             assert "default" in field or "$ref" in field, name
     for name, field in FORM["properties"].items():
         assert field.get("description") or "$ref" in field, name
+
+
+@pytest.mark.parametrize("flow", [fit_screen, refresh_releases, calibrate], ids=lambda f: f.name)
+def test_the_parameters_of_a_flow_are_called_by_words(flow: Any) -> None:
+    for name, field in flow.parameters.properties.items():
+        assert field["title"][0].isupper() and "_" not in field["title"], name
+
+
+def test_counts_are_few_or_many() -> None:
+    titles = {
+        field.get("title")
+        for section in FORM["definitions"].values()
+        for field in section["properties"].values()
+    }
+    assert {"Fewest cell lines per gene", "Most measurements kept"} <= titles
 
 
 def test_what_analysts_choose_comes_first() -> None:

@@ -19,9 +19,9 @@ from schemas.errors import UserError
 from schemas.identity import fit_key, parameters_digest
 from schemas.parameters import FitParameters, form_title
 from schemas.refresh import SeenRelease
-from tasks.flow_runs import REFUSED, publish, refused, runs_by_key, start_once, take_up
+from tasks.flow_runs import how_far, publish, refused, runs_by_key, start_once, take_up
 from tasks.progress import tell
-from tasks.release_steps import content_digest_task, latest_fits_task, look_under_task
+from tasks.release_steps import content_digests_task, latest_fits_task, look_under_task
 from tasks.releases import Release, Unready, at_rest_in, digest_of
 from tasks.render_refresh import refresh_markdown
 
@@ -104,7 +104,7 @@ def _attend(
         detail = f"at rest in {wait.total_seconds():.0f} s, if nothing more changes"
         return SeenRelease(dataset_file=file, name=name, status="changing", detail=detail)
 
-    key = fit_key(dataset, digest_of(found, content_digest_task), parameters)
+    key = fit_key(dataset, digest_of(found, content_digests_task), parameters)
     run = runs_by_key([key]).get(key)
     if run is None:
         run = start_once(
@@ -116,15 +116,7 @@ def _attend(
         )
         tell(f"Started: {run.name}")
         return SeenRelease(dataset_file=file, name=name, status="started", flow_run=str(run.id))
-    state = run.state
-    if state is None or not state.is_final():
-        status, detail = "under way", "" if state is None else str(state.name)
-    elif state.is_completed():
-        status, detail = "fitted", ""
-    elif state.name == REFUSED:
-        status, detail = "refused", str(state.message)
-    else:
-        status, detail = "failed", str(state.message)
+    status, detail = how_far(run)
     return SeenRelease.model_validate(
         {
             "dataset_file": file,

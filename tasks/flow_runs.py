@@ -25,12 +25,12 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.concurrency.sync import concurrency
 from prefect.context import FlowRunContext
-from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
 from prefect.states import Failed, Scheduled
 
 from schemas.dataset import Dataset
 from schemas.errors import EnvironmentTrouble, UserError
-from tasks.progress import tell
+from tasks.progress import complain, tell
 
 REFUSED = "Refused"
 """Name of the state of a run that failed by what it was given: the same again would fail again."""
@@ -45,11 +45,12 @@ LEASE_SECONDS = 60
 
 
 class NotDeployed(EnvironmentTrouble):
-    """A deployment that is asked for and is not there."""
+    """A deployment that is asked for and is not there, or is that of another version."""
 
 
 def refused(error: UserError) -> State[Any]:
-    """Return the state of a run that was given something it cannot use."""
+    """Return the state of a run that was given something it cannot use, and log why."""
+    complain(f"{REFUSED}: {error}")
     return Failed(name=REFUSED, message=str(error), data=error)
 
 
@@ -73,7 +74,10 @@ def describe_run(name: str, tags: Iterable[str]) -> None:
 def publish(markdown: str, key: str) -> None:
     """Show a page with the run; a server that is gone must not cost the work."""
     try:
-        create_markdown_artifact(markdown, key=key)
+        # In lists of pages the heading stands for the page.
+        create_markdown_artifact(
+            markdown, key=key, description=markdown.split("\n", 1)[0].lstrip("# ")
+        )
     except httpx.HTTPError as error:
         tell(f"Prefect could not take the page `{key}` ({type(error).__name__}); going on")
 
@@ -136,9 +140,34 @@ def start_once(
                 f"expected the deployment {deployment}, the Prefect server has none; "
                 "run `screenbayes deploy`"
             ) from None
-        return client.create_flow_run_from_deployment(
-            found.id, parameters=parameters, name=name, tags=tags, idempotency_key=key
-        )
+        try:
+            return client.create_flow_run_from_deployment(
+                found.id, parameters=parameters, name=name, tags=tags, idempotency_key=key
+            )
+        except PrefectHTTPStatusError as error:
+            if error.response.status_code not in (409, 422):
+                raise
+            # We made them from settings that are sound: the form of the deployment is another.
+            raise NotDeployed(
+                f"the deployment {deployment} does not take the parameters of this version: "
+                f"{error.response.text}; run `screenbayes deploy`"
+            ) from None
+
+
+def how_far(run: FlowRun) -> tuple[str, str]:
+    """Return what became of a fit, `schemas.refresh.ReleaseStatus`, and why or what to do."""
+    state, retry = run.state, "`Retry` on the page of the flow run begins it again"
+    if state is None or not state.is_final():
+        return "under way", "" if state is None else str(state.name)
+    if state.is_completed():
+        return "fitted", ""
+    if state.name == REFUSED:
+        return "refused", str(state.message)
+    if state.is_cancelled():
+        return "failed", f"cancelled; {retry}"
+    if run.run_count >= MOST_ATTEMPTS:
+        return "failed", f"{state.message}; given up after {run.run_count} attempts; {retry}"
+    return "failed", str(state.message)
 
 
 def take_up(deployments: Iterable[str]) -> tuple[list[FlowRun], list[FlowRun]]:

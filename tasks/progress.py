@@ -6,6 +6,7 @@ listens through `listen`; what it draws is `deployments.terminal`.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,6 +19,8 @@ import httpx
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.logging import get_run_logger
+
+from schemas.errors import EnvironmentTrouble, UserError
 
 SECONDS_BETWEEN_UPDATES = 2.0
 
@@ -51,6 +54,30 @@ def tell(text: str) -> None:
         get_run_logger().info(text)
     if (listener := _listener.get()) is not None:
         listener.tell(text)
+
+
+def complain(text: str) -> None:
+    """Log what ended the run. Whoever listens is told by the one who called the flow."""
+    if FlowRunContext.get() is not None:
+        get_run_logger().error(text)
+
+
+class _InWords(logging.Filter):
+    """Leaves the traceback out of the log of a run where the message says what to do.
+
+    And Prefect's last line, which calls any error unexpected. Defects keep all of it.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, UserError | EnvironmentTrouble):
+            record.exc_info = None
+            return not record.getMessage().startswith("Engine execution exited")
+        return True
+
+
+for _name in ("prefect.flow_runs", "prefect.task_runs"):
+    logging.getLogger(_name).addFilter(_InWords())
 
 
 class Progress:

@@ -6,7 +6,7 @@ What is done with a release is `flows.refresh_releases`; reading one for a fit i
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -87,24 +87,27 @@ def at_rest_in(release: Release, settle: timedelta, now: datetime) -> timedelta:
     return max(release.changed_at + settle - now, timedelta(0))
 
 
-def digest_of(release: Release, content_of: Callable[[str, str], str]) -> str:
+def digest_of(
+    release: Release, contents_of: Callable[[tuple[tuple[str, str], ...]], Sequence[str]]
+) -> str:
     """Return a digest that changes with the content of the tables.
 
-    `content_of` returns the SHA-256 of a file, given its location and version; it is asked only
-    where the storage keeps no digest of the content itself.
+    `contents_of` returns the SHA-256 of files, given location and version of each; it is asked only
+    for those of which the storage keeps no digest itself.
     """
-    lines = sorted(
-        f"{name} {found.version if found.is_of_content else content_of(place, found.version)}\n"
-        for name, found in release.stamps.items()
-        if name != "dataset"
-        for place in [found.location]
-    )
+    tables = {name: found for name, found in sorted(release.stamps.items()) if name != "dataset"}
+    contents = {name: found.version for name, found in tables.items() if found.is_of_content}
+    unread = {name: found for name, found in tables.items() if name not in contents}
+    if unread:
+        asked = tuple((found.location, found.version) for found in unread.values())
+        contents |= dict(zip(unread, contents_of(asked), strict=True))
+    lines = sorted(f"{name} {content}\n" for name, content in contents.items())
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def content_digest(location: str, version: str) -> str:
-    """Return the SHA-256, in hex, of a file; `version` is what a cache knows it by.
+def content_digests(files: tuple[tuple[str, str], ...]) -> list[str]:
+    """Return the SHA-256, in hex, of files: (location, version), by which a cache knows them.
 
     Raises FileNotFoundError or StorageError.
     """
-    return StoredFile(location).sha256
+    return [StoredFile(location).sha256 for location, _ in files]

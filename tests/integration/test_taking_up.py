@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State
-from prefect.states import Completed, Crashed, Failed, Pending, Running
+from prefect.states import Cancelled, Completed, Crashed, Failed, Pending, Running
 
 from schemas.errors import UserError
-from tasks.flow_runs import MOST_ATTEMPTS, NotDeployed, refused, start_once, take_up
+from tasks.flow_runs import MOST_ATTEMPTS, NotDeployed, how_far, refused, start_once, take_up
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("failures")]
 
@@ -75,3 +75,32 @@ def test_a_key_starts_one_run(client) -> None:
 def test_what_is_not_deployed_is_told(client) -> None:
     with pytest.raises(NotDeployed, match=r"nothing-here.*screenbayes deploy"):
         start_once("nothing-here", "a key", {}, "name")
+
+
+def test_a_deployment_of_another_version_is_told(client) -> None:
+    deployment = client.read_deployment_by_name(f"{NAME}/{NAME}")
+    schema = {"type": "object", "properties": {"old": {"type": "string"}}, "required": ["old"]}
+    client.create_deployment(
+        deployment.flow_id, NAME, parameter_openapi_schema=schema, enforce_parameter_schema=True
+    )
+    with pytest.raises(NotDeployed, match=r"of this version.*screenbayes deploy"):
+        start_once(NAME, "a key of another version", {"new": 1}, "name")
+
+
+@pytest.mark.parametrize(
+    ("states", "status", "why"),
+    [
+        ([Running()], "under way", "Running"),
+        ([Completed()], "fitted", ""),
+        ([refused(UserError("mend the table"))], "refused", "mend the table"),
+        ([Failed(message="MLflow is away")], "failed", "MLflow is away"),
+        ([Cancelled()], "failed", "cancelled; `Retry`"),
+        ([Running(), Crashed(message="gone")] * MOST_ATTEMPTS, "failed", "gone; given up after 5"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_how_far_a_fit_is(client, states, status, why) -> None:
+    for state in states:
+        state.data = None
+    found = how_far(run_that(client, *states))
+    assert found[0] == status and found[1].startswith(why)

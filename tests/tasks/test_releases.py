@@ -15,7 +15,7 @@ from tasks.releases import (
     Release,
     Unready,
     at_rest_in,
-    content_digest,
+    content_digests,
     digest_of,
     look_under,
 )
@@ -87,9 +87,9 @@ def test_the_digest_is_of_the_content_and_reads_only_what_has_changed(tmp_path: 
     table = tmp_path / "a" / "simulated_screen.csv"
     asked: list[str] = []
 
-    def content(location: str, version: str) -> str:
-        asked.append(version)
-        return content_digest(location, version)
+    def content(files: tuple[tuple[str, str], ...]) -> list[str]:
+        asked.extend(version for _, version in files)
+        return content_digests(files)
 
     first = digest_of(only(tmp_path), content)
     assert digest_of(only(tmp_path), content) == first

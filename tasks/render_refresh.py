@@ -10,15 +10,18 @@ def refresh_markdown(prefix: str, seen: tuple[SeenRelease, ...]) -> str:
     """Return a table of all releases under the prefix, those that need a person first."""
     order = ("refused", "failed", "incomplete", "changing", "started", "under way", "fitted")
     rows = sorted(seen, key=lambda one: order.index(one.status))
-    header = ("release", "status", "why", "dataset file", "flow run")
+    header = ("release", "status", "flow run", "dataset file")
     lines = [f"## Releases under {prefix}", ""]
     if not rows:
         return "\n".join([*lines, "There are none.\n"])
     lines += [markdown_row(header), markdown_row(("---",) * len(header))]
     lines += [
-        markdown_row((one.name, one.status, one.detail, one.dataset_file, _link(one.flow_run)))
-        for one in rows
+        markdown_row((one.name, one.status, _link(one.flow_run), one.dataset_file)) for one in rows
     ]
+    # Below the table: Prefect does not break the lines of one.
+    for one in rows:
+        if one.detail:
+            lines += ["", f"**{one.name}, {one.status}**: {' '.join(one.detail.split())}"]
     return "\n".join(lines) + "\n"
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from schemas.dataset import Dataset
 from schemas.parameters import FitParameters
-from schemas.reports import Convergence, Verdict
+from schemas.reports import Convergence, PreparationReport, Verdict
 from tasks.artifacts import FitResults
 
 GENES_SHOWN = 10
@@ -21,6 +21,8 @@ def result_markdown(results: FitResults, where_to_look: str) -> str:
         [
             f"# {dataset.name} {dataset.release}, {parameters.model}: {results.verdict.status}",
             "",
+            _what_was_fitted(results.preparation),
+            "",
             how_computed(results.convergence),
             "",
             *_points(results.verdict),
@@ -28,6 +30,9 @@ def result_markdown(results: FitResults, where_to_look: str) -> str:
             f"## Most negative slopes on RNA ({len(top)} of {len(results.effects)} genes)",
             "",
             _table(top),
+            "",
+            "beta: log fold change per SD of RNA, with its 89 % interval (HDI); lfsr: probability "
+            "that its sign is wrong.",
             "",
             _mlflow(where_to_look),
         ]
@@ -52,6 +57,13 @@ def _mlflow(where_to_look: str) -> str:
     if where_to_look.startswith("http"):
         return f"[The run in MLflow]({where_to_look})"
     return f"MLflow: {where_to_look}"
+
+
+def _what_was_fitted(prepared: PreparationReport) -> str:
+    return (
+        f"{prepared.n_genes:,} genes, {prepared.n_cell_lines:,} cell lines, "
+        f"{prepared.n_guides:,} guides, {prepared.n_measurements:,} measurements."
+    )
 
 
 def how_computed(convergence: Convergence) -> str:

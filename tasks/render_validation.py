@@ -36,25 +36,37 @@ def validation_table(report: ValidationReport) -> Table:
 
 
 def validation_markdown(report: ValidationReport) -> str:
-    """Return the findings as Markdown, for an artifact of a flow run."""
-    rows = [
-        (
-            finding.severity,
-            finding.table,
-            finding.column,
-            f"`{finding.rule}`",
-            finding.expected,
-            _found(finding, "; "),
-            finding.mend,
-        )
-        for finding in report.errors + report.warnings
-    ]
-    header = ("severity", "table", "column", "rule", "expected", "found", "what to do")
+    """Return the findings as Markdown, for an artifact of a flow run.
+
+    A table of what there is, and below it each in words: Prefect does not break the lines of a
+    table, and what to do would stand outside the page.
+    """
+    findings = report.errors + report.warnings
+    header = ("severity", "table", "column", "rule", "how many")
     lines = [f"## {_title(report)}", "", _caption(report), ""]
-    if rows:
+    if findings:
         lines += [markdown_row(header), markdown_row(("---",) * len(header))]
-        lines += [markdown_row(row) for row in rows]
+        lines += [markdown_row(_in_short(finding)) for finding in findings]
+    for finding in findings:
+        lines += [
+            "",
+            f"### {finding.rule} ({finding.table})",
+            "",
+            *(
+                f"- **{what}**: {' '.join(text.split())}"
+                for what, text in {
+                    "expected": finding.expected,
+                    "found": _found(finding, "; "),
+                    "what to do": finding.mend,
+                }.items()
+            ),
+        ]
     return "\n".join(lines) + "\n"
+
+
+def _in_short(finding: Finding) -> tuple[str, ...]:
+    rule = f"`{finding.rule}`"
+    return finding.severity, finding.table, finding.column, rule, f"{finding.count:,}"
 
 
 def write_validation(report: ValidationReport, folder: Path) -> Path:

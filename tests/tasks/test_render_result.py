@@ -38,6 +38,7 @@ def test_the_page_holds_verdict_engine_genes_and_address():
     results = replace(results_of(status="review", engine="exact"), effects=effects)
     page = result_markdown(results, "http://127.0.0.1:5000/#/runs/1").splitlines()
     assert page[0] == "# Avana sample 24Q4, m4: review"
+    assert page[2].endswith(" measurements.") and page[2].startswith("3 genes, ")
     assert how_computed(results.convergence) in page
     assert "- R-hat is 1.7; draw more." in page
     rows = [line for line in page if line.startswith("| ") and "---" not in line]

@@ -153,10 +153,13 @@ def mlflow_server(
 ) -> Server:
     """An MLflow server that keeps artifacts at a place only it has the keys of."""
     command = [sys.executable, "-m", "mlflow", "server", "--port", str(port)]
-    command += ["--backend-store-uri", store, "--artifacts-destination", artifacts]
     command += ["--workers", "1"]
-    off = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    server = Server("mlflow", folder, command, {**environment, **off})
+    settings = {
+        "MLFLOW_BACKEND_STORE_URI": store,
+        "MLFLOW_ARTIFACTS_DESTINATION": artifacts,
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+    server = Server("mlflow", folder, command, {**environment, **settings})
     return server.start(_answers(f"http://127.0.0.1:{port}/health"))
 
 
@@ -167,6 +170,7 @@ def worker(folder: Path, environment: Mapping[str, str]) -> Server:
         "PREFECT_HOME": str(folder / "prefect-worker"),
         "PREFECT_WORKER_QUERY_SECONDS": "2",
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
+        "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "WARNING",
         "SCREENBAYES_WORK": str(folder / "work"),
     }
     command = [sys.executable, "-m", "prefect", "worker", "start"]

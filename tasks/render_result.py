@@ -46,7 +46,7 @@ def reused_markdown(dataset: Dataset, parameters: FitParameters, where_to_look: 
             f"# {dataset.name} {dataset.release}, {parameters.model}: fitted before",
             "",
             "The tables have the same content and the parameters the same values as in a finished "
-            "fit, which is the result. To fit once more, set `repeat`.",
+            "fit, which is the result. To fit once more, set *Repeat*.",
             "",
             _mlflow(where_to_look),
         ]

@@ -21,6 +21,7 @@ def compare(
     dataset: str = "",
     practical_difference: float = 0.1,
     lfsr: Annotated[float, Parameter(name="--lfsr")] = 0.05,
+    attribute: bool = True,
     out: Path | None = None,
 ) -> int:
     """Compare two fits in MLflow: data, parameters, genes, hits.
@@ -38,8 +39,11 @@ def compare(
         A slope that moves by more than this, log fold change per SD of RNA, has changed.
     lfsr
         Genes with a local false sign rate of at most this are hits.
+    attribute
+        Whether to fit what both have in common (up to five more fits), to say whether a difference
+        comes from other cell lines, from new data of the same lines, or from the settings.
     out
-        Folder for comparison.csv and comparison.json; they are in MLflow too.
+        Folder for the tables, comparison.* (by gene) and cell_lines.*; they are in MLflow too.
     """
     from deployments.terminal import progress_bars
     from schemas.comparison import ComparisonSettings
@@ -51,7 +55,9 @@ def compare(
             "expected --practical-difference above 0 and --lfsr between 0 and 1, got "
             f"{practical_difference} and {lfsr}"
         )
-    settings = ComparisonSettings(practical_difference=practical_difference, lfsr_max=lfsr)
+    settings = ComparisonSettings(
+        practical_difference=practical_difference, lfsr_max=lfsr, attribute=attribute
+    )
     with progress_bars(Console(stderr=True)):
         tell("Starting Prefect")
         from flows.compare_runs import compare_runs
@@ -59,12 +65,13 @@ def compare(
         with embedded_server_may_die():
             outcome = compare_runs(run_a, run_b, settings, dataset)
     console = Console()
-    console.print(Markdown(comparison_markdown(outcome.comparison, outcome.genes)))
+    found = outcome.found
+    console.print(Markdown(comparison_markdown(found.comparison, found.genes)))
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
-        outcome.genes.to_csv(out / "comparison.csv", index=False)
-        text = outcome.comparison.model_dump_json(indent=2)
-        (out / "comparison.json").write_text(text, encoding="utf-8")
-        console.print(f"Written to {escape(str(out))}/comparison.csv and comparison.json")
+        tables = found.tables()
+        for name, content in tables.items():
+            (out / name).write_bytes(content)
+        console.print(f"Written to {escape(str(out))}: {', '.join(tables)}")
     console.print(f"[bold]Look at it:[/bold] {escape(outcome.where_to_look)}", soft_wrap=True)
     return 0

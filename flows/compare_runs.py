@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
+import numpy as np
 import pandas as pd
+import xarray as xr
 from prefect import flow
 from pydantic import Field
 
+from model.attribution import STEPS, PartFit, Route, attributed, route
 from model.compare import compare_fits
+from model.data_changes import LINE_COLUMNS
+from model.shared_screens import NotShared
 from schemas.comparison import Comparison, ComparisonSettings
 from schemas.errors import UserError
 from tasks.comparison_steps import (
+    data_changes_task,
     finished_comparison_task,
     open_comparison_task,
+    open_part_task,
+    read_comparison_task,
     read_fit_task,
     run_id_task,
     track_comparison_task,
+    track_part_task,
 )
 from tasks.flow_runs import describe_run, publish, refused
 from tasks.progress import tell
 from tasks.render_comparison import comparison_markdown
-from tasks.track_comparison import comparison_name
+from tasks.track_comparison import ComparedFits, comparison_name
 from tasks.tracked_fits import TrackedFit
-from tasks.tracking_run import seen_to_its_end, where_to_look
+from tasks.tracking_run import FitRun, seen_to_its_end, where_to_look
 
 
 @dataclass(frozen=True)
@@ -33,9 +43,11 @@ class ComparisonOutcome:
 
     run_id: str
     where_to_look: str
-    comparison: Comparison
-    genes: pd.DataFrame
-    """One row a gene of both fits (`model.compare`)."""
+    found: ComparedFits
+
+
+class UnsoundPart(UserError):
+    """A fit of a shared part that cannot be trusted."""
 
 
 @flow(name="compare-runs", flow_run_name="{run_a} -> {run_b}")
@@ -66,28 +78,84 @@ def compare_runs(
 
 def _compare(run_a: str, run_b: str, settings: ComparisonSettings) -> ComparisonOutcome:
     a, b = read_fit_task(run_a), read_fit_task(run_b)
-    comparison, genes = compare_fits(
-        b.dataset if a.dataset == b.dataset else f"{a.dataset} -> {b.dataset}",
-        a.summary,
-        b.summary,
-        (a.effects, b.effects),
-        (_settings_of(a), _settings_of(b)),
-        settings,
-    )
-    describe_run(f"{comparison.dataset} {comparison_name(comparison)}", [comparison.dataset])
+    dataset = b.dataset if a.dataset == b.dataset else f"{a.dataset} -> {b.dataset}"
+    comparison, genes = compare_fits(dataset, a.compared, b.compared, settings)
+    describe_run(f"{dataset} {comparison_name(comparison)}", [dataset])
     run = finished_comparison_task(b.experiment_id, run_a, run_b, settings)
-    if run is None:
+    if run is not None:
+        found = read_comparison_task(run)
+    else:
         opened = open_comparison_task(b.experiment_id, comparison, settings)
         with seen_to_its_end(opened) as run:
-            track_comparison_task(run, comparison, genes)
-    where = where_to_look(run)
-    publish(comparison_markdown(comparison, genes, where), key="comparison")
+            found = _explained(run, a, b, comparison, genes, settings)
+            track_comparison_task(run, found)
+    where, comparison = where_to_look(run), found.comparison
+    publish(comparison_markdown(comparison, found.genes, where), key="comparison")
     tell(
         f"{comparison.genes_joined} genes in both; hits gained {len(comparison.hits_gained)}, lost "
         f"{len(comparison.hits_lost)}; run {run.run_id}: {where}"
     )
-    return ComparisonOutcome(run.run_id, where, comparison, genes)
+    return ComparisonOutcome(run.run_id, where, found)
 
 
-def _settings_of(fit: TrackedFit) -> dict[str, str]:
-    return {name: str(value) for name, value in fit.parameters.flat().items()}
+def _explained(
+    run: FitRun,
+    a: TrackedFit,
+    b: TrackedFit,
+    comparison: Comparison,
+    genes: pd.DataFrame,
+    settings: ComparisonSettings,
+) -> ComparedFits:
+    """Add what differs in the data, and what the differences are due to."""
+    unknown = genes.assign(**{f"due_to_{step}": np.nan for step in STEPS})
+    if a.screen is None or b.screen is None:
+        return ComparedFits(comparison, unknown, pd.DataFrame(columns=list(LINE_COLUMNS)))
+    changes, lines = data_changes_task(a.screen, b.screen)
+    comparison = comparison.model_copy(update={"data": changes})
+    if not settings.attribute:
+        return ComparedFits(comparison, unknown, lines)
+    try:
+        way = route(
+            changes,
+            lines,
+            (a.screen.design, b.screen.design),
+            (a.parameters, b.parameters),
+        )
+        between = list(_slopes_between(run, way, comparison.dataset))
+    except (NotShared, UserError) as error:
+        told = comparison.model_copy(update={"not_attributed": str(error)})
+        return ComparedFits(told, unknown, lines)
+    if not way.steps:
+        return ComparedFits(comparison, unknown, lines)
+    slopes = [a.compared.effects, *between, b.compared.effects]
+    steps, genes = attributed(way, slopes, genes, settings.practical_difference)
+    return ComparedFits(comparison.model_copy(update={"steps": steps}), genes, lines)
+
+
+def _slopes_between(run: FitRun, way: Route, dataset: str) -> Iterator[pd.DataFrame]:
+    """Fit what lies between A and B, each in a run of its own."""
+    if not way.parts:
+        return
+    from model.engines import cost  # with PyMC, which most comparisons do without
+
+    for part in way.parts:
+        tell(f"Fitting {part.name}: {cost(part.design, part.parameters)}")
+    for part in way.parts:
+        with seen_to_its_end(open_part_task(run, part, dataset)) as nested:
+            yield _slopes(nested, part)
+
+
+def _slopes(run: FitRun, part: PartFit) -> pd.DataFrame:
+    """Return the gene effects of a part; raise UserError where it cannot be fitted."""
+    from model.verdict import give_verdict
+    from tasks.steps import convergence_task, effects_task, fit_task, summary_task
+
+    # mypy takes a DataTree for a coroutine: one of its bases is untyped.
+    tree: xr.DataTree = fit_task(part.design, part.parameters)  # type: ignore[assignment]
+    measured = convergence_task(tree, summary_task(tree))
+    effects: pd.DataFrame = effects_task(tree, part.design)
+    verdict = give_verdict(measured, (), part.parameters)
+    if verdict.status == "fail":
+        raise UnsoundPart(f"the fit of {part.name} cannot be trusted: {verdict.reasons[0]}")
+    track_part_task(run, part, effects, measured)
+    return effects

@@ -5,15 +5,21 @@ Where fits are found is `tasks.tracked_fits`; the types are `schemas.comparison`
 
 from __future__ import annotations
 
-import re
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from schemas.comparison import Comparison, ComparisonSettings, FitSummary
-
-ENTREZ = re.compile(r"\((\d+)\)\s*$")
+from model.data_changes import gene_key
+from schemas.comparison import (
+    CheckChange,
+    Comparison,
+    ComparisonSettings,
+    FitSummary,
+    ScalarChange,
+)
+from schemas.reports import PredictiveCheck
 
 COLUMNS = (
     "gene",
@@ -30,7 +36,24 @@ COLUMNS = (
     "prob_practical",
     "rank_a",
     "rank_b",
+    "hit",
 )
+
+
+@dataclass(frozen=True, eq=False)
+class ComparedFit:
+    """A fit, as far as it is compared."""
+
+    summary: FitSummary
+    effects: pd.DataFrame
+    """Gene effects (`model.effects`)."""
+    settings: dict[str, str]
+    """Every setting of the fit, by name."""
+    parameters: pd.DataFrame
+    """Parameter, mean, sd (`model.summary`)."""
+    checks: tuple[PredictiveCheck, ...] = ()
+    elpd_by_cell: pd.DataFrame | None = None
+    """Gene, cell_line, elpd_loo; None where the fit does not hold it."""
 
 
 def compare_genes(a: pd.DataFrame, b: pd.DataFrame, settings: ComparisonSettings) -> pd.DataFrame:
@@ -49,10 +72,11 @@ def compare_genes(a: pd.DataFrame, b: pd.DataFrame, settings: ComparisonSettings
     | prob_sign_change | | P(beta_a beta_b < 0) |
     | prob_practical | | P(abs(beta_b - beta_a) > practical_difference) |
     | rank_a, rank_b | | 1 for the most negative slope of the joined genes |
+    | hit | | `both`, `lost` (in A only), `gained` (in B only), `neither`: lfsr at most `lfsr_max` |
 
-    The last three take both posteriors as normal and independent. Of fits to the same data they are
-    not: there difference and ranks say what the models make of it, and z and probabilities are no
-    test.
+    The probabilities take both posteriors as normal and independent. Of fits to the same data they
+    are not: there difference and ranks say what the models make of it, and z and probabilities are
+    no test.
     """
     joined = _keyed(b).merge(_keyed(a), on="key", suffixes=("_b", "_a"))
     difference = joined["beta_mean_b"] - joined["beta_mean_a"]
@@ -61,6 +85,7 @@ def compare_genes(a: pd.DataFrame, b: pd.DataFrame, settings: ComparisonSettings
         norm.cdf(0, joined[f"beta_mean_{x}"], joined[f"beta_sd_{x}"]) for x in ("a", "b")
     )
     limit = settings.practical_difference
+    hit_a, hit_b = (joined[f"lfsr_{x}"] <= settings.lfsr_max for x in ("a", "b"))
     table = joined.assign(
         gene=joined["gene_b"],
         difference=difference,
@@ -69,54 +94,126 @@ def compare_genes(a: pd.DataFrame, b: pd.DataFrame, settings: ComparisonSettings
         prob_practical=norm.sf(limit, difference, sd) + norm.cdf(-limit, difference, sd),
         rank_a=joined["beta_mean_a"].rank(method="first").astype(int),
         rank_b=joined["beta_mean_b"].rank(method="first").astype(int),
+        hit=np.select([hit_a & hit_b, hit_a, hit_b], ["both", "lost", "gained"], default="neither"),
     )
     order = table["difference_z"].abs().sort_values(ascending=False, kind="stable").index
     return table.loc[order, list(COLUMNS)].reset_index(drop=True)
 
 
 def compare_fits(
-    dataset: str,
-    a: FitSummary,
-    b: FitSummary,
-    effects: tuple[pd.DataFrame, pd.DataFrame],
-    parameters: tuple[dict[str, str], dict[str, str]],
-    settings: ComparisonSettings,
+    dataset: str, a: ComparedFit, b: ComparedFit, settings: ComparisonSettings
 ) -> tuple[Comparison, pd.DataFrame]:
-    """Return the comparison and its table of genes; `effects` and `parameters` are of A and B."""
-    genes = compare_genes(*effects, settings)
-    hit_a, hit_b = (genes[f"lfsr_{x}"] <= settings.lfsr_max for x in ("a", "b"))
-    same_data = a.data_digest == b.data_digest
-    evidence = None
-    if same_data and a.log_evidence is not None and b.log_evidence is not None:
-        evidence = b.log_evidence - a.log_evidence
+    """Return the comparison and its table of genes.
+
+    What differs in the data, and what the differences are due to, `model.data_changes` and
+    `model.attribution` add.
+    """
+    genes = compare_genes(a.effects, b.effects, settings)
+    same_data = a.summary.data_digest == b.summary.data_digest
+    # Of other measurements a density says nothing, of other genes or lines even less.
+    same_measurements = same_data and all(
+        getattr(a.summary, name) == getattr(b.summary, name)
+        for name in ("n_genes", "n_cell_lines", "n_measurements")
+    )
+    evidence, elpd, elpd_se = None, None, None
+    if same_measurements:
+        if a.summary.log_evidence is not None and b.summary.log_evidence is not None:
+            evidence = b.summary.log_evidence - a.summary.log_evidence
+        elpd, elpd_se = _elpd_difference(a.elpd_by_cell, b.elpd_by_cell)
+    digests = {a.summary.posterior_digest, b.summary.posterior_digest}
     renamed = genes[genes["gene"] != genes["gene_a"]]
-    labels_a, labels_b = (list(table["gene"]) for table in effects)
     result = Comparison(
         dataset=dataset,
-        a=a,
-        b=b,
+        a=a.summary,
+        b=b.summary,
         same_data=same_data,
-        identical=_identical(*effects),
+        identical=_identical(a.effects, b.effects),
+        identical_draws=None if "" in digests else len(digests) == 1,
         changed_parameters={
-            name: (parameters[0].get(name, ""), parameters[1].get(name, ""))
-            for name in sorted({*parameters[0], *parameters[1]})
-            if parameters[0].get(name) != parameters[1].get(name)
+            name: (a.settings.get(name, ""), b.settings.get(name, ""))
+            for name in sorted({*a.settings, *b.settings})
+            if a.settings.get(name) != b.settings.get(name)
         },
         genes_joined=len(genes),
-        genes_lost=tuple(sorted(set(labels_a) - set(genes["gene_a"]))),
-        genes_gained=tuple(sorted(set(labels_b) - set(genes["gene"]))),
+        genes_lost=tuple(sorted(set(a.effects["gene"]) - set(genes["gene_a"]))),
+        genes_gained=tuple(sorted(set(b.effects["gene"]) - set(genes["gene"]))),
         genes_renamed=dict(zip(renamed["gene_a"], renamed["gene"], strict=True)),
-        hits_lost=tuple(genes["gene_a"][hit_a & ~hit_b]),
-        hits_gained=tuple(genes["gene"][hit_b & ~hit_a]),
+        hits_lost=tuple(genes.loc[genes["hit"] == "lost", "gene_a"]),
+        hits_gained=tuple(genes.loc[genes["hit"] == "gained", "gene"]),
         beta_correlation=_correlation(genes),
         largest_abs_z=float(genes["difference_z"].abs().max()) if len(genes) else float("nan"),
         log_evidence_difference=evidence,
+        elpd_loo_difference=elpd,
+        elpd_loo_difference_se=elpd_se,
+        scalars=_scalars(a.parameters, b.parameters),
+        checks=_checks(a.checks, b.checks),
     )
     return result, genes
 
 
+def _elpd_difference(
+    a: pd.DataFrame | None, b: pd.DataFrame | None
+) -> tuple[float | None, float | None]:
+    """Return the difference of expected log predictive densities and its standard error.
+
+        sum_i d_i,  sqrt(n) sd(d),  d_i = elpd_i(B) - elpd_i(A)     over n gene-line cells
+
+    Vehtari, Gelman and Gabry 2017, Practical Bayesian model evaluation using leave-one-out
+    cross-validation and WAIC, equation 24.
+    """
+    if a is None or b is None:
+        return None, None
+    keys = ["gene", "cell_line"]
+    joined = a.merge(b, on=keys, suffixes=("_a", "_b"))
+    if len(joined) != len(a) or len(joined) != len(b) or len(joined) < 2:
+        return None, None  # not the same cells
+    by_cell = joined["elpd_loo_b"] - joined["elpd_loo_a"]
+    return float(by_cell.sum()), float(np.sqrt(len(by_cell)) * by_cell.std(ddof=1))
+
+
+def _scalars(a: pd.DataFrame, b: pd.DataFrame) -> tuple[ScalarChange, ...]:
+    """Return the parameters that are no effect of a gene, line or guide, in the order of B."""
+    both = [
+        {
+            name: (mean, sd)
+            for name, mean, sd in table[["parameter", "mean", "sd"]].itertuples(index=False)
+            if "[" not in name
+        }
+        for table in (a, b)
+    ]
+    unknown = (float("nan"), float("nan"))
+
+    return tuple(
+        ScalarChange(
+            parameter=name,
+            mean_a=both[0].get(name, unknown)[0],
+            sd_a=both[0].get(name, unknown)[1],
+            mean_b=both[1].get(name, unknown)[0],
+            sd_b=both[1].get(name, unknown)[1],
+        )
+        for name in dict.fromkeys([*both[1], *both[0]])
+    )
+
+
+def _checks(
+    a: tuple[PredictiveCheck, ...], b: tuple[PredictiveCheck, ...]
+) -> tuple[CheckChange, ...]:
+    both = [
+        {check.name: check.p_value for check in checks if check.stage == "posterior"}
+        for checks in (a, b)
+    ]
+    return tuple(
+        CheckChange(
+            check=name,
+            p_value_a=both[0].get(name, float("nan")),
+            p_value_b=both[1].get(name, float("nan")),
+        )
+        for name in dict.fromkeys([*both[1], *both[0]])
+    )
+
+
 def _keyed(effects: pd.DataFrame) -> pd.DataFrame:
-    keys = [found[1] if (found := ENTREZ.search(gene)) else gene for gene in effects["gene"]]
+    keys = [gene_key(gene) for gene in effects["gene"]]
     return effects[["gene", "beta_mean", "beta_sd", "lfsr"]].assign(key=keys)
 
 

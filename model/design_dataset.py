@@ -5,7 +5,8 @@ Writing and reading the file is in `tasks`; what a design is, `model.design`.
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
+
 import xarray as xr
 
 from model.design import ScreenDesign
@@ -46,7 +47,7 @@ def design_of(dataset: xr.Dataset) -> ScreenDesign:
     def labels(name: str) -> tuple[str, ...]:
         return tuple(map(str, dataset[name].to_numpy()))
 
-    arrays = {name: np.asarray(dataset[name].to_numpy()) for name in _DIMS}
+    arrays: dict[str, Any] = {name: dataset[name].to_numpy() for name in _DIMS}
     return ScreenDesign(
         genes=labels("gene"),
         cell_lines=labels("cell_line"),

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 
-from schemas.comparison import Comparison, FitSummary
+from schemas.comparison import STEP_WORDS, Comparison, DataChanges, FitSummary, ItemChange
 from tasks.render_validation import markdown_row
 
 GENES_SHOWN = 10
 NAMES_SHOWN = 12
+SMALLEST_SHIFT = 0.1
+"""Batches that have moved by a smaller share of the largest move are not worth a line."""
 COLUMNS = (
     "gene",
     "beta_mean_a",
@@ -19,6 +22,7 @@ COLUMNS = (
     "difference_z",
     "prob_sign_change",
     "prob_practical",
+    "hit",
 )
 
 
@@ -30,35 +34,31 @@ def comparison_markdown(
     lines = [
         f"# {comparison.dataset}: {_label(a)} (A) and {_label(b)} (B)",
         "",
-        *_in_words(comparison),
-        "",
-        markdown_row(("", "A", "B")),
-        markdown_row(("---",) * 3),
-        *(
-            markdown_row((name, str(getattr(a, field)), str(getattr(b, field))))
-            for name, field in {
-                "run": "run_id",
-                "verdict": "verdict",
-                "genes": "n_genes",
-                "cell lines": "n_cell_lines",
-                "measurements": "n_measurements",
-                "log evidence": "log_evidence",
-            }.items()
+        *_points(_in_words(comparison)),
+        *_table(
+            ("", "A", "B"),
+            (
+                (name, _shown(getattr(a, field)), _shown(getattr(b, field)))
+                for name, field in {
+                    "run": "run_id",
+                    "verdict": "verdict",
+                    "engine": "engine",
+                    "genes": "n_genes",
+                    "cell lines": "n_cell_lines",
+                    "measurements": "n_measurements",
+                    "log evidence": "log_evidence",
+                }.items()
+            ),
         ),
-        "",
     ]
+    if comparison.data is not None and not comparison.identical:
+        lines += ["## What differs in the data", "", *_points(_data_in_words(comparison.data))]
     if comparison.changed_parameters:
-        lines += [markdown_row(("parameter", "A", "B")), markdown_row(("---",) * 3)]
-        lines += [
-            markdown_row((name, *both)) for name, both in comparison.changed_parameters.items()
-        ]
-        lines.append("")
+        lines += ["## What differs in the settings", ""]
+        changed = ((name, *both) for name, both in comparison.changed_parameters.items())
+        lines += _table(("parameter", "A", "B"), changed)
     if not comparison.identical:
-        lines += [f"## Largest differences of {comparison.genes_joined} genes", ""]
-        lines += [markdown_row(COLUMNS), markdown_row(("---",) * len(COLUMNS))]
-        for gene, *numbers in genes[list(COLUMNS)].head(GENES_SHOWN).itertuples(index=False):
-            lines.append(markdown_row((gene, *(f"{number:.3f}" for number in numbers))))
-        lines.append("")
+        lines += [*_dues(comparison), *_model_tables(comparison), *_genes(comparison, genes)]
     if where_to_look.startswith("http"):
         lines.append(f"[The comparison in MLflow]({where_to_look})")
     elif where_to_look:
@@ -66,17 +66,18 @@ def comparison_markdown(
     return "\n".join(lines)
 
 
-def _in_words(comparison: Comparison) -> list[str]:
-    points = []
-    if comparison.identical:
-        points.append("The numbers of every gene are identical.")
+def _in_words(comparison: Comparison) -> Iterator[str]:
+    if comparison.identical_draws:
+        yield "Every draw of every parameter is identical: this is the same fit twice."
+    elif comparison.identical:
+        yield "The numbers of every gene are identical."
     if comparison.same_data:
-        points.append(
+        yield (
             "The tables have the same content. The two posteriors are not independent: differences "
             "show what model and settings make of the data, and z and probabilities are no test."
         )
     else:
-        points.append("The tables differ in content.")
+        yield "The tables differ in content."
     for what, names in {
         "Genes only in A": comparison.genes_lost,
         "Genes only in B": comparison.genes_gained,
@@ -84,11 +85,129 @@ def _in_words(comparison: Comparison) -> list[str]:
         "Hits lost": comparison.hits_lost,
         "Hits gained": comparison.hits_gained,
     }.items():
-        points.append(f"{what}: {_some(names)}.")
-    points.append(f"Correlation of beta: {comparison.beta_correlation:.3f}.")
+        yield f"{what}: {_some(names)}."
+    yield f"Correlation of beta: {comparison.beta_correlation:.3f}."
     if comparison.log_evidence_difference is not None:
-        points.append(f"Log evidence, B less A: {comparison.log_evidence_difference:.1f}.")
-    return [f"- {point}" for point in points]
+        yield (
+            f"Log evidence, B less A: {comparison.log_evidence_difference:.1f}: the data speak for "
+            f"{'B' if comparison.log_evidence_difference > 0 else 'A'}."
+        )
+    if comparison.elpd_loo_difference is not None:
+        yield (
+            "Expected log predictive density of a cell left out (LOO), B less A: "
+            f"{comparison.elpd_loo_difference:.1f}, standard error "
+            f"{comparison.elpd_loo_difference_se:.1f}."
+        )
+
+
+def _data_in_words(data: DataChanges) -> Iterator[str]:
+    yield f"{data.n_cell_lines_joined} cell lines in both."
+    for what, items in {
+        "Cell lines only in A": (data.cell_lines_lost, "b"),
+        "Cell lines only in B": (data.cell_lines_gained, "a"),
+        "Genes only in A": (data.genes_lost, "b"),
+        "Genes only in B": (data.genes_gained, "a"),
+        "Guides of genes of both only in A": (data.guides_lost, "b"),
+        "Guides of genes of both only in B": (data.guides_gained, "a"),
+        "Sequences of lines of both only in A": (data.sequences_lost, "b"),
+        "Sequences of lines of both only in B": (data.sequences_gained, "a"),
+    }.items():
+        changes, other = items
+        if changes:
+            yield f"{what}: {_some(_with_reason(changes, other))}."
+    if data.profiles_changed:
+        named = [f"{one.cell_line} ({one.a} -> {one.b})" for one in data.profiles_changed]
+        yield f"Default RNA profiles changed: {_some(named)}."
+    if data.rna_changed:
+        yield f"RNA has other values in {_some(data.rna_changed)}."
+    if data.values_changed:
+        yield (
+            "The same sequences have other log fold changes in cell lines "
+            f"{_some(data.values_changed)}."
+        )
+        for batch in data.batches:
+            if abs(batch.shift) >= SMALLEST_SHIFT * abs(data.batches[0].shift):
+                yield (
+                    f"pDNA batch {batch.pdna_batch}: moved by {batch.shift:+.3f} (log2) in "
+                    f"{batch.n_cell_lines} of these lines, guides scattering by {batch.spread:.3f} "
+                    "around it."
+                )
+    if data.nothing:
+        yield "What both fits were fitted to is the same."
+
+
+def _dues(comparison: Comparison) -> list[str]:
+    if comparison.not_attributed:
+        return [
+            "## What the differences are due to",
+            "",
+            f"Not told apart: {comparison.not_attributed}.",
+            "",
+        ]
+    if not comparison.steps:
+        return []
+    header = ("step", "mean move of beta", "genes moved", "most moved")
+    rows = (
+        (
+            STEP_WORDS[step.name],
+            f"{step.mean_abs_difference:.3f}",
+            str(step.n_genes_moved),
+            ", ".join(step.largest),
+        )
+        for step in comparison.steps
+    )
+    return ["## What the differences are due to", "", *_table(header, rows)]
+
+
+def _model_tables(comparison: Comparison) -> list[str]:
+    scalars = (
+        (one.parameter, _estimate(one.mean_a, one.sd_a), _estimate(one.mean_b, one.sd_b))
+        for one in comparison.scalars
+    )
+    checks = (
+        (one.check, _share(one.p_value_a), _share(one.p_value_b)) for one in comparison.checks
+    )
+    lines = []
+    if comparison.scalars:
+        lines += ["## Means and standard deviations", ""]
+        lines += _table(("parameter", "A: mean (SD)", "B: mean (SD)"), scalars)
+    if comparison.checks:
+        lines += ["## Predictive checks", ""]
+        lines += _table(("check", "A: p", "B: p"), checks)
+    return lines
+
+
+def _genes(comparison: Comparison, genes: pd.DataFrame) -> list[str]:
+    told = {f"due_to_{step.name}": step.name for step in comparison.steps}
+    shown = genes[[*COLUMNS, *told]].head(GENES_SHOWN)
+    header = (*COLUMNS, *(f"due to {name}" for name in told.values()))
+    rows = (
+        tuple(value if isinstance(value, str) else f"{value:.3f}" for value in row)
+        for row in shown.itertuples(index=False)
+    )
+    return [
+        f"## Largest differences of {comparison.genes_joined} genes",
+        "",
+        *_table(header, rows),
+    ]
+
+
+def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+    return [
+        markdown_row(header),
+        markdown_row(("---",) * len(header)),
+        *map(markdown_row, rows),
+        "",
+    ]
+
+
+def _points(sentences: Iterable[str]) -> list[str]:
+    return [*(f"- {sentence}" for sentence in sentences), ""]
+
+
+def _with_reason(changes: Iterable[ItemChange], other: str) -> list[str]:
+    """Name each item, and how it stands in the fit that has it not."""
+    return [f"{change.item} ({getattr(change, other)})" for change in changes]
 
 
 def _some(names: Sequence[str]) -> str:
@@ -96,6 +215,18 @@ def _some(names: Sequence[str]) -> str:
         return "none"
     more = f", and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
     return f"{len(names)}: {', '.join(names[:NAMES_SHOWN])}{more}"
+
+
+def _shown(value: str | float | None) -> str:
+    return f"{value:.1f}" if isinstance(value, float) else "" if value is None else str(value)
+
+
+def _estimate(mean: float, sd: float) -> str:
+    return "" if math.isnan(mean) else f"{mean:.3f} ({sd:.3f})"
+
+
+def _share(p: float) -> str:
+    return "" if math.isnan(p) else f"{p:.3f}"
 
 
 def _label(fit: FitSummary) -> str:

@@ -18,6 +18,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, RunTag
 from pydantic import BaseModel
 
 from schemas.errors import was_interrupted
+from schemas.posterior import posterior_digest
 from schemas.reports import PredictiveCheck, TableSummary, Verdict
 from tasks.artifacts import FitResults, write_artifacts
 from tasks.logged_model import log_effect_model, register_version
@@ -58,7 +59,11 @@ def track_fit(
                 "track": time.perf_counter() - started,
                 "total": total_seconds(),
             }
-            run_tags = {**tags, "mlflow.note.content": _note(results.verdict)}
+            run_tags = {
+                **tags,
+                "posterior_digest": posterior_digest(posterior),
+                "mlflow.note.content": _note(results.verdict),
+            }
             client.log_batch(
                 run_id,
                 metrics=_metrics(_measures(results) | _named("seconds", seconds)),

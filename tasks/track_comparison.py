@@ -1,18 +1,54 @@
 """The MLflow run of a comparison of two fits; it stands in their experiment, and is no fit itself.
 
-What is compared is `model.compare`, the page about it `tasks.render_comparison`.
+What is compared is `model.compare`, the page about it `tasks.render_comparison`. The fits that a
+comparison takes, of what both have in common, are runs nested in its own.
 """
 
 from __future__ import annotations
 
-import pandas as pd
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
+import pandas as pd
+from matplotlib.figure import Figure
+
+from model.attribution import PartFit
 from model.plots import as_bytes
-from model.plots.comparison import slopes_figure
+from model.plots.comparison import comparison_figures
 from schemas.comparison import Comparison, ComparisonSettings
+from schemas.reports import Convergence
 from tasks.render_comparison import comparison_markdown
 from tasks.side_runs import begin_run, conclude_run, finished_run
-from tasks.tracking_run import FitRun
+from tasks.tracking_run import FitRun, tracking_errors
+
+GENES_FILE, LINES_FILE, COMPARISON_FILE = (
+    "comparison.parquet",
+    "cell_lines.parquet",
+    "comparison.json",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class ComparedFits:
+    """All that a comparison found."""
+
+    comparison: Comparison
+    genes: pd.DataFrame
+    """One row a gene of both (`model.compare`), with `due_to_...` (`model.attribution`)."""
+    cell_lines: pd.DataFrame
+    """One row a cell line of either (`model.data_changes`); empty where a run does not hold it."""
+
+    def tables(self) -> Mapping[str, bytes]:
+        """Return the files that hold all of it, by name."""
+        return {
+            "comparison.csv": self.genes.to_csv(index=False).encode(),
+            GENES_FILE: self.genes.to_parquet(index=False),
+            "cell_lines.csv": self.cell_lines.to_csv(index=False).encode(),
+            LINES_FILE: self.cell_lines.to_parquet(index=False),
+            COMPARISON_FILE: self.comparison.model_dump_json(indent=2).encode(),
+        }
 
 
 def finished_comparison(
@@ -20,6 +56,19 @@ def finished_comparison(
 ) -> FitRun | None:
     """Return the run of this very comparison, if it is there; raise TrackingError."""
     return finished_run(experiment_id, _of(run_a, run_b, settings))
+
+
+def read_comparison(run: FitRun) -> ComparedFits:
+    """Read a finished comparison; raise TrackingError."""
+    with tracking_errors(run.uri), tempfile.TemporaryDirectory() as name:
+        for file in (GENES_FILE, LINES_FILE, COMPARISON_FILE):
+            run.client.download_artifacts(run.run_id, file, name)
+        folder = Path(name)
+        return ComparedFits(
+            Comparison.model_validate_json((folder / COMPARISON_FILE).read_bytes()),
+            pd.read_parquet(folder / GENES_FILE),
+            pd.read_parquet(folder / LINES_FILE),
+        )
 
 
 def open_comparison(
@@ -33,6 +82,39 @@ def open_comparison(
         comparison_name(comparison),
         about | _of(a.run_id, b.run_id, settings),
     )
+
+
+def open_part(comparison: FitRun, part: PartFit, dataset: str) -> FitRun:
+    """Create the run of a fit on the way from A to B, nested in that of the comparison."""
+    return begin_run(
+        comparison.experiment_id,
+        part.name,
+        {
+            "kind": "part",
+            "dataset": dataset,
+            "model": part.parameters.model,
+            "mlflow.parentRunId": comparison.run_id,
+        },
+    )
+
+
+def track_part(run: FitRun, part: PartFit, effects: pd.DataFrame, measured: Convergence) -> None:
+    """Store the slopes of such a fit, and what its engine says of itself; set it FINISHED."""
+    measures = {
+        "n_genes": len(part.design.genes),
+        "n_cell_lines": len(part.design.cell_lines),
+        "n_measurements": part.design.n_measurements,
+        "rhat_max": measured.rhat_max,
+        "ess_bulk_min": measured.ess_bulk_min,
+    }
+    if measured.exact is not None:
+        measures["log_evidence"] = measured.exact.log_evidence
+    files = {
+        "gene_effects.csv": effects.to_csv(index=False).encode(),
+        "gene_effects.parquet": effects.to_parquet(index=False),
+        "convergence.json": measured.model_dump_json(indent=2).encode(),
+    }
+    conclude_run(run, files, measures, f"A fit on the way of a comparison: {part.name}.")
 
 
 def _of(run_a: str, run_b: str, settings: ComparisonSettings) -> dict[str, str]:
@@ -53,9 +135,18 @@ def comparison_name(comparison: Comparison) -> str:
     return f"{release} {model}"
 
 
-def track_comparison(run: FitRun, comparison: Comparison, genes: pd.DataFrame) -> None:
+def track_comparison(run: FitRun, found: ComparedFits) -> None:
     """Store a comparison in its run and set that FINISHED; raise TrackingError."""
-    measures = {
+    comparison = found.comparison
+    page = comparison_markdown(comparison, found.genes)
+    figures: Mapping[str, Figure] = comparison_figures(found.genes, comparison)
+    pictures = {f"plots/{name}.png": as_bytes(figure, "png") for name, figure in figures.items()}
+    files = {**found.tables(), "comparison.md": page.encode(), **pictures}
+    conclude_run(run, files, _measures(comparison), page)
+
+
+def _measures(comparison: Comparison) -> dict[str, float]:
+    measures: dict[str, float | None] = {
         "n_genes_joined": comparison.genes_joined,
         "n_genes_lost": len(comparison.genes_lost),
         "n_genes_gained": len(comparison.genes_gained),
@@ -63,15 +154,18 @@ def track_comparison(run: FitRun, comparison: Comparison, genes: pd.DataFrame) -
         "hits_gained": len(comparison.hits_gained),
         "beta_correlation": comparison.beta_correlation,
         "largest_abs_z": comparison.largest_abs_z,
+        "log_evidence_difference": comparison.log_evidence_difference,
+        "elpd_loo_difference": comparison.elpd_loo_difference,
+        "elpd_loo_difference_se": comparison.elpd_loo_difference_se,
     }
-    if comparison.log_evidence_difference is not None:
-        measures["log_evidence_difference"] = comparison.log_evidence_difference
-    page = comparison_markdown(comparison, genes)
-    files = {
-        "comparison.csv": genes.to_csv(index=False).encode(),
-        "comparison.parquet": genes.to_parquet(index=False),
-        "comparison.json": comparison.model_dump_json(indent=2).encode(),
-        "comparison.md": page.encode(),
-        "slopes.png": as_bytes(slopes_figure(genes, comparison), "png"),
-    }
-    conclude_run(run, files, measures, page)
+    if comparison.data is not None:
+        measures |= {
+            "n_cell_lines_joined": comparison.data.n_cell_lines_joined,
+            "n_cell_lines_lost": len(comparison.data.cell_lines_lost),
+            "n_cell_lines_gained": len(comparison.data.cell_lines_gained),
+            "n_cell_lines_reprocessed": len(comparison.data.values_changed),
+            "n_sequences_lost": len(comparison.data.sequences_lost),
+            "n_sequences_gained": len(comparison.data.sequences_gained),
+        }
+    measures |= {f"moved_by_{step.name}": step.mean_abs_difference for step in comparison.steps}
+    return {name: value for name, value in measures.items() if value is not None}

@@ -1,4 +1,4 @@
-"""A finished fit as it stands in MLflow: names, numbers, table of genes, parameters.
+"""A finished fit as it stands in MLflow: names, numbers, table of genes, parameters, its screen.
 
 How a fit got there is `tasks.track`.
 """
@@ -6,22 +6,32 @@ How a fit got there is `tasks.track`.
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import pandas as pd
+import xarray as xr
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST, ErrorCode
+from pydantic import TypeAdapter
 
+from model.compare import ComparedFit
+from model.data_changes import FittedScreen
+from model.design_dataset import design_of
+from model.roster import Roster
 from schemas.comparison import FitSummary
 from schemas.errors import UserError
 from schemas.parameters import FitParameters
-from tasks.artifacts import PARAMETERS_FILE
+from schemas.reports import PredictiveCheck
+from tasks.artifacts import DESIGN_FILE, PARAMETERS_FILE, SCREEN_FOLDER
 from tasks.tracking_run import connect, tracking_errors, tracking_uri, without_password
 
 GENES_FILE = "gene_effects.parquet"
+PARAMETER_TABLE = "summary.csv"
+CHECKS_FILE = "predictive_checks.json"
+CELLS_FILE = "loo_cells.parquet"
 
 
 class NoSuchFit(UserError):
@@ -32,19 +42,24 @@ class NoSuchFit(UserError):
 class TrackedFit:
     """A fit, read back."""
 
-    summary: FitSummary
     dataset: str
     experiment_id: str
-    effects: pd.DataFrame
-    """Gene effects (`model.effects`)."""
     parameters: FitParameters
+    compared: ComparedFit
+    screen: FittedScreen | None
+    """None in a run of before screens were kept."""
+
+    @property
+    def run_id(self) -> str:
+        """Run in MLflow."""
+        return self.compared.summary.run_id
 
 
 def read_fit(run_id: str) -> TrackedFit:
     """Read a finished fit; raise NoSuchFit or TrackingError."""
     uri = tracking_uri()
     where = without_password(uri)
-    with tracking_errors(uri):
+    with tracking_errors(uri), tempfile.TemporaryDirectory() as name:
         client = connect(uri)
         run = get_run(client, run_id, where)
         if run.info.status != "FINISHED" or "fit_key" not in run.data.tags:
@@ -53,16 +68,37 @@ def read_fit(run_id: str) -> TrackedFit:
                 f"{'' if 'fit_key' in run.data.tags else ' and no fit of this version'}; "
                 "fit the dataset again, or take another run"
             )
-        with tempfile.TemporaryDirectory() as folder:
-            effects = client.download_artifacts(run_id, GENES_FILE, folder)
-            parameters = client.download_artifacts(run_id, PARAMETERS_FILE, folder)
-            return TrackedFit(
-                _summary(run),
-                run.data.tags["dataset"],
-                run.info.experiment_id,
-                pd.read_parquet(effects),
-                FitParameters.model_validate_json(Path(parameters).read_text(encoding="utf-8")),
-            )
+        there = {file.path for file in client.list_artifacts(run_id)}
+        wanted = {GENES_FILE, PARAMETERS_FILE, PARAMETER_TABLE, CHECKS_FILE, CELLS_FILE}
+        for path in (wanted | {SCREEN_FOLDER}) & there:
+            client.download_artifacts(run_id, path, name)
+        folder = Path(name)
+        parameters = FitParameters.model_validate_json(
+            (folder / PARAMETERS_FILE).read_text(encoding="utf-8")
+        )
+        return TrackedFit(
+            dataset=run.data.tags["dataset"],
+            experiment_id=run.info.experiment_id,
+            parameters=parameters,
+            compared=ComparedFit(
+                summary=_summary(run),
+                effects=pd.read_parquet(folder / GENES_FILE),
+                settings=settings_of(parameters),
+                parameters=pd.read_csv(folder / PARAMETER_TABLE),
+                checks=TypeAdapter(tuple[PredictiveCheck, ...]).validate_json(
+                    (folder / CHECKS_FILE).read_bytes()
+                ),
+                elpd_by_cell=(
+                    pd.read_parquet(folder / CELLS_FILE) if CELLS_FILE in there else None
+                ),
+            ),
+            screen=_screen(folder / SCREEN_FOLDER) if SCREEN_FOLDER in there else None,
+        )
+
+
+def settings_of(parameters: FitParameters) -> dict[str, str]:
+    """Return every setting as text, by the name it has in MLflow."""
+    return {name: str(value) for name, value in parameters.flat().items()}
 
 
 def get_run(client: MlflowClient, run_id: str, where: str) -> Run:
@@ -78,11 +114,21 @@ def get_run(client: MlflowClient, run_id: str, where: str) -> Run:
         ) from None
 
 
+def _screen(folder: Path) -> FittedScreen:
+    with xr.open_dataset(folder / DESIGN_FILE, engine="h5netcdf") as stored:
+        design = design_of(stored)
+    tables = {
+        table.name: pd.read_parquet(folder / f"{table.name}.parquet") for table in fields(Roster)
+    }
+    return FittedScreen(design, Roster(**tables))
+
+
 def _summary(run: Run) -> FitSummary:
     tags, metrics = run.data.tags, run.data.metrics
     return FitSummary(
         run_id=run.info.run_id,
         **{name: tags[name] for name in ("release", "model", "engine", "verdict", "data_digest")},
+        posterior_digest=tags.get("posterior_digest", ""),
         n_genes=int(metrics["n_genes"]),
         n_cell_lines=int(metrics["n_cell_lines"]),
         n_measurements=int(metrics["n_measurements"]),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from model.compare import compare_fits, compare_genes
+from model.compare import ComparedFit, compare_fits, compare_genes
 from schemas.comparison import Comparison, ComparisonSettings, FitSummary
 
 SETTINGS = ComparisonSettings()
@@ -40,13 +42,20 @@ def compared(
     a: pd.DataFrame, b: pd.DataFrame, evidence: tuple[float | None, float | None] = (None, None)
 ) -> Comparison:
     return compare_fits(
-        "avana",
-        summary("A", evidence=evidence[0]),
-        summary("B", evidence=evidence[1]),
-        (a, b),
-        ({"model": "m4", "seed": "1"}, {"model": "m4", "seed": "2"}),
-        SETTINGS,
+        "avana", fit("A", a, "1", evidence[0]), fit("B", b, "2", evidence[1]), SETTINGS
     )[0]
+
+
+def fit(
+    name: str, table: pd.DataFrame, seed: str = "1", evidence: float | None = None, **more: Any
+) -> ComparedFit:
+    return ComparedFit(
+        summary(name, evidence=evidence),
+        table,
+        {"model": "m4", "seed": seed},
+        pd.DataFrame({"parameter": ["sigma", "beta_g[X]"], "mean": [1.0, 2], "sd": [0.1, 0.2]}),
+        **more,
+    )
 
 
 def test_differences_are_b_less_a_in_combined_sds() -> None:

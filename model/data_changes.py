@@ -1,0 +1,290 @@
+"""What differs between the data of two fits: lines, genes, guides, sequences, profiles, values.
+
+Pure: designs and rosters in, a typed result and a table of cell lines out. What the differences do
+to the slopes is `model.attribution`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from model.design import ScreenDesign
+from model.roster import Roster
+from schemas.comparison import BatchShift, DataChanges, ItemChange, ProfileChange
+from schemas.usable import KEPT
+
+ENTREZ = re.compile(r"\((\d+)\)\s*$")
+FITTED, ABSENT = "fitted", "not there"
+ROUNDING = 1e-9
+"""log2: numbers that differ by less were computed from the same values."""
+
+LINE_COLUMNS = (
+    "cell_line",
+    "a",
+    "b",
+    "n_sequences_a",
+    "n_sequences_b",
+    "profile_a",
+    "profile_b",
+    "sequences_changed",
+    "values_changed",
+    "logfc_shift",
+    "logfc_spread",
+    "rna_change",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class FittedScreen:
+    """What a fit was fitted to."""
+
+    design: ScreenDesign
+    roster: Roster
+
+
+@dataclass(frozen=True, eq=False)
+class SharedPart:
+    """Positions, in the designs of A and of B, of what both have; equal lengths, same order."""
+
+    genes: tuple[np.ndarray, np.ndarray]
+    guides: tuple[np.ndarray, np.ndarray]
+    cell_lines: tuple[np.ndarray, np.ndarray]
+
+
+def gene_key(label: str) -> str:
+    """Return what a gene is known by in any release: its Entrez number, else its label."""
+    found = ENTREZ.search(label)
+    return found[1] if found else label
+
+
+def shared_part(a: ScreenDesign, b: ScreenDesign) -> SharedPart:
+    """Return what two designs have in common; guides are those of genes of both."""
+    genes = _common([gene_key(gene) for gene in a.genes], [gene_key(gene) for gene in b.genes])
+    of_gene_a, of_gene_b = (
+        [gene_key(design.genes[gene]) for gene in design.guide_gene] for design in (a, b)
+    )
+    guides = _common(
+        list(zip(a.guides, of_gene_a, strict=True)), list(zip(b.guides, of_gene_b, strict=True))
+    )
+    return SharedPart(genes, guides, _common(a.cell_lines, b.cell_lines))
+
+
+def data_changes(a: FittedScreen, b: FittedScreen) -> tuple[DataChanges, pd.DataFrame]:
+    """Return what differs, and one row a cell line that either fit has.
+
+    | column | unit | what |
+    |---|---|---|
+    | cell_line | | label |
+    | a, b | | `fitted`, `not there`, or why it is not in that fit |
+    | n_sequences_* | | sequences (replicates) of it that are in that fit |
+    | profile_* | | its default RNA profile |
+    | sequences_changed | | whether other sequences of it are fitted |
+    | values_changed | | whether the same sequences have other log fold changes |
+    | logfc_shift | log2 | mean over guides of both of B less A, of the means of guide and line |
+    | logfc_spread | log2 | SD of the same |
+    | rna_change | as given | largest change, either sign, of the RNA of a gene of both |
+
+    The last three are NaN of a line that is not in both.
+    """
+    shared = shared_part(a.design, b.design)
+    lines = _lines(a, b, shared)
+    both = lines[(lines["a"] == FITTED) & (lines["b"] == FITTED)]
+    profiles = both[both["profile_a"].fillna("") != both["profile_b"].fillna("")]
+    own_genes = {gene_key(gene) for gene in a.design.genes} & {
+        gene_key(gene) for gene in b.design.genes
+    }
+    renewed = list(both.loc[both["values_changed"], "cell_line"])
+    in_both = set(both["cell_line"])
+    rosters = (a.roster, b.roster)
+    lost_lines, gained_lines = _exchanged([one.cell_lines for one in rosters], "cell_line")
+    lost_genes, gained_genes = _exchanged([_keyed(one.genes) for one in rosters], "gene", "key")
+    lost_guides, gained_guides = _exchanged(
+        [_of_genes(one.guides, own_genes) for one in rosters], "guide"
+    )
+    lost_sequences, gained_sequences = _exchanged(
+        [one.sequences[one.sequences["cell_line"].isin(in_both)] for one in rosters], "sequence"
+    )
+    return (
+        DataChanges(
+            n_cell_lines_joined=len(both),
+            cell_lines_lost=lost_lines,
+            cell_lines_gained=gained_lines,
+            genes_lost=lost_genes,
+            genes_gained=gained_genes,
+            guides_lost=lost_guides,
+            guides_gained=gained_guides,
+            sequences_lost=lost_sequences,
+            sequences_gained=gained_sequences,
+            profiles_changed=tuple(
+                ProfileChange(cell_line=line, a=_text(before), b=_text(after))
+                for line, before, after in profiles[
+                    ["cell_line", "profile_a", "profile_b"]
+                ].itertuples(index=False)
+            ),
+            rna_changed=tuple(both.loc[both["rna_change"] > ROUNDING, "cell_line"]),
+            values_changed=tuple(renewed),
+            batches=tuple(_batches(both[both["values_changed"]], b.roster.sequences)),
+        ),
+        lines,
+    )
+
+
+# ------------------------------------------------------------------------------------------ lines
+
+
+def _lines(a: FittedScreen, b: FittedScreen, shared: SharedPart) -> pd.DataFrame:
+    """Return the table of cell lines."""
+    states = [_states(screen.roster.cell_lines, "cell_line") for screen in (a, b)]
+    fitted = [{line for line, state in one.items() if state == FITTED} for one in states]
+    labels = sorted(fitted[0] | fitted[1])
+    table = pd.DataFrame({"cell_line": labels})
+    for x, screen, state in zip("ab", (a, b), states, strict=True):
+        sequences = screen.roster.sequences
+        kept = sequences[sequences["reason"] == KEPT].groupby("cell_line")["sequence"]
+        profile = screen.roster.cell_lines.set_index("cell_line")["profile"]
+        table[x] = [state.get(line, ABSENT) for line in labels]
+        table[f"n_sequences_{x}"] = table["cell_line"].map(kept.size()).fillna(0).astype(int)
+        table[f"profile_{x}"] = table["cell_line"].map(profile)
+        table[f"of_{x}"] = table["cell_line"].map(kept.agg(frozenset))
+    in_both = (table["a"] == FITTED) & (table["b"] == FITTED)
+    table["sequences_changed"] = in_both & (table["of_a"] != table["of_b"])
+    numbers = _numbers(a.design, b.design, shared)
+    table = table.merge(numbers, on="cell_line", how="left")
+    differs = table.pop("differs").fillna(False).astype(bool)
+    table["values_changed"] = in_both & ~table["sequences_changed"] & differs
+    return table[list(LINE_COLUMNS)]
+
+
+def _numbers(a: ScreenDesign, b: ScreenDesign, shared: SharedPart) -> pd.DataFrame:
+    """Return how far the numbers of each shared line have moved, over shared guides and genes."""
+    lines = shared.cell_lines
+    counts = [
+        design.count[np.ix_(guides, line)]
+        for design, guides, line in zip((a, b), shared.guides, lines, strict=True)
+    ]
+    measured = (counts[0] > 0) & (counts[1] > 0)
+    means = [
+        design.total[np.ix_(guides, line)] / np.maximum(count, 1)
+        for design, guides, line, count in zip((a, b), shared.guides, lines, counts, strict=True)
+    ]
+    moved = np.where(measured, means[1] - means[0], np.nan)
+    rna = [
+        raw_rna(design)[np.ix_(genes, line)]
+        for design, genes, line in zip((a, b), shared.genes, lines, strict=True)
+    ]
+    n = measured.sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        shift = np.nansum(moved, axis=0) / n
+        spread = np.sqrt(np.nansum((moved - shift) ** 2, axis=0) / n)
+    rna_moved = np.nan_to_num(np.abs(rna[1] - rna[0])).max(axis=0, initial=0)
+    unequal = (np.abs(np.nan_to_num(moved)) > ROUNDING) | (counts[0] != counts[1])
+    return pd.DataFrame(
+        {
+            "cell_line": [a.cell_lines[line] for line in lines[0]],
+            "differs": unequal.any(axis=0),
+            "logfc_shift": shift,
+            "logfc_spread": spread,
+            # What was standardised and is put back is off by rounding.
+            "rna_change": np.where(rna_moved > ROUNDING, rna_moved, 0.0),
+        }
+    )
+
+
+def raw_rna(design: ScreenDesign) -> np.ndarray:
+    """Return RNA as it was given, (G, C); off by rounding where it was standardised."""
+    if not design.rna_is_log2:
+        return design.rna
+    return design.rna * design.rna_sd[:, None] + design.rna_mean[:, None]
+
+
+# ---------------------------------------------------------------------------------------- batches
+
+
+def _batches(lines: pd.DataFrame, sequences: pd.DataFrame) -> list[BatchShift]:
+    """Tell the shifts of lines apart by the pDNA batches of their sequences.
+
+    A line's mean holds its sequences in equal shares, so that
+
+        shift_c = sum_b share_cb s_b
+
+    is solved for the shifts s_b of the batches by least squares.
+    """
+    if lines.empty:
+        return []
+    fitted = sequences[sequences["reason"] == KEPT]
+    # Screens of the long layouts have no batches.
+    batch = fitted["pdna_batch"].astype(object).where(fitted["pdna_batch"].notna(), "unknown")
+    counted = pd.crosstab(fitted["cell_line"], batch).reindex(lines["cell_line"])
+    share = counted.div(counted.sum(axis=1), axis=0).fillna(0)
+    share = share.loc[:, (share > 0).any()]
+    shift, *_ = np.linalg.lstsq(share.to_numpy(), lines["logfc_shift"].to_numpy(), rcond=None)
+    spread = lines["logfc_spread"].to_numpy()
+    found = [
+        BatchShift(
+            pdna_batch=str(name),
+            n_cell_lines=int((share[name] > 0).sum()),
+            shift=float(moved),
+            spread=float(np.average(spread, weights=share[name])),
+        )
+        for name, moved in zip(share.columns, shift, strict=True)
+    ]
+    return sorted(found, key=lambda one: -abs(one.shift))
+
+
+# ------------------------------------------------------------------------------------------ items
+
+
+def _exchanged(
+    tables: list[pd.DataFrame], label: str, key: str = ""
+) -> tuple[tuple[ItemChange, ...], tuple[ItemChange, ...]]:
+    """Return the items that only A, and those that only B has fitted."""
+    key = key or label
+    states = [_states(table, key) for table in tables]
+    changes = []
+    for mine, table in enumerate(tables):
+        other = 1 - mine
+        fitted = table[table["reason"] == KEPT].drop_duplicates(key)
+        gone = fitted[[states[other].get(name, ABSENT) != FITTED for name in fitted[key]]]
+        pairs = []
+        for name, text, line in zip(
+            gone[key],
+            gone[label],
+            gone["cell_line"] if label == "sequence" else [""] * len(gone),
+            strict=True,
+        ):
+            there = [FITTED, states[other].get(name, ABSENT)]
+            before, after = there if mine == 0 else there[::-1]
+            pairs.append(ItemChange(item=text, cell_line=line, a=before, b=after))
+        changes.append(tuple(pairs))
+    return changes[0], changes[1]
+
+
+def _states(table: pd.DataFrame, key: str) -> Mapping[str, str]:
+    """Return `fitted`, or why not, by item; of an item on several rows the fitted one counts."""
+    fitted_last = table.iloc[np.argsort(table["reason"] == KEPT, kind="stable")]
+    return dict(zip(fitted_last[key], fitted_last["reason"].replace(KEPT, FITTED), strict=True))
+
+
+def _keyed(genes: pd.DataFrame) -> pd.DataFrame:
+    return genes.assign(key=[gene_key(gene) for gene in genes["gene"]])
+
+
+def _of_genes(guides: pd.DataFrame, keys: set[str]) -> pd.DataFrame:
+    return guides[[gene_key(gene) in keys for gene in guides["gene"].fillna("").astype(str)]]
+
+
+def _common(a: list | tuple, b: list | tuple) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions in `a` and in `b` of what both hold, in the order of `b`."""
+    at = {item: position for position, item in enumerate(a)}
+    pairs = [(at[item], position) for position, item in enumerate(b) if item in at]
+    found = np.array(pairs, np.int64).reshape(-1, 2)
+    return found[:, 0], found[:, 1]
+
+
+def _text(value: str | float) -> str:
+    return "" if pd.isna(value) else str(value)

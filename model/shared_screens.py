@@ -1,0 +1,131 @@
+"""What two screens have in common, with the data of the one, of the other, or partly of both.
+
+Why such screens are fitted is `model.attribution`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+import numpy as np
+
+from model.data_changes import gene_key, raw_rna, shared_part
+from model.design import ScreenDesign
+
+FEWEST_LINES = 3
+"""Cell lines that two fits must share: through two points any slope fits."""
+ROUNDING = 1e-9
+"""RNA with a smaller SD does not vary: what is left is rounding."""
+
+
+class NotShared(ValueError):
+    """Two fits with too little in common to tell the parts of a difference apart."""
+
+
+class SharedScreens:
+    """The cell lines and genes of two designs, and all guides that either has for these genes."""
+
+    def __init__(self, a: ScreenDesign, b: ScreenDesign) -> None:
+        """Raise NotShared where that is too little to fit."""
+        shared = shared_part(a, b)
+        self._designs = (a, b)
+        self._genes, self._lines = shared.genes, shared.cell_lines
+        self.genes = tuple(b.genes[gene] for gene in shared.genes[1])
+        """Labels of B, in its order."""
+        self.cell_lines = tuple(b.cell_lines[line] for line in shared.cell_lines[1])
+        if len(self.cell_lines) < FEWEST_LINES:
+            raise NotShared(
+                f"the fits share {len(self.cell_lines)} cell lines, expected at least "
+                f"{FEWEST_LINES}"
+            )
+        rows = [_guide_rows(design, self.genes) for design in (a, b)]
+        guides = sorted({*rows[0], *rows[1]})
+        self._guide_gene = np.array([gene for gene, _ in guides], np.int64)
+        self._guides = tuple(guide for _, guide in guides)
+        # -1 where a design has no such guide.
+        self._rows = [np.array([own.get(guide, -1) for guide in guides]) for own in rows]
+        ends = (self._mixed((), rna_of_b=False), self._mixed(self.cell_lines, rna_of_b=True))
+        self._sound = np.flatnonzero((ends[0].rna_sd > 0) & (ends[1].rna_sd > 0))
+        if not self._sound.size:
+            raise NotShared("no gene of both has RNA that varies over the cell lines of both")
+
+    def mixed(self, of_b: Collection[str], *, rna_of_b: bool) -> ScreenDesign:
+        """Return the screen whose log fold changes are B's in the lines `of_b`, else A's.
+
+        RNA is that of A or of B, standardised over the shared lines, as it would have been, had the
+        screen held no more. Genes whose RNA does not vary over these lines are left out.
+        """
+        return _without_empty_guides(self._mixed(of_b, rna_of_b=rna_of_b).of_genes(self._sound))
+
+    def _mixed(self, of_b: Collection[str], *, rna_of_b: bool) -> ScreenDesign:
+        from_b = np.isin(self.cell_lines, list(of_b))
+
+        def by_guide(at: int, values: np.ndarray) -> np.ndarray:
+            found = values[np.ix_(self._rows[at], self._lines[at])]
+            found[self._rows[at] < 0] = 0
+            return found
+
+        def by_gene(at: int, values: np.ndarray) -> np.ndarray:
+            return values[np.ix_(self._genes[at], self._lines[at])]
+
+        a, b = self._designs
+        rna = by_gene(1, raw_rna(b)) if rna_of_b else by_gene(0, raw_rna(a))
+        return _standardised(
+            ScreenDesign(
+                genes=self.genes,
+                cell_lines=self.cell_lines,
+                guides=self._guides,
+                guide_gene=self._guide_gene,
+                rna=rna,
+                rna_mean=np.zeros(len(self.genes)),
+                rna_sd=np.ones(len(self.genes)),
+                rna_is_log2=b.rna_is_log2,
+                count=np.where(from_b, by_guide(1, b.count), by_guide(0, a.count)),
+                total=np.where(from_b, by_guide(1, b.total), by_guide(0, a.total)),
+                sum_of_squares=np.where(
+                    from_b, by_gene(1, b.sum_of_squares), by_gene(0, a.sum_of_squares)
+                ),
+            )
+        )
+
+
+def _guide_rows(design: ScreenDesign, genes: tuple[str, ...]) -> dict[tuple[int, str], int]:
+    """Return the row of each guide of these genes, by position of its gene and label."""
+    position = {gene_key(gene): at for at, gene in enumerate(genes)}
+    of_gene = [position.get(gene_key(gene)) for gene in design.genes]
+    return {
+        (gene, guide): row
+        for row, guide in enumerate(design.guides)
+        if (gene := of_gene[design.guide_gene[row]]) is not None
+    }
+
+
+def _standardised(design: ScreenDesign) -> ScreenDesign:
+    """Standardise RNA by gene over the lines it is measured in; `rna_sd` 0 where it cannot be.
+
+    z-scores stay as they are given.
+    """
+    measured = design.gene_count > 0
+    n = measured.sum(axis=1)
+    mean = np.where(measured, design.rna, 0).sum(axis=1) / np.maximum(n, 1)
+    deviation = np.where(measured, design.rna - mean[:, None], 0)
+    sd = np.sqrt((deviation**2).sum(axis=1) / np.maximum(n - 1, 1))
+    sd = np.where((n > 1) & (sd > ROUNDING), sd, 0)
+    rna = design.rna
+    if design.rna_is_log2:
+        rna = (rna - mean[:, None]) / np.where(sd > 0, sd, 1)[:, None]
+    return replace(design, rna=rna, rna_mean=mean, rna_sd=sd)
+
+
+def _without_empty_guides(design: ScreenDesign) -> ScreenDesign:
+    """Leave out guides without a measurement; a gene keeps one guide, measured or not."""
+    kept = design.count.any(axis=1)
+    kept[design.first_guide[~np.logical_or.reduceat(kept, design.first_guide)]] = True
+    return replace(
+        design,
+        guides=tuple(guide for guide, keep in zip(design.guides, kept, strict=True) if keep),
+        guide_gene=design.guide_gene[kept],
+        count=design.count[kept],
+        total=design.total[kept],
+    )

@@ -128,7 +128,7 @@ def test_each_part_is_put_down_to_what_made_it(rows: pd.DataFrame) -> None:
     found, table = walked(a, b)
     assert found.steps == ("lost", "values", "gained")
     table = table.set_index("gene")
-    parts = table[[name for name in table if name.startswith("due_to_")]]
+    parts = table.filter(like="due_to_")
     np.testing.assert_allclose(parts.sum(axis=1), table["difference"], atol=1e-12)
     assert parts.abs().loc["g002"].idxmax() == "due_to_values"
     assert parts["due_to_values"].abs().idxmax() == "g002"

@@ -30,7 +30,7 @@ from pydantic import TypeAdapter
 from model.prediction import predict_logfc, thin_draws
 from schemas.identity import fit_key, parameters_digest
 from schemas.parameters import Filters, FitParameters
-from schemas.posterior import CONTRACTS
+from schemas.posterior import CONTRACTS, posterior_digest
 from schemas.reports import (
     Convergence,
     LooSummary,
@@ -117,6 +117,7 @@ def test_a_run_bears_its_names_tags_and_parameters(working_folder: Path) -> None
         "fit_key": fit_key(results.dataset, results.data_digest, results.parameters),
         "code_version": code_version(),
         "verdict": "review",
+        "posterior_digest": posterior_digest(results.tree["posterior"].dataset),
     }
     assert stored.data.tags["mlflow.note.content"] == (
         "Verdict: **review**\n- R-hat is 1.7; draw more.\n- The check of sd stands out."

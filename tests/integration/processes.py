@@ -28,6 +28,11 @@ QUIET = {
 }
 
 
+PATIENCE = 600.0
+"""Seconds for what takes ten on an idle machine: on a busy one it takes minutes, and a test that
+gives up sooner says nothing about the code."""
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
@@ -60,7 +65,9 @@ class Server:
         self._environment = {**os.environ, **QUIET, **environment}
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, answers: Callable[[], object] = lambda: True, seconds: float = 90) -> Self:
+    def start(
+        self, answers: Callable[[], object] = lambda: True, seconds: float = PATIENCE
+    ) -> Self:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,

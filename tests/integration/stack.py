@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -25,6 +26,7 @@ from prefect.client.schemas.objects import FlowRun
 
 from deployments.demo import write_demo_dataset
 from tests.integration.processes import (
+    PATIENCE,
     Server,
     free_port,
     mlflow_server,
@@ -80,7 +82,7 @@ class Stack:
         state = self.client.read_flow_run(run.id).state
         return "" if state is None else str(state.name)
 
-    def wait_for(self, run: FlowRun, *states: str, seconds: float = 120) -> str:
+    def wait_for(self, run: FlowRun, *states: str, seconds: float = PATIENCE) -> str:
         wait_until(lambda: self.state(run) in states, seconds, f"{run.name} in {states}")
         return self.state(run)
 
@@ -94,10 +96,16 @@ class Stack:
         ]
 
     def all_quiet(self) -> bool:
-        """Whether no flow run is under way or about to be."""
+        """Whether no flow run is under way or due."""
         soon = ("Pending", "Running", "Late", "AwaitingConcurrencySlot", "AwaitingRetry")
+        # A worker may take its time to see what was triggered a moment ago.
+        due = datetime.now(UTC) + timedelta(seconds=5)
         return not any(
-            run.state is not None and run.state.name in soon
+            run.state is not None
+            and (
+                run.state.name in soon
+                or (run.state.is_scheduled() and (run.expected_start_time or due) <= due)
+            )
             for run in self.client.read_flow_runs(limit=200)
         )
 

@@ -12,7 +12,7 @@ import pytest
 from prefect.events import emit_event
 from prefect.events.worker import EventsWorker
 
-from tests.integration.processes import wait_until
+from tests.integration.processes import PATIENCE, wait_until
 from tests.integration.stack import Stack, running_stack
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration, pytest.mark.xdist_group("unattended")]
@@ -40,15 +40,15 @@ def test_from_nothing_each_release_is_fitted_once_and_compared(stack: Stack) -> 
     stack.put_release("24Q2")
     first = stack.trigger("refresh-releases")
     assert stack.wait_for(first, "Completed", "Failed", "Crashed", "Refused") == "Completed"
-    wait_until(lambda: len(stack.finished()) == 1, 120, "24Q2 fitted")
+    wait_until(lambda: len(stack.finished()) == 1, PATIENCE, "24Q2 fitted")
 
     stack.put_release("24Q4", rows=280)
     emit_event("screen.release.landed", {"prefect.resource.id": "screen.release.24Q4"})
     EventsWorker.drain_all()
-    wait_until(lambda: len(stack.finished()) == 2, 120, "24Q4 fitted after the event")
+    wait_until(lambda: len(stack.finished()) == 2, PATIENCE, "24Q4 fitted after the event")
     wait_until(
         lambda: [run.info.status for run in stack.tracked("comparison")] == ["FINISHED"],
-        120,
+        PATIENCE,
         "24Q4 compared",
     )
     a, b = stack.finished()
@@ -59,10 +59,10 @@ def test_from_nothing_each_release_is_fitted_once_and_compared(stack: Stack) -> 
     )
     assert compared.info.run_name == "24Q2 -> 24Q4 m4"
 
-    wait_until(stack.all_quiet, 90, "all quiet")
+    wait_until(stack.all_quiet, PATIENCE, "all quiet")
     for _ in range(2):  # together
         stack.trigger("refresh-releases")
-    wait_until(stack.all_quiet, 120, "all quiet again")
+    wait_until(stack.all_quiet, PATIENCE, "all quiet again")
     assert len(stack.flow_runs("fit-screen")) == 2
     assert len(stack.tracked()) == 2 and len(stack.tracked("comparison")) == 1
 
@@ -75,7 +75,7 @@ def test_a_spoiled_release_is_reported_once_and_taken_up_when_replaced(stack: St
     for _ in range(2):
         time.sleep(2)
         stack.trigger("refresh-releases")
-        wait_until(stack.all_quiet, 120, "all quiet")
+        wait_until(stack.all_quiet, PATIENCE, "all quiet")
     spoiled = [
         run for run in stack.flow_runs("fit-screen") if run.parameters["dataset_file"] == address
     ]
@@ -88,7 +88,7 @@ def test_a_spoiled_release_is_reported_once_and_taken_up_when_replaced(stack: St
     stack.put_release("25Q2", rows=290)
     time.sleep(2)
     stack.trigger("refresh-releases")
-    wait_until(lambda: len(stack.finished()) == before + 1, 120, "the replaced release fitted")
+    wait_until(lambda: len(stack.finished()) == before + 1, PATIENCE, "the replaced release fitted")
 
 
 def test_the_schedule_fires_by_itself(stack: Stack) -> None:
@@ -96,7 +96,7 @@ def test_the_schedule_fires_by_itself(stack: Stack) -> None:
     before = len(stack.finished())
     stack.deploy(SCREENBAYES_REFRESH_CRON="* * * * *")
     stack.put_release("26Q2", rows=270)
-    wait_until(lambda: len(stack.finished()) == before + 1, 240, "26Q2 fitted by the schedule")
+    wait_until(lambda: len(stack.finished()) == before + 1, PATIENCE, "26Q2 fitted by the schedule")
     stack.deploy()
 
 
@@ -117,12 +117,12 @@ def test_deploying_again_makes_nothing_twice(stack: Stack) -> None:
 )
 def test_what_is_killed_is_finished_after_all(stack: Stack, victim: str) -> None:
     """Kill -9 in the middle of a fit: one finished run in the end, the rest is named."""
-    wait_until(stack.all_quiet, 120, "all quiet")
+    wait_until(stack.all_quiet, PATIENCE, "all quiet")
     dataset = f"killed {victim}"
     address = stack.put_dataset(dataset)
     slow = {"engine": "nuts", "sampling": {"draws": 6000, "tune": 2000, "sampler": "nutpie"}}
     run = stack.trigger("fit-screen", dataset_file=address, parameters=slow)
-    wait_until(lambda: len(stack.tracked(dataset=dataset)) == 1, 120, "the fit under way")
+    wait_until(lambda: len(stack.tracked(dataset=dataset)) == 1, PATIENCE, "the fit under way")
     match victim:
         case "flow process":
             os.kill(flow_process(run.id), signal.SIGKILL)
@@ -145,7 +145,7 @@ def test_what_is_killed_is_finished_after_all(stack: Stack, victim: str) -> None
             stack.postgres.kill()
             time.sleep(5)
             stack.postgres.start_again()
-    stack.wait_for(run, "Completed", seconds=300)
+    stack.wait_for(run, "Completed")
     assert len(stack.finished(dataset)) == 1
     for left in stack.tracked(dataset=dataset):
         if left.info.status != "FINISHED":
@@ -154,7 +154,7 @@ def test_what_is_killed_is_finished_after_all(stack: Stack, victim: str) -> None
 
 
 def test_twenty_triggers_are_all_fitted_none_twice(stack: Stack) -> None:
-    wait_until(stack.all_quiet, 120, "all quiet")
+    wait_until(stack.all_quiet, PATIENCE, "all quiet")
     address = stack.put_dataset("twenty")
     looks = len(stack.flow_runs("refresh-releases"))
     seeds = [seed % 5 for seed in range(20)]  # each four times
@@ -163,17 +163,17 @@ def test_twenty_triggers_are_all_fitted_none_twice(stack: Stack) -> None:
         for seed in seeds
     ]
     for run in runs:
-        stack.wait_for(run, "Completed", seconds=400)
+        stack.wait_for(run, "Completed")
     fitted = sorted(run.data.params["seed"] for run in stack.tracked(dataset="twenty"))
     assert fitted == ["0", "1", "2", "3", "4"]
     assert len(stack.flow_runs("refresh-releases")) == looks  # none of them is of a release
 
 
 def test_a_calibration_runs_on_a_worker(stack: Stack) -> None:
-    wait_until(stack.all_quiet, 120, "all quiet")
+    wait_until(stack.all_quiet, PATIENCE, "all quiet")
     settings = {"model": "m4_zero_mean", "engine": "exact", "simulations": 60}
     run = stack.trigger("calibrate", settings=settings)
-    stack.wait_for(run, "Completed", seconds=300)
+    stack.wait_for(run, "Completed")
     (tracked,) = stack.tracked("calibration", dataset="calibration")
     assert tracked.info.status == "FINISHED" and tracked.data.tags["verdict"] == "pass"
     named = stack.client.read_flow_run(run.id)

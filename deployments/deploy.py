@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
@@ -40,8 +41,8 @@ class NotDeployable(EnvironmentTrouble):
     """The server refused a deployment."""
 
 
-class NoServer(UserError):
-    """No server is named on which to deploy."""
+class BadSetting(UserError):
+    """A setting of the environment that is missing or cannot be used."""
 
 
 def deploy() -> int:
@@ -57,17 +58,18 @@ def deploy() -> int:
 
 
 def register() -> None:
-    """Make or update everything; raises NoServer, NotDeployable."""
+    """Make or update everything; raises BadSetting, NotDeployable."""
     if not os.environ.get("PREFECT_API_URL"):
-        raise NoServer(
+        raise BadSetting(
             "PREFECT_API_URL: expected the address of a Prefect server, such as "
             "http://127.0.0.1:4200/api, got none; set it, or run `screenbayes serve`, which brings "
             "a server"
         )
+    described = _described()  # before anything is changed on the server
     _make_pool()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "prefect.yaml"
-        path.write_text(yaml.safe_dump(_described(), sort_keys=False), encoding="utf-8")
+        path.write_text(yaml.safe_dump(described, sort_keys=False), encoding="utf-8")
         command = ["prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(path)]
         done = subprocess.run(
             [sys.executable, "-m", *command],
@@ -86,6 +88,7 @@ def _described() -> dict[str, Any]:
     with as_file(files("deployments").joinpath("prefect.yaml")) as path:
         described: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     settings = _settings()
+    _require_cron(settings["SCREENBAYES_REFRESH_CRON"])
     for deployment in described["deployments"]:
         if deployment["name"] == "refresh-releases":
             parameters = deployment["parameters"]
@@ -102,8 +105,20 @@ def _settings() -> dict[str, str]:
 
 def _whole(settings: dict[str, str], name: str) -> int:
     if not settings[name].isdecimal():
-        raise NoServer(f"{name}: expected a whole number, got {settings[name]!r}")
+        raise BadSetting(f"{name}: expected a whole number, got {settings[name]!r}")
     return int(settings[name])
+
+
+def _require_cron(cron: str) -> None:
+    from prefect.client.schemas.schedules import CronSchedule
+
+    try:
+        CronSchedule(cron=cron)
+    except ValidationError:
+        raise BadSetting(
+            "SCREENBAYES_REFRESH_CRON (`--every` of `serve`): expected minute, hour, day, month "
+            f"and weekday, such as '0 3 * * *' for three in the morning, got {cron!r}; correct it"
+        ) from None
 
 
 def _make_pool() -> None:

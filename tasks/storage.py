@@ -113,8 +113,9 @@ def stamp(location: str) -> Stamp:
         etag = str(found.get("ETag") or "").strip('"')
         version = f"{etag} {found['size']}" if etag else f"{found['LastModified']} {found['size']}"
         return Stamp(location, version, bool(etag), found["LastModified"])
-    # The time of the last change of the inode cannot be set back, as that of the content can.
-    changed = max(found["mtime"], found["created"])
+    # When the inode changed last: nobody can set it, as one can the time of the content, which may
+    # be long ago or, where the clock of another machine was wrong, still to come.
+    changed = found["created"]
     version = f"{found['size']} {found['ino']} {found['mtime']!r} {found['created']!r}"
     return Stamp(location, version, False, datetime.fromtimestamp(changed, UTC))
 

@@ -75,11 +75,12 @@ def test_a_release_is_at_rest_once_nothing_has_changed_for_a_while(tmp_path: Pat
     assert at_rest_in(release, SETTLE, datetime.now(UTC) + SETTLE) == timedelta(0)
 
 
-def test_an_old_date_of_a_file_that_is_new_does_not_count(tmp_path: Path) -> None:
+@pytest.mark.parametrize("date", [0, 4e9], ids=["long ago", "still to come"])
+def test_the_date_a_file_says_it_has_does_not_count(tmp_path: Path, date: float) -> None:
     put(tmp_path / "a")
     for path in (tmp_path / "a").iterdir():
-        os.utime(path, (0, 0))
-    assert at_rest_in(only(tmp_path), SETTLE, datetime.now(UTC)) > timedelta(0)
+        os.utime(path, (date, date))
+    assert timedelta(0) < at_rest_in(only(tmp_path), SETTLE, datetime.now(UTC)) <= SETTLE
 
 
 def test_the_digest_is_of_the_content_and_reads_only_what_has_changed(tmp_path: Path) -> None:

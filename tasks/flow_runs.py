@@ -91,10 +91,13 @@ def one_at_a_time(dataset: Dataset) -> Iterator[None]:
     turn = f"screenbayes {dataset.name}"
     with get_client(sync_client=True) as client:
         try:
-            client.read_global_concurrency_limit_by_name(turn)
+            taken = client.read_global_concurrency_limit_by_name(turn).active_slots
         except ObjectNotFound:
+            taken = 0
             with suppress(ObjectAlreadyExists):  # another run was faster
                 client.upsert_global_concurrency_limit_by_name(turn, 1)
+    if taken:
+        tell(f"Another run is at work on {dataset.name}; waiting for its turn")
     # A lease that could not be renewed in time does not stop the work: MLflow's run is the fence.
     with concurrency(
         turn, strict=True, lease_duration=LEASE_SECONDS, raise_on_lease_renewal_failure=False

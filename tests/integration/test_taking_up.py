@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextvars import copy_context
 from datetime import UTC, datetime, timedelta
+from threading import Thread
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.states import Cancelled, Completed, Crashed, Failed, Pending, Running
 
+from schemas.dataset import Dataset
 from schemas.errors import UserError
+from tasks import flow_runs
 from tasks.flow_runs import MOST_ATTEMPTS, NotDeployed, how_far, refused, start_once, take_up
+from tasks.progress import listen
+from tests.integration.processes import wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("failures")]
 
@@ -104,3 +110,35 @@ def test_how_far_a_fit_is(client, states, status, why) -> None:
         state.data = None
     found = how_far(run_that(client, *states))
     assert found[0] == status and found[1].startswith(why)
+
+
+def test_a_run_that_waits_for_its_turn_says_so(client, monkeypatch) -> None:
+    monkeypatch.setattr(flow_runs, "this_flow_run", lambda: "the id of a run")
+    dataset = Dataset(name="turns", release="1", library="Avana", logfc="a.csv")
+    ear = Ear()
+
+    def second() -> None:
+        with flow_runs.one_at_a_time(dataset):
+            ear.told.append("my turn")
+
+    with listen(ear):
+        with flow_runs.one_at_a_time(dataset):
+            assert ear.told == []
+            waiting = Thread(target=copy_context().run, args=[second])
+            waiting.start()
+            wait_until(lambda: ear.told, 60, "the second run has come")
+        waiting.join(120)
+    assert ear.told == ["Another run is at work on turns; waiting for its turn", "my turn"]
+
+
+class Ear:
+    """Somebody who looks on, and remembers."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def tell(self, text: str) -> None:
+        self.told.append(text)
+
+    def progress(self, stage: str, done: int, total: int | None) -> None:
+        pass

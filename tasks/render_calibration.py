@@ -11,7 +11,7 @@ def calibration_markdown(report: CalibrationReport, where_to_look: str = "") -> 
     settings = report.settings
     engines = " and ".join(f"{name} ({n:,})" for name, n in report.engines.items())
     lines = [
-        f"# {settings.model}: {report.verdict.status}",
+        f"# Calibration of {settings.model}: {report.verdict.status}",
         "",
         f"{report.n_simulations:,} screens of {settings.genes} genes, {settings.cell_lines} cell "
         f"lines, {settings.guides} guides a gene and {settings.replicates} sequences a line, drawn "

@@ -23,6 +23,8 @@ def result_markdown(results: FitResults, where_to_look: str) -> str:
             "",
             _what_was_fitted(results.preparation),
             "",
+            _mlflow(where_to_look),
+            "",
             how_computed(results.convergence),
             "",
             *_points(results.verdict),
@@ -33,8 +35,6 @@ def result_markdown(results: FitResults, where_to_look: str) -> str:
             "",
             "beta: log fold change per SD of RNA, with its 89 % interval (HDI); lfsr: probability "
             "that its sign is wrong.",
-            "",
-            _mlflow(where_to_look),
         ]
     )
 
@@ -91,7 +91,11 @@ def _points(verdict: Verdict) -> list[str]:
 def _table(rows: pd.DataFrame) -> str:
     head = ["| " + " | ".join(rows.columns) + " |", "|" + " --- |" * len(rows.columns)]
     body = [
-        "| " + " | ".join([row[0], *(f"{value:.3f}" for value in row[1:])]) + " |"
+        "| " + " | ".join([row[0], *(f"{value:.3f}" for value in row[1:-1]), _lfsr(row[-1])]) + " |"
         for row in rows.itertuples(index=False)
     ]
     return "\n".join(head + body)
+
+
+def _lfsr(value: float) -> str:
+    return "< 0.001" if value < 0.0005 else f"{value:.3f}"

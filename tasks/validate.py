@@ -48,7 +48,7 @@ class InvalidDataset(UserError):
                 [
                     f"{report.dataset} {report.release} breaks {len(lines)} rule(s):",
                     *lines[:MOST_LISTED],
-                    "`screenbayes validate` shows all of them and what to do.",
+                    "`screenbayes validate` and the page `validation` say it all, and what to do.",
                 ]
             )
         )

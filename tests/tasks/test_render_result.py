@@ -43,4 +43,6 @@ def test_the_page_holds_verdict_engine_genes_and_address():
     assert "- R-hat is 1.7; draw more." in page
     rows = [line for line in page if line.startswith("| ") and "---" not in line]
     assert [row.split(" | ")[0] for row in rows[1:]] == [f"| {GENES[n]}" for n in (1, 2, 0)]
-    assert page[-1] == "[The run in MLflow](http://127.0.0.1:5000/#/runs/1)"
+    assert rows[1].endswith(" | < 0.001 |") and rows[3].endswith(" | 0.500 |")
+    # Above the genes: below them nobody would see it.
+    assert page[4] == "[The run in MLflow](http://127.0.0.1:5000/#/runs/1)"

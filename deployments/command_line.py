@@ -22,8 +22,11 @@ from deployments.calibration import calibrate
 from deployments.comparison import compare
 from deployments.deploy import deploy
 from deployments.environment import embedded_server_may_die, prepare_environment
+from deployments.exit_codes import BAD_INPUT, DONE, INTERRUPTED, TROUBLE
 from deployments.export import export
+from deployments.import_trace import import_trace
 from deployments.options import FitOptions
+from deployments.outcome import begin_result, conclude
 from deployments.simulation import simulate
 from deployments.workbench import serve
 from schemas.errors import EnvironmentTrouble, UserError, was_interrupted
@@ -33,7 +36,6 @@ if TYPE_CHECKING:
     from schemas.parameters import FitParameters
     from tasks.artifacts import FitResults
 
-DONE, VERDICT_FAIL, BAD_INPUT, TROUBLE, INTERRUPTED = 0, 1, 2, 3, 130
 DEMO_FOLDER = Path("screenbayes-demo")
 
 app = App(
@@ -52,6 +54,7 @@ app.command(simulate)
 app.command(deploy)
 app.command(compare)
 app.command(export)
+app.command(import_trace)
 app.command(calibrate)
 app.command(serve)
 
@@ -89,7 +92,7 @@ def demo(*, options: FitOptions = FitOptions()) -> int:
         console = Console()
         console.print()
         console.print(comparison_table(comparison(results.summary)))
-    return _conclude(outcome, results)
+    return conclude(outcome, results)
 
 
 @app.command
@@ -110,7 +113,7 @@ def fit(dataset: str, *, options: FitOptions = FitOptions(), dask: str = "") -> 
     console = Console()
     console.print()
     console.print(hyperparameter_table(results.summary))
-    return _conclude(outcome, results)
+    return conclude(outcome, results)
 
 
 @app.command
@@ -151,10 +154,9 @@ def validate(dataset: str, *, out: Path = Path(), parameters: Path | None = None
 
 def _fit(dataset: str, parameters: FitParameters, dask: str = "") -> tuple[FitOutcome, FitResults]:
     """Run the flow with progress on the terminal."""
-    from deployments.terminal import losses_table, preparation_line, progress_bars
+    from deployments.terminal import progress_bars
     from tasks.progress import tell
 
-    console = Console()
     with progress_bars(Console(stderr=True)):
         tell("Starting Prefect")
         # Here and not above: Prefect and PyMC take seconds to import, and `--help` should not.
@@ -165,28 +167,8 @@ def _fit(dataset: str, parameters: FitParameters, dask: str = "") -> tuple[FitOu
             outcome = fit_screen(dataset, parameters, dask, repeat=True)
     results = outcome.results
     assert results is not None
-    preparation = results.preparation
-    console.print(f"Fitted [bold]{parameters.model}[/] to {preparation_line(preparation)}.")
-    if preparation.losses:
-        console.print()
-        console.print(losses_table(preparation))
+    begin_result(results, "Fitted")
     return outcome, results
-
-
-def _conclude(outcome: FitOutcome, results: FitResults) -> int:
-    """Print genes, verdict and where to look; return the exit code the verdict asks for."""
-    from deployments.terminal import gene_table, verdict_lines
-
-    console = Console()
-    console.print()
-    console.print(gene_table(results.effects, results.convergence.n_draws))
-    console.print()
-    for line in verdict_lines(results.verdict, results.convergence):
-        console.print(line)
-    console.print()
-    console.print(f"[bold]MLflow run:[/bold] {outcome.run_id}")
-    console.print(f"[bold]Look at it:[/bold] {escape(outcome.where_to_look)}", soft_wrap=True)
-    return VERDICT_FAIL if results.verdict.status == "fail" else DONE
 
 
 @contextmanager

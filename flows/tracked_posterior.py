@@ -17,6 +17,7 @@ from model.verdict import give_verdict
 from schemas.dataset import Dataset
 from schemas.parameters import FitParameters
 from schemas.reports import PreparationReport, ValidationReport
+from schemas.trace import TraceOrigin
 from tasks.artifacts import FitResults
 from tasks.flow_runs import publish
 from tasks.progress import tell
@@ -98,10 +99,12 @@ def track_posterior(
     screen: PreparedScreen,
     command: str,
     stopwatch: Stopwatch,
+    origin: TraceOrigin | None = None,
 ) -> FitOutcome:
     """Judge the draws and store all that is known of them in the run.
 
-    `sampled` is what an engine returns (`model.engines.run_engine`); `command` repeats the fit.
+    `sampled` is what an engine returns (`model.engines.run_engine`); `command` repeats the fit;
+    `origin` says where the draws come from, if they were not sampled here.
     """
     design, parameters = screen.design, screen.parameters
     with stopwatch.stage("checks"):
@@ -135,6 +138,7 @@ def track_posterior(
         figures=pictures_task(tree, design, effects, quantities),
         model_graph_svg=model_graph_task(design, parameters),
         seconds=stopwatch.seconds,
+        origin=origin,
     )
     report_html = report_task(results, run.run_id, command, key_versions())
     wait_for_mlflow()
@@ -146,9 +150,11 @@ def track_posterior(
     return FitOutcome(run.run_id, where, results)
 
 
-def there_already(dataset: Dataset, parameters: FitParameters, earlier: FitRun) -> FitOutcome:
+def there_already(
+    dataset: Dataset, parameters: FitParameters, earlier: FitRun, *, imported: bool = False
+) -> FitOutcome:
     """Publish that the very fit is in MLflow, and hand back that one."""
     where = where_to_look(earlier)
-    publish(reused_markdown(dataset, parameters, where), key="result")
+    publish(reused_markdown(dataset, parameters, where, imported=imported), key="result")
     tell(f"This very fit is there already, nothing to do: run {earlier.run_id}: {where}")
     return FitOutcome(earlier.run_id, where, None)

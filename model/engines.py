@@ -32,6 +32,10 @@ SAMPLE, PRIOR, PRIOR_REPLICATES, REPLICATES, PRIOR_CHECKS, CHECKS = range(6)
 """What each seed of `seeds` is for."""
 
 
+ATTRIBUTES = ("engine", "fell_back", "imported_from")
+"""What is known of how draws came about, kept with them."""
+
+
 class NoIntegral(UserError):
     """A screen whose posterior the exact engine cannot integrate."""
 
@@ -126,7 +130,7 @@ def complete(tree: xr.DataTree, design: ScreenDesign, parameters: FitParameters)
         full["log_likelihood"] = xr.DataTree(log_likelihood_group(thin(posterior, n), part))
     full.attrs = {
         "model": parameters.model,
-        **{name: tree.attrs[name] for name in ("engine", "fell_back") if name in tree.attrs},
+        **{name: tree.attrs[name] for name in ATTRIBUTES if name in tree.attrs},
         "seed": parameters.seed,
     }
     CONTRACTS[parameters.model].check(full)

@@ -42,5 +42,13 @@ def fit_key(dataset: Dataset, data: str, parameters: FitParameters) -> str:
     )
 
 
+def trace_key(dataset: Dataset, data: str, parameters: FitParameters, trace: str) -> str:
+    """Return the key of a trace that was imported; never that of a fit made here.
+
+    `trace` is the digest of its file, the others are as in `fit_key`.
+    """
+    return _digest({"fit_key": fit_key(dataset, data, parameters), "trace": trace})
+
+
 def _digest(content: object) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

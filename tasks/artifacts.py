@@ -26,6 +26,7 @@ from schemas.reports import (
     ValidationReport,
     Verdict,
 )
+from schemas.trace import TraceOrigin
 
 PARAMETERS_FILE = "parameters.json"
 SCREEN_FOLDER = "screen"
@@ -62,11 +63,18 @@ class FitResults:
     model_graph_svg: str
     seconds: Mapping[str, float]
     """Seconds by step: validate, prepare, fit, checks."""
+    origin: TraceOrigin | None = None
+    """Where the draws come from, if they were not sampled here."""
 
     @property
     def engine(self) -> str:
         """The engine that ran in the end, where `auto` was asked for too."""
         return str(self.tree.attrs["engine"])
+
+    @property
+    def settings(self) -> dict[str, str | int | float]:
+        """The flat settings of the fit, as far as they are known."""
+        return self.parameters.flat() if self.origin is None else self.origin.known(self.parameters)
 
     @property
     def data_digest(self) -> str:

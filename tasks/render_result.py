@@ -39,14 +39,23 @@ def result_markdown(results: FitResults, where_to_look: str) -> str:
     )
 
 
-def reused_markdown(dataset: Dataset, parameters: FitParameters, where_to_look: str) -> str:
+def reused_markdown(
+    dataset: Dataset, parameters: FitParameters, where_to_look: str, *, imported: bool = False
+) -> str:
     """Return that the very fit was there already, and where."""
+    how = "imported" if imported else "fitted"
+    same = (
+        "Trace, tables and settings have the same content as in a finished run, which is the "
+        "result."
+        if imported
+        else "The tables have the same content and the parameters the same values as in a finished "
+        "fit, which is the result. To fit once more, set *Repeat*."
+    )
     return "\n".join(
         [
-            f"# {dataset.name} {dataset.release}, {parameters.model}: fitted before",
+            f"# {dataset.name} {dataset.release}, {parameters.model}: {how} before",
             "",
-            "The tables have the same content and the parameters the same values as in a finished "
-            "fit, which is the result. To fit once more, set *Repeat*.",
+            same,
             "",
             _mlflow(where_to_look),
         ]

@@ -48,8 +48,17 @@ def command_for(dataset_file: str, parameters: FitParameters) -> str:
     return shlex.join(["screenbayes", "fit", dataset_file, *words])
 
 
+def import_command(trace: str, dataset_file: str, parameters: FitParameters) -> str:
+    """Return the `screenbayes import-trace` command that imports a trace again, in full."""
+    words = ["--parameters", PARAMETERS_FILE]
+    if _options_suffice(parameters):
+        options = _part_and_priors(parameters) | {"seed": (parameters.seed,)}
+        words = _as_words(options)
+    return shlex.join(["screenbayes", "import-trace", trace, "--dataset", dataset_file, *words])
+
+
 def _options(parameters: FitParameters) -> list[str]:
-    sampling, filters = parameters.sampling, parameters.filters
+    sampling = parameters.sampling
     options: dict[str, tuple[object, ...]] = {
         "model": (parameters.model,),
         "engine": (parameters.engine,),
@@ -58,11 +67,22 @@ def _options(parameters: FitParameters) -> list[str]:
         # The exact engine has no use for these; `auto` may end with NUTS.
         **(_nuts_options(sampling) if parameters.engine != "exact" else {}),
         "seed": (parameters.seed,),
-        "priors": tuple(f"{k}={v}" for k, v in parameters.priors.model_dump(mode="json").items()),
+        **_part_and_priors(parameters),
+    }
+    return _as_words(options)
+
+
+def _part_and_priors(parameters: FitParameters) -> dict[str, tuple[object, ...]]:
+    filters, priors = parameters.filters, parameters.priors.model_dump(mode="json")
+    return {
+        "priors": tuple(f"{name}={prior}" for name, prior in priors.items()),
         "genes": filters.genes,
         "cell-lines": filters.cell_lines,
         "lineages": filters.lineages,
     }
+
+
+def _as_words(options: dict[str, tuple[object, ...]]) -> list[str]:
     return [
         word
         for name, values in options.items()

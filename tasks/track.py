@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from schemas.errors import was_interrupted
 from schemas.posterior import posterior_digest
 from schemas.reports import PredictiveCheck, TableSummary, Verdict
+from schemas.trace import TraceOrigin
 from tasks.artifacts import FitResults, write_artifacts
 from tasks.logged_model import log_effect_model, register_version
 from tasks.tracking_run import FitRun, TrackingError, run_name, tracking_errors
@@ -50,7 +51,7 @@ def track_fit(
         files.mkdir()
         write_artifacts(results, report_html, files)
         with tracking_errors(run.uri):
-            client.log_inputs(run_id, [_input(table) for table in results.validation.tables])
+            client.log_inputs(run_id, _inputs(results))
             client.log_artifacts(run_id, str(files))
             posterior = results.tree["posterior"].to_dataset()
             model = log_effect_model(run, posterior, results.design, folder / "model", tags)
@@ -70,7 +71,8 @@ def track_fit(
                 tags=[RunTag(key, value) for key, value in run_tags.items()],
             )
             # Begun under the engine that was asked for, which may have been `auto`.
-            client.update_run(run_id, name=run_name(results.dataset, tags["model"], tags["engine"]))
+            name = run_name(results.dataset, tags["model"], tags["engine"], results.origin)
+            client.update_run(run_id, name=name)
             if results.verdict.status != "fail":
                 register_version(run, model, results.design, results.dataset.name, tags)
             run.finish()
@@ -128,11 +130,34 @@ def _note(verdict: Verdict) -> str:
     return "\n".join(lines)
 
 
+def _inputs(results: FitResults) -> list[DatasetInput]:
+    """Return what the fit has read, with digests."""
+    tables = [_input(table) for table in results.validation.tables]
+    if results.origin is None:
+        return tables
+    return [*tables, _trace_input(results.origin)]
+
+
+def _trace_input(origin: TraceOrigin) -> DatasetInput:
+    source = Dataset(
+        name="trace",
+        digest=origin.sha256[:LONGEST_DIGEST],
+        source_type=_source_type(origin.location),
+        source=json.dumps({"uri": origin.location}),
+        profile=json.dumps({"sampled_by": origin.imported_from}),
+    )
+    return DatasetInput(source, [InputTag("mlflow.data.context", "import")])
+
+
+def _source_type(location: str) -> str:
+    return "s3" if location.startswith("s3://") else "local"
+
+
 def _input(table: TableSummary) -> DatasetInput:
     source = Dataset(
         name=table.table,
         digest=table.sha256[:LONGEST_DIGEST],
-        source_type="s3" if table.location.startswith("s3://") else "local",
+        source_type=_source_type(table.location),
         source=json.dumps({"uri": table.location}),
         profile=json.dumps(
             {"layout": table.layout, "num_rows": table.n_rows, "num_columns": table.n_columns}

@@ -33,8 +33,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from schemas.dataset import Dataset
 from schemas.errors import EnvironmentTrouble, was_interrupted
-from schemas.identity import fit_key, parameters_digest
+from schemas.identity import fit_key, parameters_digest, trace_key
 from schemas.parameters import FitParameters
+from schemas.trace import TraceOrigin
 
 SERVER_PATIENCE = 5.0
 """Seconds to wait for a connection to the server, and again for its answer."""
@@ -82,11 +83,16 @@ class FitRun:
 
 
 def open_run(
-    dataset: Dataset, parameters: FitParameters, digest: str, flow_run: str = ""
+    dataset: Dataset,
+    parameters: FitParameters,
+    digest: str,
+    flow_run: str = "",
+    origin: TraceOrigin | None = None,
 ) -> FitRun:
     """Create a run of the experiment named after the dataset, with its tags and parameters.
 
-    `digest` is of the content of the tables; `flow_run` the id of the Prefect flow run, if any.
+    `digest` is of the content of the tables; `flow_run` the id of the Prefect flow run, if any;
+    `origin` where the draws come from, if they were not sampled here.
     Raises TrackingError where the run cannot be created.
     """
     uri = tracking_uri()
@@ -95,7 +101,7 @@ def open_run(
         experiment_id = experiment_of(client, dataset.name, uri)
         created = client.create_run(
             experiment_id,
-            run_name=run_name(dataset, parameters.model, parameters.engine),
+            run_name=run_name(dataset, parameters.model, parameters.engine, origin),
             tags=resolve_tags(
                 {
                     "dataset": dataset.name,
@@ -105,13 +111,13 @@ def open_run(
                     "engine": parameters.engine,
                     "code_version": code_version(),
                     "data_digest": digest,
-                    "parameters_digest": parameters_digest(parameters),
-                    "fit_key": fit_key(dataset, digest, parameters),
+                    **_identity(dataset, digest, parameters, origin),
                     **({"flow_run": flow_run} if flow_run else {}),
                 }
             ),
         )
-        settings = [Param(name, str(value)) for name, value in parameters.flat().items()]
+        known = parameters.flat() if origin is None else origin.known(parameters)
+        settings = [Param(name, str(value)) for name, value in known.items()]
         client.log_batch(created.info.run_id, params=settings)
     return FitRun(client, uri, experiment_id, created.info.run_id)
 
@@ -139,9 +145,26 @@ def seen_to_its_end(run: FitRun) -> Iterator[FitRun]:
     _end(run, "FAILED", "the fit ended without results")
 
 
-def run_name(dataset: Dataset, model: str, engine: str) -> str:
+def _identity(
+    dataset: Dataset, digest: str, parameters: FitParameters, origin: TraceOrigin | None
+) -> dict[str, str]:
+    """Return the tags by which a fit is found again; an imported one is none of those made here."""
+    if origin is None:
+        return {
+            "parameters_digest": parameters_digest(parameters),
+            "fit_key": fit_key(dataset, digest, parameters),
+        }
+    return {
+        "fit_key": trace_key(dataset, digest, parameters, origin.sha256),
+        "imported_from": origin.imported_from,
+        "trace_digest": origin.sha256,
+    }
+
+
+def run_name(dataset: Dataset, model: str, engine: str, origin: TraceOrigin | None = None) -> str:
     """Return what a run is called in the tables of MLflow."""
-    return f"{dataset.release} {model} {engine}"
+    sampled_by = f" ({origin.imported_from})" if origin else ""
+    return f"{dataset.release} {model} {engine}{sampled_by}"
 
 
 @contextmanager

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from deployments.command_line import BAD_INPUT, DONE, main
+from deployments.command_line import main
+from deployments.exit_codes import BAD_INPUT, DONE
 
 
 def test_what_is_simulated_is_valid(tmp_path, capsys):

@@ -6,8 +6,9 @@ import arviz as az
 import pytest
 from scipy.special import ndtri
 
-from deployments.command_line import BAD_INPUT, DONE, main
+from deployments.command_line import main
 from deployments.demo import comparison
+from deployments.exit_codes import BAD_INPUT, DONE
 from schemas.posterior import CONTRACTS
 from tests.integration.runs import artifact, inputs_of, runs_in
 

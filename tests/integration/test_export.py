@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deployments.command_line import BAD_INPUT, main
+from deployments.command_line import main
+from deployments.exit_codes import BAD_INPUT
 from schemas.parameters import FitParameters
 from tasks.track import track_fit
 from tasks.tracking_run import open_run, seen_to_its_end

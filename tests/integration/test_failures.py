@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from deployments.command_line import BAD_INPUT, TROUBLE, main
+from deployments.command_line import main
+from deployments.exit_codes import BAD_INPUT, TROUBLE
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("failures")]

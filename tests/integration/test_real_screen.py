@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from deployments.command_line import DONE, VERDICT_FAIL, main
+from deployments.command_line import main
+from deployments.exit_codes import DONE, VERDICT_FAIL
 from tests.integration.runs import artifact, inputs_of, runs_in, summary_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("real")]

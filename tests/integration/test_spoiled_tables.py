@@ -22,7 +22,8 @@ import yaml
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 from prefect.testing.utilities import prefect_test_harness
 
-from deployments.command_line import BAD_INPUT, main
+from deployments.command_line import main
+from deployments.exit_codes import BAD_INPUT
 from schemas.parameters import FitParameters
 from schemas.reports import ValidationReport
 from tasks.read_dataset import load_dataset

@@ -16,8 +16,9 @@ import pytest
 import requests
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from deployments.command_line import BAD_INPUT, main
+from deployments.command_line import main
 from deployments.demo import write_demo_dataset
+from deployments.exit_codes import BAD_INPUT
 from tests.integration.browser import SECONDS, shows
 from tests.integration.processes import free_port, wait_until
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from schemas.dataset import Dataset
-from schemas.identity import data_digest, fit_key
+from schemas.identity import data_digest, fit_key, trace_key
 from schemas.parameters import FitParameters
 from schemas.reports import TableSummary
 
@@ -30,6 +30,15 @@ def test_what_is_read_and_how_makes_another_fit(change: dict[str, str]) -> None:
 def test_other_content_and_other_settings_make_another_fit() -> None:
     assert fit_key(DATASET, "other", FitParameters()) != KEY
     assert fit_key(DATASET, "digest", FitParameters(seed=1)) != KEY
+
+
+def test_an_imported_trace_is_no_fit_made_here() -> None:
+    key = trace_key(DATASET, "digest", FitParameters(), "trace")
+    assert key != KEY
+    assert key == trace_key(DATASET, "digest", FitParameters(), "trace")
+    assert key != trace_key(DATASET, "digest", FitParameters(), "another")
+    assert key != trace_key(DATASET, "other", FitParameters(), "trace")
+    assert key != trace_key(DATASET, "digest", FitParameters(seed=1), "trace")
 
 
 def test_the_order_of_the_tables_is_no_content() -> None:

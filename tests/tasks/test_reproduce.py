@@ -8,10 +8,13 @@ from pathlib import Path
 import pytest
 from cyclopts import App
 
+from deployments.command_line import main
+from deployments.exit_codes import DONE
 from deployments.options import FitOptions
+from flows.tracked_posterior import FitOutcome
 from schemas.parameters import FitParameters
 from tasks.artifacts import write_artifacts
-from tasks.reproduce import command_for
+from tasks.reproduce import command_for, import_command
 from tests.tasks.fits import REPORT, results_of
 
 GENES = tuple(f"GENE{number} ({number})" for number in range(1, 1001))
@@ -64,6 +67,38 @@ def test_the_command_repeats_the_fit_beside_the_artifacts_of_the_run(
     write_artifacts(results_of(parameters), REPORT, tmp_path)
     monkeypatch.chdir(tmp_path)
     assert read_back(command_for("my screen.yaml", parameters)) == parameters
+
+
+@pytest.mark.parametrize("settings", (BY_OPTIONS | BY_FILE).values(), ids=BY_OPTIONS | BY_FILE)
+def test_the_command_repeats_the_import_beside_the_artifacts_of_the_run(
+    settings: dict[str, object],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    prefect_free_import: list[FitParameters],
+) -> None:
+    parameters = FitParameters.model_validate(settings)
+    write_artifacts(results_of(parameters), REPORT, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    command = import_command("old.nc", "my screen.yaml", parameters)
+    assert main(shlex.split(command)[1:]) == DONE
+    (came,) = prefect_free_import
+    # Model, engine and draws are those of the trace.
+    for name in ("seed", "priors", "filters", "preparation", "contract", "thresholds"):
+        assert getattr(came, name) == getattr(parameters, name)
+
+
+@pytest.fixture
+def prefect_free_import(monkeypatch: pytest.MonkeyPatch) -> list[FitParameters]:
+    """The parameters that the command hands to the flow, which is not run."""
+    came: list[FitParameters] = []
+
+    def run(trace: str, dataset: str, parameters: FitParameters) -> FitOutcome:
+        assert (trace, dataset) == ("old.nc", "my screen.yaml")
+        came.append(parameters)
+        return FitOutcome("0" * 32, "there", None)
+
+    monkeypatch.setattr("flows.import_trace.import_trace", run)
+    return came
 
 
 def test_only_nuts_is_told_how_to_sample() -> None:

@@ -1,0 +1,145 @@
+"""Reading a trace from a netCDF file, which may come from anybody: numbers and labels, no more.
+
+What the numbers mean is `model.imported`. NetCDF-4 is HDF5; nothing in it is code, but it can point
+to other files, and claim sizes it does not hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+import h5py
+import numpy as np
+import xarray as xr
+
+from schemas.posterior import CONTRACTS
+from schemas.trace import STATISTICS, Trace, TraceError, TraceOrigin
+from tasks.storage import StoredFile
+
+GROUPS = ("posterior", "sample_stats", "observed_data")
+VARIABLES = {name for contract in CONTRACTS.values() for name in contract.variables}
+MOST_BYTES = 4 << 30
+"""Draws that are read, in memory; a release with 8,000 draws has 2.4 GB."""
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+MOST_CHARACTERS = 100
+"""Of the name of a library."""
+MEND = "save the trace whole, with `to_netcdf` of ArviZ"
+
+
+def read_trace(location: str) -> tuple[Trace, TraceOrigin]:
+    """Read an InferenceData as ArviZ saves it, from a path or an s3:// address.
+
+    Raises:
+        TraceError: no file, not netCDF-4, a group or statistic that is not there, values that are
+            no numbers, links to other files, or more than MOST_BYTES.
+        StorageError: the storage cannot be reached.
+    """
+    stored = StoredFile(location)
+    try:
+        with stored.open() as file:
+            if file.peek(len(HDF5_SIGNATURE))[: len(HDF5_SIGNATURE)] != HDF5_SIGNATURE:
+                raise TraceError(f"expected a netCDF-4 file, {location} is none; {MEND}")
+            with _damage(location):
+                _check_file(location, file)
+                trace, attributes = _read(location, file)
+    except FileNotFoundError:
+        raise TraceError(f"expected a file, there is no {location}; correct the path") from None
+    tune = _number(attributes.get("tuning_steps"))
+    return trace, TraceOrigin(
+        location=location,
+        sha256=stored.sha256,
+        library=str(attributes.get("inference_library", "unknown library"))[:MOST_CHARACTERS],
+        version=str(attributes.get("inference_library_version", ""))[:MOST_CHARACTERS],
+        tune=int(tune) if tune else None,
+        seconds=_number(attributes.get("sampling_time")),
+    )
+
+
+def _check_file(location: str, file: BinaryIO) -> None:
+    """Hold the groups against what is to be read of them, before anything is."""
+    with h5py.File(file, "r") as whole:
+        for name in GROUPS:
+            if not isinstance(whole.get(name, getlink=True), h5py.HardLink):
+                raise TraceError(
+                    f"expected the groups {', '.join(GROUPS)} in {location}, there is no {name}; "
+                    f"{MEND}"
+                )
+            for key in whole[name]:
+                item = whole[name][key] if _is_own(whole[name], key) else None
+                if not isinstance(item, h5py.Dataset) or item.external or item.is_virtual:
+                    raise TraceError(
+                        f"expected numbers and labels in {location}, {name}/{key} is a group or "
+                        f"stands in another file; {MEND}"
+                    )
+
+
+def _is_own(group: h5py.Group, key: str) -> bool:
+    return isinstance(group.get(key, getlink=True), h5py.HardLink)
+
+
+def _read(location: str, file: BinaryIO) -> tuple[Trace, dict[str, Any]]:
+    """Return the trace and what the file says about it."""
+    posterior, statistics, observed = (
+        # Times would be read from whatever the file calls their units.
+        xr.open_dataset(
+            file, group=name, engine="h5netcdf", decode_times=False, phony_dims="access"
+        )
+        for name in GROUPS
+    )
+    missing = [name for name in STATISTICS if name not in statistics]
+    if missing:
+        raise TraceError(
+            f"expected {', '.join(STATISTICS)} of the sampler in {location}, sample_stats has no "
+            f"{', '.join(missing)}; import a trace that NUTS sampled, saved whole"
+        )
+    if len(observed.data_vars) != 1:
+        raise TraceError(
+            f"expected one variable in observed_data of {location}, got "
+            f"{', '.join(map(str, observed.data_vars)) or 'none'}; keep the log fold change alone"
+        )
+    left_out = [str(name) for name in posterior.data_vars if name not in VARIABLES]
+    posterior, statistics = posterior.drop_vars(left_out), statistics[list(STATISTICS)]
+    groups = (posterior, statistics, observed)
+    for variable in (one for group in groups for one in group.data_vars.values()):
+        if variable.dtype.kind not in "biuf":
+            raise TraceError(
+                f"expected numbers in {location}, {variable.name} has {variable.dtype}; {MEND}"
+            )
+    size = sum(group.nbytes for group in groups)
+    if size > MOST_BYTES:
+        raise TraceError(
+            f"expected at most {MOST_BYTES / 1e9:.1f} GB of draws, {location} has "
+            f"{size / 1e9:,.1f} GB; leave out draws (`posterior.isel(draw=slice(None, None, 2))`)"
+        )
+    (measured,) = observed.data_vars.values()
+    trace = Trace(
+        posterior.load(),
+        statistics.load(),
+        measured.to_numpy().astype(np.float64).ravel(),
+        tuple(left_out),
+    )
+    return trace, dict(posterior.attrs)
+
+
+def _number(value: Any) -> float | None:
+    """Return an attribute as a number, if it is one; files say what they like."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if np.isfinite(number) and number >= 0 else None
+
+
+@contextmanager
+def _damage(location: str) -> Iterator[None]:
+    try:
+        yield
+    except TraceError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+        raise TraceError(
+            f"expected a whole netCDF-4 file, {location} cannot be read: "
+            f"{' '.join(str(error).split())[:300]}; fetch it again, or {MEND}"
+        ) from error

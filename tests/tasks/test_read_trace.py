@@ -1,0 +1,187 @@
+"""Trace files: what ArviZ writes is read, and whatever else somebody calls a trace is refused."""
+
+from __future__ import annotations
+
+import hashlib
+
+import h5py
+import numpy as np
+import pytest
+import xarray as xr
+
+from schemas.trace import TraceError
+from tasks import read_trace as module
+from tasks.read_trace import read_trace
+
+ATTRIBUTES = {
+    "inference_library": "pymc3",
+    "inference_library_version": "3.9.3",
+    "sampling_time": 12.5,
+    "tuning_steps": 700,
+}
+
+
+def groups():
+    """The groups of a short trace as ArviZ 0.10 left them, and some that nobody asks for."""
+    random = np.random.default_rng(1)
+    draws = {"sigma": (("chain", "draw"), random.random((2, 60)))}
+    draws["alpha_g"] = (("chain", "draw", "alpha_g_dim_0"), random.random((2, 60, 3)))
+    draws["mu_gc"] = (("chain", "draw", "mu_gc_dim_0"), random.random((2, 60, 9)))
+    coords = {"chain": [0, 1], "draw": np.arange(60), "alpha_g_dim_0": np.arange(3)}
+    by_draw = {
+        "diverging": (("chain", "draw"), np.zeros((2, 60), bool)),
+        "energy": (("chain", "draw"), random.random((2, 60))),
+        "step_size": (("chain", "draw"), random.random((2, 60))),
+        "lp": (("chain", "draw"), random.random((2, 60))),
+    }
+    return {
+        "posterior": xr.Dataset(draws, coords, ATTRIBUTES),
+        "sample_stats": xr.Dataset(by_draw),
+        "observed_data": xr.Dataset({"logfc": ("logfc_dim_0", random.random(9))}),
+        "prior": xr.Dataset(draws),
+    }
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Write groups, some of them changed or (None) left out, and return the path."""
+
+    def write(**changes):
+        path = tmp_path / "trace.nc"
+        content = groups() | changes
+        tree = xr.DataTree.from_dict({name: of for name, of in content.items() if of is not None})
+        tree.to_netcdf(path, engine="h5netcdf")
+        return path
+
+    return write
+
+
+def test_what_is_needed_is_read_and_no_more(written):
+    path = written()
+    trace, origin = read_trace(str(path))
+    expected = groups()
+    xr.testing.assert_equal(trace.posterior, expected["posterior"].drop_vars("mu_gc"))
+    assert trace.left_out == ("mu_gc",)
+    assert list(trace.sample_stats.data_vars) == ["diverging", "energy", "step_size"]
+    assert trace.sample_stats["diverging"].dtype == bool
+    np.testing.assert_array_equal(trace.observed, expected["observed_data"]["logfc"])
+    assert origin.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert origin.imported_from == "pymc3 3.9.3"
+    assert (origin.tune, origin.seconds) == (700, 12.5)
+
+
+def test_labels_are_read(written):
+    labelled = groups()["posterior"].assign_coords(alpha_g_dim_0=["SOX10", "MYB", "IRF4"])
+    trace, _ = read_trace(str(written(posterior=labelled)))
+    assert trace.posterior["alpha_g_dim_0"].values.tolist() == ["SOX10", "MYB", "IRF4"]
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [{}, {"tuning_steps": "many", "sampling_time": [1.0, 2.0]}, {"sampling_time": np.nan}],
+)
+def test_what_the_file_does_not_say_is_not_known(written, attributes):
+    posterior = groups()["posterior"].assign_attrs()
+    posterior.attrs = attributes
+    _, origin = read_trace(str(written(posterior=posterior)))
+    assert origin.imported_from == "unknown library"
+    assert (origin.tune, origin.seconds) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"posterior": None}, "there is no posterior"),
+        ({"sample_stats": None}, "there is no sample_stats"),
+        ({"observed_data": None}, "there is no observed_data"),
+        (
+            {"sample_stats": groups()["sample_stats"].drop_vars("energy")},
+            "sample_stats has no energy; import a trace that NUTS sampled",
+        ),
+        (
+            {"observed_data": groups()["observed_data"].assign(rna=("logfc_dim_0", np.ones(9)))},
+            "got logfc, rna; keep the log fold change alone",
+        ),
+        (
+            {"posterior": groups()["posterior"].assign(sigma=("draw", ["a"] * 60))},
+            "expected numbers",
+        ),
+    ],
+)  # fmt: skip
+def test_a_file_without_what_is_needed_is_refused(written, changes, said):
+    path = written(**changes)
+    with pytest.raises(TraceError) as error:
+        read_trace(str(path))
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b"CDF\x01 of netCDF 3", b"\x80\x04 a pickle"])
+def test_a_file_that_is_no_netcdf_is_refused(tmp_path, content):
+    path = tmp_path / "trace.nc"
+    path.write_bytes(content)
+    with pytest.raises(TraceError, match="expected a netCDF-4 file"):
+        read_trace(str(path))
+
+
+def test_no_file_is_refused(tmp_path):
+    with pytest.raises(TraceError, match="expected a file, there is no"):
+        read_trace(str(tmp_path / "trace.nc"))
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.97])
+def test_a_file_that_was_cut_off_is_refused(written, share):
+    path = written()
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(TraceError, match="cannot be read"):
+        read_trace(str(path))
+
+
+def external_link(file, there):
+    del file["posterior/sigma"]
+    file["posterior/sigma"] = h5py.ExternalLink(str(there), "posterior/sigma")
+
+
+def external_bytes(file, there):
+    del file["posterior/sigma"]
+    file["posterior"].create_dataset(
+        "sigma", (2, 60), "f8", external=[(str(there), 0, h5py.h5f.UNLIMITED)]
+    )
+
+
+def virtual(file, there):
+    del file["posterior/sigma"]
+    layout = h5py.VirtualLayout((2, 60), "f8")
+    layout[:] = h5py.VirtualSource(str(there), "posterior/sigma", (2, 60))
+    file["posterior"].create_virtual_dataset("sigma", layout)
+
+
+def link_to_group(file, there):
+    del file["sample_stats"]
+    file["sample_stats"] = h5py.ExternalLink(str(there), "sample_stats")
+
+
+@pytest.mark.parametrize("point", [external_link, external_bytes, virtual, link_to_group])
+def test_a_file_that_points_to_another_is_refused(written, tmp_path, point):
+    path = written()
+    there = tmp_path / "secret.nc"
+    there.write_bytes(path.read_bytes())
+    with h5py.File(path, "r+") as file:
+        point(file, there)
+    with pytest.raises(TraceError, match=r"stands in another file|there is no sample_stats"):
+        read_trace(str(path))
+
+
+def test_sizes_that_are_claimed_are_not_read(written):
+    path = written()
+    with h5py.File(path, "r+") as file:  # a few bytes in the file
+        del file["observed_data/logfc"]
+        file["observed_data"].create_dataset("logfc", (10**12,), "f8", chunks=(10**6,))
+    with pytest.raises(TraceError, match=r"expected at most 4\.3 GB of draws, .* has 8,000\.0 GB"):
+        read_trace(str(path))
+
+
+def test_more_draws_than_fit_are_refused(written, monkeypatch):
+    monkeypatch.setattr(module, "MOST_BYTES", 1000)
+    with pytest.raises(TraceError, match="leave out draws"):
+        read_trace(str(written()))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from deployments.command_line import BAD_INPUT, main
+from deployments.command_line import main
+from deployments.exit_codes import BAD_INPUT
 
 NOBODY = "http://127.0.0.1:9/api"
 

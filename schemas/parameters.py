@@ -57,6 +57,12 @@ def form_title(title: str) -> dict[str, Any]:
     return {"json_schema_extra": {"title": title}}  # Prefect overrides `title` with the name
 
 
+def _number_fields(schema: dict[str, Any]) -> None:
+    """Give each field its place in the form: PostgreSQL keeps no order of keys."""
+    for position, field in enumerate(schema.get("properties", {}).values()):
+        field["position"] = position
+
+
 class Settings(BaseModel):
     """Base of all settings: frozen, no unknown fields, field texts as descriptions."""
 
@@ -65,6 +71,7 @@ class Settings(BaseModel):
         extra="forbid",
         use_attribute_docstrings=True,
         field_title_generator=title_in_words,
+        json_schema_extra=_number_fields,
         ser_json_inf_nan="strings",  # null, the default, is refused when read back
     )
 

@@ -53,7 +53,10 @@ def test_counts_are_few_or_many() -> None:
 
 
 def test_what_analysts_choose_comes_first() -> None:
-    assert list(FitParameters.model_fields)[:4] == ["model", "engine", "seed", "filters"]
+    fields = FORM["definitions"]["FitParameters"]["properties"]
+    by_place = sorted(fields, key=lambda name: fields[name]["position"])
+    assert by_place == list(FitParameters.model_fields)
+    assert by_place[:4] == ["model", "engine", "seed", "filters"]
 
 
 @pytest.mark.parametrize(

@@ -92,19 +92,17 @@ def _attend(
 ) -> SeenRelease:
     """Say how far a release is; start its fit where it is whole, at rest and not yet begun."""
     if isinstance(found, Unready):
-        return SeenRelease(
-            dataset_file=found.dataset_file,
-            name=found.dataset_file,
-            status="incomplete",
-            detail=found.why,
-        )
+        return _incomplete(found, found.dataset_file)
     dataset, file = found.dataset, found.dataset_file
     name = f"{dataset.name} {dataset.release}"
     if wait := at_rest_in(found, settle, now):
         detail = f"at rest in {wait.total_seconds():.0f} s, if nothing more changes"
         return SeenRelease(dataset_file=file, name=name, status="changing", detail=detail)
 
-    key = fit_key(dataset, digest_of(found, content_digests_task), parameters)
+    digest = digest_of(found, content_digests_task)
+    if isinstance(digest, Unready):
+        return _incomplete(digest, name)
+    key = fit_key(dataset, digest, parameters)
     run = runs_by_key([key]).get(key)
     if run is None:
         run = start_once(
@@ -125,6 +123,12 @@ def _attend(
             "detail": detail,
             "flow_run": str(run.id),
         }
+    )
+
+
+def _incomplete(found: Unready, name: str) -> SeenRelease:
+    return SeenRelease(
+        dataset_file=found.dataset_file, name=name, status="incomplete", detail=found.why
     )
 
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from schemas.dataset import Dataset
 from schemas.errors import UserError
 from tasks.read_dataset import CONTROLS, TABLES, DatasetError, load_dataset
-from tasks.storage import Stamp, StoredFile, find_files, stamp
+from tasks.storage import Stamp, StorageError, StoredFile, find_files, stamp
 
 ENDING = "dataset.yaml"
 """Files with a name that ends so are releases: `dataset.yaml`, `avana.dataset.yaml`."""
@@ -68,7 +68,8 @@ def look_under(prefix: str) -> list[Release | Unready]:
 def _look_at(dataset_file: str) -> Release | Unready:
     try:
         dataset = load_dataset(dataset_file)
-    except DatasetError as error:
+    # One that cannot be read must not keep the others from being looked at.
+    except (DatasetError, StorageError) as error:
         return Unready(dataset_file, str(error))
     given = {name: getattr(dataset, name) for name in TABLES}
     given |= {name: getattr(dataset.controls, name) for name in CONTROLS}
@@ -79,6 +80,8 @@ def _look_at(dataset_file: str) -> Release | Unready:
         stamps["dataset"] = stamp(dataset_file)
     except FileNotFoundError as error:
         return Unready(dataset_file, f"{error}; it may be still on its way")
+    except StorageError as error:
+        return Unready(dataset_file, str(error))
     return Release(dataset_file, dataset, stamps)
 
 
@@ -89,8 +92,8 @@ def at_rest_in(release: Release, settle: timedelta, now: datetime) -> timedelta:
 
 def digest_of(
     release: Release, contents_of: Callable[[tuple[tuple[str, str], ...]], Sequence[str]]
-) -> str:
-    """Return a digest that changes with the content of the tables.
+) -> str | Unready:
+    """Return a digest that changes with the content of the tables; Unready if one cannot be read.
 
     `contents_of` returns the SHA-256 of files, given location and version of each; it is asked only
     for those of which the storage keeps no digest itself.
@@ -100,7 +103,10 @@ def digest_of(
     unread = {name: found for name, found in tables.items() if name not in contents}
     if unread:
         asked = tuple((found.location, found.version) for found in unread.values())
-        contents |= dict(zip(unread, contents_of(asked), strict=True))
+        try:
+            contents |= dict(zip(unread, contents_of(asked), strict=True))
+        except (FileNotFoundError, StorageError) as error:
+            return Unready(release.dataset_file, str(error))
     lines = sorted(f"{name} {content}\n" for name, content in contents.items())
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 

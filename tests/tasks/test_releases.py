@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from deployments.demo import write_demo_dataset
+from schemas.dataset import Dataset
+from tasks import releases
+from tasks.read_dataset import load_dataset
 from tasks.releases import (
     NoSuchPrefix,
     Release,
@@ -19,6 +22,7 @@ from tasks.releases import (
     digest_of,
     look_under,
 )
+from tasks.storage import StorageError
 
 SETTLE = timedelta(seconds=60)
 
@@ -81,6 +85,29 @@ def test_the_date_a_file_says_it_has_does_not_count(tmp_path: Path, date: float)
     for path in (tmp_path / "a").iterdir():
         os.utime(path, (date, date))
     assert timedelta(0) < at_rest_in(only(tmp_path), SETTLE, datetime.now(UTC)) <= SETTLE
+
+
+def test_one_that_cannot_be_read_does_not_hide_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b"):
+        put(tmp_path / name)
+
+    def reads(location: str) -> Dataset:
+        if "/a/" in location:
+            raise StorageError(location, PermissionError(13, "Permission denied"))
+        return load_dataset(location)
+
+    monkeypatch.setattr(releases, "load_dataset", reads)
+    first, second = look_under(str(tmp_path))
+    assert isinstance(first, Unready) and "check that you may read it" in first.why
+    assert isinstance(second, Release)
+
+    def gone(files: tuple[tuple[str, str], ...]) -> list[str]:
+        raise FileNotFoundError(f"no file {files[0][0]}")
+
+    found = digest_of(second, gone)
+    assert isinstance(found, Unready) and "no file" in found.why
 
 
 def test_the_digest_is_of_the_content_and_reads_only_what_has_changed(tmp_path: Path) -> None:

@@ -78,8 +78,14 @@ class Server:
                 start_new_session=True,
             )
         self._answers = answers
-        wait_until(answers, seconds, f"{self.name} answers; its log is {self.log}")
+        wait_until(self._lives_and_answers, seconds, f"{self.name} answers; its log is {self.log}")
         return self
+
+    def _lives_and_answers(self) -> object:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            pytest.fail(f"{self.name} has ended: {self.log.read_text(errors='replace')[-2000:]}")
+        return self._answers()
 
     def start_again(self) -> Self:
         return self.start(self._answers)

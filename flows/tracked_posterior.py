@@ -25,6 +25,8 @@ from tasks.render_result import result_markdown, reused_markdown
 from tasks.render_validation import validation_markdown
 from tasks.reproduce import key_versions
 from tasks.steps import (
+    champion_task,
+    compare_with_champion_task,
     complete_task,
     convergence_task,
     effects_task,
@@ -140,7 +142,12 @@ def track_posterior(
         seconds=stopwatch.seconds,
         origin=origin,
     )
-    report_html = report_task(results, run.run_id, command, key_versions())
+    wait_for_mlflow()
+    champion = champion_task(run, screen.dataset.name)
+    since = None
+    if champion is not None:
+        since = compare_with_champion_task(results, run.run_id, champion)
+    report_html = report_task(results, run.run_id, command, key_versions(), since)
     wait_for_mlflow()
     track_task(run, results, report_html, stopwatch.total)
 

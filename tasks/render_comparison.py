@@ -34,7 +34,7 @@ def comparison_markdown(
     lines = [
         f"# {comparison.dataset}: {_label(a)} (A) and {_label(b)} (B)",
         "",
-        *_points(_in_words(comparison)),
+        *_points(comparison_in_words(comparison)),
         *_table(
             ("", "A", "B"),
             (
@@ -52,7 +52,7 @@ def comparison_markdown(
         ),
     ]
     if comparison.data is not None and not comparison.identical:
-        lines += ["## What differs in the data", "", *_points(_data_in_words(comparison.data))]
+        lines += ["## What differs in the data", "", *_points(data_in_words(comparison.data))]
     if comparison.changed_parameters:
         lines += ["## What differs in the settings", ""]
         changed = ((name, *both) for name, both in comparison.changed_parameters.items())
@@ -66,7 +66,8 @@ def comparison_markdown(
     return "\n".join(lines)
 
 
-def _in_words(comparison: Comparison) -> Iterator[str]:
+def comparison_in_words(comparison: Comparison) -> Iterator[str]:
+    """Yield the findings of a comparison, a sentence each."""
     if comparison.identical_draws:
         yield "Every draw of every parameter is identical: this is the same fit twice."
     elif comparison.identical:
@@ -100,7 +101,8 @@ def _in_words(comparison: Comparison) -> Iterator[str]:
         )
 
 
-def _data_in_words(data: DataChanges) -> Iterator[str]:
+def data_in_words(data: DataChanges) -> Iterator[str]:
+    """Yield what differs in the data, a sentence each."""
     yield f"{data.n_cell_lines_joined} cell lines in both."
     for what, items in {
         "Cell lines only in A": (data.cell_lines_lost, "b"),

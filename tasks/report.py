@@ -13,13 +13,18 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from model.plots import as_bytes
+from model.plots.comparison import slopes_figure
 from schemas.parameters import Priors, Settings, Thresholds
 from schemas.posterior import CONTRACTS
 from schemas.reports import Convergence, LooSummary
 from tasks.artifacts import PARAMETERS_FILE, FitResults
+from tasks.render_comparison import comparison_in_words, data_in_words
+from tasks.track_comparison import ComparedFits
 
 GENES_SHOWN = 20
 EXAMPLES_SHOWN = 20
+CHANGES_SHOWN = 10
 
 STATUS_WORDS = {
     "pass": "the posterior may be used",
@@ -78,12 +83,16 @@ SECTIONS = {
 
 
 def render_report(
-    results: FitResults, run_id: str, command: str, versions: Mapping[str, str]
+    results: FitResults,
+    run_id: str,
+    command: str,
+    versions: Mapping[str, str],
+    since_champion: ComparedFits | None = None,
 ) -> str:
     """Return the page as HTML that needs no other file, no script and no network.
 
-    `command` repeats the fit under these `versions`. A figure whose name is unknown here is shown
-    at the end.
+    `command` repeats the fit under these `versions`; `since_champion` sets it beside the fit in use
+    (A), where there is one. A figure whose name is unknown here is shown at the end.
     """
     figures, parameters = results.figures, results.parameters
     placed = {name for names in SECTIONS.values() for name in names}
@@ -120,7 +129,23 @@ def render_report(
         command=command,
         parameters_file=PARAMETERS_FILE,
         versions=versions,
+        since=None if since_champion is None else _since(since_champion),
     )
+
+
+def _since(found: ComparedFits) -> dict[str, object]:
+    """Return what the template says of the champion."""
+    comparison = found.comparison
+    sentences = [*comparison_in_words(comparison)]
+    if comparison.data is not None and not comparison.identical:
+        sentences += data_in_words(comparison.data)
+    return {
+        "champion": comparison.a,
+        "sentences": sentences,
+        "parameters": comparison.changed_parameters,
+        "genes": found.genes.head(CHANGES_SHOWN).to_dict("records"),
+        "picture": _data_uri(as_bytes(slopes_figure(found.genes, comparison), "png")),
+    }
 
 
 def _convergence_rows(

@@ -104,7 +104,7 @@ def settings_of(parameters: FitParameters) -> dict[str, str]:
 def get_run(client: MlflowClient, run_id: str, where: str) -> Run:
     """Return a run; raise NoSuchFit where there is none. `where` names the store."""
     try:
-        return client.get_run(run_id)
+        run = client.get_run(run_id)
     except MlflowException as error:
         if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
             raise
@@ -112,6 +112,12 @@ def get_run(client: MlflowClient, run_id: str, where: str) -> Run:
             f"expected the id of a run in MLflow at {where}, there is no {run_id!r}; the page of a "
             "run shows its id, and MLFLOW_TRACKING_URI says which store is asked"
         ) from None
+    if run.info.lifecycle_stage == "deleted":
+        raise NoSuchFit(
+            f"run {run_id} in MLflow at {where} has been deleted; run `mlflow runs restore "
+            f"--run-id {run_id}`, or take another"
+        )
+    return run
 
 
 def _screen(folder: Path) -> FittedScreen:

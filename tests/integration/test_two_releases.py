@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,10 +70,11 @@ def make_release_b(source: Path, target: Path) -> Changes:
     renamed = (gene, gene.replace("SOX10", "SOX10B"))
 
     gone = maps.loc[maps["ModelID"].isin(dropped), "SequenceID"]
-    logfc = logfc.drop(columns=logfc.columns.intersection(gone))
+    logfc = logfc.drop(columns=logfc.columns.intersection(list(gone)))
     maps = maps[~maps["SequenceID"].isin(gone)]
     maps.loc[maps["SequenceID"] == flipped, "PassesQC"] = "False"
-    batch = logfc.columns.intersection(maps.loc[maps["pDNABatch"] == BATCH, "SequenceID"])
+    of_the_batch = maps.loc[maps["pDNABatch"] == BATCH, "SequenceID"]
+    batch = logfc.columns.intersection(list(of_the_batch))
     logfc[batch] += SHIFT
     guides = pd.read_csv(target / GUIDES, dtype=str, keep_default_na=False)
     guides["Gene"] = guides["Gene"].replace(*renamed)
@@ -147,8 +149,8 @@ def test_the_same_fit_twice_has_identical_draws_and_another_seed_has_not(
     path = release(working_folder, "24Q4", shared / "data" / "avana_sample")
     few = EXACT.model_copy(update={"filters": Filters(genes=("SOX10", "MYB", "IRF4", "PAX8"))})
     other = few.model_copy(update={"seed": 7})
-    runs = [fit_screen(path, few, repeat=True).run_id for _ in range(2)]
-    twice = compare_runs(*runs).found.comparison
+    a, b = (fit_screen(path, few, repeat=True).run_id for _ in range(2))
+    twice = compare_runs(a, b).found.comparison
     assert twice.identical_draws and twice.identical
     assert twice.data is not None and twice.data.nothing and twice.steps == ()
     page = next(
@@ -158,7 +160,7 @@ def test_the_same_fit_twice_has_identical_draws_and_another_seed_has_not(
     )
     assert "Every draw of every parameter is identical" in page
 
-    seeded = compare_runs(runs[0], fit_screen(path, other).run_id).found.comparison
+    seeded = compare_runs(a, fit_screen(path, other).run_id).found.comparison
     assert seeded.identical_draws is False
     assert seeded.changed_parameters == {"seed": ("103", "7")}
 
@@ -178,7 +180,7 @@ def test_another_model_of_the_same_data_is_a_matter_of_settings(
     assert found.elpd_loo_difference is not None and found.elpd_loo_difference_se is not None
     assert found.elpd_loo_difference > 2 * found.elpd_loo_difference_se
     scalars = {one.parameter: one for one in found.scalars}
-    assert scalars["sigma_guide"].mean_b > 0 and pd.isna(scalars["sigma_guide"].mean_a)
+    assert scalars["sigma_guide"].mean_b > 0 and math.isnan(scalars["sigma_guide"].mean_a)
     assert scalars["sigma"].mean_a > scalars["sigma"].mean_b
     assert {one.check for one in found.checks} >= {"guide_variance", "within_guide_variance"}
     (step,) = found.steps

@@ -231,7 +231,9 @@ def results_of(
         fitted_cells=pd.DataFrame(
             {"gene": GENES, "cell_line": CELL_LINES[:3], "fitted": rng.normal(size=3)}
         ),
-        summary=pd.DataFrame({"parameter": ["mu_alpha", f"beta_g[{GENES[0]}]"], "mean": [0.1, -1]}),
+        summary=pd.DataFrame(
+            {"parameter": ["mu_alpha", f"beta_g[{GENES[0]}]"], "mean": [0.1, -1], "sd": [0.2, 0.3]}
+        ),
         tree=tree_of(parameters.model, seed=parameters.seed, engine=engine),
         design=design or design_of(),
         roster=roster_of_fit(),

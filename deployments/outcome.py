@@ -32,10 +32,14 @@ def begin_result(results: FitResults, done: str) -> None:
 def conclude(outcome: FitOutcome, results: FitResults) -> int:
     """Print genes, verdict and where to look; return the exit code the verdict asks for."""
     from deployments.terminal import gene_table, verdict_lines
+    from tasks.render_result import said_of_genes
 
     console = Console()
     console.print()
     console.print(gene_table(results.effects, results.convergence.n_draws))
+    console.print()
+    for line in said_of_genes(results):
+        console.print(escape(line), highlight=False)
     console.print()
     for line in verdict_lines(results.verdict, results.convergence):
         console.print(line)

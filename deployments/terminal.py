@@ -105,12 +105,12 @@ def gene_table(effects: pd.DataFrame, n_draws: int) -> Table:
     rows = effects.nsmallest(_GENES_SHOWN, "beta_mean")
     columns = {
         "gene": "gene",
+        "call": "call",
         "beta_mean": "beta",
         "beta_sd": "SD",
         "beta_hdi_low": "89 % low",
         "beta_hdi_high": "89 % high",
         "lfsr": "lfsr",
-        "s_value": "s-value",
     }
     table = Table(
         title=f"Most negative slopes on RNA ({len(rows)} of {len(effects)} genes)",
@@ -119,12 +119,12 @@ def gene_table(effects: pd.DataFrame, n_draws: int) -> Table:
     )
     for heading in columns.values():
         _add_column(table, heading)
-    for gene, *betas, lfsr, s_value in rows[list(columns)].itertuples(index=False):
+    for gene, call, *betas, lfsr in rows[list(columns)].itertuples(index=False):
         table.add_row(
             escape(gene),
+            call,
             *(_number(beta) for beta in betas),
             _rate(lfsr, n_draws),
-            _rate(s_value, n_draws),
         )
     return table
 
@@ -145,7 +145,7 @@ def _rate(value: float, n_draws: int) -> str:
 
 
 def _add_column(table: Table, name: str) -> None:
-    label = name in {"gene", "parameter"}
+    label = name in {"gene", "call", "parameter"}
     table.add_column(name, justify="left" if label else "right", no_wrap=label)
 
 

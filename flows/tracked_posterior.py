@@ -31,6 +31,7 @@ from tasks.steps import (
     convergence_task,
     effects_task,
     fitted_cells_task,
+    known_genes_task,
     loo_task,
     model_graph_task,
     pictures_task,
@@ -68,6 +69,8 @@ class PreparedScreen:
     preparation: PreparationReport
     design: ScreenDesign
     roster: Roster
+    expression_addictions: tuple[str, ...]
+    """Genes known beforehand to have negative slopes; empty where the dataset lists none."""
 
 
 def validated(dataset: Dataset, parameters: FitParameters, stopwatch: Stopwatch) -> ValidatedScreen:
@@ -92,7 +95,15 @@ def prepared(
         )
     require_identified(parameters.model, design)  # before a run is begun
     roster = roster_of(screen.screen, screen.statistics.selection, design, preparation)
-    return PreparedScreen(dataset, parameters, screen.report, preparation, design, roster)
+    return PreparedScreen(
+        dataset,
+        parameters,
+        screen.report,
+        preparation,
+        design,
+        roster,
+        screen.screen.expression_addictions,
+    )
 
 
 def track_posterior(
@@ -121,7 +132,8 @@ def track_posterior(
         verdict = give_verdict(convergence, checks, parameters, fell_back)
     tell(f"Verdict: {verdict.status}")
 
-    effects = effects_task(tree, design)
+    effects = effects_task(tree, design, parameters.calls)
+    listed = screen.expression_addictions
     results = FitResults(
         dataset=screen.dataset,
         parameters=parameters,
@@ -132,6 +144,7 @@ def track_posterior(
         loo=loo,
         verdict=verdict,
         effects=effects,
+        known_genes=known_genes_task(effects, listed, parameters.seed) if listed else None,
         fitted_cells=fitted_cells_task(tree, design),
         summary=summary,
         tree=tree,

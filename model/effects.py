@@ -12,11 +12,16 @@ import xarray as xr
 
 from model.design import ScreenDesign
 from model.predictive import HDI_MASS
+from schemas.parameters import Calls
 
 GENES_AT_A_TIME = 1000  # with 4,000 draws 32 MB a copy; the HDI needs a few
 
 
-def gene_effects(tree: xr.DataTree, design: ScreenDesign) -> pd.DataFrame:
+CALLED = ("negative", "positive")
+NOT_ENOUGH_DATA = "not enough data"
+
+
+def gene_effects(tree: xr.DataTree, design: ScreenDesign, calls: Calls = Calls()) -> pd.DataFrame:
     """Return the effect of RNA on log fold change, one row a gene, lowest `beta_mean` first.
 
     A negative beta says that lines which express the gene more depend on it more.
@@ -24,38 +29,61 @@ def gene_effects(tree: xr.DataTree, design: ScreenDesign) -> pd.DataFrame:
     | column | unit | what |
     |---|---|---|
     | gene | | label |
+    | call | | `negative`, `positive`, `none` or `not enough data` |
+    | call_error | | probability that the call, or the nearest one, is wrong (below) |
+    | call_reason | | what the data are not enough in; else empty |
     | beta_mean, beta_sd | log fold change per SD of RNA | posterior mean and SD |
     | beta_hdi_low, beta_hdi_high | the same | 89 % highest density interval |
     | prob_negative | | P(beta < 0) |
     | lfsr, s_value | | see `local_false_sign_rate` and `s_value` |
-    | beta_per_log2_mean | log fold change per log2(TPM+1) | beta_mean / rna_sd, NaN for z-scores |
+    | beta_per_log2_* | log fold change per log2(TPM+1) | those of beta / rna_sd, NaN for z-scores |
     | alpha_mean | log fold change | posterior mean of alpha |
     | n_cell_lines, n_guides | | those with a measurement of the gene |
     | rna_sd | as `ScreenDesign.rna_sd` | SD of RNA over the lines |
 
-    A gene with a draw that is NaN has NaN in every posterior column and comes last.
+    A gene is called in its likelier direction where
+
+        call_error_g = min(P(beta_g >= -min_effect), P(beta_g <= min_effect)) <= error_max
+
+    which for a `min_effect` of 0 is its local false sign rate. A gene measured in few lines, or
+    whose RNA hardly varies, is called neither way (`schemas.parameters.Calls`).
+
+    A gene with a draw that is NaN has NaN in every posterior column, no call, and comes last.
     Raises KeyError where the tree lacks a gene of the design.
     """
     posterior = tree["posterior"].dataset
     parts = [
-        _posterior_columns(posterior, list(design.genes[start : start + GENES_AT_A_TIME]))
+        _posterior_columns(
+            posterior, list(design.genes[start : start + GENES_AT_A_TIME]), calls.min_effect
+        )
         for start in range(0, len(design.genes), GENES_AT_A_TIME)
     ]
     table = pd.concat(parts, ignore_index=True)
     table["s_value"] = s_value(table["lfsr"].to_numpy())
-    table["beta_per_log2_mean"] = (
-        table["beta_mean"] / design.rna_sd if design.rna_is_log2 else np.nan
-    )
+    for column in ("mean", "sd", "hdi_low", "hdi_high"):
+        table[f"beta_per_log2_{column}"] = (
+            table[f"beta_{column}"] / design.rna_sd if design.rna_is_log2 else np.nan
+        )
     table["n_cell_lines"] = (design.gene_count > 0).sum(axis=1)
     table["n_guides"] = np.add.reduceat(
         (design.count > 0).any(axis=1), design.first_guide, dtype=int
     )
     table["rna_sd"] = design.rna_sd
+    table["call_reason"] = _too_little(table, design.rna_is_log2, calls)
+    likelier = np.where(table["prob_negative"] > 0.5, *CALLED)
+    table["call"] = np.select(
+        [table["call_reason"] != "", table["call_error"] <= calls.error_max],
+        [NOT_ENOUGH_DATA, likelier],
+        "none",
+    )
     return table[list(COLUMNS)].sort_values("beta_mean", kind="stable", ignore_index=True)
 
 
 COLUMNS = (
     "gene",
+    "call",
+    "call_error",
+    "call_reason",
     "beta_mean",
     "beta_sd",
     "beta_hdi_low",
@@ -64,6 +92,9 @@ COLUMNS = (
     "lfsr",
     "s_value",
     "beta_per_log2_mean",
+    "beta_per_log2_sd",
+    "beta_per_log2_hdi_low",
+    "beta_per_log2_hdi_high",
     "alpha_mean",
     "n_cell_lines",
     "n_guides",
@@ -71,7 +102,28 @@ COLUMNS = (
 )
 
 
-def _posterior_columns(posterior: xr.Dataset, genes: list[str]) -> pd.DataFrame:
+def _too_little(table: pd.DataFrame, rna_is_log2: bool, calls: Calls) -> np.ndarray:
+    """Return in what the data of each gene are not enough for a call, empty where they are (G,)."""
+    flat = (table["rna_sd"] < calls.min_rna_sd) & rna_is_log2
+    return np.select(
+        [table["beta_mean"].isna(), table["n_cell_lines"] < calls.min_cell_lines, flat],
+        [
+            "draws that are no numbers",
+            f"measured in fewer than {calls.min_cell_lines} cell lines",
+            f"RNA SD below {calls.min_rna_sd:g}",
+        ],
+        "",
+    )
+
+
+def count_calls(effects: pd.DataFrame) -> dict[str, int]:
+    """Return how many genes of a `gene_effects` have each call."""
+    return {
+        call: int((effects["call"] == call).sum()) for call in (*CALLED, "none", NOT_ENOUGH_DATA)
+    }
+
+
+def _posterior_columns(posterior: xr.Dataset, genes: list[str], min_effect: float) -> pd.DataFrame:
     beta = posterior["beta_g"].sel(gene=genes)
     draws = beta.stack(sample=("chain", "draw")).transpose("gene", "sample").to_numpy()
     interval = az.hdi(beta, prob=HDI_MASS, dim=["chain", "draw"])
@@ -83,6 +135,7 @@ def _posterior_columns(posterior: xr.Dataset, genes: list[str]) -> pd.DataFrame:
             "beta_hdi_high": interval.sel(ci_bound="upper").to_numpy(),
             "prob_negative": (draws < 0).mean(axis=1),
             "lfsr": local_false_sign_rate(draws),
+            "call_error": local_false_sign_rate(draws, min_effect),
             "alpha_mean": posterior["alpha_g"].sel(gene=genes).mean(("chain", "draw")).to_numpy(),
         }
     )
@@ -91,16 +144,17 @@ def _posterior_columns(posterior: xr.Dataset, genes: list[str]) -> pd.DataFrame:
     return columns.assign(gene=genes)
 
 
-def local_false_sign_rate(draws: np.ndarray) -> np.ndarray:
+def local_false_sign_rate(draws: np.ndarray, beyond: float = 0.0) -> np.ndarray:
     """Return the probability that the likelier sign of each gene's effect is wrong, (G,).
 
         lfsr_g = min(P(beta_g >= 0), P(beta_g <= 0))
 
     Stephens 2017, False discovery rates: a new deal, Biostatistics 18, equation 2.4. A draw of
-    exactly 0 counts against both signs. From S draws (G, S) it is a multiple of 1/S: 0 means no
+    exactly 0 counts against both signs; with `beyond`, so does one of that size or less (the rate
+    is then of effects beyond it). From S draws (G, S) it is a multiple of 1/S: 0 means no
     more than "below about 1/S". NaN where a draw is NaN.
     """
-    rate = 1 - np.maximum((draws < 0).mean(axis=1), (draws > 0).mean(axis=1))
+    rate = 1 - np.maximum((draws < -beyond).mean(axis=1), (draws > beyond).mean(axis=1))
     return np.where(np.isnan(draws).any(axis=1), np.nan, rate)
 
 

@@ -22,6 +22,8 @@ class Controls(Settings):
     """Common essential genes: path or s3:// address."""
     nonessential: Location | None = None
     """Non-essential genes: path or s3:// address."""
+    expression_addictions: Location | None = None
+    """Genes known to be needed more where they are expressed more: path or s3:// address."""
 
 
 class Dataset(Settings):

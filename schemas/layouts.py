@@ -175,6 +175,10 @@ LAYOUTS: dict[TableName, tuple[Layout, ...]] = {
         Layout("current", "nonessential", {"Gene": "gene"}),
         Layout("older", "nonessential", {"gene": "gene"}),
     ),
+    "expression_addictions": (
+        Layout("current", "expression_addictions", {"Gene": "gene"}),
+        Layout("older", "expression_addictions", {"gene": "gene"}),
+    ),
 }
 """Layouts by table, the more particular first: the first that fits is taken."""
 
@@ -203,6 +207,7 @@ def known_file_stems(table: TableName, library: str) -> tuple[str, ...]:
         "model_table": ("Model", "sample_info"),
         "essential": ("AchillesCommonEssentialControls", "common_essentials"),
         "nonessential": ("AchillesNonessentialControls", "nonessentials"),
+        "expression_addictions": ("RNAiExpressionAddictions",),
     }
     older_avana: dict[TableName, tuple[str, ...]] = {
         "logfc": ("Achilles_logfold_change",),

@@ -267,6 +267,23 @@ class Thresholds(Settings):
     that bears on every interval of beta: review."""
 
 
+class Calls(Settings):
+    """Which genes are called: their dependency goes with their RNA, in a direction that is sure."""
+
+    error_max: float = Field(0.05, gt=0, lt=0.5)
+    """A gene is called where the probability that the call is wrong is at most this: that beta has
+    the other sign, or is smaller than `calls.min_effect`."""
+    min_effect: float = Field(0.0, ge=0)
+    """Smallest slope of interest, either sign, log fold change per SD of RNA; at 0 every slope is
+    of interest whose sign is sure."""
+    min_cell_lines: int = Field(10, ge=2)
+    """Genes measured in fewer cell lines are fitted but not called: over so few lines one or two of
+    them make the slope."""
+    min_rna_sd: float = Field(0.2, ge=0)
+    """Genes whose RNA, log2(TPM+1), has a smaller SD over the lines are fitted but not called: much
+    of so small a spread may be the measurement of the RNA (not asked of RNA given as z-scores)."""
+
+
 class Sampling(Settings):
     """How many draws there are, and how the NUTS engine comes by them."""
 
@@ -315,6 +332,8 @@ class FitParameters(Settings):
     """Limits of the validation."""
     thresholds: Thresholds = Thresholds()
     """Limits of the verdict."""
+    calls: Calls = Calls()
+    """Which genes are called."""
 
 
 def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, str | int | float]:

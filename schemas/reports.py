@@ -205,6 +205,39 @@ class LooSummary(Settings):
     """Cells of the whole screen; more than `n_cells` where only a part of a large one is taken."""
 
 
+class KnownGenes(Settings):
+    """Agreement with a list of genes expected to have negative slopes; NaN where nothing is known.
+
+    Genes without enough data for a call are in none of the numbers but the first.
+    """
+
+    n_listed: int
+    """Genes of the list."""
+    n_compared: int
+    """Of them fitted, with enough data for a call."""
+    n_others: int
+    """Fitted genes, with enough data for a call, that are not on the list."""
+    n_negative: int
+    """Listed genes that are called negative."""
+    n_positive: int
+    """Listed genes that are called positive: against what is known."""
+    n_negative_others: int
+    """Other genes that are called negative."""
+    share_negative_low: float
+    """Lower end of the 89 % interval of the share of negative among the calls of listed genes."""
+    share_negative_high: float
+    """Upper end."""
+    auc: float
+    """Probability that a listed gene has a lower slope than another; 0.5 where the list says
+    nothing. NaN where all fitted genes are on the list, or none."""
+    auc_low: float
+    """Lower end of its 89 % interval."""
+    auc_high: float
+    """Upper end."""
+    enrichment_p: float
+    """p-value of Fisher's test that listed genes are called negative more often than others."""
+
+
 class Verdict(Settings):
     """Whether the fit may be used, and why not."""
 

@@ -244,7 +244,8 @@ def _counted(reasons: pd.Series) -> list[str]:
 def _controls(tables: CheckedTables) -> Iterator[Finding]:
     assert tables.guide_map is not None
     targeted = tables.guide_map.loc[usable_guides(tables.guide_map), "gene"]
-    for name, genes in (("essential", tables.essential), ("nonessential", tables.nonessential)):
+    for name in ("essential", "nonessential", "expression_addictions"):
+        genes = getattr(tables, name)
         if genes and len(targeted) and not targeted.isin(genes).any():
             yield CONTROLS_FOUND.broken(f"{name}+guide_map", genes, column="gene")
 

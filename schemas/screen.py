@@ -16,7 +16,14 @@ import pandas as pd
 from schemas.errors import UserError
 
 TableName = Literal[
-    "logfc", "guide_map", "sequence_map", "rna", "model_table", "essential", "nonessential"
+    "logfc",
+    "guide_map",
+    "sequence_map",
+    "rna",
+    "model_table",
+    "essential",
+    "nonessential",
+    "expression_addictions",
 ]
 
 GUIDE_MAP_COLUMNS = ("guide", "alignment", "gene", "n_alignments", "used", "drop_reason")
@@ -124,6 +131,7 @@ class RawScreen:
     model_table: RawTable | None = None
     essential: RawTable | None = None
     nonessential: RawTable | None = None
+    expression_addictions: RawTable | None = None
     unreadable: tuple[TableFormatError, ...] = ()
 
 
@@ -143,3 +151,4 @@ class Screen:
     """MODEL_TABLE_COLUMNS, or None."""
     essential: tuple[str, ...] = ()
     nonessential: tuple[str, ...] = ()
+    expression_addictions: tuple[str, ...] = ()

@@ -90,6 +90,7 @@ class CheckedTables:
     model_table: pd.DataFrame | None
     essential: tuple[str, ...]
     nonessential: tuple[str, ...]
+    expression_addictions: tuple[str, ...]
     findings: tuple[Finding, ...]
 
     def screen(self) -> Screen:
@@ -108,6 +109,7 @@ class CheckedTables:
             else self.model_table.reset_index(drop=True),
             essential=self.essential,
             nonessential=self.nonessential,
+            expression_addictions=self.expression_addictions,
         )
 
 
@@ -135,8 +137,13 @@ def check_tables(raw: RawScreen, library: str) -> CheckedTables:
         findings.extend(_of_several_symbols(typed_guide_map, raw.guide_map.source))
     sequence_map = checked(raw.sequence_map, sequence_map_schema)
     model_table = checked(raw.model_table, model_table_schema)
-    essential = checked(raw.essential, controls_schema)
-    nonessential = checked(raw.nonessential, controls_schema)
+    essential, nonessential, expression_addictions = (
+        () if list_of is None else tuple(_stripped(list_of["gene"]))
+        for list_of in (
+            checked(controls, controls_schema)
+            for controls in (raw.essential, raw.nonessential, raw.expression_addictions)
+        )
+    )
     profiles = rna = None
     if raw.rna is not None:
         profiles = checked(RawTable(raw.rna.source, raw.rna.profiles), profiles_schema)
@@ -149,8 +156,9 @@ def check_tables(raw: RawScreen, library: str) -> CheckedTables:
         profiles=None if profiles is None else _typed_profiles(profiles),
         rna=rna,
         model_table=None if model_table is None else _typed(model_table, MODEL_TABLE_COLUMNS),
-        essential=() if essential is None else tuple(_stripped(essential["gene"])),
-        nonessential=() if nonessential is None else tuple(_stripped(nonessential["gene"])),
+        essential=essential,
+        nonessential=nonessential,
+        expression_addictions=expression_addictions,
         findings=tuple(findings),
     )
 

@@ -21,12 +21,14 @@ from schemas.identity import data_digest
 from schemas.parameters import FitParameters
 from schemas.reports import (
     Convergence,
+    KnownGenes,
     PredictiveCheck,
     PreparationReport,
     ValidationReport,
     Verdict,
 )
 from schemas.trace import TraceOrigin
+from schemas.usable import KEPT
 
 PARAMETERS_FILE = "parameters.json"
 SCREEN_FOLDER = "screen"
@@ -49,6 +51,8 @@ class FitResults:
     verdict: Verdict
     effects: pd.DataFrame
     """Gene effects (`model.effects`), one row a gene."""
+    known_genes: KnownGenes | None
+    """Agreement with the known expression addictions; None where the dataset lists none."""
     fitted_cells: pd.DataFrame
     """The fit beside the data (`model.predictive`), one row a gene and cell line."""
     summary: pd.DataFrame
@@ -88,6 +92,7 @@ def write_artifacts(results: FitResults, report_html: str, folder: Path) -> None
     results.summary.to_csv(folder / "summary.csv", index=False)
     results.effects.to_csv(folder / "gene_effects.csv", index=False)
     results.effects.to_parquet(folder / "gene_effects.parquet", index=False)
+    without_effect(results.roster).to_csv(folder / "genes_without_effect.csv", index=False)
     results.fitted_cells.to_parquet(folder / "fitted_cells.parquet", index=False)
     results.loo.cells.to_parquet(folder / "loo_cells.parquet", index=False)
 
@@ -102,6 +107,8 @@ def write_artifacts(results: FitResults, report_html: str, folder: Path) -> None
         "loo.json": results.loo.summary,
         "verdict.json": results.verdict,
     }
+    if results.known_genes is not None:
+        reports["known_genes.json"] = results.known_genes
     for name, report in reports.items():
         _write(folder / name, report.model_dump_json(indent=2))
     checks = TypeAdapter(tuple[PredictiveCheck, ...]).dump_json(results.checks, indent=2)
@@ -113,6 +120,12 @@ def write_artifacts(results: FitResults, report_html: str, folder: Path) -> None
     _write(folder / "report.html", report_html)
     _write(folder / "model_graph.svg", results.model_graph_svg)
     _write(folder / "environment.txt", environment())
+
+
+def without_effect(roster: Roster) -> pd.DataFrame:
+    """Return the genes that came and were not fitted: gene, reason."""
+    genes = roster.genes
+    return genes[genes["reason"] != KEPT].sort_values(["reason", "gene"], ignore_index=True)
 
 
 def write_screen(design: ScreenDesign, roster: Roster, folder: Path) -> None:

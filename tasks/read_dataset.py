@@ -22,7 +22,7 @@ from tasks.storage import join, list_folder, parent, read_text
 
 NEEDED: tuple[TableName, ...] = ("logfc", "guide_map", "sequence_map", "rna")
 TABLES: tuple[TableName, ...] = (*NEEDED, "model_table")
-CONTROLS: tuple[TableName, ...] = ("essential", "nonessential")
+CONTROLS: tuple[TableName, ...] = ("essential", "nonessential", "expression_addictions")
 
 
 class DatasetError(UserError):

@@ -61,6 +61,9 @@ def read_screen(dataset: Dataset) -> RawScreen:
         model_table=small_table("model_table", dataset.model_table),
         essential=small_table("essential", dataset.controls.essential),
         nonessential=small_table("nonessential", dataset.controls.nonessential),
+        expression_addictions=small_table(
+            "expression_addictions", dataset.controls.expression_addictions
+        ),
         unreadable=tuple(unreadable),
     )
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pandas as pd
 
+from model.effects import count_calls
 from schemas.dataset import Dataset
 from schemas.parameters import FitParameters
-from schemas.reports import Convergence, PreparationReport, Verdict
-from tasks.artifacts import FitResults
+from schemas.reports import Convergence, KnownGenes, PreparationReport, Verdict
+from tasks.artifacts import FitResults, without_effect
 
 GENES_SHOWN = 10
-COLUMNS = ["gene", "beta_mean", "beta_sd", "beta_hdi_low", "beta_hdi_high", "lfsr"]
+COLUMNS = ["gene", "call", "beta_mean", "beta_sd", "beta_hdi_low", "beta_hdi_high", "lfsr"]
 
 
 def result_markdown(results: FitResults, where_to_look: str) -> str:
@@ -35,6 +36,8 @@ def result_markdown(results: FitResults, where_to_look: str) -> str:
             "",
             "beta: log fold change per SD of RNA, with its 89 % interval (HDI); lfsr: probability "
             "that its sign is wrong.",
+            "",
+            *said_of_genes(results),
         ]
     )
 
@@ -92,6 +95,38 @@ def how_computed(convergence: Convergence) -> str:
     return "the engine left no diagnostics of its own"
 
 
+def said_of_genes(results: FitResults) -> list[str]:
+    """Return what the fit says of all genes: calls, genes without, and the known ones."""
+    counts = ", ".join(f"{n:,} {call}" for call, n in count_calls(results.effects).items())
+    n_without = len(without_effect(results.roster))
+    lines = [f"Calls: {counts}; {n_without:,} genes were not fitted (genes_without_effect.csv)."]
+    if results.known_genes is not None:
+        lines += ["", said_of_known_genes(results.known_genes)]
+    return lines
+
+
+def said_of_known_genes(known: KnownGenes) -> str:
+    """Return the agreement with the known expression addictions in words."""
+    if not known.n_compared:
+        return f"Known expression addictions: none of {known.n_listed:,} listed genes was fitted."
+    words = (
+        f"Known expression addictions: {known.n_compared:,} of {known.n_listed:,} listed genes "
+        f"compared; {known.n_negative:,} called negative, {known.n_positive:,} positive"
+    )
+    if known.n_negative + known.n_positive:
+        words += (
+            f" (share of negative among the calls, 89 % interval: {known.share_negative_low:.2f} "
+            f"to {known.share_negative_high:.2f})"
+        )
+    if not known.n_others:
+        return f"{words}. All fitted genes are listed: there are no others to compare them with."
+    return (
+        f"{words}. Of {known.n_others:,} other genes {known.n_negative_others:,} are called "
+        f"negative (enrichment p = {known.enrichment_p:.2g}); AUC of the slopes {known.auc:.2f}, "
+        f"89 % interval {known.auc_low:.2f} to {known.auc_high:.2f}."
+    )
+
+
 def _points(verdict: Verdict) -> list[str]:
     reasons = [f"- {reason}" for reason in verdict.reasons]
     return reasons + [f"- note: {remark}" for remark in verdict.remarks]
@@ -100,10 +135,14 @@ def _points(verdict: Verdict) -> list[str]:
 def _table(rows: pd.DataFrame) -> str:
     head = ["| " + " | ".join(rows.columns) + " |", "|" + " --- |" * len(rows.columns)]
     body = [
-        "| " + " | ".join([row[0], *(f"{value:.3f}" for value in row[1:-1]), _lfsr(row[-1])]) + " |"
+        "| " + " | ".join(map(_shown, row[:-1])) + f" | {_lfsr(row[-1])} |"
         for row in rows.itertuples(index=False)
     ]
     return "\n".join(head + body)
+
+
+def _shown(value: str | float) -> str:
+    return value if isinstance(value, str) else f"{value:.3f}"
 
 
 def _lfsr(value: float) -> str:

@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import math
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from model.effects import NOT_ENOUGH_DATA
 from model.plots import as_bytes
 from model.plots.comparison import slopes_figure
 from schemas.parameters import Priors, Settings, Thresholds
 from schemas.posterior import CONTRACTS
 from schemas.reports import Convergence, LooSummary
-from tasks.artifacts import PARAMETERS_FILE, FitResults
+from tasks.artifacts import PARAMETERS_FILE, FitResults, without_effect
 from tasks.render_comparison import comparison_in_words, data_in_words
+from tasks.render_result import said_of_genes
 from tasks.track_comparison import ComparedFits
 
 GENES_SHOWN = 20
@@ -109,6 +113,12 @@ def render_report(
         engine_words=ENGINE_WORDS.get(results.engine, ""),
         status_words=STATUS_WORDS[results.verdict.status],
         effects=results.effects.head(GENES_SHOWN).to_dict("records"),
+        said_of_genes=said_of_genes(results),
+        without_effect=_by_reason(without_effect(results.roster)),
+        called_neither=results.effects[results.effects["call"] == NOT_ENOUGH_DATA].to_dict(
+            "records"
+        ),
+        positive=_positive(results.effects),
         nested="delta_k" in variables,
         per_log2=bool(results.effects["beta_per_log2_mean"].notna().any()),
         priors=[
@@ -146,6 +156,16 @@ def _since(found: ComparedFits) -> dict[str, object]:
         "genes": found.genes.head(CHANGES_SHOWN).to_dict("records"),
         "picture": _data_uri(as_bytes(slopes_figure(found.genes, comparison), "png")),
     }
+
+
+def _positive(effects: pd.DataFrame) -> list[dict[Hashable, Any]]:
+    """Return the genes called positive, the largest slope first, as many as are shown."""
+    called = effects[effects["call"] == "positive"]
+    return called.nlargest(GENES_SHOWN, "beta_mean").to_dict("records")
+
+
+def _by_reason(genes: pd.DataFrame) -> list[tuple[str, list[str]]]:
+    return [(str(reason), list(rows)) for reason, rows in genes.groupby("reason")["gene"]]
 
 
 def _convergence_rows(

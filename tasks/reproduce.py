@@ -107,6 +107,7 @@ def _options_suffice(parameters: FitParameters) -> bool:
         parameters.preparation == default.preparation
         and parameters.contract == default.contract
         and parameters.thresholds == default.thresholds
+        and parameters.calls == default.calls
         and _without_option(parameters.sampling) == _without_option(default.sampling)
         and not any("," in label for label in labels)
     )

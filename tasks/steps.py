@@ -18,6 +18,7 @@ from model.convergence import assess_convergence
 from model.design import ScreenDesign
 from model.effects import gene_effects
 from model.engines import CHECKS, PRIOR_CHECKS, complete, run_engine, seeds
+from model.known_genes import known_genes
 from model.loo import Loo, leave_one_cell_out
 from model.predictive import fitted_cells, replicated_part, thin
 from model.preparation import prepare
@@ -46,6 +47,7 @@ load_dataset_task = task(name="load dataset", cache_policy=NO_CACHE)(load_datase
 complete_task = task(name="predict", cache_policy=NO_CACHE)(complete)
 prepare_task = task(name="prepare", cache_policy=NO_CACHE)(prepare)
 convergence_task = task(name="assess convergence", cache_policy=NO_CACHE)(assess_convergence)
+known_genes_task = task(name="known genes", cache_policy=NO_CACHE)(known_genes)
 effects_task = task(name="gene effects", cache_policy=NO_CACHE)(gene_effects)
 summary_task = task(name="summarise", cache_policy=NO_CACHE)(parameter_summary)
 open_run_task = task(name="open run", cache_policy=NO_CACHE)(open_run)

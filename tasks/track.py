@@ -17,6 +17,7 @@ from pathlib import Path
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, RunTag
 from pydantic import BaseModel
 
+from model.effects import count_calls
 from schemas.errors import was_interrupted
 from schemas.posterior import posterior_digest
 from schemas.reports import PredictiveCheck, TableSummary, Verdict
@@ -101,6 +102,13 @@ def _measures(results: FitResults) -> dict[str, float]:
         "n_cell_lines": preparation.n_cell_lines,
         "n_guides": preparation.n_guides,
         "n_measurements": preparation.n_measurements,
+        **_named(
+            "calls",
+            {call.replace(" ", "_"): n for call, n in count_calls(results.effects).items()},
+        ),
+        **(
+            {} if results.known_genes is None else _named("known", results.known_genes.model_dump())
+        ),
     } | _named("ppc", {_check_name(check): check.p_value for check in results.checks})
 
 

@@ -152,7 +152,14 @@ def _shapes(raw: RawScreen, n_guides: int) -> list[tuple[TableSource, tuple[int,
         shapes.append((raw.logfc.source, (n_guides, len(raw.logfc.sequences))))
     if raw.rna is not None:
         shapes.append((raw.rna.source, raw.rna.values.shape))
-    small = (raw.guide_map, raw.sequence_map, raw.model_table, raw.essential, raw.nonessential)
+    small = (
+        raw.guide_map,
+        raw.sequence_map,
+        raw.model_table,
+        raw.essential,
+        raw.nonessential,
+        raw.expression_addictions,
+    )
     return shapes + [(table.source, table.frame.shape) for table in small if table is not None]
 
 

@@ -12,8 +12,11 @@ import pytest
 from pydantic import BaseModel
 
 import schemas
+from model.checks import QUANTITIES
+from model.effects import COLUMNS
 from schemas.findings import Rule
 from schemas.parameters import Distribution, FitParameters, Settings
+from schemas.reports import KnownGenes
 
 ROOT = Path(__file__).resolve().parents[1]
 # Raised where a file is opened, before there is a table to hold against a Rule.
@@ -60,6 +63,12 @@ def test_every_setting_is_documented_as_it_is():
     page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
     rows = [line for line in page.splitlines() if line.startswith("| `")]
     assert rows == list(settings())
+
+
+@pytest.mark.parametrize("name", [*COLUMNS, *QUANTITIES, *KnownGenes.model_fields])
+def test_what_a_run_says_is_documented(name):
+    """Columns of the table of genes, predictive checks, agreement with known genes."""
+    assert f"`{name}`" in (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ from model.predictive import HDI_MASS, thin
 
 N_DRAWS_OF_A_LINE = 500
 N_LABELS = 16
-SURE_BELOW = 0.05  # s-value
+CALL_COLOURS = {"negative": BLUE, "positive": ORANGE, "none": GREY, "not enough data": "#d9d9d9"}
 
 
 def fitted_lines(posterior: xr.Dataset, design: ScreenDesign, genes: list[str]) -> pd.DataFrame:
@@ -171,11 +171,6 @@ def volcano(effects: pd.DataFrame, n_draws: int) -> Figure:
     top = np.log10(n_draws)
     table = effects.dropna(subset="lfsr").assign(
         sureness=lambda t: -np.log10(t["lfsr"].clip(lower=1 / n_draws)),
-        sign=lambda t: np.where(
-            t["s_value"] >= SURE_BELOW,
-            "unsure",
-            np.where(t["beta_mean"] < 0, "negative", "positive"),
-        ),
         size=lambda t: t["beta_mean"].abs(),
     )
     named = table.nlargest(N_LABELS, ["sureness", "size"]).sort_values("beta_mean")
@@ -186,7 +181,7 @@ def volcano(effects: pd.DataFrame, n_draws: int) -> Figure:
         p9.ggplot(table, p9.aes("beta_mean", "sureness"))
         + p9.geom_hline(yintercept=top, linetype="dashed", colour=GREY)
         + p9.geom_vline(xintercept=0, colour=GREY, size=0.4)
-        + p9.geom_point(p9.aes(colour="sign"), size=1.8, alpha=0.8)
+        + p9.geom_point(p9.aes(colour="call"), size=1.8, alpha=0.8)
         + p9.geom_segment(
             p9.aes(xend="label_at", yend=1.06 * top), data=named, colour=GREY, size=0.4
         )
@@ -198,15 +193,14 @@ def volcano(effects: pd.DataFrame, n_draws: int) -> Figure:
             va="bottom",
             size=8,
         )
-        + p9.scale_colour_manual({"negative": BLUE, "positive": ORANGE, "unsure": GREY})
+        + p9.scale_colour_manual({call: CALL_COLOURS[call] for call in sorted(set(table["call"]))})
         + p9.scale_y_continuous(limits=(0, 1.35 * top), breaks=range(int(top) + 1))
         + p9.labs(
             title="Size and sureness of the effect of RNA, a point a gene",
-            subtitle=f"dashed: the most that {n_draws:,} draws can tell; "
-            f"coloured: of all their signs, fewer than {SURE_BELOW:.0%} expected wrong",
+            subtitle=f"dashed: the most that {n_draws:,} draws can tell",
             x=BETA_AXIS,
             y="sureness of the sign (−log10 local false sign rate)",
-            colour="beta",
+            colour="call",
         )
         + theme(9, 6)
     )

@@ -38,8 +38,9 @@ FILES = {
     "rna": "OmicsExpressionProteinCodingGenesTPMLogp1.csv",
     "essential": "AchillesCommonEssentialControls.csv",
     "nonessential": "AchillesNonessentialControls.csv",
+    "expression_addictions": "RNAiExpressionAddictions.csv",
 }
-CONTROLS = ("essential", "nonessential")
+CONTROLS = ("essential", "nonessential", "expression_addictions")
 N_CONTROLS = 25
 
 
@@ -658,6 +659,11 @@ def log_fold_changes_of_the_wrong_sign(copy: Copy) -> None:
 @breaks("controls_found", "essential+guide_map")
 def controls_of_another_species(copy: Copy) -> None:
     copy.path("essential").write_text("Gene\nRpl3 (27367)\nPolr2a (20020)\n")
+
+
+@breaks("controls_found", "expression_addictions+guide_map")
+def addictions_of_another_species(copy: Copy) -> None:
+    copy.path("expression_addictions").write_text("Gene\nSox10 (20665)\n")
 
 
 @breaks("gene_label", "nonessential", also=("controls_found",))

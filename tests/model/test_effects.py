@@ -5,7 +5,8 @@ import pytest
 import xarray as xr
 
 from model.design import ScreenDesign
-from model.effects import COLUMNS, gene_effects, local_false_sign_rate, s_value
+from model.effects import COLUMNS, count_calls, gene_effects, local_false_sign_rate, s_value
+from schemas.parameters import Calls
 
 GENES = ("A", "B", "C")
 BETA = np.array([[1.0, 2.0, 3.0, -2.0], [-4.0, -3.0, -2.0, -3.0], [0.0, 0.0, 0.0, 0.0]])
@@ -64,7 +65,8 @@ def test_only_guides_and_lines_with_measurements_are_counted():
 
 
 def test_no_slope_per_log2_unit_without_log2_rna():
-    assert gene_effects(posterior(), design(rna_is_log2=False))["beta_per_log2_mean"].isna().all()
+    table = gene_effects(posterior(), design(rna_is_log2=False))
+    assert table.filter(like="per_log2").isna().all(axis=None)
 
 
 def test_the_interval_holds_89_percent_of_the_draws_and_is_the_shortest():
@@ -102,6 +104,60 @@ def test_a_broken_draw_leaves_no_number_behind():
     broken = ["beta_mean", "beta_sd", "beta_hdi_low", "prob_negative", "lfsr", "s_value"]
     assert table.iloc[-1][broken].isna().all()
     assert table.iloc[:-1][broken].notna().all(axis=None)
+    assert table.iloc[-1]["call"] == "not enough data"
+
+
+def called(calls: Calls) -> dict[str, tuple[str, str]]:
+    table = gene_effects(posterior(), design(), calls)
+    return dict(
+        zip(table["gene"], zip(table["call"], table["call_reason"], strict=True), strict=True)
+    )
+
+
+ENOUGH = Calls(min_cell_lines=2, min_rna_sd=0)
+
+
+def test_a_gene_is_called_where_its_sign_is_sure():
+    assert called(ENOUGH) == {"A": ("none", ""), "B": ("negative", ""), "C": ("none", "")}
+    doubtful = ENOUGH.model_copy(update={"error_max": 0.25})
+    assert called(doubtful)["A"] == ("positive", "")
+
+
+@pytest.mark.parametrize(("min_effect", "error"), [(0.0, 0.0), (2.0, 0.25), (3.5, 0.75)])
+def test_a_call_is_of_an_effect_beyond_the_smallest_of_interest(min_effect, error):
+    calls = ENOUGH.model_copy(update={"min_effect": min_effect})
+    table = gene_effects(posterior(), design(), calls).set_index("gene")
+    assert table["call_error"]["B"] == error  # of -4, -3, -2, -3
+    assert table["call"]["B"] == ("negative" if error <= calls.error_max else "none")
+    assert table["lfsr"]["B"] == 0
+
+
+def test_too_little_data_is_no_call():
+    few = called(Calls(min_rna_sd=0))
+    assert set(few.values()) == {("not enough data", "measured in fewer than 10 cell lines")}
+    flat = called(Calls(min_cell_lines=2, min_rna_sd=2.5))
+    assert flat["B"] == ("not enough data", "RNA SD below 2.5")
+    assert flat["C"] == ("none", "")
+
+
+def test_the_spread_of_z_scores_is_not_asked():
+    table = gene_effects(
+        posterior(), design(rna_is_log2=False), Calls(min_cell_lines=2, min_rna_sd=9)
+    )
+    assert "not enough data" not in set(table["call"])
+
+
+def test_calls_are_counted():
+    counts = count_calls(gene_effects(posterior(), design(), ENOUGH))
+    assert counts == {"negative": 1, "positive": 0, "none": 2, "not enough data": 0}
+
+
+def test_effects_per_log2_unit_are_those_per_sd_over_the_sd():
+    table = gene_effects(posterior(), design())
+    for column in ("mean", "sd", "hdi_low", "hdi_high"):
+        np.testing.assert_allclose(
+            table[f"beta_per_log2_{column}"], table[f"beta_{column}"] / table["rna_sd"]
+        )
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from schemas.tables import CheckedTables
 
 GUIDES = [f"ACGTACGTACGTACGT{last}" for last in ("AAAA", "AAAC", "AAAG", "AAAT")]
 SEQUENCES = ("a1", "a2", "b1")
-NOTHING = CheckedTables(None, None, None, None, None, (), (), ())
+NOTHING = CheckedTables(None, None, None, None, None, (), (), (), ())
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ def tables() -> CheckedTables:
         model_table=None,
         essential=("A (1)",),
         nonessential=("B (2)",),
+        expression_addictions=(),
         findings=(),
     )
 

@@ -49,6 +49,7 @@ def tables() -> CheckedTables:
         model_table=pd.DataFrame({"cell_line": cell_lines}),
         essential=("A (1)",),
         nonessential=("B (2)",),
+        expression_addictions=(),
         findings=(),
     )
 
@@ -211,7 +212,7 @@ def test_genes_lost_in_the_join():
 
 
 def test_rules_are_left_out_where_their_table_is_missing():
-    empty = CheckedTables(None, None, None, None, None, (), (), ())
+    empty = CheckedTables(None, None, None, None, None, (), (), (), ())
     assert check_across(empty, None, DATASET, PARAMETERS) == []
     assert join_of(empty, SEQUENCES, "Avana") is None
 

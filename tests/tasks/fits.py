@@ -72,7 +72,9 @@ def roster_of_fit() -> Roster:
         guides=pd.DataFrame(
             {"guide": [f"guide {n}" for n in range(6)], "gene": np.repeat(GENES, 2), "reason": ""}
         ),
-        genes=pd.DataFrame({"gene": GENES, "reason": ""}),
+        genes=pd.DataFrame(
+            {"gene": [*GENES, "TP53 (7157)"], "reason": [""] * 3 + ["RNA SD below 0.1"]}
+        ),
         cell_lines=pd.DataFrame(
             {"cell_line": CELL_LINES, "lineage": None, "profile": "PR-1", "reason": ""}
         ),
@@ -226,8 +228,14 @@ def results_of(
             remarks=("The check of sd stands out.",),
         ),
         effects=pd.DataFrame(
-            {"gene": GENES, "beta_mean": rng.normal(size=3), "n_guides": [2, 2, 2]}
+            {
+                "gene": GENES,
+                "beta_mean": rng.normal(size=3),
+                "n_guides": [2, 2, 2],
+                "call": ["negative", "none", "not enough data"],
+            }
         ),
+        known_genes=None,
         fitted_cells=pd.DataFrame(
             {"gene": GENES, "cell_line": CELL_LINES[:3], "fitted": rng.normal(size=3)}
         ),

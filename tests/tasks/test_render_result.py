@@ -7,8 +7,8 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from schemas.reports import Convergence
-from tasks.render_result import how_computed, result_markdown
+from schemas.reports import Convergence, KnownGenes
+from tasks.render_result import how_computed, result_markdown, said_of_known_genes
 from tests.tasks.fits import GENES, convergence_of, results_of
 
 NEITHER = Convergence.model_validate(convergence_of().model_dump() | {"nuts": None, "exact": None})
@@ -32,9 +32,57 @@ def test_how_it_was_computed_stands_in_a_line(convergence, line):
     assert how_computed(convergence) == line
 
 
+def rows_at(page, gene):
+    return next(number for number, line in enumerate(page) if line.startswith(f"| {gene}"))
+
+
+KNOWN = KnownGenes(
+    n_listed=20,
+    n_compared=12,
+    n_others=300,
+    n_negative=9,
+    n_positive=1,
+    n_negative_others=30,
+    share_negative_low=0.7,
+    share_negative_high=0.97,
+    auc=0.91,
+    auc_low=0.85,
+    auc_high=0.96,
+    enrichment_p=3e-7,
+)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {},
+            "Known expression addictions: 12 of 20 listed genes compared; 9 called negative, 1 "
+            "positive (share of negative among the calls, 89 % interval: 0.70 to 0.97). Of 300 "
+            "other genes 30 are called negative (enrichment p = 3e-07); AUC of the slopes 0.91, "
+            "89 % interval 0.85 to 0.96.",
+        ),
+        (
+            {"n_others": 0, "n_negative": 0, "n_positive": 0},
+            "Known expression addictions: 12 of 20 listed genes compared; 0 called negative, 0 "
+            "positive. All fitted genes are listed: there are no others to compare them with.",
+        ),
+        (
+            {"n_compared": 0},
+            "Known expression addictions: none of 20 listed genes was fitted.",
+        ),
+    ],
+)
+def test_known_genes_in_words(changes, said):
+    assert said_of_known_genes(KNOWN.model_copy(update=changes)) == said
+
+
 def test_the_page_holds_verdict_engine_genes_and_address():
     columns = ("beta_mean", "beta_sd", "beta_hdi_low", "beta_hdi_high", "lfsr")
-    effects = pd.DataFrame({"gene": GENES, **{name: [0.5, -1.0, 0.0] for name in columns}})
+    call = ["positive", "negative", "none"]
+    effects = pd.DataFrame(
+        {"gene": GENES, "call": call, **{name: [0.5, -1.0, 0.0] for name in columns}}
+    )
     results = replace(results_of(status="review", engine="exact"), effects=effects)
     page = result_markdown(results, "http://127.0.0.1:5000/#/runs/1").splitlines()
     assert page[0] == "# Avana sample 24Q4, m4: review"
@@ -46,3 +94,8 @@ def test_the_page_holds_verdict_engine_genes_and_address():
     assert rows[1].endswith(" | < 0.001 |") and rows[3].endswith(" | 0.500 |")
     # Above the genes: below them nobody would see it.
     assert page[4] == "[The run in MLflow](http://127.0.0.1:5000/#/runs/1)"
+    assert "| MYB (4602) | negative | -1.000" in page[rows_at(page, "MYB")]
+    assert (
+        "Calls: 1 negative, 1 positive, 1 none, 0 not enough data; 1 genes were not fitted "
+        "(genes_without_effect.csv)." in page
+    )

@@ -45,6 +45,7 @@ def effects_of(**changes: Any) -> pd.DataFrame:
     """Three genes with every column of the table of genes."""
     table = pd.DataFrame({name: [0.25, 0.5, 0.75] for name in COLUMNS})
     table["gene"] = ["SOX10 (6663)", "MYB (4602)", "IRF4 (3662)"]
+    table = table.assign(call=["negative", "none", "positive"], call_reason="")
     return table.assign(beta_mean=[-1.25, -0.5, 0.125], n_guides=4, **changes)
 
 
@@ -194,7 +195,7 @@ def test_every_check_is_shown_with_its_stage():
 
 
 def test_the_genes_stand_in_the_order_of_the_table_and_the_rest_is_counted():
-    many = pd.concat([effects_of()] * 10, ignore_index=True)
+    many = pd.concat([effects_of(call="none")] * 10, ignore_index=True)
     many["gene"] = [f"GENE{number}" for number in range(30)]
     text = page(effects=many).text
     assert "The 20 most negative of 30 genes" in text
@@ -207,7 +208,7 @@ def test_none_or_all_of_the_draws_are_no_certainty():
         effects=effects_of(prob_negative=1.0, lfsr=0.0),
         convergence=convergence_of(n_draws=200),
     ).text
-    assert "SOX10 (6663) −1.25 0.250 0.250 to 0.250 0.250 > 0.995 < 0.005 0.250" in text
+    assert "SOX10 (6663) negative −1.25 0.250 0.250 to 0.250 0.250 > 0.995 < 0.005 0.250" in text
 
 
 @pytest.mark.parametrize(("value", "shown"), [(0.4, True), (np.nan, False)])
@@ -233,3 +234,19 @@ def test_a_dataset_name_is_in_the_title():
     dataset = Dataset(name="KY", release="25Q2", library="KY", folder="release")
     html = page(dataset=dataset).text
     assert html.startswith("KY 25Q2: m4, pass")
+
+
+def test_genes_without_a_call_stand_with_their_reason():
+    effects = effects_of(
+        call=["negative", "none", "not enough data"],
+        call_reason=["", "", "measured in fewer than 10 cell lines"],
+    )
+    text = page(effects=effects).text
+    assert "1 fitted, but measured in fewer than 10 cell lines IRF4 (3662)" in text
+    assert "1 not fitted: RNA SD below 0.1 TP53 (7157)" in text
+    assert "Calls: 1 negative, 0 positive, 1 none, 1 not enough data" in text
+
+
+def test_positive_calls_are_named():
+    assert "the largest first: IRF4 (3662) 0.125." in page().text
+    assert "Called positive" not in page(effects=effects_of(call="none")).text

@@ -1,0 +1,91 @@
+"""How a fit agrees with a list of genes known beforehand, over the list and never gene by gene.
+
+A gene of a good list need not show in every screen: in few lines, or in lines that all express it,
+it does not. What is asked is whether the list as a whole stands out. The list is a table of the
+dataset (`schemas.dataset.Controls`); the calls are `model.effects`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from model.predictive import HDI_MASS
+from schemas.reports import KnownGenes
+
+RESAMPLES = 999
+NAN = float("nan")
+
+
+def known_genes(effects: pd.DataFrame, listed: Iterable[str], seed: int) -> KnownGenes:
+    """Compare the slopes and calls of listed genes, expected to be negative, with all others.
+
+    `effects` is `model.effects.gene_effects`. The AUC is that of Mann and Whitney on posterior
+    means, with an interval by bootstrap over genes; the enrichment of negative calls Fisher's
+    exact test, one-sided; the interval of the share of negative calls Wilson's. Uncertainty of the
+    single slopes is not in them.
+    """
+    names = set(listed)
+    table = effects.dropna(subset="beta_mean")
+    table = table[table["call"] != "not enough data"]
+    on_list = table["gene"].isin(names)
+    negative, positive = (table["call"] == call for call in ("negative", "positive"))
+    ours, others = (table["beta_mean"][mask].to_numpy() for mask in (on_list, ~on_list))
+    low, high = _auc_interval(ours, others, seed)
+    n_negative, n_positive = int((negative & on_list).sum()), int((positive & on_list).sum())
+    share_low, share_high = _share_interval(n_negative, n_negative + n_positive)
+    return KnownGenes(
+        n_listed=len(names),
+        n_compared=len(ours),
+        n_others=len(others),
+        n_negative=n_negative,
+        n_positive=n_positive,
+        n_negative_others=int((negative & ~on_list).sum()),
+        share_negative_low=share_low,
+        share_negative_high=share_high,
+        auc=_auc(ours, others) if len(ours) and len(others) else NAN,
+        auc_low=low,
+        auc_high=high,
+        enrichment_p=_enrichment(negative.to_numpy(), on_list.to_numpy()),
+    )
+
+
+def _auc(ours: np.ndarray, others: np.ndarray) -> float:
+    """Return P(a listed gene has a lower slope than another one), ties counting half."""
+    higher = stats.mannwhitneyu(others, ours, method="asymptotic").statistic
+    return float(higher) / (len(ours) * len(others))
+
+
+def _auc_interval(ours: np.ndarray, others: np.ndarray, seed: int) -> tuple[float, float]:
+    if min(len(ours), len(others)) < 2:
+        return NAN, NAN
+    found = stats.bootstrap(
+        (ours, others),
+        _auc,
+        n_resamples=RESAMPLES,
+        vectorized=False,
+        confidence_level=HDI_MASS,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    )
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+
+
+def _share_interval(n: int, total: int) -> tuple[float, float]:
+    if total == 0:
+        return NAN, NAN
+    interval = stats.binomtest(n, total).proportion_ci(HDI_MASS, "wilson")
+    return float(interval.low), float(interval.high)
+
+
+def _enrichment(negative: np.ndarray, on_list: np.ndarray) -> float:
+    if on_list.all() or not on_list.any():
+        return NAN
+    counts = [
+        [int((negative & mask).sum()), int((~negative & mask).sum())]
+        for mask in (on_list, ~on_list)
+    ]
+    return float(stats.fisher_exact(counts, alternative="greater").pvalue)

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 import schemas
 from model.checks import QUANTITIES
 from model.effects import COLUMNS
+from schemas.comparison import STEP_WORDS
 from schemas.findings import Rule
 from schemas.parameters import Distribution, FitParameters, Settings
 from schemas.reports import KnownGenes
@@ -69,6 +70,11 @@ def test_every_setting_is_documented_as_it_is():
 def test_what_a_run_says_is_documented(name):
     """Columns of the table of genes, predictive checks, agreement with known genes."""
     assert f"`{name}`" in (ROOT / "docs" / "results.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("step", STEP_WORDS)
+def test_every_step_of_a_comparison_is_documented(step):
+    assert f"| `{step}` |" in (ROOT / "docs" / "compare.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")

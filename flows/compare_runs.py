@@ -134,28 +134,26 @@ def _explained(
 
 def _slopes_between(run: FitRun, way: Route, dataset: str) -> Iterator[pd.DataFrame]:
     """Fit what lies between A and B, each in a run of its own."""
-    if not way.parts:
-        return
-    from model.engines import cost  # with PyMC, which most comparisons do without
-
-    for part in way.parts:
-        tell(f"Fitting {part.name}: {cost(part.design, part.parameters)}")
-    for part in way.parts:
+    for number, part in enumerate(way.parts, 1):
         with seen_to_its_end(open_part_task(run, part, dataset)) as nested:
-            yield _slopes(nested, part)
+            yield _slopes(nested, part, f"fit {number} of {len(way.parts)}")
 
 
-def _slopes(run: FitRun, part: PartFit) -> pd.DataFrame:
+def _slopes(run: FitRun, part: PartFit, which: str) -> pd.DataFrame:
     """Return the gene effects of a part; raise UserError where it cannot be fitted."""
+    # With PyMC, which most comparisons do without.
+    from model.engines import cost
     from model.verdict import give_verdict
     from tasks.steps import convergence_task, effects_task, fit_task, summary_task
 
+    design = part.screen()
+    tell(f"Fitting {part.name} ({which}): {cost(design, part.parameters)}")
     # mypy takes a DataTree for a coroutine: one of its bases is untyped.
-    tree: xr.DataTree = fit_task(part.design, part.parameters)  # type: ignore[assignment]
+    tree: xr.DataTree = fit_task(design, part.parameters)  # type: ignore[assignment]
     measured = convergence_task(tree, summary_task(tree))
-    effects: pd.DataFrame = effects_task(tree, part.design)
+    effects: pd.DataFrame = effects_task(tree, design)
     verdict = give_verdict(measured, (), part.parameters)
     if verdict.status == "fail":
         raise UnsoundPart(f"the fit of {part.name} cannot be trusted: {verdict.reasons[0]}")
-    track_part_task(run, part, effects, measured)
+    track_part_task(run, part.name, design, effects, measured)
     return effects

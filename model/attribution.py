@@ -36,7 +36,8 @@ class PartFit:
 
     name: str
     """What it is, in words."""
-    design: ScreenDesign
+    screen: Callable[[], ScreenDesign]
+    """Makes its screen: one at a time, as those of a release are large."""
     parameters: FitParameters
 
 
@@ -81,14 +82,12 @@ def route(
     }
     parts = []
     for step in steps[:-1]:
-        # Settings change no screen: that after them is B's already.
-        design = made.get(step, made["rna"])()
         own = parameters[STEPS.index(step) >= STEPS.index("settings")]
-        n_genes, n_lines = design.rna.shape
         parts.append(
             PartFit(
-                f"{n_genes} genes and {n_lines} lines of both, after {STEP_WORDS[step]}",
-                design,
+                f"what both have in common, after {STEP_WORDS[step]}",
+                # Settings change no screen: that after them is B's already.
+                made.get(step, made["rna"]),
                 # Whatever engine fitted A and B: the posterior is the same, and exact is fast.
                 own.model_copy(update={"engine": "auto"}),
             )

@@ -7,7 +7,7 @@ to the slopes is `model.attribution`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,8 @@ ENTREZ = re.compile(r"\((\d+)\)\s*$")
 FITTED, ABSENT = "fitted", "not there"
 ROUNDING = 1e-9
 """log2: numbers that differ by less were computed from the same values."""
+
+GUIDES_AT_ONCE = 5000
 
 LINE_COLUMNS = (
     "cell_line",
@@ -162,37 +164,58 @@ def _lines(a: FittedScreen, b: FittedScreen, shared: SharedPart) -> pd.DataFrame
 
 def _numbers(a: ScreenDesign, b: ScreenDesign, shared: SharedPart) -> pd.DataFrame:
     """Return how far the numbers of each shared line have moved, over shared guides and genes."""
-    lines = shared.cell_lines
-    counts = [
-        design.count[np.ix_(guides, line)]
-        for design, guides, line in zip((a, b), shared.guides, lines, strict=True)
-    ]
-    measured = (counts[0] > 0) & (counts[1] > 0)
-    means = [
-        design.total[np.ix_(guides, line)] / np.maximum(count, 1)
-        for design, guides, line, count in zip((a, b), shared.guides, lines, counts, strict=True)
-    ]
-    moved = np.where(measured, means[1] - means[0], np.nan)
-    rna = [
-        raw_rna(design)[np.ix_(genes, line)]
-        for design, genes, line in zip((a, b), shared.genes, lines, strict=True)
-    ]
-    n = measured.sum(axis=0)
+    n_lines = len(shared.cell_lines[0])
+    n, total, squares = np.zeros((3, n_lines))
+    differs = np.zeros(n_lines, bool)
+    for moved, unequal in _moves(a, b, shared):
+        n += np.isfinite(moved).sum(axis=0)
+        total += np.nansum(moved, axis=0)
+        differs |= unequal.any(axis=0)
     with np.errstate(invalid="ignore"):
-        shift = np.nansum(moved, axis=0) / n
-        spread = np.sqrt(np.nansum((moved - shift) ** 2, axis=0) / n)
+        shift = total / n
+    # Again, because a sum of squares would drown a small spread around a large shift.
+    for moved, _ in _moves(a, b, shared):
+        squares += np.nansum((moved - shift) ** 2, axis=0)
+    rna = [
+        raw_rna(design)[np.ix_(genes, lines)]
+        for design, genes, lines in zip((a, b), shared.genes, shared.cell_lines, strict=True)
+    ]
     rna_moved = np.nan_to_num(np.abs(rna[1] - rna[0])).max(axis=0, initial=0)
-    unequal = (np.abs(np.nan_to_num(moved)) > ROUNDING) | (counts[0] != counts[1])
+    with np.errstate(invalid="ignore"):
+        spread = np.sqrt(squares / n)
     return pd.DataFrame(
         {
-            "cell_line": [a.cell_lines[line] for line in lines[0]],
-            "differs": unequal.any(axis=0),
+            "cell_line": [a.cell_lines[line] for line in shared.cell_lines[0]],
+            "differs": differs,
             "logfc_shift": shift,
             "logfc_spread": spread,
             # What was standardised and is put back is off by rounding.
             "rna_change": np.where(rna_moved > ROUNDING, rna_moved, 0.0),
         }
     )
+
+
+def _moves(
+    a: ScreenDesign, b: ScreenDesign, shared: SharedPart
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield, for some shared guides at a time, B less A of the means and whether cells differ.
+
+    Both (guides, lines); the first NaN where either has no measurement. All at once would take as
+    much memory as both screens again.
+    """
+    for start in range(0, len(shared.guides[0]), GUIDES_AT_ONCE):
+        cells = [
+            np.ix_(guides[start : start + GUIDES_AT_ONCE], lines)
+            for guides, lines in zip(shared.guides, shared.cell_lines, strict=True)
+        ]
+        counts = [design.count[own] for design, own in zip((a, b), cells, strict=True)]
+        means = [
+            design.total[own] / np.maximum(count, 1)
+            for design, own, count in zip((a, b), cells, counts, strict=True)
+        ]
+        moved = means[1] - means[0]
+        moved[(counts[0] == 0) | (counts[1] == 0)] = np.nan
+        yield moved, (np.abs(np.nan_to_num(moved)) > ROUNDING) | (counts[0] != counts[1])
 
 
 def raw_rna(design: ScreenDesign) -> np.ndarray:

@@ -15,6 +15,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from model.attribution import PartFit
+from model.design import ScreenDesign
 from model.plots import as_bytes
 from model.plots.comparison import comparison_figures
 from schemas.comparison import Comparison, ComparisonSettings
@@ -98,12 +99,14 @@ def open_part(comparison: FitRun, part: PartFit, dataset: str) -> FitRun:
     )
 
 
-def track_part(run: FitRun, part: PartFit, effects: pd.DataFrame, measured: Convergence) -> None:
+def track_part(
+    run: FitRun, name: str, design: ScreenDesign, effects: pd.DataFrame, measured: Convergence
+) -> None:
     """Store the slopes of such a fit, and what its engine says of itself; set it FINISHED."""
     measures = {
-        "n_genes": len(part.design.genes),
-        "n_cell_lines": len(part.design.cell_lines),
-        "n_measurements": part.design.n_measurements,
+        "n_genes": len(design.genes),
+        "n_cell_lines": len(design.cell_lines),
+        "n_measurements": design.n_measurements,
         "rhat_max": measured.rhat_max,
         "ess_bulk_min": measured.ess_bulk_min,
     }
@@ -114,7 +117,7 @@ def track_part(run: FitRun, part: PartFit, effects: pd.DataFrame, measured: Conv
         "gene_effects.parquet": effects.to_parquet(index=False),
         "convergence.json": measured.model_dump_json(indent=2).encode(),
     }
-    conclude_run(run, files, measures, f"A fit on the way of a comparison: {part.name}.")
+    conclude_run(run, files, measures, f"A fit on the way of a comparison: {name}.")
 
 
 def _of(run_a: str, run_b: str, settings: ComparisonSettings) -> dict[str, str]:

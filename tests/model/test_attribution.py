@@ -86,7 +86,7 @@ def walked(
     found = way(a, b, parameters)
     fits = [
         (a, parameters[0]),
-        *((part.design, part.parameters) for part in found.parts),
+        *((part.screen(), part.parameters) for part in found.parts),
         (b, parameters[1]),
     ]
     slopes = [gene_effects(run_engine(design, own), design) for design, own in fits]
@@ -142,13 +142,12 @@ def test_other_replicates_are_told_from_new_values(rows: pd.DataFrame) -> None:
     found, table = walked(standardised(rows), standardised(of_b))
     assert found.steps == ("sequences", "values")
     (between,) = found.parts
-    line = between.design.cell_lines.index("c002")
-    assert between.design.count[:, line].max() == 1
-    line = between.design.cell_lines.index("c009")
+    design = between.screen()
+    line = design.cell_lines.index("c002")
+    assert design.count[:, line].max() == 1
+    line = design.cell_lines.index("c009")
     own = standardised(rows)
-    np.testing.assert_array_equal(
-        between.design.total[:, line], own.total[:, own.cell_lines.index("c009")]
-    )
+    np.testing.assert_array_equal(design.total[:, line], own.total[:, own.cell_lines.index("c009")])
     assert table["due_to_rna"].eq(0).all()
 
 

@@ -21,12 +21,12 @@ from tasks.calibration_steps import (
     simulations_task,
     track_calibration_task,
 )
-from tasks.flow_runs import describe_run, publish, refused
+from tasks.flow_runs import describe_run, is_over, publish, refused
 from tasks.progress import tell
 from tasks.render_calibration import calibration_markdown
-from tasks.steps import wait_for_mlflow
+from tasks.steps import close_abandoned_task, wait_for_mlflow
 from tasks.stopwatch import Stopwatch
-from tasks.track_calibration import calibration_name
+from tasks.track_calibration import EXPERIMENT, calibration_name
 from tasks.tracking_run import seen_to_its_end, where_to_look
 
 
@@ -69,6 +69,7 @@ def _calibrate(settings: CalibrationSettings) -> CalibrationOutcome:
     stopwatch = Stopwatch()
     describe_run(f"calibrate {calibration_name(settings)}", [settings.model, settings.engine])
     wait_for_mlflow()
+    close_abandoned_task(EXPERIMENT, is_over)
     with seen_to_its_end(open_calibration_task(settings)) as run:
         results = simulations_task(settings, run_engine)
         pits = pit_table_task(results)

@@ -19,6 +19,7 @@ from model.shared_screens import NotShared
 from schemas.comparison import Comparison, ComparisonSettings
 from schemas.errors import UserError
 from tasks.comparison_steps import (
+    close_abandoned_task,
     data_changes_task,
     finished_comparison_task,
     open_comparison_task,
@@ -29,7 +30,7 @@ from tasks.comparison_steps import (
     track_comparison_task,
     track_part_task,
 )
-from tasks.flow_runs import describe_run, publish, refused
+from tasks.flow_runs import describe_run, is_over, publish, refused
 from tasks.progress import tell
 from tasks.render_comparison import comparison_markdown
 from tasks.track_comparison import ComparedFits, comparison_name
@@ -85,6 +86,7 @@ def _compare(run_a: str, run_b: str, settings: ComparisonSettings) -> Comparison
     if run is not None:
         found = read_comparison_task(run)
     else:
+        close_abandoned_task(b.dataset, is_over)
         opened = open_comparison_task(b.experiment_id, comparison, settings)
         with seen_to_its_end(opened) as run:
             found = _explained(run, a, b, comparison, genes, settings)

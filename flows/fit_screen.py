@@ -73,8 +73,7 @@ def _fit(
     validation = validated(dataset, parameters, stopwatch)
 
     wait_for_mlflow()
-    for run_id in close_abandoned_task(dataset.name, is_over):
-        tell(f"The unfinished MLflow run {run_id} was left by a process that died; set KILLED")
+    close_abandoned_task(dataset.name, is_over)
     digest = data_digest(validation.report.tables)
     # A second attempt may find what the first one finished, whatever `repeat` says.
     only_of = this_flow_run() if repeat else ""

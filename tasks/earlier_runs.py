@@ -11,6 +11,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from schemas.dataset import Dataset
+from tasks.progress import tell
 from tasks.tracking_run import FitRun, connect, tracking_errors, tracking_uri
 
 
@@ -46,11 +47,11 @@ def latest_fits(dataset_name: str, settings: str) -> list[Run]:
 
 
 def close_abandoned(dataset_name: str, is_over: Callable[[str], bool]) -> list[str]:
-    """Set KILLED the runs whose process died with them unfinished; return their ids.
+    """Set KILLED the runs whose process died with them unfinished; name and return them.
 
-    `is_over` says of a Prefect flow run whether nobody works at it any more. Runs that no flow run
-    on a server made are left alone: nobody can tell whether they are still being filled.
-    Raises TrackingError.
+    `dataset_name` is that of an experiment; runs of all kinds in it are asked for. `is_over` says
+    of a Prefect flow run whether nobody works at it any more. Runs that no flow run on a server
+    made are left alone: nobody can tell whether they are still being filled. Raises TrackingError.
     """
     uri = tracking_uri()
     closed = []
@@ -63,6 +64,8 @@ def close_abandoned(dataset_name: str, is_over: Callable[[str], bool]) -> list[s
                 client.set_tag(run.info.run_id, "failure", reason)
                 client.set_terminated(run.info.run_id, "KILLED")
                 closed.append(run.info.run_id)
+    for run_id in closed:
+        tell(f"The unfinished MLflow run {run_id} was left by a process that died; set KILLED")
     return closed
 
 

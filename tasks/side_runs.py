@@ -13,6 +13,7 @@ from pathlib import Path
 from mlflow.entities import Metric
 from mlflow.utils.time import get_current_time_millis
 
+from tasks.flow_runs import this_flow_run
 from tasks.tracking_run import FitRun, code_version, connect, tracking_errors, tracking_uri
 
 
@@ -34,7 +35,14 @@ def begin_run(experiment_id: str, name: str, tags: Mapping[str, str]) -> FitRun:
     with tracking_errors(uri):
         client = connect(uri)
         created = client.create_run(
-            experiment_id, run_name=name, tags={**tags, "code_version": code_version()}
+            experiment_id,
+            run_name=name,
+            tags={
+                **tags,
+                "code_version": code_version(),
+                # By it a later run tells whether somebody still works at this one.
+                **({"flow_run": flow_run} if (flow_run := this_flow_run()) else {}),
+            },
         )
         return FitRun(client, uri, experiment_id, created.info.run_id)
 

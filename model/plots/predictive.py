@@ -213,7 +213,11 @@ def checked_quantities(quantities: pd.DataFrame) -> Figure:
         )
         + p9.facet_wrap("panel", ncol=4, scales="free")
         + p9.scale_colour_manual({False: DARK, True: ORANGE})
-        + p9.scale_x_continuous(breaks=breaks_extended(n=3))  # type: ignore[arg-type]
+        + p9.scale_x_continuous(
+            breaks=breaks_extended(n=3),  # type: ignore[arg-type]
+            # Its own labels are of the range of all panels together: 0.04 would be 0.
+            labels=lambda breaks: [f"{at:.3g}" for at in breaks],
+        )
         + p9.scale_y_continuous(breaks=[])
         + p9.labs(
             title="Would the fitted model make such data?",

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from deployments.command_line import main
-from tests.model.wrong_engines import too_narrow
+from tests.model.wrong_engines import flipped, too_narrow
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("failures")]
 
@@ -44,8 +44,9 @@ def test_a_calibration_is_a_run_like_any_other(working_folder, capsys):
     assert "60 simulations of m4_zero_mean" in shown.err
 
 
-def test_a_wrong_engine_is_caught_by_the_same_flow(working_folder, monkeypatch, capsys):
-    monkeypatch.setattr("flows.calibrate.run_engine", too_narrow)
+@pytest.mark.parametrize("engine", [too_narrow, flipped])
+def test_a_wrong_engine_is_caught_by_the_same_flow(working_folder, monkeypatch, capsys, engine):
+    monkeypatch.setattr("flows.calibrate.run_engine", engine)
     assert main(SMALL) == 1
     _, run = only_run()
     assert run.info.status == "FINISHED" and run.data.tags["verdict"] == "fail"

@@ -17,6 +17,7 @@ from schemas.posterior import CONTRACTS
 from schemas.reports import (
     Convergence,
     Finding,
+    KnownGenes,
     LooSummary,
     PredictiveCheck,
     PreparationReport,
@@ -162,6 +163,22 @@ def check_of(name: str, p_value: float, stage: str = "posterior") -> PredictiveC
             "p_value": p_value,
         }
     )
+
+
+KNOWN = KnownGenes(
+    n_listed=20,
+    n_compared=12,
+    n_others=300,
+    n_negative=9,
+    n_positive=1,
+    n_negative_others=30,
+    share_negative_low=0.7,
+    share_negative_high=0.97,
+    auc=0.91,
+    auc_low=0.85,
+    auc_high=0.96,
+    enrichment_p=float("nan"),
+)
 
 
 def results_of(

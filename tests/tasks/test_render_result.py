@@ -7,9 +7,9 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from schemas.reports import Convergence, KnownGenes
+from schemas.reports import Convergence
 from tasks.render_result import how_computed, result_markdown, said_of_known_genes
-from tests.tasks.fits import GENES, convergence_of, results_of
+from tests.tasks.fits import GENES, KNOWN, convergence_of, results_of
 
 NEITHER = Convergence.model_validate(convergence_of().model_dump() | {"nuts": None, "exact": None})
 
@@ -36,22 +36,6 @@ def rows_at(page, gene):
     return next(number for number, line in enumerate(page) if line.startswith(f"| {gene}"))
 
 
-KNOWN = KnownGenes(
-    n_listed=20,
-    n_compared=12,
-    n_others=300,
-    n_negative=9,
-    n_positive=1,
-    n_negative_others=30,
-    share_negative_low=0.7,
-    share_negative_high=0.97,
-    auc=0.91,
-    auc_low=0.85,
-    auc_high=0.96,
-    enrichment_p=3e-7,
-)
-
-
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -74,7 +58,7 @@ KNOWN = KnownGenes(
     ],
 )
 def test_known_genes_in_words(changes, said):
-    assert said_of_known_genes(KNOWN.model_copy(update=changes)) == said
+    assert said_of_known_genes(KNOWN.model_copy(update={"enrichment_p": 3e-7, **changes})) == said
 
 
 def test_the_page_holds_verdict_engine_genes_and_address():

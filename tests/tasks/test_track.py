@@ -33,6 +33,7 @@ from schemas.parameters import Filters, FitParameters
 from schemas.posterior import CONTRACTS, posterior_digest
 from schemas.reports import (
     Convergence,
+    KnownGenes,
     LooSummary,
     PredictiveCheck,
     TableSummary,
@@ -55,6 +56,7 @@ from tasks.tracking_run import (
 from tests.tasks.fits import (
     CELL_LINES,
     GENES,
+    KNOWN,
     PNG,
     REPORT,
     check_of,
@@ -141,6 +143,10 @@ def test_the_metrics_are_those_of_the_design(working_folder: Path) -> None:
         "elpd_loo_se": 4.5,
         "p_loo": 7.25,
         "loo_pareto_k_bad": 0.125,
+        "calls_negative": 1,
+        "calls_positive": 0,
+        "calls_none": 1,
+        "calls_not_enough_data": 1,
         "ppc_sd": 0.31,
         "ppc_mean": 0.52,
         "ppc_prior_mean": 0.9,
@@ -208,6 +214,15 @@ def test_absent_evidence_is_neither_zero_nor_below_a_limit(working_folder: Path)
     assert unknown.experiment_id == known.experiment_id
 
 
+def test_agreement_with_known_genes_is_tracked(working_folder: Path) -> None:
+    run, stored = track(replace(results_of(), known_genes=KNOWN))
+    assert stored.data.metrics["known_auc"] == 0.91
+    assert np.isnan(stored.data.metrics["known_enrichment_p"])
+    path = run.client.download_artifacts(run.run_id, "known_genes.json")
+    again = KnownGenes.model_validate_json(Path(path).read_text(encoding="utf-8"))
+    assert again.n_negative == 9 and np.isnan(again.enrichment_p)
+
+
 def test_all_files_are_there_and_can_be_read_back(working_folder: Path) -> None:
     parameters = FitParameters(filters=Filters(genes=tuple(f"G{n} ({n})" for n in range(1000))))
     convergence = convergence_of(bfmi_min=float("nan"), ess_bulk_min=float("inf"))
@@ -218,6 +233,7 @@ def test_all_files_are_there_and_can_be_read_back(working_folder: Path) -> None:
 
     assert {path.relative_to(folder).as_posix() for path in folder.rglob("*.*")} == {
         *("posterior.nc", "summary.csv", "gene_effects.csv", "gene_effects.parquet"),
+        "genes_without_effect.csv",
         *("fitted_cells.parquet", "loo_cells.parquet", "loo.json", "parameters.json"),
         *("validation.json", "preparation.json", "convergence.json", "predictive_checks.json"),
         *("verdict.json", "report.html", "model_graph.svg", "environment.txt"),

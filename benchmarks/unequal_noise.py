@@ -1,0 +1,144 @@
+"""What intervals of beta are worth where genes and lines are not equally noisy, or tails are heavy.
+
+`python -m benchmarks.unequal_noise --help`; what the columns mean: benchmarks/README.md. The models
+assume one noise SD for all; `model.checks` sees where that fails, and here is what it costs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from cyclopts import App
+
+from benchmarks.screens import TRUTHS, Truth
+from benchmarks.tables import show
+from deployments.environment import prepare_environment
+from model.design import ScreenDesign
+from model.engines import run_engine
+from schemas.parameters import FitParameters, ModelName, Sampling
+
+LEVEL = 0.89
+GENES, LINES, GUIDES, REPLICATES = 105, 41, 4, 2
+"""Of a screen: those of the real sample."""
+
+CAPTION = """\
+{screens} screens of each kind, 105 genes x 41 lines with the SDs of the real sample; the SDs of \
+gene-line, guide-line and replicates are multiplied by factors of the gene and of the line. \
+coverage: share of true betas inside their 89 % intervals; error: its standard error."""
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How unequal the noise is."""
+
+    name: str
+    genes: float = 0.0
+    """SD over genes of the log of the factor on the noise SD."""
+    lines: float = 0.0
+    """SD over cell lines."""
+    freedom: float = np.inf
+    """Degrees of freedom of the t distribution the noise has, scaled to the same variance."""
+
+
+# About what the checks find on the real sample.
+NOISES = (
+    Noise("as the model has it"),
+    Noise("unequal lines", lines=0.4),
+    Noise("unequal genes", genes=0.27),
+    Noise("both", genes=0.27, lines=0.4),
+    Noise("both, t tails", genes=0.27, lines=0.4, freedom=4),
+)
+
+app = App(result_action="return_value")
+
+
+@app.default
+def unequal_noise(*, screens: int = 12, out: Path | None = None) -> None:
+    """Fit screens with unequal noise and count how often intervals of beta hold the truth."""
+    prepare_environment()
+    rows = [
+        {"noise": noise.name, "model": model, **coverage(noise, model, screens)}
+        for noise in NOISES
+        for model in (("m4_zero_mean", "m4_nested") if noise is NOISES[0] else ("m4_nested",))
+    ]
+    show(pd.DataFrame(rows), "Unequal noise", CAPTION.format(screens=screens), out)
+
+
+def coverage(noise: Noise, model: ModelName, screens: int) -> dict[str, float]:
+    """Return the share of true betas inside, over all genes and over quarters by their noise."""
+    inside, sizes = [], []
+    for seed in range(screens):
+        design, beta, size = unequal_screen(noise, TRUTHS["m4_nested"], seed)
+        parameters = FitParameters(
+            model=model, engine="exact", seed=seed, sampling=Sampling(draws=500, chains=2)
+        )
+        slopes = run_engine(design, parameters)["posterior"]["beta_g"].to_numpy()
+        low, high = np.quantile(
+            slopes.reshape(-1, GENES), [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0
+        )
+        inside.append((low < beta) & (beta < high))
+        sizes.append(size)
+    held, by_size = np.array(inside), np.array(sizes)
+    found = {
+        "coverage": float(held.mean()),
+        "error": float(held.mean(axis=1).std(ddof=1) / np.sqrt(screens)) if screens > 1 else np.nan,
+    }
+    if noise.genes:
+        lower, upper = np.quantile(by_size, [0.25, 0.75])
+        found |= {
+            "noisiest quarter of genes": float(held[by_size > upper].mean()),
+            "quietest quarter": float(held[by_size <= lower].mean()),
+        }
+    return found
+
+
+def unequal_screen(
+    noise: Noise, truth: Truth, seed: int
+) -> tuple[ScreenDesign, np.ndarray, np.ndarray]:
+    """Return a screen drawn from m4_nested with unequal noise, its beta (G,), and the genes' noise.
+
+    The last is the factor on the noise variance of each gene, meaned over lines (G,).
+    """
+    random = np.random.default_rng(seed)
+    rna = random.standard_normal((GENES, LINES))
+    rna = (rna - rna.mean(axis=1, keepdims=True)) / rna.std(axis=1, ddof=1, keepdims=True)
+    factor = np.exp(noise.genes * random.standard_normal(GENES))[:, None]
+    factor = factor * np.exp(noise.lines * random.standard_normal(LINES))
+    factor /= np.sqrt((factor**2).mean())  # the variance stays that of `truth`
+
+    def scatter(sd: float, of: np.ndarray) -> np.ndarray:
+        if np.isinf(noise.freedom):
+            return sd * of * random.standard_normal(of.shape)
+        scale = np.sqrt((noise.freedom - 2) / noise.freedom)
+        return sd * of * scale * random.standard_t(noise.freedom, of.shape)
+
+    beta = random.normal(0, truth.beta, GENES)
+    cell = random.normal(0, truth.alpha, (GENES, 1)) + random.normal(0, truth.gamma, LINES)
+    cell = cell + beta[:, None] * rna + scatter(truth.gene_line, factor)
+    by_guide = factor.repeat(GUIDES, axis=0)
+    mean = cell.repeat(GUIDES, axis=0) + random.normal(0, truth.guide, (GENES * GUIDES, 1))
+    mean += scatter(truth.guide_line, by_guide)
+    logfc = mean[..., None] + scatter(truth.noise, by_guide[..., None].repeat(REPLICATES, axis=-1))
+    design = ScreenDesign(
+        genes=tuple(f"G{gene:03}" for gene in range(GENES)),
+        cell_lines=tuple(f"L{line:03}" for line in range(LINES)),
+        guides=tuple(f"G{k // GUIDES:03}/{k % GUIDES}" for k in range(GENES * GUIDES)),
+        guide_gene=np.arange(GENES).repeat(GUIDES),
+        rna=rna,
+        rna_mean=np.zeros(GENES),
+        rna_sd=np.ones(GENES),
+        rna_is_log2=False,
+        count=np.full(mean.shape, REPLICATES, np.uint16),
+        total=logfc.sum(axis=-1),
+        sum_of_squares=np.add.reduceat(
+            (logfc**2).sum(axis=-1), np.arange(0, GENES * GUIDES, GUIDES), axis=0
+        ),
+    )
+    return design, beta, (factor**2).mean(axis=1)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,6 +1,7 @@
 """The command `screenbayes`: words to flows, outcomes to tables, errors to exit codes.
 
-Exit codes: 0 done, 1 verdict fail, 2 bad input, 3 environment or storage trouble, 130 interrupted.
+Exit codes: 0 done, 1 verdict fail or refused by the gate, 2 bad input, 3 environment or storage
+trouble, 130 interrupted.
 Options that fits share are `deployments.options`; what a terminal shows is `deployments.terminal`.
 """
 
@@ -27,6 +28,7 @@ from deployments.export import export
 from deployments.import_trace import import_trace
 from deployments.options import FitOptions
 from deployments.outcome import begin_result, conclude
+from deployments.promotion import promote
 from deployments.simulation import simulate
 from deployments.workbench import serve
 from schemas.errors import EnvironmentTrouble, UserError, was_interrupted
@@ -42,8 +44,8 @@ app = App(
     name="screenbayes",
     help="How strongly a gene's own expression drives the dependency on it, from a CRISPR screen.",
     help_epilogue=(
-        "Exit codes: 0 done, 1 verdict fail, 2 bad input, 3 environment or storage trouble, "
-        "130 interrupted."
+        "Exit codes: 0 done, 1 verdict fail or refused by the gate, 2 bad input, 3 environment or "
+        "storage trouble, 130 interrupted."
     ),
     version=lambda: version("screenbayes"),
     result_action="return_value",
@@ -53,6 +55,7 @@ app = App(
 app.command(simulate)
 app.command(deploy)
 app.command(compare)
+app.command(promote)
 app.command(export)
 app.command(import_trace)
 app.command(calibrate)

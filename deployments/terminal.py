@@ -20,6 +20,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from schemas.gate import GateDecision
 from schemas.reports import Convergence, PreparationReport, Verdict
 from tasks.progress import listen
 from tasks.render_result import how_computed
@@ -138,6 +139,34 @@ def verdict_lines(verdict: Verdict, convergence: Convergence) -> list[str]:
         *(f"  [{colour}]because[/] {escape(reason)}" for reason in verdict.reasons),
         *(f"  [yellow]note[/] {escape(remark)}" for remark in verdict.remarks),
     ]
+
+
+def gate_table(decision: GateDecision) -> Table:
+    """Return the conditions of the gate, whether each is met, and what was found."""
+    table = Table(title="The gate", title_justify="left", show_edge=False, show_lines=True)
+    for column in ("condition", "met", "what was found"):
+        table.add_column(column)
+    for condition in decision.conditions:
+        met = "[green]yes[/]" if condition.met else "[red bold]no[/]"
+        table.add_row(condition.name, met, escape(condition.detail))
+    return table
+
+
+def losses_of_hits_table(decision: GateDecision) -> Table:
+    """Return the hits of the champion that the candidate lacks, the unexplained first."""
+    shown = decision.lost_hits[:_GENES_SHOWN]
+    table = Table(
+        title=f"Hits of the champion that are lost ({len(shown)} of {len(decision.lost_hits)})",
+        title_justify="left",
+        show_edge=False,
+    )
+    table.add_column("gene", no_wrap=True)
+    table.add_column("explained")
+    table.add_column("why")
+    for hit in shown:
+        explained = "yes" if hit.explained else "[red]no[/]"
+        table.add_row(escape(hit.gene), explained, escape(hit.why))
+    return table
 
 
 def _rate(value: float, n_draws: int) -> str:

@@ -31,6 +31,7 @@ from schemas.trace import TraceOrigin
 from schemas.usable import KEPT
 
 PARAMETERS_FILE = "parameters.json"
+PREPARATION_FILE = "preparation.json"
 SCREEN_FOLDER = "screen"
 """What was fitted: the design, and the roster of all that came."""
 DESIGN_FILE = "design.nc"
@@ -102,7 +103,7 @@ def write_artifacts(results: FitResults, report_html: str, folder: Path) -> None
         # MLflow cuts a long parameter, such as a list of genes, without a word.
         PARAMETERS_FILE: results.parameters,
         "validation.json": results.validation,
-        "preparation.json": results.preparation,
+        PREPARATION_FILE: results.preparation,
         "convergence.json": results.convergence,
         "loo.json": results.loo.summary,
         "verdict.json": results.verdict,

@@ -26,6 +26,7 @@ from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.concurrency.sync import concurrency
 from prefect.context import FlowRunContext
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
+from prefect.settings import PREFECT_API_URL
 from prefect.states import Failed, Scheduled
 
 from schemas.dataset import Dataset
@@ -88,21 +89,33 @@ def one_at_a_time(dataset: Dataset) -> Iterator[None]:
     if not this_flow_run():
         yield
         return
-    turn = f"screenbayes {dataset.name}"
+    with turn(dataset.name):
+        yield
+
+
+@contextmanager
+def turn(of: str) -> Iterator[None]:
+    """Wait until no other run at the Prefect server is at work on this, and keep others waiting."""
+    name = f"screenbayes {of}"
     with get_client(sync_client=True) as client:
         try:
-            taken = client.read_global_concurrency_limit_by_name(turn).active_slots
+            taken = client.read_global_concurrency_limit_by_name(name).active_slots
         except ObjectNotFound:
             taken = 0
             with suppress(ObjectAlreadyExists):  # another run was faster
-                client.upsert_global_concurrency_limit_by_name(turn, 1)
+                client.upsert_global_concurrency_limit_by_name(name, 1)
     if taken:
-        tell(f"Another run is at work on {dataset.name}; waiting for its turn")
+        tell(f"Another run is at work on {of}; waiting for its turn")
     # A lease that could not be renewed in time does not stop the work: MLflow's run is the fence.
     with concurrency(
-        turn, strict=True, lease_duration=LEASE_SECONDS, raise_on_lease_renewal_failure=False
+        name, strict=True, lease_duration=LEASE_SECONDS, raise_on_lease_renewal_failure=False
     ):
         yield
+
+
+def server_is_shared() -> bool:
+    """Whether flows run at a server that others may use too, and not one within this process."""
+    return PREFECT_API_URL.value() is not None
 
 
 def is_over(flow_run: str) -> bool:

@@ -1,7 +1,7 @@
 """A fit as a model in MLflow: saved with its draws, logged to the run, registered as a version.
 
-What the model does when loaded is `tasks.effect_model`. Which version is in use, the aliases, is
-not decided here.
+What the model does when loaded is `tasks.effect_model`; what the aliases stand for is
+`tasks.registry`.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from mlflow.types import ColSpec, DataType, Schema
 
 from model import prediction
 from model.design import ScreenDesign
+from tasks.artifacts import FitResults
+from tasks.registry import CHALLENGER, CHAMPION, move_challenger
 from tasks.tracking_run import FitRun
 
 NAME = "effects"
@@ -87,25 +89,42 @@ def rna_units(design: ScreenDesign) -> str:
 
 
 def register_version(
-    run: FitRun, model: LoggedModel, design: ScreenDesign, name: str, tags: dict[str, str]
+    run: FitRun, model: LoggedModel, results: FitResults, tags: dict[str, str]
 ) -> None:
-    """Register a logged model as the next version of `name`; leave every alias where it is."""
+    """Register a logged model as the next version under the name of the dataset.
+
+    The alias `challenger` moves to it, `champion` stays where it is. `tags` are put on the version.
+    """
+    dataset = results.dataset
     try:
-        run.client.create_registered_model(name)
+        run.client.create_registered_model(
+            dataset.name,
+            tags={"dataset": dataset.name, "library": dataset.library},
+            description=(
+                f"How strongly a gene's own expression drives the dependency on it, in the screen "
+                f"{dataset.name} ({dataset.library}). One version a fit. `{CHAMPION}` is the "
+                f"version in use, which only the gate moves (`screenbayes promote`); "
+                f"`{CHALLENGER}` is the newest."
+            ),
+        )
     except MlflowException as error:
         if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
             raise
+    size = results.preparation
     run.client.create_model_version(
-        name,
+        dataset.name,
         source=model.artifact_location,  # `models:/...` is looked up in MLflow's global store
         run_id=run.run_id,
         model_id=model.model_id,
         tags=tags,
         description=(
-            "Predicts the log fold change (log2) of one measurement, with an 89 % interval, from "
-            f"gene, cell line and RNA. Column `rna` is in `{rna_units(design)}`."
+            f"{dataset.release}, {tags['model']} by {tags['engine']}: {size.n_genes:,} genes, "
+            f"{size.n_cell_lines:,} cell lines; verdict {tags['verdict']}. Predicts the log fold "
+            "change (log2) of one measurement, with an 89 % interval, from gene, cell line and "
+            f"RNA. Column `rna` is in `{rna_units(results.design)}`."
         ),
     )
+    move_challenger(run.client, dataset.name)
 
 
 def _draws(posterior: xr.Dataset, design: ScreenDesign) -> prediction.EffectDraws:

@@ -1,4 +1,4 @@
-"""Which run is meant: `latest`, `champion`, a release, or the id of a run in MLflow.
+"""Which run is meant: `latest`, `champion`, `challenger`, a release, or the id of a run in MLflow.
 
 Reading the fit of a run is `tasks.tracked_fits`.
 """
@@ -10,20 +10,23 @@ from collections.abc import Iterable
 
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
 
+from tasks.registry import CHALLENGER, CHAMPION, version_at
 from tasks.tracked_fits import NoSuchFit
 from tasks.tracking_run import connect, tracking_errors, tracking_uri, without_password
 
-LATEST, CHAMPION = "latest", "champion"
-"""The newest finished fit, and the one behind the alias of the registered model."""
+LATEST = "latest"
+"""The newest finished fit."""
+ALIASES = (CHAMPION, CHALLENGER)
+"""The fits behind the aliases of the registered model."""
 RUN_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def run_id_of(name: str, dataset: str = "") -> str:
     """Return the id of the run that is meant.
 
-    `name` is the id of a run, `latest`, `champion`, or a release: then its newest finished fit.
+    `name` is the id of a run, `latest`, `champion`, `challenger`, or a release: then its newest
+    finished fit.
     But for an id, `dataset` says of which; it may be left out where the store holds fits of one.
     Raises NoSuchFit, naming what there is, or TrackingError.
     """
@@ -34,8 +37,8 @@ def run_id_of(name: str, dataset: str = "") -> str:
         client = connect(uri)
         where = f"MLflow at {without_password(uri)}"
         dataset = dataset or _only_dataset(client, where)
-        if name == CHAMPION:
-            return _champion(client, dataset, where)
+        if name in ALIASES:
+            return _behind(name, client, dataset, where)
         fits = _fits_of(client, dataset)
         if not fits:
             raise NoSuchFit(
@@ -46,19 +49,24 @@ def run_id_of(name: str, dataset: str = "") -> str:
             if name in (LATEST, run.data.tags["release"]):
                 return str(run.info.run_id)
         raise NoSuchFit(
-            f"expected the id of a run, {LATEST}, {CHAMPION} or a release of {dataset}, got "
-            f"{name!r}{_there(run.data.tags['release'] for run in fits)}"
+            f"expected the id of a run, {LATEST}, {', '.join(ALIASES)} or a release of {dataset}, "
+            f"got {name!r}{_there(run.data.tags['release'] for run in fits)}"
         )
 
 
-def _champion(client: MlflowClient, dataset: str, where: str) -> str:
-    try:
-        return str(client.get_model_version_by_alias(dataset, CHAMPION).run_id)
-    except MlflowException:
+def _behind(alias: str, client: MlflowClient, dataset: str, where: str) -> str:
+    version = version_at(client, dataset, alias)
+    if version is None:
+        mend = (
+            "`screenbayes promote latest` gives it to a fit that passes the gate"
+            if alias == CHAMPION
+            else "a fit whose verdict is not fail gets it"
+        )
         raise NoSuchFit(
-            f"expected a registered model {dataset!r} with the alias {CHAMPION}, {where} has none; "
-            f"give it to a version on the model's page, or take {LATEST} or a release"
-        ) from None
+            f"expected a registered model {dataset!r} with the alias {alias}, {where} has none; "
+            f"{mend}; or take {LATEST} or a release"
+        )
+    return str(version.run_id)
 
 
 def _only_dataset(client: MlflowClient, where: str) -> str:

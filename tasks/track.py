@@ -75,7 +75,9 @@ def track_fit(
             name = run_name(results.dataset, tags["model"], tags["engine"], results.origin)
             client.update_run(run_id, name=name)
             if results.verdict.status != "fail":
-                register_version(run, model, results.design, results.dataset.name, tags)
+                run.require_open()  # a process that was taken for dead registers nothing
+                of_version = {"release": results.dataset.release, "run": run_id}
+                register_version(run, model, results, tags | of_version)
             run.finish()
 
 

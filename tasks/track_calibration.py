@@ -7,6 +7,7 @@ import pandas as pd
 from model.plots import as_bytes
 from model.plots.calibration import coverage_figure, ecdf_figure
 from schemas.calibration import CalibrationReport, CalibrationSettings
+from schemas.gate import CalibrationEvidence
 from tasks.render_calibration import calibration_markdown
 from tasks.side_runs import begin_run, conclude_run
 from tasks.tracking_run import FitRun, connect, experiment_of, tracking_errors, tracking_uri
@@ -67,4 +68,36 @@ def track_calibration(
     }
     with tracking_errors(run.uri):
         run.client.set_tag(run.run_id, "verdict", report.verdict.status)
+        # Begun under the engine that was asked for, which may have been `auto`.
+        run.client.set_tag(
+            run.run_id, "engine", max(report.engines, key=report.engines.__getitem__)
+        )
     conclude_run(run, files, measures, page)
+
+
+def latest_calibration(model: str, engine: str) -> CalibrationEvidence | None:
+    """Return the latest finished calibration of a model, on its own screens, by an engine.
+
+    Raises TrackingError.
+    """
+    uri = tracking_uri()
+    with tracking_errors(uri):
+        client = connect(uri)
+        experiment = client.get_experiment_by_name(EXPERIMENT)
+        if experiment is None:
+            return None
+        wanted = (
+            "attributes.status = 'FINISHED' and tags.kind = 'calibration' and "
+            f"tags.model = '{model}' and tags.simulated_model = '{model}' and "
+            f"tags.engine = '{engine}'"
+        )
+        newest_first = ["attributes.start_time DESC"]
+        for run in client.search_runs([experiment.experiment_id], wanted, 1, 1, newest_first):
+            return CalibrationEvidence.model_validate(
+                {
+                    "run_id": run.info.run_id,
+                    "verdict": run.data.tags["verdict"],
+                    "n_simulations": int(run.data.metrics["n_simulations"]),
+                }
+            )
+    return None

@@ -47,7 +47,7 @@ class TrackedFit:
     parameters: FitParameters
     compared: ComparedFit
     screen: FittedScreen | None
-    """None in a run of before screens were kept."""
+    """None in a run of before screens were kept, and where it was not asked for."""
 
     @property
     def run_id(self) -> str:
@@ -55,8 +55,11 @@ class TrackedFit:
         return self.compared.summary.run_id
 
 
-def read_fit(run_id: str) -> TrackedFit:
-    """Read a finished fit; raise NoSuchFit or TrackingError."""
+def read_fit(run_id: str, *, screen: bool = True) -> TrackedFit:
+    """Read a finished fit; raise NoSuchFit or TrackingError.
+
+    Without `screen` what it was fitted to, by far the largest part, is left.
+    """
     uri = tracking_uri()
     where = without_password(uri)
     with tracking_errors(uri), tempfile.TemporaryDirectory() as name:
@@ -69,6 +72,8 @@ def read_fit(run_id: str) -> TrackedFit:
                 "fit the dataset again, or take another run"
             )
         there = {file.path for file in client.list_artifacts(run_id)}
+        if not screen:
+            there.discard(SCREEN_FOLDER)
         wanted = {GENES_FILE, PARAMETERS_FILE, PARAMETER_TABLE, CHECKS_FILE, CELLS_FILE}
         for path in (wanted | {SCREEN_FOLDER}) & there:
             client.download_artifacts(run_id, path, name)

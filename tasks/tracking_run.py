@@ -66,11 +66,10 @@ class FitRun:
     run_id: str
     finished: bool = False
 
-    def finish(self) -> None:
-        """Set the run FINISHED; only for a run that holds all it should.
+    def require_open(self) -> None:
+        """Raise TakenOver where somebody took this process for dead and closed its run.
 
-        Raises TakenOver where somebody took this process for dead and closed its run: the fit has
-        been begun anew, and there must not be two.
+        The fit has been begun anew then, and there must not be two.
         """
         info = self.client.get_run(self.run_id).info
         if info.status != "RUNNING":
@@ -78,6 +77,10 @@ class FitRun:
                 f"the MLflow run {self.run_id} has been set {info.status} from outside: this "
                 "process was taken for dead, and its fit given to another; nothing to do"
             )
+
+    def finish(self) -> None:
+        """Set the run FINISHED; only for a run that holds all it should. Raises TakenOver."""
+        self.require_open()
         self.client.set_terminated(self.run_id, "FINISHED")
         self.finished = True
 
@@ -183,14 +186,19 @@ def tracking_errors(uri: str) -> Iterator[None]:
 
 def where_to_look(run: FitRun) -> str:
     """Return the address that shows the run, and before it the command that serves it, if any."""
-    page = f"/#/experiments/{run.experiment_id}/runs/{run.run_id}?{TRAINING_PAGES}"
-    if run.uri.startswith("http"):
+    return where_to_find(run.uri, run.experiment_id, run.run_id)
+
+
+def where_to_find(uri: str, experiment_id: str, run_id: str) -> str:
+    """Return the same of any run of the store at `uri`."""
+    page = f"/#/experiments/{experiment_id}/runs/{run_id}?{TRAINING_PAGES}"
+    if uri.startswith("http"):
         # Browsers may know the server by another name than workers do.
-        server = os.environ.get("SCREENBAYES_MLFLOW_UI") or without_password(run.uri)
+        server = os.environ.get("SCREENBAYES_MLFLOW_UI") or without_password(uri)
         return server.rstrip("/") + page
     command = f"{_mlflow()} ui"
-    if run.uri != _default_uri():
-        command += f" --backend-store-uri {shlex.quote(without_password(run.uri))}"
+    if uri != _default_uri():
+        command += f" --backend-store-uri {shlex.quote(without_password(uri))}"
     return f"{command}   and open   http://127.0.0.1:5000{page}"
 
 

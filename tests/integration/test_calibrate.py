@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from deployments.command_line import main
+from tasks.track_calibration import latest_calibration
 from tests.model.wrong_engines import flipped, too_narrow
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("failures")]
@@ -38,6 +39,8 @@ def test_a_calibration_is_a_run_like_any_other(working_folder, capsys):
     pits = pd.read_parquet(folder / "pits.parquet")
     assert len(pits) == 60 and pits["beta_g"].between(0, 1).all()
     assert {path.name for path in (folder / "plots").iterdir()} == {"ecdf.png", "coverage.png"}
+    found = latest_calibration("m4_zero_mean", "exact")
+    assert found is not None and (found.run_id, found.verdict) == (run.info.run_id, "pass")
     assert "uniform" in run.data.tags["mlflow.note.content"]
     shown = capsys.readouterr()
     assert "m4_zero_mean: pass" in shown.out and run.info.run_id in shown.out

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from flows.calibrate import calibrate
 from flows.fit_screen import fit_screen
+from flows.promote_fit import promote_fit
 from flows.refresh_releases import refresh_releases
 from schemas.parameters import FitParameters, title_in_words
 
@@ -37,7 +38,9 @@ def test_every_field_has_a_title_a_text_and_a_default() -> None:
         assert field.get("description") or "$ref" in field, name
 
 
-@pytest.mark.parametrize("flow", [fit_screen, refresh_releases, calibrate], ids=lambda f: f.name)
+@pytest.mark.parametrize(
+    "flow", [fit_screen, refresh_releases, promote_fit, calibrate], ids=lambda f: f.name
+)
 def test_the_parameters_of_a_flow_are_called_by_words(flow: Any) -> None:
     for name, field in flow.parameters.properties.items():
         assert field["title"][0].isupper() and "_" not in field["title"], name

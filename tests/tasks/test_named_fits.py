@@ -39,6 +39,8 @@ def runs(uri):
     client.create_registered_model("avana")
     version = client.create_model_version("avana", "s3://bucket/model", made["old"])
     client.set_registered_model_alias("avana", "champion", version.version)
+    version = client.create_model_version("avana", "s3://bucket/model", made["again"])
+    client.set_registered_model_alias("avana", "challenger", version.version)
     return made
 
 
@@ -49,7 +51,13 @@ def store(monkeypatch, uri, runs):
 
 @pytest.mark.parametrize(
     ("name", "run"),
-    [("latest", "new"), ("24Q2", "again"), ("24Q4", "new"), ("champion", "old")],
+    [
+        ("latest", "new"),
+        ("24Q2", "again"),
+        ("24Q4", "new"),
+        ("champion", "old"),
+        ("challenger", "again"),
+    ],
 )
 def test_a_name_means_the_newest_finished_fit(runs, name, run):
     assert run_id_of(name, "avana") == runs[run]
@@ -65,7 +73,9 @@ def test_an_id_is_taken_as_it_is():
         ("25Q2", "avana", "there are: 24Q4, 24Q2"),  # its only fit failed
         ("latest", "sanger", "there are: avana, ky"),
         ("latest", "", "fits of 2; there are: avana, ky; name it"),
-        ("champion", "ky", "alias champion"),
+        ("champion", "ky", "alias champion, MLflow at"),
+        ("champion", "ky", "`screenbayes promote latest` gives it"),
+        ("challenger", "ky", "alias challenger"),
         ("it's", "avana", 'got "it\'s"'),
     ],
 )

@@ -598,6 +598,7 @@ def test_a_run_closed_from_outside_is_not_finished_by_who_had_opened_it(
         MlflowClient().set_terminated(run.run_id, "KILLED")
         track_fit(run, results, REPORT, lambda: 30.0)
     assert only_run(run.client).info.status == "KILLED"
+    assert not run.client.search_model_versions()
 
 
 # ---- where to look
@@ -734,12 +735,15 @@ def test_the_logged_model_holds_no_pickle_and_pins_what_it_needs(working_folder:
     assert [line.split("==")[0] for line in needed] == ["mlflow", "numpy", "pandas", "scipy"]
 
 
-def test_only_a_fit_that_may_be_used_is_registered_and_no_alias_moves(working_folder: Path) -> None:
+def test_only_a_fit_that_may_be_used_is_registered_and_is_no_champion(working_folder: Path) -> None:
     first, _ = track(results_of(status="review"))
     client = first.client
     client.set_registered_model_alias("Avana sample", "champion", "1")
+    assert client.get_model_version_by_alias("Avana sample", "challenger").run_id == first.run_id
     track(results_of(status="fail"))
+    assert client.get_model_version_by_alias("Avana sample", "challenger").run_id == first.run_id
     third, _ = track(results_of())
+    assert client.get_model_version_by_alias("Avana sample", "challenger").run_id == third.run_id
 
     versions = client.search_model_versions("name = 'Avana sample'")
     assert {version.run_id: version.tags["verdict"] for version in versions} == {
@@ -751,6 +755,12 @@ def test_only_a_fit_that_may_be_used_is_registered_and_no_alias_moves(working_fo
         "engine": "nuts",
         "data_digest": results_of().data_digest,
         "verdict": "pass",
+        "release": "24Q4",
+        "run": third.run_id,
     }
+    assert str(versions[0].description).startswith("24Q4, m4 by nuts: 3 genes, 4 cell lines; ")
+    registered = client.get_registered_model("Avana sample")
+    assert registered.tags == {"dataset": "Avana sample", "library": "Avana"}
+    assert "in the screen Avana sample (Avana)" in str(registered.description)
     champion = client.get_model_version_by_alias("Avana sample", "champion")
     assert champion.run_id == first.run_id

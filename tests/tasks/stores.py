@@ -1,0 +1,59 @@
+"""Fits and calibrations put into an MLflow store for the tests of what is done with them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from model.calibration import SimulationResult
+from model.calibration_verdict import ecdf_table, judge, pit_table
+from schemas.calibration import CalibrationSettings
+from schemas.parameters import FitParameters
+from schemas.reports import Status
+from tasks.track import track_fit
+from tasks.track_calibration import open_calibration, track_calibration
+from tasks.tracking_run import FitRun, open_run, seen_to_its_end
+from tests.tasks.fits import GENES, REPORT, dataset_of, results_of
+
+HITS = (-1.0, -0.5, 0.02)
+"""Slopes of GENES; those further than 0.2 from 0 are hits."""
+
+
+def fitted(
+    slopes: tuple[float, ...] = HITS,
+    *,
+    dataset: str = "Avana sample",
+    release: str = "24Q4",
+    status: Status = "pass",
+    parameters: FitParameters | None = None,
+) -> FitRun:
+    """Track a fit with these slopes."""
+    beta = np.array(slopes)
+    summary = pd.DataFrame({"parameter": ["mu_alpha"], "mean": [0.1], "sd": [0.05]})
+    found = dataset_of(dataset).model_copy(update={"release": release})
+    results = results_of(parameters, dataset=found, status=status, figures={})
+    effects = results.effects.assign(
+        gene=GENES, beta_mean=beta, beta_sd=0.05, lfsr=np.where(np.abs(beta) > 0.2, 0.0, 0.4)
+    )
+    results = replace(results, effects=effects, summary=summary)
+    with seen_to_its_end(open_run(found, results.parameters, results.data_digest)) as run:
+        track_fit(run, results, REPORT, lambda: 1.0)
+    return run
+
+
+def calibrated(settings: CalibrationSettings, engines: Counter[str], *, sound: bool = True) -> str:
+    """Track a calibration computed by these engines, so many simulations each; return its id."""
+    n = engines.total()
+    pits = (np.arange(n) + 0.5) / n if sound else np.full(n, 0.5)
+    results = [
+        SimulationResult(index, {"beta_g": pit}, {"beta_g": np.array([pit])}, engine)
+        for index, (pit, engine) in enumerate(zip(pits, engines.elements(), strict=True))
+    ]
+    table = pit_table(results)
+    ecdf = ecdf_table(table, settings)
+    with seen_to_its_end(open_calibration(settings)) as run:
+        track_calibration(run, judge(settings, results, ecdf), table, ecdf, 1.0)
+    return run.run_id

@@ -1,4 +1,6 @@
-"""The flow that sees to it that every release under a prefix is fitted once, and compared.
+"""The flow that sees to it that every release under a prefix is fitted once, and what follows.
+
+What follows a fit is its comparison with the one before, and the gate.
 
 It may run as often as one likes and die at any point: each time it looks what there is, and starts
 what is missing under a key that Prefect's database takes once. Nothing is kept between two looks.
@@ -25,7 +27,7 @@ from tasks.release_steps import content_digests_task, latest_fits_task, look_und
 from tasks.releases import Release, Unready, at_rest_in, digest_of
 from tasks.render_refresh import refresh_markdown
 
-FIT, COMPARE = "fit-screen", "compare-runs"
+FIT, COMPARE, PROMOTE = "fit-screen", "compare-runs", "promote-fit"
 RELEASE = "release"
 """Tag of the fits started here; the deployment's trigger, in prefect.yaml, goes by it."""
 
@@ -36,8 +38,9 @@ def refresh_releases(
     parameters: Annotated[FitParameters, Field(**form_title("Fits"))] = FitParameters(),
     settle_seconds: Annotated[int, Field(ge=0, **form_title("Seconds to settle"))] = 300,
     longest_wait_seconds: Annotated[int, Field(ge=0, **form_title("Longest wait, seconds"))] = 1800,
+    promote: Annotated[bool, Field(**form_title("Promote"))] = True,
 ) -> tuple[SeenRelease, ...]:
-    """Fit each release under a prefix that has not been fitted; compare it with the one before.
+    """Fit each release under a prefix that has not been fitted, compare it, put it to the gate.
 
     Args:
         prefix: Local folder or s3:// address; files named dataset.yaml or *.dataset.yaml under it,
@@ -46,21 +49,24 @@ def refresh_releases(
         settle_seconds: A release is fitted once none of its files has changed for so long.
         longest_wait_seconds: How long to wait here for a release that is still changing; the next
             look takes up what is left.
+        promote: Put the newest fit of each dataset to the gate, once: it becomes the champion if
+            the gate allows it.
 
     Raises:
         UserError: There is no such prefix.
         EnvironmentTrouble: The storage cannot be reached, or fit-screen is not deployed.
     """
     try:
-        return _refresh(prefix, parameters, timedelta(seconds=settle_seconds), longest_wait_seconds)
+        settle = timedelta(seconds=settle_seconds)
+        return _refresh(prefix, parameters, settle, longest_wait_seconds, promote)
     except UserError as error:
         return refused(error)  # type: ignore[return-value]  # Prefect raises what is in it
 
 
 def _refresh(
-    prefix: str, parameters: FitParameters, settle: timedelta, longest_wait: float
+    prefix: str, parameters: FitParameters, settle: timedelta, longest_wait: float, promote: bool
 ) -> tuple[SeenRelease, ...]:
-    again, given_up = take_up((FIT, COMPARE))
+    again, given_up = take_up((FIT, COMPARE, PROMOTE))
     for run in again:
         tell(f"Taken up again: {run.name}")
     for run in given_up:
@@ -81,9 +87,13 @@ def _refresh(
         tell(f"{len(waits)} release(s) still changing; looking again in {min(waits):.0f} s")
         time.sleep(min(waits) + 0.1)
 
-    started = [_compare(a, b) for a, b in _pairs(looked, parameters)]
+    fitted = _fitted(looked, parameters)
+    compared = [_compare(a, b) for fits in fitted for a, b in pairwise(fits)]
+    if promote:
+        for fits in fitted:
+            _put_to_the_gate(fits[-1])
     publish(refresh_markdown(prefix, seen), key="releases")
-    tell(_in_a_line(seen, sum(started)))
+    tell(_in_a_line(seen, sum(compared)))
     return seen
 
 
@@ -132,20 +142,20 @@ def _incomplete(found: Unready, name: str) -> SeenRelease:
     )
 
 
-def _pairs(
+def _fitted(
     looked: list[Release | Unready], parameters: FitParameters
-) -> list[tuple[tuple[str, str], tuple[str, str]]]:
-    """Return (run id, release) of fits to be compared: each content with the one fitted before."""
+) -> list[list[tuple[str, str]]]:
+    """Return (run id, name) of the fits of each dataset that has some, the oldest first."""
     names = sorted({found.dataset.name for found in looked if isinstance(found, Release)})
     settings = parameters_digest(parameters)
-    return [
-        pair
-        for name in names
-        for pair in pairwise(
+    fits = [
+        [
             (run.info.run_id, f"{name} {run.data.tags['release']}")
             for run in latest_fits_task(name, settings)
-        )
+        ]
+        for name in names
     ]
+    return [of_dataset for of_dataset in fits if of_dataset]
 
 
 def _compare(earlier: tuple[str, str], later: tuple[str, str]) -> bool:
@@ -157,6 +167,15 @@ def _compare(earlier: tuple[str, str], later: tuple[str, str]) -> bool:
     start_once(COMPARE, key, {"run_a": earlier[0], "run_b": later[0]}, name)
     tell(f"Started the comparison {name}")
     return True
+
+
+def _put_to_the_gate(newest: tuple[str, str]) -> None:
+    """Put a fit to the gate unless it was put there before."""
+    run_id, name = newest
+    key = f"{PROMOTE} {run_id}"
+    if not runs_by_key([key]):
+        start_once(PROMOTE, key, {"run": run_id}, f"promote {name}")
+        tell(f"Put to the gate: {name}")
 
 
 def _in_a_line(seen: tuple[SeenRelease, ...], n_comparisons: int) -> str:

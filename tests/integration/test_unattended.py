@@ -65,6 +65,10 @@ def test_from_nothing_each_release_is_fitted_once_and_compared(stack: Stack) -> 
     wait_until(stack.all_quiet, PATIENCE, "all quiet again")
     assert len(stack.flow_runs("fit-screen")) == 2
     assert len(stack.tracked()) == 2 and len(stack.tracked("comparison")) == 1
+    # The newest fit was put to the gate, which no calibration opens here.
+    assert stack.finished()[-1].data.tags["gate"] == "refused: calibration"
+    promoted = [run.parameters["run"] for run in stack.flow_runs("promote-fit")]
+    assert b.info.run_id in promoted and len(set(promoted)) == len(promoted)
 
 
 def test_a_spoiled_release_is_reported_once_and_taken_up_when_replaced(stack: Stack) -> None:

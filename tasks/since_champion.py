@@ -1,20 +1,19 @@
 """What a fit has changed since the champion of its dataset, for its report.
 
 A comparison in full, with what the differences are due to, is `flows.compare_runs`; which fit is
-the champion is decided elsewhere.
+the champion is decided in `model.gate`.
 """
 
 from __future__ import annotations
 
 import pandas as pd
-from mlflow.exceptions import MlflowException
 
 from model.compare import ComparedFit, compare_fits
 from model.data_changes import LINE_COLUMNS, FittedScreen, data_changes
 from schemas.comparison import ComparisonSettings, FitSummary
 from schemas.posterior import posterior_digest
 from tasks.artifacts import FitResults
-from tasks.named_fits import CHAMPION
+from tasks.registry import CHAMPION, version_at
 from tasks.track_comparison import ComparedFits
 from tasks.tracked_fits import NoSuchFit, TrackedFit, read_fit, settings_of
 from tasks.tracking_run import FitRun, tracking_errors
@@ -26,10 +25,9 @@ def read_champion(run: FitRun, dataset: str) -> TrackedFit | None:
     `run` is of the store that is asked. Raises TrackingError.
     """
     with tracking_errors(run.uri):
-        try:
-            version = run.client.get_model_version_by_alias(dataset, CHAMPION)
-        except MlflowException:
-            return None
+        version = version_at(run.client, dataset, CHAMPION)
+    if version is None:
+        return None
     try:
         return read_fit(str(version.run_id))
     except NoSuchFit:

@@ -8,7 +8,7 @@ import pytest
 
 from schemas.parameters import FitParameters
 from tasks.artifacts import FitResults
-from tasks.named_fits import CHAMPION
+from tasks.registry import CHAMPION
 from tasks.report import render_report
 from tasks.since_champion import compare_with_champion, read_champion
 from tasks.track import track_fit

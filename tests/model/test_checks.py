@@ -8,9 +8,10 @@ import pytest
 import xarray as xr
 
 from model.checks import QUANTITIES, predictive_checks, replicated_quantities
+from model.engines import run_engine
 from model.predictive import draw_prior, fitted_cells, replicate_cells, thin
-from schemas.parameters import Priors
-from tests.designs import design_from_rows
+from schemas.parameters import FitParameters, Priors, Sampling
+from tests.designs import design_from_rows, nested_rows
 
 N_GENES, N_LINES, N_GUIDES, N_REPLICATES = 12, 15, 4, 3
 
@@ -224,3 +225,18 @@ def test_fitted_cells_cover_the_expectation():
 def test_thinning_keeps_whole_chains(n_draws, kept):
     posterior = xr.Dataset({"x": (("chain", "draw"), np.arange(1000.0).reshape(2, 500))})
     assert thin(posterior, n_draws)["x"].size == kept
+
+
+def test_what_decides_is_dependence_between_measurements():
+    decide = {name for name, quantity in QUANTITIES.items() if quantity.bears_on_beta}
+    assert decide == {"guide_variance", "within_cell_correlation", "within_guide_variance"}
+
+
+@pytest.mark.parametrize(("model", "unlike"), [("m4_zero_mean", True), ("m4_nested", False)])
+def test_a_model_without_the_variances_of_the_screen_is_unlike_it(model, unlike):
+    design = design_from_rows(nested_rows(n_genes=30, n_lines=15, n_guides=3, n_replicates=2)[0])
+    parameters = FitParameters(model=model, engine="exact", sampling=Sampling(draws=500, chains=2))
+    posterior = run_engine(design, parameters)["posterior"].dataset
+    for check in checks_of(thin(posterior, 400), design):
+        if check.bears_on_beta:
+            assert (min(check.p_value, 1 - check.p_value) < 0.005) == unlike, check

@@ -18,6 +18,7 @@ from model.data_changes import LINE_COLUMNS
 from model.shared_screens import NotShared
 from schemas.comparison import Comparison, ComparisonSettings
 from schemas.errors import UserError
+from schemas.parameters import form_title
 from tasks.comparison_steps import (
     close_abandoned_task,
     data_changes_task,
@@ -53,10 +54,10 @@ class UnsoundPart(UserError):
 
 @flow(name="compare-runs", flow_run_name="{run_a} -> {run_b}")
 def compare_runs(
-    run_a: Annotated[str, Field(min_length=1)],
-    run_b: Annotated[str, Field(min_length=1)],
-    settings: ComparisonSettings = ComparisonSettings(),
-    dataset: str = "",
+    run_a: Annotated[str, Field(min_length=1, **form_title("Fit A"))],
+    run_b: Annotated[str, Field(min_length=1, **form_title("Fit B"))],
+    settings: Annotated[ComparisonSettings, Field(**form_title("Settings"))] = ComparisonSettings(),
+    dataset: Annotated[str, Field(**form_title("Dataset"))] = "",
 ) -> ComparisonOutcome:
     """Compare two fits in MLflow: data, parameters, genes, hits.
 

@@ -11,6 +11,7 @@ from prefect.utilities.schema_tools import is_valid_schema, validate
 from pydantic import ValidationError
 
 from flows.calibrate import calibrate
+from flows.compare_runs import compare_runs
 from flows.fit_screen import fit_screen
 from flows.promote_fit import promote_fit
 from flows.refresh_releases import refresh_releases
@@ -39,7 +40,9 @@ def test_every_field_has_a_title_a_text_and_a_default() -> None:
 
 
 @pytest.mark.parametrize(
-    "flow", [fit_screen, refresh_releases, promote_fit, calibrate], ids=lambda f: f.name
+    "flow",
+    [fit_screen, refresh_releases, compare_runs, promote_fit, calibrate],
+    ids=lambda f: f.name,
 )
 def test_the_parameters_of_a_flow_are_called_by_words(flow: Any) -> None:
     for name, field in flow.parameters.properties.items():

@@ -20,9 +20,10 @@ from pydantic import BaseModel
 from model.effects import count_calls
 from schemas.errors import was_interrupted
 from schemas.posterior import posterior_digest
-from schemas.reports import PredictiveCheck, TableSummary, Verdict
+from schemas.reports import PredictiveCheck, TableSummary
 from schemas.trace import TraceOrigin
 from tasks.artifacts import FitResults, write_artifacts
+from tasks.front_page import NOTE, run_note
 from tasks.logged_model import log_effect_model, register_version
 from tasks.tracking_run import FitRun, TrackingError, run_name, tracking_errors
 
@@ -64,7 +65,7 @@ def track_fit(
             run_tags = {
                 **tags,
                 "posterior_digest": posterior_digest(posterior),
-                "mlflow.note.content": _note(results.verdict),
+                NOTE: run_note(results, run.experiment_id, run_id),
             }
             client.log_batch(
                 run_id,
@@ -131,13 +132,6 @@ def _metrics(values: dict[str, float]) -> list[Metric]:
     """NaN is logged as it is: MLflow shows it, and no search for a limit on it finds the run."""
     now = int(time.time() * 1000)
     return [Metric(name, float(value), now, 0) for name, value in values.items()]
-
-
-def _note(verdict: Verdict) -> str:
-    """Verdict, reasons and remarks, in Markdown, for the head of the run's page."""
-    lines = [f"Verdict: **{verdict.status}**"]
-    lines += [f"- {sentence}" for sentence in (*verdict.reasons, *verdict.remarks)]
-    return "\n".join(lines)
 
 
 def _inputs(results: FitResults) -> list[DatasetInput]:

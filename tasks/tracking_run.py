@@ -36,11 +36,10 @@ from schemas.errors import EnvironmentTrouble, was_interrupted
 from schemas.identity import fit_key, parameters_digest, trace_key
 from schemas.parameters import FitParameters
 from schemas.trace import TraceOrigin
+from tasks.front_page import TRAINING_PAGES, describe_experiment
 
 SERVER_PATIENCE = 5.0
 """Seconds to wait for a connection to the server, and again for its answer."""
-TRAINING_PAGES = "workflowType=machine_learning"
-"""Query without which MLflow's pages open on language models, not on runs and their metrics."""
 LONGEST_FAILURE = 250
 """Characters of the tag that says why a run failed."""
 
@@ -102,6 +101,7 @@ def open_run(
     with tracking_errors(uri):
         client = connect(uri)
         experiment_id = experiment_of(client, dataset.name, uri)
+        describe_experiment(client, experiment_id)
         created = client.create_run(
             experiment_id,
             run_name=run_name(dataset, parameters.model, parameters.engine, origin),

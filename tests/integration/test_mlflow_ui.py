@@ -1,6 +1,7 @@
-"""Plain `mlflow ui` in the working folder shows the fits: in its API and in a real browser.
+"""MLflow's pages show the fits, in its API and in a real browser, on SQLite and on PostgreSQL.
 
-Pictures of the pages are left in the folder `pages` of the test, for people to look at.
+On SQLite it is plain `mlflow ui` in the working folder, on PostgreSQL a server. Pictures of the
+pages are left in the folder `pages` of the test, for people to look at.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import json
 import math
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,12 +24,13 @@ import mlflow.pyfunc
 import pytest
 import requests
 from matplotlib.figure import Figure
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from schemas.parameters import FitParameters
 from tasks.track import track_fit
-from tasks.tracking_run import open_run, seen_to_its_end, where_to_look
+from tasks.tracking_run import FitRun, open_run, seen_to_its_end, where_to_look
 from tests.integration.browser import SECONDS, shows
+from tests.integration.processes import free_port, mlflow_server, postgres
 from tests.tasks.fits import REPORT, convergence_of, dataset_of, results_of
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("mlflow_ui")]
@@ -55,40 +56,68 @@ def picture() -> bytes:
     return png.getvalue()
 
 
-@pytest.fixture(scope="module")
-def ui(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
-    """Two fits in a working folder, and `mlflow ui` started there without a word on the store."""
+@pytest.fixture(
+    scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)]
+)
+def ui(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ui]:
+    """Two fits, their model with both aliases, and MLflow's pages on top of them."""
     folder = tmp_path_factory.mktemp("working_folder")
-    pages = tmp_path_factory.mktemp("pages")
-    runs = []
+    pages = tmp_path_factory.mktemp(f"pages_{request.param}")
     with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         patch.chdir(folder)
-        for results in (
-            results_of(
-                FitParameters(model="m4"),
-                status="fail",
-                convergence=convergence_of(rhat_max=float("nan"), divergences=7),
-                figures={"trace": picture(), "volcano": picture()},
-            ),
-            results_of(
-                FitParameters(model="m4_zero_mean"),
-                convergence=convergence_of(rhat_max=1.003, ess_bulk_min=1234.5),
-                figures={"trace": picture(), "volcano": picture()},
-            ),
-        ):
-            with seen_to_its_end(
-                open_run(results.dataset, results.parameters, results.data_digest)
-            ) as run:
-                track_fit(run, results, REPORT, lambda: 25.0)
-            runs.append(run.run_id)
-        look = where_to_look(run)
-    assert "mlflow ui " in look
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    with mlflow_ui(folder, address):
-        page = look.partition("http://127.0.0.1:5000")[2]
-        yield Ui(address, run.experiment_id, tuple(runs), address + page, pages)
+        if request.param == "sqlite":
+            patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+            runs = two_fits()
+            look = where_to_look(runs[-1])
+            assert "mlflow ui " in look
+            address = f"http://127.0.0.1:{free_port()}"
+            with mlflow_ui(folder, address):
+                page = address + look.partition("http://127.0.0.1:5000")[2]
+                yield ui_of(address, runs, page, pages)
+            return
+        database = postgres(folder, port := free_port())
+        store = f"postgresql://postgres@127.0.0.1:{port}/mlflow"
+        server = None
+        try:
+            server = mlflow_server(folder, port := free_port(), store, str(folder / "files"), {})
+            patch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+            runs = two_fits()
+            look = where_to_look(runs[-1])
+            yield ui_of(f"http://127.0.0.1:{port}", runs, look, pages)
+        finally:
+            if server is not None:
+                server.stop()
+            database.stop()
+
+
+def two_fits() -> list[FitRun]:
+    """A fit that failed for want of evidence, and one that passed; the latter has both aliases."""
+    runs = []
+    for results in (
+        results_of(
+            FitParameters(model="m4"),
+            status="fail",
+            convergence=convergence_of(rhat_max=float("nan"), divergences=7),
+            figures={"trace": picture(), "volcano": picture()},
+        ),
+        results_of(
+            FitParameters(model="m4_zero_mean"),
+            convergence=convergence_of(rhat_max=1.003, ess_bulk_min=1234.5),
+            figures={"trace": picture(), "volcano": picture()},
+        ),
+    ):
+        with seen_to_its_end(
+            open_run(results.dataset, results.parameters, results.data_digest)
+        ) as run:
+            track_fit(run, results, REPORT, lambda: 25.0)
+        runs.append(run)
+    for alias in ("champion", "challenger"):
+        run.client.set_registered_model_alias("Avana sample", alias, "1")
+    return runs
+
+
+def ui_of(address: str, runs: list[FitRun], page: str, pages: Path) -> Ui:
+    return Ui(address, runs[0].experiment_id, tuple(run.run_id for run in runs), page, pages)
 
 
 @contextmanager
@@ -184,6 +213,57 @@ def test_the_table_of_runs_shows_both_with_metrics(ui: Ui, page: Page) -> None:
     page.get_by_text("Columns", exact=True).last.click()
     shows(page, "bfmi_min", "divergences", "ess_bulk_min", "1234.5", "812.5")
     page.screenshot(path=ui.pages / "runs.png")
+
+
+@pytest.mark.browser
+def test_the_description_leads_to_views_of_the_runs(ui: Ui, page: Page) -> None:
+    page.goto(f"{ui.address}/#/experiments/{ui.experiment_id}/runs?workflowType=machine_learning")
+    shows(page, "Fits of Avana sample. Views: All fits", "2 matching runs")
+    page.screenshot(path=ui.pages / "description.png")
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="Fits that may be used").first.click()
+    view = opened.value
+    shows(view, "1 matching run", RUN_NAMES[1])
+    shows(view, "Metrics", "rhat_max", "1.003", "Tags", "verdict", "pass")
+    expect(view.locator("body")).not_to_contain_text(RUN_NAMES[0])
+    view.screenshot(path=ui.pages / "view.png")
+    view.close()
+
+
+@pytest.mark.browser
+def test_runs_are_sorted_by_a_metric_and_filtered_by_verdict(ui: Ui, page: Page) -> None:
+    query = "&orderByKey=metrics.%60ess_bulk_min%60&orderByAsc=true"
+    page.goto(
+        f"{ui.address}/#/experiments/{ui.experiment_id}/runs?workflowType=machine_learning{query}"
+    )
+    shows(page, "Sort: ess_bulk_min", "2 matching runs")
+    names = page.get_by_text("24Q4 m4")
+    expect(names.first).to_have_text(RUN_NAMES[0])
+    search = page.get_by_placeholder("metrics.rmse < 1")
+    search.fill("tags.verdict = 'pass'")
+    search.press("Enter")
+    shows(page, "1 matching run", RUN_NAMES[1])
+    page.screenshot(path=ui.pages / "filtered.png")
+
+
+@pytest.mark.browser
+def test_the_report_opens_from_the_note_of_a_run(ui: Ui, page: Page) -> None:
+    page.goto(ui.run_page)
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="report", exact=True).click()
+    artifacts = opened.value
+    shows(artifacts, "report.html", "posterior.nc")
+    frame = artifacts.frame_locator("iframe").first
+    expect(frame.locator("body")).to_contain_text("Report")
+    artifacts.screenshot(path=ui.pages / "report.png")
+    artifacts.close()
+
+
+@pytest.mark.browser
+def test_the_registry_shows_the_version_with_its_aliases(ui: Ui, page: Page) -> None:
+    page.goto(f"{ui.address}/#/models/Avana%20sample?workflowType=machine_learning")
+    shows(page, "Avana sample", "Version 1", "@ champion", "@ challenger", "verdict", "pass")
+    page.screenshot(path=ui.pages / "registry.png")
 
 
 @pytest.mark.browser

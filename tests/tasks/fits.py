@@ -181,6 +181,19 @@ KNOWN = KnownGenes(
 )
 
 
+def effects_of(beta: np.ndarray) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "gene": GENES,
+            "beta_mean": beta,
+            "beta_hdi_low": beta - 0.1,
+            "beta_hdi_high": beta + 0.1,
+            "n_guides": [2, 2, 2],
+            "call": ["negative", "none", "not enough data"],
+        }
+    )
+
+
 def results_of(
     parameters: FitParameters | None = None,
     *,
@@ -244,14 +257,7 @@ def results_of(
             reasons=() if status == "pass" else ("R-hat is 1.7; draw more.",),
             remarks=("The check of sd stands out.",),
         ),
-        effects=pd.DataFrame(
-            {
-                "gene": GENES,
-                "beta_mean": rng.normal(size=3),
-                "n_guides": [2, 2, 2],
-                "call": ["negative", "none", "not enough data"],
-            }
-        ),
+        effects=effects_of(rng.normal(size=3)),
         known_genes=None,
         fitted_cells=pd.DataFrame(
             {"gene": GENES, "cell_line": CELL_LINES[:3], "fitted": rng.normal(size=3)}

@@ -121,9 +121,9 @@ def test_a_run_bears_its_names_tags_and_parameters(working_folder: Path) -> None
         "verdict": "review",
         "posterior_digest": posterior_digest(results.tree["posterior"].dataset),
     }
-    assert stored.data.tags["mlflow.note.content"] == (
-        "Verdict: **review**\n- R-hat is 1.7; draw more.\n- The check of sd stands out."
-    )
+    note = stored.data.tags["mlflow.note.content"]
+    assert note.startswith("Verdict: **review** · [report](#/experiments/")
+    assert "- R-hat is 1.7; draw more.\n- note: The check of sd stands out." in note
     assert stored.data.params == {
         name: str(value) for name, value in FitParameters().flat().items()
     }

@@ -135,7 +135,7 @@ def _experiment_note(name: str, experiment_id: str) -> str:
 def run_note(results: FitResults, experiment_id: str, run_id: str) -> str:
     """Return the note of a fit, in Markdown: verdict, what was fitted, reasons, strongest genes."""
     fitted, verdict = results.preparation, results.verdict
-    report = f"#/experiments/{experiment_id}/runs/{run_id}/artifacts/report.html"
+    report = f"#/experiments/{experiment_id}/runs/{run_id}/artifacts/report.html?{TRAINING_PAGES}"
     top = results.effects.nsmallest(GENES_SHOWN, "beta_mean")
     genes = [
         f"{gene} {mean:.2f} ({low:.2f} to {high:.2f})"

@@ -20,6 +20,8 @@ LATEST = "latest"
 ALIASES = (CHAMPION, CHALLENGER)
 """The fits behind the aliases of the registered model."""
 RUN_ID = re.compile(r"[0-9a-f]{32}")
+LABEL = re.compile(r"[^'\"]*")
+"""What may stand in a search; no release has quotes in its name."""
 
 
 def run_id_of(name: str, dataset: str = "") -> str:
@@ -39,15 +41,15 @@ def run_id_of(name: str, dataset: str = "") -> str:
         dataset = dataset or _only_dataset(client, where)
         if name in ALIASES:
             return _behind(name, client, dataset, where)
+        found = _newest_fit(client, dataset, None if name == LATEST else name)
+        if found is not None:
+            return found
         fits = _fits_of(client, dataset)
         if not fits:
             raise NoSuchFit(
                 f"expected a dataset with finished fits, {where} has none of {dataset!r}"
                 f"{_there(_datasets(client))}"
             )
-        for run in fits:
-            if name in (LATEST, run.data.tags["release"]):
-                return str(run.info.run_id)
         raise NoSuchFit(
             f"expected the id of a run, {LATEST}, {', '.join(ALIASES)} or a release of {dataset}, "
             f"got {name!r}{_there(run.data.tags['release'] for run in fits)}"
@@ -80,19 +82,37 @@ def _only_dataset(client: MlflowClient, where: str) -> str:
 
 
 def _datasets(client: MlflowClient) -> list[str]:
-    experiments = client.search_experiments()
-    return sorted(each.name for each in experiments if _fits_of(client, each.name, most=1))
+    """Return the datasets with finished fits; a question each, not one an experiment."""
+    left = {each.experiment_id: each.name for each in client.search_experiments()}
+    found = []
+    while left and (newest := _search(client, list(left), most=1)):
+        found.append(left.pop(newest[0].info.experiment_id))
+    return sorted(found)
 
 
-def _fits_of(client: MlflowClient, dataset: str, most: int = 1000) -> list[Run]:
+def _newest_fit(client: MlflowClient, dataset: str, release: str | None) -> str | None:
+    """Return the id of the newest finished fit of a release; of any, where that is not named."""
+    experiment = client.get_experiment_by_name(dataset)
+    if experiment is None or (release is not None and not LABEL.fullmatch(release)):
+        return None
+    only = "" if release is None else f" and tags.release = '{release}'"
+    runs = _search(client, [experiment.experiment_id], only, most=1)
+    return str(runs[0].info.run_id) if runs else None
+
+
+def _fits_of(client: MlflowClient, dataset: str) -> list[Run]:
     """Return the finished fits of a dataset, the newest first."""
     experiment = client.get_experiment_by_name(dataset)
-    if experiment is None:
-        return []
+    return [] if experiment is None else _search(client, [experiment.experiment_id])
+
+
+def _search(
+    client: MlflowClient, experiments: list[str], only: str = "", most: int = 1000
+) -> list[Run]:
     # Of the kinds of runs, only fits have a key.
-    wanted = "attributes.status = 'FINISHED' and tags.fit_key LIKE '%'"
+    wanted = f"attributes.status = 'FINISHED' and tags.fit_key LIKE '%'{only}"
     order = ["attributes.start_time DESC"]
-    return list(client.search_runs([experiment.experiment_id], wanted, 1, most, order))
+    return list(client.search_runs(experiments, wanted, 1, most, order))
 
 
 def _there(names: Iterable[str]) -> str:

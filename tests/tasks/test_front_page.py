@@ -83,7 +83,7 @@ def test_the_columns_of_the_views_are_those_of_runs(store):
 def test_the_note_of_a_fit_says_what_came_out():
     results = results_of(status="review")
     lines = run_note(results, "1", "0" * 32).split("\n")
-    report = f"#/experiments/1/runs/{'0' * 32}/artifacts/report.html"
+    report = f"#/experiments/1/runs/{'0' * 32}/artifacts/report.html?workflowType=machine_learning"
     assert lines[0].startswith(f"Verdict: **review** · [report]({report}) · 3 genes x 4 cell lines")
     assert [line for line in lines if line.startswith("- ")]
     top = results.effects.nsmallest(1, "beta_mean").iloc[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import arviz as az
@@ -45,6 +46,20 @@ def test_a_fit_comes_back_as_it_was(tracked, capsys):
     assert {path.name for path in (folder / "plots").iterdir()} == {"trace.png", "volcano.png"}
     assert [path.name for path in Path("there").iterdir()] == ["export"]
     assert "gene_effects.csv" in capsys.readouterr().out
+
+
+def test_the_documented_python_gives_it_back(tracked):
+    results, run = tracked
+    page = Path(__file__).parents[2].joinpath("docs", "results.md").read_text(encoding="utf-8")
+    names = {}
+    blocks = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(block.replace("avana", results.dataset.name), names)
+    assert names["run"] == run.run_id
+    expected = results.tree["posterior"]["beta_g"].sel(gene="SOX10 (6663)")
+    np.testing.assert_array_equal(names["beta"], expected)
+    pd.testing.assert_frame_equal(names["genes"], results.effects.reset_index(drop=True))
 
 
 def test_the_draws_may_be_left_out(tracked):

@@ -76,7 +76,7 @@ def ui(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory)
                 yield ui_of(address, runs, page, pages)
             return
         database = postgres(folder, port := free_port())
-        store = f"postgresql://postgres@127.0.0.1:{port}/mlflow"
+        store = f"postgresql+psycopg://postgres@127.0.0.1:{port}/mlflow"
         server = None
         try:
             server = mlflow_server(folder, port := free_port(), store, str(folder / "files"), {})

@@ -62,8 +62,8 @@ def store(
     times
         Questions of each kind.
     uri
-        Store to fill, as postgresql+psycopg://user@host/database or the address of a server: an empty one,
-        for the runs stay there. [default: a temporary SQLite file]
+        Store to fill, as postgresql+psycopg://user@host/database or the address of a server: an
+        empty one, for the runs stay there. [default: a temporary SQLite file]
     out
         CSV file for the rows.
     """

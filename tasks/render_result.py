@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
 from model.effects import count_calls
@@ -120,6 +122,10 @@ def said_of_known_genes(known: KnownGenes) -> str:
         )
     if not known.n_others:
         return f"{words}. All fitted genes are listed: there are no others to compare them with."
+    if math.isnan(known.auc_low):
+        return (
+            f"{words}. Not listed: {known.n_others:,} of the fitted genes, too few to compare with."
+        )
     return (
         f"{words}. Of {known.n_others:,} other genes {known.n_negative_others:,} are called "
         f"negative (enrichment p = {known.enrichment_p:.2g}); AUC of the slopes {known.auc:.2f}, "

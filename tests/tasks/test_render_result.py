@@ -52,6 +52,11 @@ def rows_at(page, gene):
             "positive. All fitted genes are listed: there are no others to compare them with.",
         ),
         (
+            {"n_others": 1, "auc_low": float("nan"), "n_negative": 0, "n_positive": 0},
+            "Known expression addictions: 12 of 20 listed genes compared; 0 called negative, 0 "
+            "positive. Not listed: 1 of the fitted genes, too few to compare with.",
+        ),
+        (
             {"n_compared": 0},
             "Known expression addictions: none of 20 listed genes was fitted.",
         ),

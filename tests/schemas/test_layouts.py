@@ -50,6 +50,7 @@ HEADERS: list[tuple[TableName, str, str]] = [
     ("model_table", "older", "DepMap_ID,cell_line_name,lineage,sex"),
     ("essential", "current", "Gene"),
     ("nonessential", "older", "gene"),
+    ("expression_addictions", "current", "Gene"),
 ]
 
 

@@ -48,12 +48,18 @@ def test_paths_are_taken_from_the_folder_of_the_file(tmp_path: Path):
 
 
 def test_tables_of_a_release_folder_are_found(tmp_path: Path):
-    more = ("Model.csv", "AchillesCommonEssentialControls.csv", "README.txt")
+    more = (
+        "Model.csv",
+        "AchillesCommonEssentialControls.csv",
+        "RNAiExpressionAddictions.csv",
+        "README.txt",
+    )
     dataset = load_dataset(write(tmp_path, KEYS + "folder: release\n", *RELEASE, *more))
     assert dataset.logfc == str(tmp_path / "release" / RELEASE[0])
     assert dataset.rna == str(tmp_path / "release" / RELEASE[3])
     assert dataset.model_table == str(tmp_path / "release/Model.csv")
     assert dataset.controls.essential == str(tmp_path / "release" / more[1])
+    assert dataset.controls.expression_addictions == str(tmp_path / "release" / more[2])
     assert dataset.controls.nonessential is None
 
 

@@ -12,6 +12,7 @@ import xarray as xr
 from model.checks import predictive_checks
 from model.design import ScreenDesign
 from model.identified import require_identified
+from model.influence import with_influence
 from model.roster import Roster, roster_of
 from model.verdict import give_verdict
 from schemas.dataset import Dataset
@@ -31,6 +32,7 @@ from tasks.steps import (
     convergence_task,
     effects_task,
     fitted_cells_task,
+    influence_task,
     known_genes_task,
     loo_task,
     model_graph_task,
@@ -128,11 +130,14 @@ def track_posterior(
         quantities = quantities_task(tree, design, parameters)
         checks = predictive_checks(quantities)
         loo = loo_task(tree, design, parameters)
+        influence = influence_task(tree, design, parameters)
         fell_back = tree.attrs.get("fell_back", "")
         verdict = give_verdict(convergence, checks, parameters, fell_back)
     tell(f"Verdict: {verdict.status}")
 
     effects = effects_task(tree, design, parameters.calls)
+    if influence is not None:
+        effects = with_influence(effects, influence)
     listed = screen.expression_addictions
     results = FitResults(
         dataset=screen.dataset,
@@ -153,6 +158,7 @@ def track_posterior(
         figures=pictures_task(tree, design, effects, quantities),
         model_graph_svg=model_graph_task(design, parameters),
         seconds=stopwatch.seconds,
+        influence=influence,
         origin=origin,
     )
     wait_for_mlflow()

@@ -284,6 +284,18 @@ class Calls(Settings):
     of so small a spread may be the measurement of the RNA (not asked of RNA given as z-scores)."""
 
 
+class InfluenceSettings(Settings):
+    """When an effect counts as resting on one cell line or on lineage."""
+
+    change_min: float = Field(1.0, ge=0)
+    """Change of a slope, in its posterior SDs, from which a line or lineage left out may count as
+    carrying an effect: its sign is sure (`calls.error_max`) with it and not without. An average one
+    of 40 lines moves a slope by a sixth of an SD."""
+    share_within_min: float = Field(0.5, gt=0, lt=1)
+    """A gene marks a lineage where surely less than this share of its slope is left within
+    lineages: most of the effect is then one between them."""
+
+
 class Sampling(Settings):
     """How many draws there are, and how the NUTS engine comes by them."""
 
@@ -334,6 +346,8 @@ class FitParameters(Settings):
     """Limits of the verdict."""
     calls: Calls = Calls()
     """Which genes are called."""
+    influence: InfluenceSettings = InfluenceSettings()
+    """When an effect counts as resting on one line or lineage."""
 
 
 def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, str | int | float]:

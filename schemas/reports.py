@@ -238,6 +238,29 @@ class KnownGenes(Settings):
     """p-value of Fisher's test that listed genes are called negative more often than others."""
 
 
+class InfluenceSummary(Settings):
+    """What leaving out every cell line, and every lineage, has shown."""
+
+    elpd_lolo: float
+    """Log density of the measurements of each line, each given all other lines; natural log."""
+    elpd_lolo_se: float
+    """Its standard error: sqrt(lines) times the SD over lines."""
+    pareto_k_max: float
+    """Largest Pareto k of the weighted points without a line; NaN where one point stood for all."""
+    n_genes: int
+    """Genes that were looked at; fewer than those of the screen where that is very large."""
+    n_genes_of_screen: int
+    """Genes of the screen."""
+    n_genes_carried_by_one_line: int
+    """Genes whose sign is sure, and no longer so without some one line."""
+    n_lineages: int
+    """Lineages that were left out; 0 where they are not known."""
+    n_genes_carried_by_one_lineage: int
+    """Genes whose sign is sure, and no longer so without some one lineage."""
+    n_genes_marking_a_lineage: int
+    """Genes whose sign is sure, and whose effect all but vanishes within lineages."""
+
+
 class Verdict(Settings):
     """Whether the fit may be used, and why not."""
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from model.design import ScreenDesign
 from model.design_dataset import design_dataset
+from model.influence import Influence
 from model.loo import Loo
 from model.roster import Roster
 from schemas.dataset import Dataset
@@ -68,6 +69,8 @@ class FitResults:
     model_graph_svg: str
     seconds: Mapping[str, float]
     """Seconds by step: validate, prepare, fit, checks."""
+    influence: Influence | None = None
+    """What leaving out lines and lineages has shown; None of a model that cannot be integrated."""
     origin: TraceOrigin | None = None
     """Where the draws come from, if they were not sampled here."""
 
@@ -110,6 +113,12 @@ def write_artifacts(results: FitResults, report_html: str, folder: Path) -> None
     }
     if results.known_genes is not None:
         reports["known_genes.json"] = results.known_genes
+    if (influence := results.influence) is not None:
+        reports["influence.json"] = influence.summary
+        influence.lines.to_parquet(folder / "lines_left_out.parquet", index=False)
+        influence.line_influence.to_parquet(folder / "line_influence.parquet", index=False)
+        if (by_lineage := influence.lineage_sensitivity) is not None:
+            by_lineage.to_parquet(folder / "lineage_sensitivity.parquet", index=False)
     for name, report in reports.items():
         _write(folder / name, report.model_dump_json(indent=2))
     checks = TypeAdapter(tuple[PredictiveCheck, ...]).dump_json(results.checks, indent=2)

@@ -20,7 +20,7 @@ from model.plots import as_bytes
 from model.plots.comparison import slopes_figure
 from schemas.parameters import Priors, Settings, Thresholds
 from schemas.posterior import CONTRACTS
-from schemas.reports import Convergence, LooSummary
+from schemas.reports import Convergence
 from tasks.artifacts import PARAMETERS_FILE, FitResults, without_effect
 from tasks.render_comparison import comparison_in_words, data_in_words
 from tasks.render_result import said_of_genes
@@ -37,6 +37,10 @@ STATUS_WORDS = {
 }
 
 CAPTIONS = {
+    "influence_of_lines": "The further the coloured point from the grey one, the more of the slope "
+    "rests on one line.",
+    "within_lineages": "Genes near the dashed line keep their slope within lineages; of those near "
+    "zero the effect is one between lineages, and expression may merely mark where a line is from.",
     "forest_beta": "Mean, 50 % and 89 % interval of beta. Left of zero: the more a line expresses "
     "the gene, the more it depends on it.",
     "volcano": "Genes high up have an effect whose sign is sure; far from zero, a large one.",
@@ -76,6 +80,7 @@ SECTIONS = {
     "result": ("forest_beta", "volcano", "top_genes", "logfc_over_rna_by_gene"),
     "data": ("logfc_by_cell_line", "logfc_over_rna"),
     "convergence": ("trace", "rank", "energy"),
+    "influence": ("influence_of_lines", "within_lineages"),
     "checks": (
         "predictive_checks",
         "posterior_predictive_by_gene",
@@ -106,10 +111,8 @@ def render_report(
         results=results,
         parameters=parameters,
         convergence=_convergence_rows(results.convergence, parameters.thresholds),
-        loo=[
-            (name, getattr(results.loo.summary, name), _plain(field.description))
-            for name, field in LooSummary.model_fields.items()
-        ],
+        loo=_rows(results.loo.summary),
+        influence=_rows(None if results.influence is None else results.influence.summary),
         engine_words=ENGINE_WORDS.get(results.engine, ""),
         status_words=STATUS_WORDS[results.verdict.status],
         effects=results.effects.head(GENES_SHOWN).to_dict("records"),
@@ -166,6 +169,16 @@ def _positive(effects: pd.DataFrame) -> list[dict[Hashable, Any]]:
 
 def _by_reason(genes: pd.DataFrame) -> list[tuple[str, list[str]]]:
     return [(str(reason), list(rows)) for reason, rows in genes.groupby("reason")["gene"]]
+
+
+def _rows(summary: Settings | None) -> list[tuple[str, float, str]]:
+    """Name, value and meaning of every number; none of what there is not."""
+    if summary is None:
+        return []
+    return [
+        (name, getattr(summary, name), _plain(field.description))
+        for name, field in type(summary).model_fields.items()
+    ]
 
 
 def _convergence_rows(

@@ -17,7 +17,8 @@ from model.checks import replicated_quantities
 from model.convergence import assess_convergence
 from model.design import ScreenDesign
 from model.effects import gene_effects
-from model.engines import CHECKS, PRIOR_CHECKS, complete, run_engine, seeds
+from model.engines import CHECKS, EXACT_MODELS, PRIOR_CHECKS, complete, run_engine, seeds
+from model.influence import Influence, assess_influence
 from model.known_genes import known_genes
 from model.loo import Loo, leave_one_cell_out
 from model.predictive import fitted_cells, replicated_part, thin
@@ -122,6 +123,17 @@ def loo_task(tree: xr.DataTree, design: ScreenDesign, parameters: FitParameters)
         pareto_k_max=parameters.thresholds.loo_pareto_k_max,
         n_cells_of_screen=int(np.count_nonzero(design.gene_count)),
     )
+
+
+@task(name="leave cell lines out", cache_policy=NO_CACHE)
+def influence_task(
+    tree: xr.DataTree, design: ScreenDesign, parameters: FitParameters
+) -> Influence | None:
+    """Leave out every cell line, and every lineage where known; of a model that is integrable."""
+    if parameters.model not in EXACT_MODELS:
+        return None
+    with Progress("leaving out cell lines") as progress:
+        return assess_influence(tree["posterior"].dataset, design, parameters, progress)
 
 
 @task(name="fitted cells", cache_policy=NO_CACHE)

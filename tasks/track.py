@@ -101,6 +101,7 @@ def _measures(results: FitResults) -> dict[str, float]:
         "elpd_loo_se": results.loo.summary.elpd_loo_se,
         "p_loo": results.loo.summary.p_loo,
         "loo_pareto_k_bad": results.loo.summary.pareto_k_bad,
+        **_influence_measures(results),
         "n_genes": preparation.n_genes,
         "n_cell_lines": preparation.n_cell_lines,
         "n_guides": preparation.n_guides,
@@ -115,8 +116,22 @@ def _measures(results: FitResults) -> dict[str, float]:
     } | _named("ppc", {_check_name(check): check.p_value for check in results.checks})
 
 
+def _influence_measures(results: FitResults) -> dict[str, float]:
+    if results.influence is None:
+        return {}
+    summary = results.influence.summary
+    of_lineages = ("n_genes_carried_by_one_lineage", "n_genes_marking_a_lineage")
+    return _of(
+        summary,
+        "elpd_lolo",
+        "elpd_lolo_se",
+        "n_genes_carried_by_one_line",
+        *(of_lineages if summary.n_lineages else ()),
+    )
+
+
 def _of(diagnostics: BaseModel | None, *names: str) -> dict[str, float]:
-    """Return these of an engine's diagnostics; none where it is the other engine's."""
+    """Return these of some diagnostics; none where there are none, as of another engine."""
     return {} if diagnostics is None else {name: getattr(diagnostics, name) for name in names}
 
 

@@ -51,9 +51,10 @@ class Marginal:
 
     model: str
     priors: Priors
-    n_measurements: int
-    within_ss: float
-    """Sum of squares within units."""
+    n_measurements: int | np.ndarray
+    """Measurements; by point (P,) where the points are of different parts of a screen."""
+    within_ss: float | np.ndarray
+    """Sum of squares within units; by point, as above."""
     gamma_reference: np.ndarray
     """What has been taken off every line (C,)."""
 

@@ -8,6 +8,7 @@ sums: a screen with very little noise keeps its digits. Those within units come 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -101,7 +102,7 @@ def _moments(
     spread = _spread(design)
     n = design.n_measurements
     n_units = sum(int(np.count_nonzero(block.count)) for block in blocks)
-    sds = {
+    sds: dict[str, Any] = {
         "sigma_alpha": _sd(np.concatenate([found[0] for found in effects]), spread),
         "sigma_beta": _sd(np.concatenate([found[1] for found in effects]), spread),
         "sigma_gamma": _sd(marginal.gamma_reference, spread),

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from model.design import ScreenDesign
 from model.plots.data import logfc_by_cell_line, logfc_over_rna
 from model.plots.gene_effects import logfc_over_rna_by_gene, top_genes, volcano
+from model.plots.influence import influence_of_lines, within_lineages
 from model.plots.model_graph import model_graph
 from model.plots.posterior import energy, forest, prior_of_sds, rank, trace
 from model.plots.predictive import (
@@ -39,7 +40,8 @@ def all_figures(
     """Yield every picture of a fit with its name; a figure is closed when the next is asked for.
 
     `quantities` is what `model.checks.replicated_quantities` returns. `energy` is left out where
-    the engine has none. Draws without a screen (matplotlib's Agg).
+    the engine has none, what effects rest on where `effects` does not say. Draws without a screen
+    (matplotlib's Agg).
     """
     mpl.use("Agg")
     posterior = tree["posterior"].sizes
@@ -63,6 +65,10 @@ def all_figures(
     }
     if "energy" in tree["sample_stats"].data_vars:
         pictures["energy"] = lambda: energy(few)
+    if "influence" in effects:
+        pictures["influence_of_lines"] = lambda: influence_of_lines(effects)
+    if "beta_within_lineage_mean" in effects:
+        pictures["within_lineages"] = lambda: within_lineages(effects)
     for name, draw in pictures.items():
         figure = draw()
         yield name, figure

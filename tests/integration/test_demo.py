@@ -18,7 +18,7 @@ PLOTS = {
     "prior_of_sds", "logfc_over_rna", "logfc_over_rna_by_gene", "logfc_by_cell_line", "trace",
     "rank", "forest_alpha", "forest_beta", "forest_gamma", "posterior_predictive_by_gene",
     "energy", "volcano", "top_genes", "residual_spread", "residual_spread_by_line",
-    "predictive_checks",
+    "predictive_checks", "influence_of_lines",
 }  # fmt: skip
 METRICS = {
     "rhat_max", "ess_bulk_min", "ess_tail_min", "divergences", "bfmi_min", "n_genes",

@@ -92,8 +92,8 @@ def compare_genes(a: pd.DataFrame, b: pd.DataFrame, settings: ComparisonSettings
         difference_z=difference / sd,
         prob_sign_change=negative_a * (1 - negative_b) + negative_b * (1 - negative_a),
         prob_practical=norm.sf(limit, difference, sd) + norm.cdf(-limit, difference, sd),
-        rank_a=joined["beta_mean_a"].rank(method="first").astype(int),
-        rank_b=joined["beta_mean_b"].rank(method="first").astype(int),
+        rank_a=_ranks(joined["beta_mean_a"]),
+        rank_b=_ranks(joined["beta_mean_b"]),
         hit=np.select([hit_a & hit_b, hit_a, hit_b], ["both", "lost", "gained"], default="neither"),
     )
     order = table["difference_z"].abs().sort_values(ascending=False, kind="stable").index
@@ -149,6 +149,11 @@ def compare_fits(
         checks=_checks(a.checks, b.checks),
     )
     return result, genes
+
+
+def _ranks(slopes: pd.Series) -> pd.Series:
+    """Return 1 for the most negative; a slope that is NaN, of a broken fit, comes last."""
+    return slopes.rank(method="first", na_option="bottom").astype(int)
 
 
 def _elpd_difference(

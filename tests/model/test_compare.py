@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -108,3 +109,59 @@ def test_changed_settings_and_evidence() -> None:
     assert result.changed_parameters == {"seed": ("1", "2")}
     assert result.log_evidence_difference == 10.0
     assert compared(a, a, (-100.0, None)).log_evidence_difference is None
+
+
+def test_a_slope_that_is_nan_has_the_last_rank_and_is_no_hit() -> None:
+    nan = float("nan")
+    a = effects(X=(nan, nan, nan), Y=(-1, 0.1, 0.01))
+    table = compare_genes(a, effects(X=(-2, 0.1, 0.01), Y=(-1, 0.1, 0.01)), SETTINGS)
+    table = table.set_index("gene")
+    assert table["rank_a"].to_dict() == {"X": 2, "Y": 1}
+    assert table["hit"].to_dict() == {"X": "gained", "Y": "both"}
+    assert np.isnan(table.loc["X", "difference"])
+
+
+def cells(*elpd: float) -> pd.DataFrame:
+    lines = [f"c{number}" for number in range(len(elpd))]
+    return pd.DataFrame({"gene": "X", "cell_line": lines, "elpd_loo": elpd})
+
+
+def test_elpd_is_compared_cell_by_cell_of_the_same_cells_only() -> None:
+    table = effects(X=(-1, 0.1, 0), Y=(0, 0.1, 0.5))
+    a = fit("A", table, elpd_by_cell=cells(-1.0, -2.0, -3.0))
+    b = fit("B", table, elpd_by_cell=cells(-0.5, -2.0, -1.0).iloc[::-1])
+    result, _ = compare_fits("avana", a, b, SETTINGS)
+    assert result.elpd_loo_difference == pytest.approx(2.5)
+    by_cell = np.array([0.5, 0.0, 2.0])
+    assert result.elpd_loo_difference_se == pytest.approx(np.sqrt(3) * by_cell.std(ddof=1))
+    fewer = fit("B", table, elpd_by_cell=cells(-0.5, -2.0))
+    assert compare_fits("avana", a, fewer, SETTINGS)[0].elpd_loo_difference is None
+    assert compare_fits("avana", a, fit("B", table), SETTINGS)[0].elpd_loo_difference is None
+
+
+def test_draws_are_identical_where_their_digests_are() -> None:
+    table = effects(X=(-1, 0.1, 0), Y=(0, 0.1, 0.5))
+
+    def with_digest(digest: str) -> ComparedFit:
+        one = fit("A", table)
+        return replace(one, summary=one.summary.model_copy(update={"posterior_digest": digest}))
+
+    def identical(a: str, b: str) -> bool | None:
+        found, _ = compare_fits("avana", with_digest(a), with_digest(b), SETTINGS)
+        return found.identical_draws
+
+    assert identical("1f", "1f") is True
+    assert identical("1f", "2f") is False
+    assert identical("1f", "") is None
+    assert identical("", "") is None
+
+
+def test_scalars_of_both_models_are_set_side_by_side() -> None:
+    table = effects(X=(-1, 0.1, 0), Y=(0, 0.1, 0.5))
+    more = pd.DataFrame({"parameter": ["sigma", "sigma_guide"], "mean": [0.5, 0.3], "sd": 0.1})
+    found, _ = compare_fits(
+        "avana", fit("A", table), replace(fit("B", table), parameters=more), SETTINGS
+    )
+    sigma, guide = found.scalars
+    assert (sigma.parameter, sigma.mean_a, sigma.mean_b) == ("sigma", 1.0, 0.5)
+    assert guide.parameter == "sigma_guide" and np.isnan(guide.mean_a) and guide.mean_b == 0.3

@@ -92,3 +92,35 @@ def test_the_only_dataset_need_not_be_named(monkeypatch, tmp_path):
     made = client.create_run(client.create_experiment("only"), tags={"release": "1", **FIT})
     client.set_terminated(made.info.run_id)
     assert run_id_of("latest") == made.info.run_id
+
+
+@pytest.fixture
+def crowd(monkeypatch, tmp_path):
+    """A store of one dataset with fits among many experiments without; counts what is asked."""
+    uri = f"sqlite:///{tmp_path / 'crowd.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    client = MlflowClient(uri)
+    for number in range(20):
+        client.create_experiment(f"empty {number}")
+    experiment = client.create_experiment("only")
+    for number in range(5):
+        made = client.create_run(experiment, start_time=number, tags={"release": "1", **FIT})
+        client.set_terminated(made.info.run_id)
+    asked = []
+    search = MlflowClient.search_runs
+
+    def counted(self, *arguments, **options):
+        found = search(self, *arguments, **options)
+        asked.append(len(found))
+        return found
+
+    monkeypatch.setattr(MlflowClient, "search_runs", counted)
+    return asked
+
+
+def test_what_is_asked_does_not_grow_with_the_store(crowd):
+    run_id_of("latest")
+    assert crowd == [1, 0, 1]  # which dataset, whether another, the newest
+    crowd.clear()
+    run_id_of("1", "only")
+    assert crowd == [1]

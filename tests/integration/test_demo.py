@@ -25,13 +25,14 @@ METRICS = {
     "n_cell_lines", "n_guides", "n_measurements", "seconds_total", "seconds_validate",
     "seconds_prepare", "seconds_fit", "seconds_checks", "seconds_track", "ppc_mean", "ppc_sd",
     "calls_negative", "calls_positive", "calls_none", "calls_not_enough_data",
-    "ppc_guide_variance", "ppc_within_cell_correlation",
+    "elpd_loo", "elpd_loo_se", "p_loo", "loo_pareto_k_bad", "elpd_lolo", "elpd_lolo_se",
+    "n_genes_carried_by_one_line", "ppc_guide_variance", "ppc_within_cell_correlation",
 }  # fmt: skip
 EFFECTS = [
     "gene", "call", "call_error", "call_reason", "beta_mean", "beta_sd", "beta_hdi_low",
     "beta_hdi_high", "prob_negative", "lfsr", "s_value", "beta_per_log2_mean", "beta_per_log2_sd",
     "beta_per_log2_hdi_low", "beta_per_log2_hdi_high", "alpha_mean", "n_cell_lines", "n_guides",
-    "rna_sd",
+    "rna_sd", "most_influential_line", "influence", "carried_by_one_line",
 ]  # fmt: skip
 TAGS = {
     "dataset",

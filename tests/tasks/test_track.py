@@ -27,12 +27,14 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from pydantic import TypeAdapter
 
+from model.influence import Influence
 from model.prediction import predict_logfc, thin_draws
 from schemas.identity import fit_key, parameters_digest
 from schemas.parameters import Filters, FitParameters
 from schemas.posterior import CONTRACTS, posterior_digest
 from schemas.reports import (
     Convergence,
+    InfluenceSummary,
     KnownGenes,
     LooSummary,
     PredictiveCheck,
@@ -263,6 +265,48 @@ def test_all_files_are_there_and_can_be_read_back(working_folder: Path) -> None:
     assert LooSummary.model_validate_json(read["loo"]) == results.loo.summary
     assert (folder / "plots" / "trace.png").read_bytes() == PNG
     assert (folder / "report.html").read_text() == REPORT
+
+
+def test_what_leaving_lines_out_has_shown_is_kept(working_folder: Path) -> None:
+    tables = {
+        name: pd.DataFrame({"gene": GENES, "change_in_sd": [value, 0.5, -1.5]})
+        for name, value in (("lines", 1.0), ("line_influence", 2.0), ("lineage_sensitivity", 3.0))
+    }
+    summary = InfluenceSummary(
+        elpd_lolo=-70.5,
+        elpd_lolo_se=5.5,
+        pareto_k_max=float("nan"),
+        n_genes=3,
+        n_genes_of_screen=3,
+        n_genes_carried_by_one_line=2,
+        n_lineages=4,
+        n_genes_carried_by_one_lineage=1,
+        n_genes_marking_a_lineage=1,
+    )
+    influence = Influence(summary=summary, genes=tables["lines"], **tables)
+    run, stored = track(replace(results_of(), influence=influence))
+    measured = {
+        "elpd_lolo": -70.5,
+        "elpd_lolo_se": 5.5,
+        "n_genes_carried_by_one_line": 2,
+        "n_genes_carried_by_one_lineage": 1,
+        "n_genes_marking_a_lineage": 1,
+    }
+    assert stored.data.metrics.items() >= measured.items()
+    folder = Path(run.client.download_artifacts(run.run_id, ""))
+    files = {"lines_left_out": "lines"} | {name: name for name in tables if name != "lines"}
+    for file, name in files.items():
+        pd.testing.assert_frame_equal(pd.read_parquet(folder / f"{file}.parquet"), tables[name])
+    kept = InfluenceSummary.model_validate_json((folder / "influence.json").read_bytes())
+    assert np.isnan(kept.pareto_k_max)
+    assert kept.n_lineages == 4
+
+    unknown = replace(influence, summary=summary.model_copy(update={"n_lineages": 0}))
+    without = replace(unknown, lineage_sensitivity=None)
+    run, stored = track(replace(results_of(), influence=without))
+    assert "n_genes_marking_a_lineage" not in stored.data.metrics
+    folder = Path(run.client.download_artifacts(run.run_id, ""))
+    assert not (folder / "lineage_sensitivity.parquet").exists()
 
 
 def test_the_posterior_comes_back_as_it_was(working_folder: Path) -> None:

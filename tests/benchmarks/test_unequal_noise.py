@@ -27,6 +27,7 @@ def test_the_variance_is_that_of_the_truth_and_lines_are_as_unequal_as_asked(noi
 
 def test_intervals_of_the_right_model_hold_and_those_of_a_wrong_one_do_not():
     right, wrong = (
-        coverage(NOISES[0], model, screens=1)["coverage"] for model in ("m4_nested", "m4_zero_mean")
+        coverage(NOISES[0], model, screens=1, truth=TRUTH)["coverage"]
+        for model in ("m4_nested", "m4_zero_mean")
     )
     assert right > 0.8 > wrong

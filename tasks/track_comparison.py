@@ -30,6 +30,8 @@ GENES_FILE, LINES_FILE, COMPARISON_FILE = (
     "comparison.json",
 )
 
+LONGEST_NAME = 100
+
 
 @dataclass(frozen=True, eq=False)
 class ComparedFits:
@@ -135,6 +137,10 @@ def comparison_name(comparison: Comparison) -> str:
     a, b = comparison.a, comparison.b
     model = b.model if a.model == b.model else f"{a.model} -> {b.model}"
     release = b.release if a.release == b.release else f"{a.release} -> {b.release}"
+    if (a.release, a.model) == (b.release, b.model):
+        # Else it would be called like a fit.
+        changed = ", ".join(comparison.changed_parameters) or "settings the same"
+        return f"{release} {model}: {changed}"[:LONGEST_NAME]
     return f"{release} {model}"
 
 

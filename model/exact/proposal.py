@@ -131,7 +131,10 @@ def weigh(log_ratio: np.ndarray) -> Weights:
         return Weights(np.full(len(log_ratio), -np.log(len(log_ratio))), np.nan, np.nan)
     finite = np.maximum(log_ratio, log_ratio.max() - 700)
     # It takes what LOO has, the log likelihood of what is left out: the negative of a log ratio.
-    log_weight, pareto_k = array_stats.psislw(-finite)
+    try:
+        log_weight, pareto_k = array_stats.psislw(-finite)
+    except ValueError:  # it finds no tail where one point outweighs all others, or none does
+        log_weight, pareto_k = finite, np.inf if np.ptp(finite) else -np.inf
     log_weight = np.asarray(log_weight) - special.logsumexp(log_weight)
     efficiency = np.exp(-special.logsumexp(2 * log_weight)) / len(log_weight)
     return Weights(log_weight, float(pareto_k), float(efficiency))

@@ -142,6 +142,16 @@ def test_weights_without_evidence_are_nan(value):
     assert np.isnan(weights.efficiency)
 
 
+def test_weights_without_a_tail_are_judged_all_the_same():
+    even = weigh(np.full(100, -3.0))
+    assert even.efficiency == pytest.approx(1)
+    assert even.pareto_k < 0.7
+    outweighed = weigh(np.array([0.0, *[-1e5] * 99]))
+    assert not outweighed.pareto_k < 0.7
+    few = weigh(np.array([*np.linspace(0, 1, 26), *[-1e5] * 102]))
+    assert np.isfinite(few.log_weight).all()
+
+
 def test_a_refitted_proposal_is_better():
     off = Proposal(LOCATION + 0.5, COVARIANCE * 2, df=4.0)
     points = off.points(2048, np.random.SeedSequence(1))

@@ -15,7 +15,15 @@ import xarray as xr
 from scipy.special import ndtr
 
 from model.design import ScreenDesign
-from model.left_out import GroupsOut, Integrable, OnProgress, affordable, integrable, leave_out
+from model.left_out import (
+    GroupsOut,
+    Integrable,
+    OnProgress,
+    affordable,
+    integrable,
+    leave_out,
+    log_sds,
+)
 from model.within_lineage import within_lineages
 from schemas.parameters import FitParameters
 from schemas.reports import InfluenceSummary
@@ -58,11 +66,14 @@ def assess_influence(
     design: ScreenDesign,
     parameters: FitParameters,
     on_progress: OnProgress = lambda done, total: None,
-) -> Influence:
+) -> Influence | None:
     """Leave out every line and, where known, every lineage; of a model that can be integrated.
 
-    Of a screen too large to do so, in as many of its genes, taken evenly, as can be afforded.
+    Of a screen too large to do so, in as many of its genes, taken evenly, as can be afforded. None
+    where the draws of an SD are not finite or all the same, as of a sampler that has broken down.
     """
+    if not (np.ptp(log_sds(parameters.model, posterior), axis=0) > 0).all():
+        return None
     n_lines = len(design.cell_lines)
     groups, lineages = _groups(design)
     part = affordable(parameters.model, design, len(groups))

@@ -107,8 +107,7 @@ def integrable(
     name: ModelName, design: ScreenDesign, priors: Priors, posterior: xr.Dataset
 ) -> Integrable:
     """Return a screen ready for `leave_out`; of the draws of any engine, those of the SDs count."""
-    names = Marginal(name, priors, 0, 0.0, np.zeros(0)).hyperparameters
-    theta = np.log(np.stack([posterior[one].to_numpy().ravel() for one in names], axis=1))
+    theta = log_sds(name, posterior)
     centre = theta.mean(axis=0)
     blocks, marginal, _ = start(name, design, priors, centre)
     shrink = (DEGREES_OF_FREEDOM - 2) / DEGREES_OF_FREEDOM  # of the covariance of a t
@@ -121,6 +120,12 @@ def integrable(
         ),
         Proposal(centre, shrink * np.cov(theta.T), DEGREES_OF_FREEDOM),
     )
+
+
+def log_sds(name: ModelName, posterior: xr.Dataset) -> np.ndarray:
+    """Return the logs of the SDs of all draws (S, d), in the order of the exact engine."""
+    names = Marginal(name, Priors(), 0, 0.0, np.zeros(0)).hyperparameters
+    return np.log(np.stack([posterior[one].to_numpy().ravel() for one in names], axis=1))
 
 
 def leave_out(

@@ -70,7 +70,7 @@ class FitResults:
     seconds: Mapping[str, float]
     """Seconds by step: validate, prepare, fit, checks."""
     influence: Influence | None = None
-    """What leaving out lines and lineages has shown; None of a model that cannot be integrated."""
+    """What leaving out lines and lineages has shown; None where that cannot be known."""
     origin: TraceOrigin | None = None
     """Where the draws come from, if they were not sampled here."""
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from model.plots.style import BETA_AXIS, BLUE, GREY, ORANGE, styled, subtitle, theme
 
 MOST_GENES = 20
-N_LABELS = 12
+N_LABELS = 6
 
 
 @styled
@@ -67,8 +67,9 @@ def within_lineages(effects: pd.DataFrame) -> Figure:
         symbol=lambda t: t["gene"].str.partition(" (")[0],
         kind=lambda t: np.where(t["marks_lineage"].astype(bool), "marks a lineage", "others"),
     )
-    size = table["beta_mean"].abs()
-    named = table[(table["kind"] != "others") | (size >= size.nlargest(N_LABELS).min())]
+    # Labels of genes on the dashed line would lie on each other, and those off it are to be seen.
+    away = (table["beta_within_lineage_mean"] - table["beta_mean"]).abs()
+    named = table[(table["kind"] != "others") | (away >= away.nlargest(N_LABELS).min())]
     picture = (
         p9.ggplot(table, p9.aes("beta_mean", "beta_within_lineage_mean"))
         + p9.geom_hline(yintercept=0, colour=GREY, size=0.4)

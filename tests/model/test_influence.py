@@ -174,15 +174,29 @@ def test_pictures_show_the_culprits(nested):
 
 
 def test_the_line_named_is_the_one_that_carries():
-    """Without one line the effect is larger, without another it is gone: the other is named."""
-    whole = Slopes(np.array([-0.2, -0.2]), np.array([0.05, 0.05]), np.array([0.001, 0.001]))
+    """Without one line the effect is larger, without another it is gone: the other is named.
+
+    Not carried: a sign that stays sure, one that never was, one that is lost by a small change.
+    """
+    whole = Slopes(np.full(4, -0.2), np.full(4, 0.05), np.array([0.001, 0.001, 0.2, 0.049]))
     without = Slopes(
-        np.array([[-0.5, -0.5], [-0.05, -0.1]]),
-        np.full((2, 2), 0.05),
-        np.array([[1e-9, 1e-9], [0.16, 0.02]]),
+        np.array([[-0.5, -0.5, -0.2, -0.2], [-0.05, -0.1, 0.1, -0.16]]),
+        np.full((2, 4), 0.05),
+        np.array([[1e-9, 1e-9, 0.2, 0.04], [0.16, 0.02, 0.3, 0.06]]),
     )
     out = GroupsOut(whole, without, np.zeros(2), np.zeros(2))
-    found = _columns(out, ("a", "b"), "line", ("away", "carrier"), FitParameters())
-    assert found["most_influential_line"].tolist() == ["carrier", "away"]
-    assert found["carried_by_one_line"].tolist() == [True, False]
-    np.testing.assert_allclose(found["influence"], [3, -6])
+    found = _columns(out, ("a", "b", "c", "d"), "line", ("away", "carrier"), FitParameters())
+    assert found["most_influential_line"].tolist() == ["carrier", "away", "carrier", "carrier"]
+    assert found["carried_by_one_line"].tolist() == [True, False, False, False]
+    np.testing.assert_allclose(found["influence"], [3, -6, 6, 0.8])
+
+
+def test_a_sampler_that_has_broken_down_leaves_nothing_to_say():
+    """Of chains that never moved, and of NaN."""
+    rows, _ = nested_rows(6, 8, 2, 2)
+    design, parameters = design_from_rows(rows), FitParameters(engine="exact")
+    posterior = run_engine(design, parameters)["posterior"].dataset
+    assert assess_influence(posterior, design, parameters) is not None
+    assert assess_influence(posterior * np.nan, design, parameters) is None
+    stuck = posterior.isel(draw=np.zeros(50, int), chain=[0, 0])
+    assert assess_influence(stuck, design, parameters) is None

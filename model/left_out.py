@@ -27,6 +27,9 @@ from schemas.parameters import ModelName, Priors
 N_POINTS = 128
 """Weighted points of the SDs: beta hangs on them little, and a quadratic in seven variables has 36
 coefficients."""
+N_NEAR_POINTS = 64
+"""Points around the mode of the density without a group: they are placed well, and of many groups
+each needs its own, one at a time."""
 DEGREES_OF_FREEDOM = 7.0
 """Of the proposal: tails a little heavier than those of a posterior of log SDs."""
 MOST_WORK = 1e12
@@ -220,7 +223,8 @@ def _integrated(
             break
         closer = propose(screen, group, best)
         if closer is not None:
-            own = closer.points(N_POINTS, np.random.SeedSequence(SEED))
+            n_points = N_NEAR_POINTS if propose is _around_mode else N_POINTS
+            own = closer.points(n_points, np.random.SeedSequence(SEED))
             tried = _Weighed(closer, own, at_points(screen, own, group))
             best = max(tried, best, key=_worth)
     weights, log_ratio = best.weights, best.log_ratio

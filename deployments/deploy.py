@@ -14,7 +14,7 @@ from contextlib import suppress
 from datetime import timedelta
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import ValidationError
@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from schemas.errors import EnvironmentTrouble, UserError
+from schemas.parameters import ModelName
 
 POOL = "screenbayes"
 FITS_AT_ONCE = 2
@@ -32,6 +33,7 @@ WATCH = "screenbayes dead processes"
 
 _DEFAULTS = {
     "SCREENBAYES_PREFIX": "",
+    "SCREENBAYES_MODEL": "m4",
     "SCREENBAYES_REFRESH_CRON": "0 3 * * *",
     "SCREENBAYES_SETTLE_SECONDS": "300",
 }
@@ -50,7 +52,8 @@ def deploy() -> int:
 
     The server is the one at PREFECT_API_URL. Running it again brings everything up to date. Read
     from the environment: SCREENBAYES_PREFIX (where releases land; without it there is no schedule),
-    SCREENBAYES_REFRESH_CRON, SCREENBAYES_SETTLE_SECONDS and SCREENBAYES_FITS_AT_ONCE.
+    SCREENBAYES_MODEL (what they are fitted with), SCREENBAYES_REFRESH_CRON,
+    SCREENBAYES_SETTLE_SECONDS and SCREENBAYES_FITS_AT_ONCE.
     """
     register()
     Console().print(_table())
@@ -89,6 +92,7 @@ def _described() -> dict[str, Any]:
         described: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     settings = _settings()
     _require_cron(settings["SCREENBAYES_REFRESH_CRON"])
+    _require_model(settings["SCREENBAYES_MODEL"])
     for deployment in described["deployments"]:
         if deployment["name"] == "refresh-releases":
             parameters = deployment["parameters"]
@@ -119,6 +123,14 @@ def _require_cron(cron: str) -> None:
             "SCREENBAYES_REFRESH_CRON (`--every` of `serve`): expected minute, hour, day, month "
             f"and weekday, such as '0 3 * * *' for three in the morning, got {cron!r}; correct it"
         ) from None
+
+
+def _require_model(model: str) -> None:
+    if model not in get_args(ModelName):
+        raise BadSetting(
+            f"SCREENBAYES_MODEL (`--model` of `serve`): expected one of "
+            f"{', '.join(get_args(ModelName))}, got {model!r}; correct it"
+        )
 
 
 def _make_pool() -> None:

@@ -21,6 +21,7 @@ from rich.markup import escape
 from deployments.deploy import POOL, register
 from deployments.processes import HOST, Process, require_free
 from schemas.errors import UserError
+from schemas.parameters import ModelName
 
 TRAINING_PAGES = "workflowType=machine_learning"
 
@@ -35,6 +36,7 @@ def serve(
     prefect_port: int = 4200,
     mlflow_port: int = 5000,
     prefix: str = "",
+    model: ModelName = "m4",
     every: str = "0 3 * * *",
 ) -> int:
     """Bring up the workbench on this machine: Prefect, MLflow and a worker. Ctrl-C ends it.
@@ -52,6 +54,8 @@ def serve(
         Port of the MLflow server and UI.
     prefix
         Folder or s3:// address in which releases land, to be fitted by themselves.
+    model
+        What these are fitted with; m4_nested for real screens.
     every
         When to look there, as a cron expression, UTC.
     """
@@ -60,7 +64,12 @@ def serve(
     console = Console()
     with _terminated_like_interrupted(), _only_one_in(folder), ExitStack() as down:
         try:
-            processes = _bring_up(folder, prefect_port, mlflow_port, prefix, every, console, down)
+            refresh = {
+                "SCREENBAYES_PREFIX": prefix,
+                "SCREENBAYES_MODEL": model,
+                "SCREENBAYES_REFRESH_CRON": every,
+            }
+            processes = _bring_up(folder, prefect_port, mlflow_port, refresh, console, down)
             while True:
                 for process in processes:
                     process.require_alive()
@@ -75,8 +84,7 @@ def _bring_up(
     folder: Path,
     prefect_port: int,
     mlflow_port: int,
-    prefix: str,
-    every: str,
+    refresh: dict[str, str],
     console: Console,
     down: ExitStack,
 ) -> list[Process]:
@@ -102,8 +110,7 @@ def _bring_up(
         # A flow tells its story itself; that each of its tasks ended well is on its page.
         "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "WARNING",
         "SCREENBAYES_WORK": str(here),
-        "SCREENBAYES_PREFIX": prefix,
-        "SCREENBAYES_REFRESH_CRON": every,
+        **refresh,
     }
 
     def start(name: str, *command: str) -> Process:

@@ -45,5 +45,6 @@ def test_it_leaves_its_story_in_prefect(fitted):
     assert progress == {
         "reading guides": 100.0,
         "sampling with nutpie": 100.0,
+        "leaving out cell lines": 100.0,
         "drawing pictures": 100.0,
     }

@@ -58,7 +58,6 @@ def test_m4_zero_mean_converges_and_agrees_with_lme4(working_folder, shared, cap
     assert {"sigma", "mu_beta", "beta_g[SOX10 (6663)]"} <= set(summary_of(run).index)
 
 
-@pytest.mark.slow
 def test_m4_nested_passes_where_m4_is_flagged(working_folder, shared):
     path = dataset_file(working_folder, str(shared / "data" / "avana_sample"))
     for model in ("m4", "m4_nested"):

@@ -14,7 +14,6 @@ from pydantic import Field
 
 from model.attribution import STEPS, PartFit, Route, attributed, route
 from model.compare import compare_fits
-from model.data_changes import LINE_COLUMNS
 from model.shared_screens import NotShared
 from schemas.comparison import Comparison, ComparisonSettings
 from schemas.errors import UserError
@@ -112,7 +111,7 @@ def _explained(
     """Add what differs in the data, and what the differences are due to."""
     unknown = genes.assign(**{f"due_to_{step}": np.nan for step in STEPS})
     if a.screen is None or b.screen is None:
-        return ComparedFits(comparison, unknown, pd.DataFrame(columns=list(LINE_COLUMNS)))
+        return ComparedFits(comparison, unknown)
     changes, lines = data_changes_task(a.screen, b.screen)
     comparison = comparison.model_copy(update={"data": changes})
     if not settings.attribute:

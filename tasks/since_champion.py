@@ -6,10 +6,8 @@ the champion is decided in `model.gate`.
 
 from __future__ import annotations
 
-import pandas as pd
-
 from model.compare import ComparedFit, compare_fits
-from model.data_changes import LINE_COLUMNS, FittedScreen, data_changes
+from model.data_changes import FittedScreen, data_changes
 from schemas.comparison import ComparisonSettings, FitSummary
 from schemas.posterior import posterior_digest
 from tasks.artifacts import FitResults
@@ -61,6 +59,6 @@ def compare_with_champion(results: FitResults, run_id: str, champion: TrackedFit
         results.dataset.name, champion.compared, fit, ComparisonSettings(attribute=False)
     )
     if champion.screen is None:
-        return ComparedFits(comparison, genes, pd.DataFrame(columns=list(LINE_COLUMNS)))
+        return ComparedFits(comparison, genes)
     data, lines = data_changes(champion.screen, FittedScreen(results.design, results.roster))
     return ComparedFits(comparison.model_copy(update={"data": data}), genes, lines)

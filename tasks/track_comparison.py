@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from model.attribution import PartFit
+from model.data_changes import LINE_COLUMNS
 from model.design import ScreenDesign
 from model.plots import as_bytes
 from model.plots.comparison import comparison_figures
@@ -40,7 +41,9 @@ class ComparedFits:
     comparison: Comparison
     genes: pd.DataFrame
     """One row a gene of both (`model.compare`), with `due_to_...` (`model.attribution`)."""
-    cell_lines: pd.DataFrame
+    cell_lines: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(columns=list(LINE_COLUMNS))
+    )
     """One row a cell line of either (`model.data_changes`); empty where a run does not hold it."""
 
     def tables(self) -> Mapping[str, bytes]:

@@ -10,7 +10,7 @@ import pandas as pd
 import plotnine as p9
 from matplotlib.figure import Figure
 
-from model.plots.style import BLUE, DARK, GREY, ORANGE, spread, styled, theme
+from model.plots.style import BLUE, DARK, GREY, ORANGE, names_above, styled, theme
 from schemas.comparison import STEP_WORDS, Comparison
 
 N_LABELS = 12
@@ -89,10 +89,8 @@ def differences_figure(genes: pd.DataFrame, comparison: Comparison) -> Figure:
         sure=genes["difference_z"].abs(), hit=pd.Categorical(genes["hit"], list(HIT_COLOURS))
     )
     top = max(float(table["sure"].max()), Z_NOTED)
-    named = table.nlargest(N_LABELS, "sure").sort_values("difference")
+    named = table.nlargest(N_LABELS, "sure")
     width = float(np.ptp(table["difference"])) or 1.0
-    named["label_at"] = spread(named["difference"].to_numpy(), width / 30)
-    named["symbol"] = named["gene"].str.partition(" (")[0]
     note = f"dotted: {Z_NOTED:.0f} posterior SDs"
     if comparison.same_data:
         note += "; of the same data, so no test"
@@ -100,19 +98,8 @@ def differences_figure(genes: pd.DataFrame, comparison: Comparison) -> Figure:
         p9.ggplot(table, p9.aes("difference", "sure", colour="hit"))
         + p9.geom_vline(xintercept=0, colour=GREY, size=0.4)
         + p9.geom_hline(yintercept=Z_NOTED, colour=GREY, linetype="dotted")
-        + p9.geom_segment(
-            p9.aes(xend="label_at", yend=1.06 * top), data=named, colour=GREY, size=0.3
-        )
+        + names_above(named, "difference", top, width / 30)
         + p9.geom_point(size=1.8)
-        + p9.geom_text(
-            p9.aes("label_at", 1.08 * top, label="symbol"),
-            data=named,
-            angle=90,
-            ha="center",
-            va="bottom",
-            size=8,
-            show_legend=False,
-        )
         + p9.scale_colour_manual(HIT_COLOURS, name="hit in", drop=False)
         + p9.scale_y_continuous(limits=(0, 1.35 * top))
         + p9.labs(

@@ -22,7 +22,7 @@ from model.plots.style import (
     MOST_PANELS,
     ORANGE,
     RNA_AXIS,
-    spread,
+    names_above,
     styled,
     theme,
 )
@@ -173,26 +173,14 @@ def volcano(effects: pd.DataFrame, n_draws: int) -> Figure:
         sureness=lambda t: -np.log10(t["lfsr"].clip(lower=1 / n_draws)),
         size=lambda t: t["beta_mean"].abs(),
     )
-    named = table.nlargest(N_LABELS, ["sureness", "size"]).sort_values("beta_mean")
+    named = table.nlargest(N_LABELS, ["sureness", "size"])
     width = np.ptp(table["beta_mean"]) if len(table) > 1 else 1.0
-    named["label_at"] = spread(named["beta_mean"].to_numpy(), width / 35)
-    named["symbol"] = named["gene"].str.partition(" (")[0]
     picture = (
         p9.ggplot(table, p9.aes("beta_mean", "sureness"))
         + p9.geom_hline(yintercept=top, linetype="dashed", colour=GREY)
         + p9.geom_vline(xintercept=0, colour=GREY, size=0.4)
         + p9.geom_point(p9.aes(colour="call"), size=1.8, alpha=0.8)
-        + p9.geom_segment(
-            p9.aes(xend="label_at", yend=1.06 * top), data=named, colour=GREY, size=0.4
-        )
-        + p9.geom_text(
-            p9.aes("label_at", 1.08 * top, label="symbol"),
-            data=named,
-            angle=90,
-            ha="center",
-            va="bottom",
-            size=8,
-        )
+        + names_above(named, "beta_mean", top, width / 35)
         + p9.scale_colour_manual({call: CALL_COLOURS[call] for call in sorted(set(table["call"]))})
         + p9.scale_y_continuous(limits=(0, 1.35 * top), breaks=range(int(top) + 1))
         + p9.labs(

@@ -11,6 +11,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import plotnine as p9
 from matplotlib.figure import Figure
 
@@ -62,6 +63,30 @@ def theme(width: float, height: float) -> Any:
         strip_text=p9.element_text(size=10),
         panel_grid_minor=p9.element_blank(),
     )
+
+
+def names_above(named: pd.DataFrame, x: str, top: float, gap: float) -> list[Any]:
+    """Return the plotnine layers that write genes above a panel whose points reach to `top`.
+
+    Symbols stand at least `gap` apart, each on a line to its point at `x`.
+    """
+    placed = named.sort_values(x)
+    placed["label_at"] = spread(placed[x].to_numpy(), gap)
+    placed["symbol"] = placed["gene"].str.partition(" (")[0]
+    return [
+        p9.geom_segment(
+            p9.aes(xend="label_at", yend=1.06 * top), data=placed, colour=GREY, size=0.4
+        ),
+        p9.geom_text(
+            p9.aes("label_at", 1.08 * top, label="symbol"),
+            data=placed,
+            angle=90,
+            ha="center",
+            va="bottom",
+            size=8,
+            show_legend=False,
+        ),
+    ]
 
 
 def title(figure: Figure, text: str, note: str = "") -> None:

@@ -28,7 +28,7 @@ test: setup ## all tests but the slow ones
 	@$(PYTEST) -m "not slow"
 
 test-slow: setup ## the tests that take minutes each: servers killed in the middle of a fit
-	@$(BIN)/python -m pytest -n 0 -m slow
+	@$(PYTEST) -m slow
 
 check: setup ## formatting, lint and types
 	@$(BIN)/ruff format --check .

@@ -9,8 +9,25 @@ import pytest
 
 from deployments.environment import prepare_environment
 from schemas.dataset import Dataset
+from tests.faults.catalogue import Fault, made_by
 
 prepare_environment()
+
+ALL_FAULTS = pytest.StashKey[list[Fault]]()
+
+
+@pytest.hookimpl(tryfirst=True)  # before those are taken out that are not run this time
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the faults of the whole collection, for the page that shows them."""
+    config.stash[ALL_FAULTS] = made_by(items)
+
+
+@pytest.fixture(scope="session")
+def all_faults(pytestconfig: pytest.Config) -> list[Fault]:
+    """The faults of all tests; skips where only a part of them was collected."""
+    if pytestconfig.args != pytestconfig.getini("testpaths"):
+        pytest.skip("needs all tests collected: name none, as `make test` does")
+    return pytestconfig.stash[ALL_FAULTS]
 
 
 @pytest.fixture(scope="session")

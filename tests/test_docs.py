@@ -18,6 +18,8 @@ from schemas.comparison import STEP_WORDS
 from schemas.findings import Rule
 from schemas.parameters import Distribution, FitParameters, Settings
 from schemas.reports import KnownGenes
+from tests.faults.catalogue import PAGE as FAULTS_PAGE
+from tests.faults.catalogue import page as faults_page
 
 ROOT = Path(__file__).resolve().parents[1]
 # Raised where a file is opened, before there is a table to hold against a Rule.
@@ -109,3 +111,8 @@ def test_links_lead_somewhere(path):
     for target in re.findall(r"\]\(([^)#]+)", path.read_text(encoding="utf-8")):
         if "://" not in target:
             assert (path.parent / target).exists(), target
+
+
+def test_every_fault_is_documented_as_its_test_makes_it(all_faults):
+    stale = "written anew by: python -m tests.faults"
+    assert FAULTS_PAGE.read_text(encoding="utf-8") == faults_page(all_faults), stale

@@ -23,6 +23,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from deployments.demo import write_demo_dataset
 from tests.integration.processes import (
@@ -154,7 +155,12 @@ def running_stack(folder: Path, s3_endpoint: str) -> Iterator[Stack]:
     store = f"postgresql+psycopg://postgres@127.0.0.1:{ports[0]}/mlflow"
     database = f"postgresql+asyncpg://postgres@127.0.0.1:{ports[0]}/prefect"
     keys = {**s3, "MLFLOW_S3_ENDPOINT_URL": s3_endpoint}
-    with ExitStack() as servers, pytest.MonkeyPatch.context() as patch:
+    with (
+        ExitStack() as servers,
+        pytest.MonkeyPatch.context() as patch,
+        # Over a server of the session's own, whose settings would win over the environment.
+        temporary_settings({PREFECT_API_URL: environment["PREFECT_API_URL"]}),
+    ):
         for name, value in environment.items():
             if name != "PYTHONPATH":
                 patch.setenv(name, value)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from tests.faults.catalogue import Fault, Left
 from tests.integration.processes import PATIENCE, QUIET
@@ -41,10 +42,13 @@ class Command:
 
     def __call__(self, *arguments: str | Path, **environment: str) -> Done:
         """Run it to its end and hold it against the fault."""
-        return self.end(self.begin(*arguments, **environment))
+        return self.end(self.begin(*arguments, environment=environment))
 
     def begin(
-        self, *arguments: str | Path, before: Callable[[], None] | None = None, **environment: str
+        self,
+        *arguments: str | Path,
+        environment: Mapping[str, str] = MappingProxyType({}),
+        before: Callable[[], None] | None = None,
     ) -> subprocess.Popen[str]:
         """Start it; `before` is called in the new process first, to set its limits."""
         self._before = contents(self.folder)
@@ -95,7 +99,7 @@ def look(left: Left | str, folder: Path, before: Mapping[Path, bytes]) -> None:
         assert contents(folder) == before
     elif left is Left.NO_RUN:
         assert not runs_in(folder)
-    elif left in (Left.FAILED, Left.KILLED):
+    elif left is Left.FAILED or left is Left.KILLED:
         (run,) = runs_in(folder)
         assert run.info.status == left.name
         assert run.data.tags.get("failure"), run.data.tags

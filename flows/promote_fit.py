@@ -90,7 +90,7 @@ def _promote(candidate: TrackedFit, settings: GateSettings) -> PromotionOutcome:
                 genes=genes,
                 preparation=read_preparation_task(fit.run_id),
             )
-        decision = decide(dataset, fit, calibration, against, settings)
+        decision = decide(dataset, candidate.compared, calibration, against, settings)
         version = registered_version_task(dataset, fit.run_id) if decision.passed else ""
         keep_decision_task(decision)
         if version:

@@ -22,6 +22,7 @@ from schemas.gate import (
     GateSettings,
     LostHit,
 )
+from schemas.parameters import Thresholds
 from schemas.reports import PreparationReport
 
 RANKS = {"fail": 0, "review": 1, "pass": 2}
@@ -47,12 +48,13 @@ class AgainstChampion:
 
 def decide(
     dataset: str,
-    candidate: FitSummary,
+    fit: ComparedFit,
     calibration: CalibrationEvidence | None,
     against: AgainstChampion | None,
     settings: GateSettings,
 ) -> GateDecision:
     """Return the decision on a candidate. Without `against` there is no champion yet."""
+    candidate = fit.summary
     lost = () if against is None else tuple(lost_hits(against, settings))
     return GateDecision(
         dataset=dataset,
@@ -61,7 +63,7 @@ def decide(
         champion_version="" if against is None else against.version,
         settings=settings,
         conditions=(
-            verdict_condition(candidate, settings),
+            verdict_condition(candidate, loosened(fit.settings), settings),
             calibration_condition(candidate, calibration),
             losses_condition(candidate, against, lost, settings),
         ),
@@ -86,11 +88,25 @@ def nothing_to_decide(
 # ------------------------------------------------------------------------------------- conditions
 
 
-def verdict_condition(candidate: FitSummary, settings: GateSettings) -> GateCondition:
-    """The verdict of the fit is at least the one asked for."""
-    met = RANKS[candidate.verdict] >= RANKS[settings.verdict]
+def verdict_condition(
+    candidate: FitSummary, loosened: Sequence[str], settings: GateSettings
+) -> GateCondition:
+    """The verdict of the fit is at least the one asked for.
+
+    One given with loosened thresholds counts as `review` at most: else a fit could be made champion
+    by asking less of it.
+    """
+    counts_as = min(candidate.verdict, "review" if loosened else "pass", key=RANKS.__getitem__)
+    met = RANKS[counts_as] >= RANKS[settings.verdict]
     detail = f"the verdict is {candidate.verdict}"
-    if not met:
+    if loosened:
+        detail += f", with looser thresholds than the usual: {', '.join(loosened)}"
+    if not met and candidate.verdict == "pass":
+        detail += (
+            ". It counts as review: fit again with the usual thresholds or, where these are right "
+            "for your screen, allow for it with --verdict review"
+        )
+    elif not met:
         detail += f", expected {settings.verdict}: its reasons are in the report of the run; "
         detail += (
             "where they do not matter to you, allow for it with --verdict review"
@@ -98,6 +114,20 @@ def verdict_condition(candidate: FitSummary, settings: GateSettings) -> GateCond
             else "mend what they say, and fit again"
         )
     return GateCondition(name="verdict", met=met, detail=detail)
+
+
+def loosened(settings: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the thresholds of a fit that ask for less than the usual ones, as `name value (usual)`.
+
+    `settings` are all settings of the fit by name; one it does not name is the usual one.
+    """
+    usual = {f"thresholds.{name}": limit for name, limit in Thresholds()}
+    asked = {name: float(settings.get(name, limit)) for name, limit in usual.items()}
+    return tuple(
+        f"{name} {asked[name]:g} ({limit:g})"
+        for name, limit in usual.items()
+        if (asked[name] < limit if name.endswith("_min") else asked[name] > limit)
+    )
 
 
 def calibration_condition(

@@ -10,6 +10,7 @@ from model.compare import ComparedFit, compare_fits
 from model.gate import AgainstChampion, decide, lost_hits, nothing_to_decide
 from schemas.comparison import FitSummary
 from schemas.gate import CalibrationEvidence, GateSettings
+from schemas.parameters import Thresholds
 from schemas.reports import Loss, PreparationReport
 
 EVIDENCE = CalibrationEvidence(run_id="c1", verdict="pass", n_simulations=60)
@@ -83,8 +84,12 @@ def losses(found: AgainstChampion, settings: GateSettings = GateSettings()):
     return {one.gene: (one.explained, one.why) for one in lost_hits(found, settings)}
 
 
-def conditions(candidate=None, evidence=EVIDENCE, found=None, settings=GateSettings()):
-    decision = decide("avana", candidate or fit("b"), evidence, found, settings)
+def conditions(
+    candidate=None, evidence=EVIDENCE, found=None, settings=GateSettings(), thresholds=None
+):
+    given = {f"thresholds.{name}": str(limit) for name, limit in (thresholds or {}).items()}
+    after = compared(candidate or fit("b"), HITS, given)
+    decision = decide("avana", after, evidence, found, settings)
     return decision, {one.name: one for one in decision.conditions}
 
 
@@ -118,6 +123,31 @@ def test_one_condition_that_is_not_met_is_enough(failing):
     )
     assert not decision.passed and decision.in_a_word == f"refused: {failing}"
     assert [name for name, one in by_name.items() if not one.met] == [failing]
+
+
+@pytest.mark.parametrize(
+    ("name", "looser", "tighter"),
+    [
+        ("rhat_max", 1.5, 1.005),
+        ("ess_min", 10, 1000),
+        ("max_divergence_share", 0.5, 0.0),
+        ("predictive_p_min", 1e-9, 0.05),
+    ],
+)
+def test_a_pass_by_asking_less_counts_as_review(name, looser, tighter):
+    assert conditions(thresholds={name: tighter})[0].passed
+    decision, by_name = conditions(thresholds={name: looser})
+    assert decision.in_a_word == "refused: verdict"
+    assert f"thresholds.{name} {looser:g} (" in by_name["verdict"].detail
+    assert conditions(thresholds={name: looser}, settings=GateSettings(verdict="review"))[0].passed
+    failed, _ = conditions(
+        fit("b", verdict="fail"), thresholds={name: looser}, settings=GateSettings(verdict="review")
+    )
+    assert not failed.passed
+
+
+def test_every_threshold_says_by_its_name_which_way_is_looser():
+    assert all("max" in name or name.endswith("_min") for name in Thresholds.model_fields)
 
 
 def test_all_that_is_not_met_is_named():

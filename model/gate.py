@@ -117,7 +117,7 @@ def verdict_condition(
 
 
 def loosened(settings: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the thresholds of a fit that ask for less than the usual ones, as `name value (usual)`.
+    """Return the thresholds that ask for less than the usual ones, as `name value (usual)`.
 
     `settings` are all settings of the fit by name; one it does not name is the usual one.
     """

@@ -32,6 +32,7 @@ from deployments.promotion import promote
 from deployments.simulation import simulate
 from deployments.workbench import serve
 from schemas.errors import EnvironmentTrouble, UserError, was_interrupted
+from schemas.plain_text import visible
 
 if TYPE_CHECKING:
     from flows.tracked_posterior import FitOutcome
@@ -180,7 +181,9 @@ def _told_kindly(console: Console) -> Iterator[list[int]]:
     codes = [TROUBLE]
 
     def tell(code: int, error: BaseException | str) -> None:
-        console.print(f"[red bold]screenbayes:[/] {escape(str(error))}", soft_wrap=True)
+        console.print(
+            f"[red bold]screenbayes:[/] {escape(visible(str(error), keep='\n'))}", soft_wrap=True
+        )
         codes.append(code)
 
     try:

@@ -21,6 +21,7 @@ from rich.progress import (
 from rich.table import Table
 
 from schemas.gate import GateDecision
+from schemas.plain_text import visible
 from schemas.reports import Convergence, PreparationReport, Verdict
 from tasks.progress import listen
 from tasks.render_result import how_computed
@@ -38,7 +39,7 @@ class _Bars:
 
     def tell(self, text: str) -> None:
         """Print a line above the bars."""
-        self._display.console.print(escape(text))
+        self._display.console.print(escape(visible(text, keep="\n")))
 
     def progress(self, stage: str, done: int, total: int | None) -> None:
         """Move the bar of a stage."""

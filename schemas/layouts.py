@@ -279,7 +279,17 @@ def parse_header(table: TableName, location: str, line: bytes) -> tuple[str, ...
             f"expected UTF-8 text, line 1 has the byte {line[error.start]:#04x}",
             "save the table as UTF-8",
         ) from None
-    return name_columns(next(csv.reader([text])) or [UNNAMED])
+    try:
+        names = next(csv.reader([text])) or [UNNAMED]
+    except csv.Error:
+        raise TableFormatError(
+            table,
+            location,
+            "damaged_file",
+            "expected lines that end with a line feed, the header has a carriage return alone",
+            "save the table as plain CSV",
+        ) from None
+    return name_columns(names)
 
 
 def name_columns(names: Sequence[str]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Literal
 
 from schemas.parameters import Settings
+from schemas.plain_text import ShownText
 
 Severity = Literal["error", "warning"]
 Status = Literal["pass", "review", "fail"]
@@ -23,11 +24,11 @@ class Finding(Settings):
     """Short fixed name of the rule, lower case with underscores."""
     severity: Severity
     """An error stops the run; a warning is reported."""
-    column: str = ""
+    column: ShownText = ""
     """Column, where the rule is about one."""
     expected: str
     """What the rule asks for."""
-    found: tuple[str, ...] = ()
+    found: tuple[ShownText, ...] = ()
     """Offending values, each with its line if it has one; of cells of a matrix the first ten."""
     count: int
     """How many offending values there are."""

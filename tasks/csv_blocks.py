@@ -80,10 +80,21 @@ def as_objects(values: pa.Array) -> np.ndarray:
     return cast(np.ndarray, values.to_numpy(zero_copy_only=False))
 
 
-def whole_lines(stream: BufferedReader | GzipFile, size: int) -> Iterator[bytes]:
-    """Yield what is left of a stream, cut after line breaks into about `size` bytes; -1: uncut."""
+class LineTooLong(ValueError):
+    """A line that is longer than any of a table."""
+
+
+def whole_lines(stream: BufferedReader | GzipFile, size: int, most_of_line: int) -> Iterator[bytes]:
+    """Yield what is left of a stream, cut after line breaks into about `size` bytes.
+
+    Raises LineTooLong where none comes for `most_of_line` bytes: a file of a few MB may unpack to
+    a line of many GB.
+    """
     while lines := stream.read(size):
-        yield lines + stream.readline()
+        rest = stream.readline(most_of_line)
+        if len(rest) == most_of_line:
+            raise LineTooLong
+        yield lines + rest
 
 
 def parsed_ahead(

@@ -18,7 +18,15 @@ from schemas.dataset import Controls, Dataset
 from schemas.errors import UserError
 from schemas.layouts import SUFFIXES, known_file_stems
 from schemas.screen import TableName
-from tasks.storage import join, list_folder, parent, read_text
+from tasks.storage import (
+    MOST_TEXT,
+    NoSuchFile,
+    TextTooLong,
+    join,
+    list_folder,
+    parent,
+    read_text,
+)
 
 NEEDED: tuple[TableName, ...] = ("logfc", "guide_map", "sequence_map", "rna")
 TABLES: tuple[TableName, ...] = (*NEEDED, "model_table")
@@ -84,8 +92,13 @@ _Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping
 def _read(location: str) -> Dataset:
     try:
         content = yaml.load(read_text(location), _Loader)
-    except FileNotFoundError:
-        raise DatasetError(location, ["expected a file, there is none; correct the path"]) from None
+    except NoSuchFile as error:
+        raise DatasetError(location, [f"expected a file, {error.why}; correct the path"]) from None
+    except TextTooLong:
+        most = f"{MOST_TEXT / 1e6:.0f} MB"
+        raise DatasetError(
+            location, [f"expected at most {most} of text, it is larger; is it a table?"]
+        ) from None
     except UnicodeDecodeError:
         raise DatasetError(location, ["expected text in UTF-8; save it as UTF-8"]) from None
     except yaml.YAMLError as error:

@@ -11,7 +11,7 @@ from functools import cached_property
 
 from schemas.layouts import Layout
 from schemas.screen import LogfcBlock, TableSource
-from tasks.table_files import TableFile
+from tasks.table_rows import TableFile
 
 
 class WideLogfc:

@@ -15,7 +15,7 @@ import pandas as pd
 from schemas.layouts import Layout
 from schemas.screen import LogfcBlock, RawRna, RawTable, TableName, TableSource
 from schemas.usable import FITTED_SCREEN_TYPE
-from tasks.table_files import TableFile
+from tasks.table_rows import TableFile
 
 NUMBERS = ("logfc", "rna")
 

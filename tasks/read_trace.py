@@ -16,7 +16,8 @@ import xarray as xr
 
 from schemas.posterior import CONTRACTS
 from schemas.trace import STATISTICS, Trace, TraceError, TraceOrigin
-from tasks.storage import StoredFile
+from tasks.hdf5_tables import own_dataset
+from tasks.storage import NoSuchFile, StoredFile
 
 GROUPS = ("posterior", "sample_stats", "observed_data")
 VARIABLES = {name for contract in CONTRACTS.values() for name in contract.variables}
@@ -44,8 +45,9 @@ def read_trace(location: str) -> tuple[Trace, TraceOrigin]:
             with _damage(location):
                 _check_file(location, file)
                 trace, attributes = _read(location, file)
-    except FileNotFoundError:
-        raise TraceError(f"expected a file, there is no {location}; correct the path") from None
+    except NoSuchFile as error:
+        came = f"there is no {location}" if error.why == "there is none" else str(error)
+        raise TraceError(f"expected a file, {came}; correct the path") from None
     tune = _number(attributes.get("tuning_steps"))
     return trace, TraceOrigin(
         location=location,
@@ -67,16 +69,11 @@ def _check_file(location: str, file: BinaryIO) -> None:
                     f"{MEND}"
                 )
             for key in whole[name]:
-                item = whole[name][key] if _is_own(whole[name], key) else None
-                if not isinstance(item, h5py.Dataset) or item.external or item.is_virtual:
+                if own_dataset(whole[name], key) is None:
                     raise TraceError(
                         f"expected numbers and labels in {location}, {name}/{key} is a group or "
                         f"stands in another file; {MEND}"
                     )
-
-
-def _is_own(group: h5py.Group, key: str) -> bool:
-    return isinstance(group.get(key, getlink=True), h5py.HardLink)
 
 
 def _read(location: str, file: BinaryIO) -> tuple[Trace, dict[str, Any]]:

@@ -6,10 +6,12 @@ alone (`AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`).
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
 import posixpath
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,6 +34,9 @@ READ_TIMEOUT = 15
 ATTEMPTS = 2
 """Tries of botocore, and of s3fs around it: by default a silent host takes seven minutes."""
 
+MOST_TEXT = 1 << 20
+"""Bytes of a dataset file, at most; most have 300."""
+
 _CHUNK = 1 << 20
 
 
@@ -43,6 +48,18 @@ class StorageError(EnvironmentTrouble):
         self.location = location
 
 
+class NoSuchFile(FileNotFoundError):
+    """No file of this name; `why` says what is there instead, as the end of a sentence."""
+
+    def __init__(self, location: str, why: str = "there is none") -> None:
+        super().__init__(f"no file {location}" + ("" if why == "there is none" else f": {why}"))
+        self.why = why
+
+
+class TextTooLong(ValueError):
+    """A text file that is larger than any dataset file."""
+
+
 class StoredFile:
     """One file where it is stored; its digest is taken along whenever it is read through."""
 
@@ -51,7 +68,7 @@ class StoredFile:
         self._digest: tuple[str, int] | None = None
 
     def open(self) -> io.BufferedReader:
-        """Open the stored bytes; raise FileNotFoundError or, on reading too, StorageError."""
+        """Open the stored bytes; raise NoSuchFile or, on reading too, StorageError."""
         return io.BufferedReader(_Reader(self.location, self._remember), _CHUNK)
 
     @property
@@ -77,9 +94,15 @@ class StoredFile:
 
 
 def read_text(location: str) -> str:
-    """Return a small text file; raise FileNotFoundError, StorageError or UnicodeDecodeError."""
+    """Return a small text file.
+
+    Raises NoSuchFile, StorageError, UnicodeDecodeError, or TextTooLong beyond MOST_TEXT.
+    """
     with StoredFile(location).open() as stored:
-        return stored.read().decode("utf-8-sig")
+        content = stored.read(MOST_TEXT + 1)
+    if len(content) > MOST_TEXT:
+        raise TextTooLong(location)
+    return content.decode("utf-8-sig")
 
 
 def list_folder(location: str) -> list[str]:
@@ -142,7 +165,15 @@ def join(folder: str, name: str) -> str:
         bucket, *path = folder.removeprefix("s3://").rstrip("/").split("/")
         # A bucket has no folders: `.` and `..` would be taken for names.
         return f"s3://{bucket}{posixpath.normpath(posixpath.join('/', *path, name))}"
-    return str(Path(folder) / Path(name).expanduser())
+    return str(Path(folder) / _at_home(name))
+
+
+def _at_home(name: str) -> Path:
+    """Return a path with `~` filled in; a file may be called so, too."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:  # nobody of this name has a home
+        return Path(name)
 
 
 def parent(location: str) -> str:
@@ -188,6 +219,8 @@ class _Reader(io.RawIOBase):
         self._sha256 = hashlib.sha256()
         self._digested: int | None = 0
         with _storage_errors(location):
+            if not location.startswith("s3://"):
+                _require_plain(location)
             self._file = _filesystem(location).open(location, "rb")
 
     def readable(self) -> bool:
@@ -227,10 +260,38 @@ def _storage_errors(location: str) -> Iterator[None]:
     """Turn the many ways in which storage fails into StorageError; a missing file is none."""
     try:
         yield
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
-        raise FileNotFoundError(f"no file {location}") from error
+    except NoSuchFile:
+        raise
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise NoSuchFile(location) from error
+    except IsADirectoryError as error:
+        raise NoSuchFile(location, "there is a folder") from error
     except (OSError, BotoCoreError, ClientError, aiohttp.ClientError) as error:
         raise StorageError(location, error) from error
+
+
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def _require_plain(path: str) -> None:
+    """Raise NoSuchFile unless there is a file: a pipe would be waited for, a device has no end."""
+    try:
+        mode = Path(path).stat().st_mode
+    except ValueError:
+        raise NoSuchFile(path, "its name holds a NUL") from None
+    except OSError as error:
+        why = {errno.ENAMETOOLONG: "its name is too long", errno.ELOOP: "its links run in a circle"}
+        if error.errno in why:
+            raise NoSuchFile(path, why[error.errno]) from None
+        raise
+    if not stat.S_ISREG(mode):
+        raise NoSuchFile(path, f"there is {_KINDS.get(stat.S_IFMT(mode), 'something else')}")
 
 
 def _mend(cause: Exception) -> str:

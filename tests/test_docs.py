@@ -25,8 +25,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # Raised where a file is opened, before there is a table to hold against a Rule.
 FILE_RULES = (
     "missing_file", "missing_table", "unknown_suffix", "empty_file", "html_page", "wrong_format",
-    "not_utf8", "damaged_file", "truncated", "uneven_rows", "wrong_delimiter", "unknown_layout",
-    "duplicate_column", "repeated_header", "not_a_number", "missing_label",
+    "not_utf8", "damaged_file", "truncated", "too_large", "uneven_rows", "wrong_delimiter",
+    "unknown_layout", "duplicate_column", "repeated_header", "not_a_number", "missing_label",
     "duplicate_measurement", "rna_not_constant",
 )  # fmt: skip
 

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
+import pytest
+
+from deployments.command_line import main
 from tests.faults.catalogue import Fault, Left
 from tests.integration.processes import PATIENCE, QUIET
 from tests.integration.runs import runs_in
@@ -81,6 +84,26 @@ class Command:
         """Press Ctrl-C, as a terminal does it: to all processes of the command."""
         os.killpg(process.pid, signal.SIGINT)
         return self.end(process)
+
+
+class InThisProcess:
+    """The same command without a process of its own: for what ends before anything is computed."""
+
+    def __init__(self, fault: Fault, folder: Path, said: pytest.CaptureFixture[str]) -> None:
+        self.fault = fault
+        self.folder = folder
+        self._said = said
+
+    def __call__(self, *arguments: str | Path) -> Done:
+        """Run it to its end and hold it against the fault."""
+        before = contents(self.folder)
+        started = time.monotonic()
+        code = main(list(map(str, arguments)))
+        said = self._said.readouterr()
+        done = Done(code, said.out, said.err, time.monotonic() - started)
+        holds(self.fault, done)
+        look(self.fault.left, self.folder, before)
+        return done
 
 
 def holds(fault: Fault, done: Done) -> None:

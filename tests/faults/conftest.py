@@ -11,7 +11,7 @@ import pytest
 
 from deployments.demo import write_demo_dataset
 from tests.faults.catalogue import Fault
-from tests.faults.commands import Command
+from tests.faults.commands import Command, InThisProcess
 
 
 @pytest.fixture
@@ -28,6 +28,22 @@ def command(fault: Fault, tmp_path: Path) -> Command:
     folder = tmp_path / "work"
     folder.mkdir()
     return Command(fault, folder)
+
+
+@pytest.fixture
+def at_once(
+    fault: Fault,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> InThisProcess:
+    """The same in this process, in seconds less; its tables so wide that no cell is folded."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("COLUMNS", "1000")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    return InThisProcess(fault, folder, capsys)
 
 
 @pytest.fixture

@@ -10,7 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tasks.csv_blocks import PARSERS, CsvParser, ParsedLines, parsed_ahead, whole_lines
+from tasks.csv_blocks import (
+    PARSERS,
+    CsvParser,
+    LineTooLong,
+    ParsedLines,
+    parsed_ahead,
+    whole_lines,
+)
 
 N_BLOCKS = 4 * PARSERS + 5
 
@@ -75,14 +82,21 @@ def test_only_a_few_blocks_are_read_ahead():
     assert n_read <= 3 + PARSERS
 
 
-@pytest.mark.parametrize("size", [1, 10, 64, 1000, -1])
+@pytest.mark.parametrize("size", [1, 10, 64, 1000])
 @pytest.mark.parametrize("end", ["\n", ""])
 def test_text_is_cut_after_line_breaks_and_nowhere_else(size, end):
     text = ("\n".join("x" * (number % 13) for number in range(60)) + end).encode()
-    blocks = list(whole_lines(io.BufferedReader(io.BytesIO(text)), size))
+    blocks = list(whole_lines(io.BufferedReader(io.BytesIO(text)), size, 1000))
     assert b"".join(blocks) == text
     assert all(block.endswith(b"\n") for block in blocks[:-1])
-    assert (len(blocks) == 1) == (size in (1000, -1))
+    assert (len(blocks) == 1) == (size == 1000)
+
+
+def test_a_line_without_end_is_not_read_to_its_end():
+    stream = io.BufferedReader(io.BytesIO(b"a,b\n" + b"x" * 5000))
+    with pytest.raises(LineTooLong):
+        list(whole_lines(stream, 10, 1000))
+    assert stream.tell() < 1100
 
 
 def test_columns_come_as_asked_for():

@@ -12,7 +12,7 @@ import pytest
 
 from schemas.layouts import recognise
 from schemas.screen import LogfcSource, TableFormatError
-from tasks import table_files
+from tasks import hdf5_tables, table_files
 from tasks.read_logfc import WideLogfc
 from tasks.storage import StorageError, StoredFile
 from tasks.table_files import open_table
@@ -35,7 +35,8 @@ def table(n_guides: int = 300, n_sequences: int = 7) -> pd.DataFrame:
 @pytest.fixture
 def small_blocks(monkeypatch) -> None:
     monkeypatch.setattr(table_files, "CSV_BLOCK_BYTES", 1000)
-    monkeypatch.setattr(table_files, "CELLS_PER_BLOCK", 100)
+    for module in (table_files, hdf5_tables):
+        monkeypatch.setattr(module, "CELLS_PER_BLOCK", 100)
 
 
 def save(frame: pd.DataFrame, file: Path) -> None:

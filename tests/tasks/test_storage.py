@@ -60,6 +60,7 @@ def test_trouble_of_the_storage_has_location_and_mend(monkeypatch, tmp_path: Pat
     def refuse(location: str) -> None:
         raise PermissionError(13, "Permission denied")
 
+    (tmp_path / "secret").touch()
     monkeypatch.setattr(storage, "_filesystem", refuse)
     with pytest.raises(StorageError, match=r"cannot read .*secret.*check that you may read it"):
         StoredFile(str(tmp_path / "secret")).open()

@@ -1,0 +1,44 @@
+"""Text that came with a file is shown, and does nothing to the terminal."""
+
+from __future__ import annotations
+
+import pytest
+
+from schemas.plain_text import MOST_SHOWN, visible
+from schemas.reports import Finding
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("SOX10 (6663)", "SOX10 (6663)"),
+        ("café cafe\u0301 日本", "café cafe\u0301 日本"),
+        ("\x1b[2Ja", r"\x1b[2Ja"),
+        ("a\tb\r\n", r"a\tb\r\n"),
+        ("a\0", r"a\x00"),
+        ("\u202egnp.exe", r"\u202egnp.exe"),
+        ("\ud800", r"\ud800"),
+    ],
+)
+def test_what_cannot_be_printed_is_written_out(text, shown):
+    assert visible(text) == shown
+
+
+def test_line_breaks_of_ours_stay():
+    assert visible("a\n\x07b", keep="\n") == "a\n\\x07b"
+
+
+def test_what_a_finding_shows_is_on_a_line_and_ends():
+    finding = Finding(
+        table="rna",
+        rule="r",
+        severity="error",
+        column="\x1b[31m",
+        expected="",
+        found=("a\nb", "c" * 10**6),
+        count=2,
+        mend="",
+    )
+    assert finding.column == r"\x1b[31m"
+    assert finding.found[0] == r"a\nb"
+    assert len(finding.found[1]) < MOST_SHOWN + 10

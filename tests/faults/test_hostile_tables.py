@@ -267,7 +267,7 @@ def parquet(**changes: object) -> Make:
     return make
 
 
-def twenty_million_rows(path: Path, _: bytes) -> None:
+def twenty_million_rows(path: Path, table: bytes) -> None:
     n = 1_000_000
     label = pa.DictionaryArray.from_arrays(pa.array(np.zeros(n, "i4")), pa.array(["a"]))
     number = pa.array(np.zeros(n))

@@ -61,6 +61,7 @@ def calibrate(
         Folder for calibration.json; it is in MLflow too.
     """
     from deployments.terminal import progress_bars
+    from tasks.out_files import require_folder, write_whole
     from tasks.progress import tell
     from tasks.render_calibration import calibration_markdown
 
@@ -77,6 +78,8 @@ def calibrate(
         seed=seed,
         sampling={**DEFAULTS.sampling.model_dump(), "draws": draws, "sampler": sampler},
     )
+    if out is not None:
+        require_folder(out)  # before anything is simulated
     with progress_bars(Console(stderr=True)):
         tell("Starting Prefect")
         from flows.calibrate import calibrate as run
@@ -88,7 +91,7 @@ def calibrate(
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         text = outcome.report.model_dump_json(indent=2)
-        (out / "calibration.json").write_text(text, encoding="utf-8")
+        write_whole(out / "calibration.json", text.encode())
         console.print(f"Written to {escape(str(out))}/calibration.json")
     console.print(f"[bold]Look at it:[/bold] {escape(outcome.where_to_look)}", soft_wrap=True)
     return 1 if outcome.report.verdict.status == "fail" else 0

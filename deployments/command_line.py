@@ -23,15 +23,16 @@ from deployments.calibration import calibrate
 from deployments.comparison import compare
 from deployments.deploy import deploy
 from deployments.environment import embedded_server_may_die, prepare_environment
-from deployments.exit_codes import BAD_INPUT, DONE, INTERRUPTED, TROUBLE
+from deployments.exit_codes import BAD_INPUT, DONE, NOT_READ, TROUBLE
 from deployments.export import export
 from deployments.import_trace import import_trace
 from deployments.options import FitOptions
 from deployments.outcome import begin_result, conclude
 from deployments.promotion import promote
+from deployments.signals import Heard, forget_terminal, heard_like_interrupts
 from deployments.simulation import simulate
 from deployments.workbench import serve
-from schemas.errors import EnvironmentTrouble, UserError, was_interrupted
+from schemas.errors import EnvironmentTrouble, UserError, told, was_interrupted
 from schemas.plain_text import visible
 
 if TYPE_CHECKING:
@@ -136,6 +137,7 @@ def validate(dataset: str, *, out: Path = Path(), parameters: Path | None = None
         YAML file with settings of a fit, as for fit: its limits are the ones held against.
     """
     from deployments.terminal import progress_bars
+    from tasks.out_files import require_folder
     from tasks.progress import Progress
     from tasks.read_dataset import load_dataset
     from tasks.render_validation import validation_table, write_validation
@@ -143,6 +145,7 @@ def validate(dataset: str, *, out: Path = Path(), parameters: Path | None = None
 
     console = Console()
     settings = FitOptions(parameters=parameters).fit_parameters()
+    require_folder(out)
     out.mkdir(parents=True, exist_ok=True)
     with progress_bars(Console(stderr=True)), Progress("reading guides") as progress:
         report = validate_tables(load_dataset(dataset), settings, progress).report
@@ -179,7 +182,11 @@ def _fit(dataset: str, parameters: FitParameters, dask: str = "") -> tuple[FitOu
 def _told_kindly(console: Console) -> Iterator[list[int]]:
     """Turn the errors a user can mend into a message and an exit code, without a traceback."""
     codes = [TROUBLE]
+    with heard_like_interrupts() as heard:
+        yield from _told(console, codes, heard)
 
+
+def _told(console: Console, codes: list[int], heard: Heard) -> Iterator[list[int]]:
     def tell(code: int, error: BaseException | str) -> None:
         console.print(
             f"[red bold]screenbayes:[/] {escape(visible(str(error), keep='\n'))}", soft_wrap=True
@@ -194,9 +201,12 @@ def _told_kindly(console: Console) -> Iterator[list[int]]:
         tell(BAD_INPUT, error)
     except EnvironmentTrouble as error:
         tell(TROUBLE, error)
+    except BrokenPipeError:  # of a pipe, as to `head`, that has read enough
+        forget_terminal()
+        codes.append(NOT_READ)
     except BaseException as error:
         if was_interrupted(error):
-            tell(INTERRUPTED, "interrupted; the MLflow run, if one was begun, is marked KILLED")
+            tell(heard.code, "interrupted; the MLflow run, if one was begun, is marked KILLED")
         elif (trouble := _trouble(error)) is not None:
             tell(TROUBLE, trouble)
         else:
@@ -208,8 +218,7 @@ def _told_kindly(console: Console) -> Iterator[list[int]]:
 def _trouble(error: BaseException) -> str | None:
     """Say in a line what the surroundings did, where that is what is behind an error."""
     if isinstance(error, OSError):
-        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        return f"{what}; check the path, the permissions and the space on the disk"
+        return told(error)
     if "Failed to reach API" in str(error) or type(error).__module__.startswith("httpx"):
         address = os.environ.get("PREFECT_API_URL", "the embedded server")
         return (

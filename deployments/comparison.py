@@ -47,6 +47,7 @@ def compare(
     """
     from deployments.terminal import progress_bars
     from schemas.comparison import ComparisonSettings
+    from tasks.out_files import require_folder, write_whole
     from tasks.progress import tell
     from tasks.render_comparison import comparison_markdown
 
@@ -58,6 +59,8 @@ def compare(
     settings = ComparisonSettings(
         practical_difference=practical_difference, lfsr_max=lfsr, attribute=attribute
     )
+    if out is not None:
+        require_folder(out)  # before anything is computed
     with progress_bars(Console(stderr=True)):
         tell("Starting Prefect")
         from flows.compare_runs import compare_runs
@@ -71,7 +74,7 @@ def compare(
         out.mkdir(parents=True, exist_ok=True)
         tables = found.tables()
         for name, content in tables.items():
-            (out / name).write_bytes(content)
+            write_whole(out / name, content)
         console.print(f"Written to {escape(str(out))}: {', '.join(tables)}")
     console.print(f"[bold]Look at it:[/bold] {escape(outcome.where_to_look)}", soft_wrap=True)
     return 0

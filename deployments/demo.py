@@ -16,6 +16,7 @@ from rich.table import Table
 
 from model.simulate import original_screen
 from schemas.parameters import Filters, FitParameters, Priors
+from tasks.out_files import write_whole
 
 NUTS_DRAWS = 20_000
 """Draws a chain of NUTS: along the ridge between alpha and gamma only one in fifty is worth
@@ -25,7 +26,8 @@ keeping. The exact engine's draws are independent, and its usual number will do.
 def write_demo_dataset(folder: Path) -> Path:
     """Write the simulated screen and its dataset file into `folder`; return the latter's path."""
     folder.mkdir(parents=True, exist_ok=True)
-    original_screen().measurements.to_csv(folder / "simulated_screen.csv", index=False)
+    table = original_screen().measurements.to_csv(index=False)
+    write_whole(folder / "simulated_screen.csv", table.encode())
     dataset = {
         "name": "simulated-screen",
         "release": "seed103",
@@ -34,7 +36,7 @@ def write_demo_dataset(folder: Path) -> Path:
         "rna_units": "z_score",
     }
     path = folder / "simulated_screen.yaml"
-    path.write_text(yaml.safe_dump(dataset, sort_keys=False), encoding="utf-8")
+    write_whole(path, yaml.safe_dump(dataset, sort_keys=False).encode())
     return path
 
 

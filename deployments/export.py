@@ -26,7 +26,7 @@ def export(run: str, *, out: Path, dataset: str = "", draws: bool = True) -> int
     """
     from tasks.export import export_run
     from tasks.named_fits import run_id_of
-    from tasks.write_simulation import require_empty
+    from tasks.out_files import require_empty
 
     require_empty(out)  # before anything is asked
     files = export_run(run_id_of(run, dataset), out, draws=draws)

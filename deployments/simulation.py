@@ -65,8 +65,9 @@ def simulate(
     )
     from deployments.terminal import progress_bars
     from model.simulate_release import simulate_release
+    from tasks.out_files import require_empty
     from tasks.progress import Progress
-    from tasks.write_simulation import require_empty, write_release
+    from tasks.write_simulation import write_release
 
     require_empty(out)  # before anything is drawn
     with progress_bars(Console(stderr=True)), Progress("writing guides") as progress:

@@ -46,7 +46,7 @@ from tasks.steps import (
     wait_for_mlflow,
 )
 from tasks.stopwatch import Stopwatch
-from tasks.tracking_run import FitRun, where_to_look
+from tasks.tracking_run import FitRun, TrackingError, where_to_look
 from tasks.validate import InvalidDataset, ValidatedScreen
 
 
@@ -161,13 +161,16 @@ def track_posterior(
         influence=influence,
         origin=origin,
     )
-    wait_for_mlflow()
-    champion = champion_task(run, screen.dataset.name)
     since = None
-    if champion is not None:
-        since = compare_with_champion_task(results, run.run_id, champion)
+    try:
+        wait_for_mlflow(fitted=True)
+        champion = champion_task(run, screen.dataset.name)
+        if champion is not None:
+            since = compare_with_champion_task(results, run.run_id, champion)
+    except TrackingError as error:
+        # The fit must not be lost: tracking keeps its files where they can be had.
+        tell(f"The report does without the champion. {error}")
     report_html = report_task(results, run.run_id, command, key_versions(), since)
-    wait_for_mlflow()
     track_task(run, results, report_html, stopwatch.total)
 
     where = where_to_look(run)

@@ -5,6 +5,9 @@ A message says what was expected, what came, and what to do.
 
 from __future__ import annotations
 
+import errno
+from collections.abc import Iterator
+
 
 class UserError(ValueError):
     """Something the user can mend: a table, a dataset file, an option. Exit code 2."""
@@ -14,13 +17,44 @@ class EnvironmentTrouble(Exception):
     """Storage, a server or the machine does not do its part. Exit code 3."""
 
 
+_MENDS = {
+    errno.ENOSPC: "make room there: the disk has no space, or no place for more files",
+    errno.EDQUOT: "make room there, or have the quota raised",
+    errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
+    errno.EROFS: "name a place that may be written to",
+    errno.EACCES: "correct the permissions, or name another place",
+    errno.EPERM: "correct the permissions, or name another place",
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    errno.ENFILE: "close other programs: the machine has too many files open",
+}
+
+
+def told(error: OSError) -> str:
+    """Say what the machine refused, where, and what to do."""
+    where = error.filename2 or error.filename  # of a copy, the copy
+    what = f"{where}: {error.strerror}" if where else str(error)
+    mend = _MENDS.get(error.errno or 0, "check the path, the permissions and the space on the disk")
+    return f"{what}; {mend}"
+
+
+def refused_by_the_machine(error: BaseException) -> OSError | None:
+    """Return what the machine refused, where that is what is behind an error; libraries wrap it."""
+    for one in _behind(error):
+        if isinstance(one, OSError) and one.errno in _MENDS:
+            return one
+    return None
+
+
 def was_interrupted(error: BaseException | None) -> bool:
     """Whether Ctrl-C is at the root of an error.
 
     It reaches the embedded servers too, and what fails first may be a call to one of them.
     """
+    return any(isinstance(one, KeyboardInterrupt) for one in _behind(error))
+
+
+def _behind(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error and those it was raised from or amid."""
     while error is not None:
-        if isinstance(error, KeyboardInterrupt):
-            return True
+        yield error
         error = error.__cause__ or error.__context__
-    return False

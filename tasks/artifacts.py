@@ -30,6 +30,7 @@ from schemas.reports import (
 )
 from schemas.trace import TraceOrigin
 from schemas.usable import KEPT
+from tasks.out_files import require_room
 
 PARAMETERS_FILE = "parameters.json"
 PREPARATION_FILE = "preparation.json"
@@ -91,7 +92,12 @@ class FitResults:
 
 
 def write_artifacts(results: FitResults, report_html: str, folder: Path) -> None:
-    """Write the files of a run into an empty folder."""
+    """Write the files of a run into an empty folder; raise OSError where they do not fit.
+
+    Room for the large ones is asked for first: HDF5 fails again and again, whenever it closes one
+    of its objects, and leaves a file that looks whole.
+    """
+    require_room(folder, results.tree.nbytes)
     results.tree.to_netcdf(folder / "posterior.nc", engine="h5netcdf")
     results.summary.to_csv(folder / "summary.csv", index=False)
     results.effects.to_csv(folder / "gene_effects.csv", index=False)
@@ -142,7 +148,9 @@ def write_screen(design: ScreenDesign, roster: Roster, folder: Path) -> None:
     """Write what was fitted, so that later fits can be compared with it, into a new folder."""
     folder.mkdir()
     # Not packed: sums of measured values shrink by a sixth, and that takes twenty times as long.
-    design_dataset(design).to_netcdf(folder / DESIGN_FILE, engine="h5netcdf")
+    sums = design_dataset(design)
+    require_room(folder, sums.nbytes)
+    sums.to_netcdf(folder / DESIGN_FILE, engine="h5netcdf")
     for table in fields(roster):
         getattr(roster, table.name).to_parquet(folder / f"{table.name}.parquet", index=False)
 

@@ -9,6 +9,9 @@ import json
 import tempfile
 from pathlib import Path
 
+from mlflow.exceptions import MlflowException
+
+from tasks.out_files import require_room
 from tasks.tracked_fits import NoSuchFit, get_run
 from tasks.tracking_run import connect, tracking_errors, tracking_uri, without_password
 
@@ -35,7 +38,11 @@ def export_run(run_id: str, folder: Path, *, draws: bool = True) -> list[Path]:
         whole.mkdir()
         for file in client.list_artifacts(run_id):
             if draws or file.path != POSTERIOR_FILE:
-                client.download_artifacts(run_id, file.path, str(whole))
+                try:
+                    client.download_artifacts(run_id, file.path, str(whole))
+                except MlflowException:
+                    require_room(whole, file.file_size or 0)  # MLflow does not say it
+                    raise
         about = {
             "run_id": run_id,
             "run_name": run.info.run_name,

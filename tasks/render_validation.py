@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.reports import Finding, ValidationReport
+from tasks.out_files import write_whole
 
 MOST_SHOWN = 3
 
@@ -72,7 +73,7 @@ def _in_short(finding: Finding) -> tuple[str, ...]:
 def write_validation(report: ValidationReport, folder: Path) -> Path:
     """Write `validation.json` into `folder` and return its path."""
     path = folder / "validation.json"
-    path.write_text(report.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    write_whole(path, f"{report.model_dump_json(indent=2)}\n".encode())
     return path
 
 

@@ -35,7 +35,7 @@ from tasks.read_dataset import load_dataset
 from tasks.report import render_report
 from tasks.since_champion import compare_with_champion, read_champion
 from tasks.track import track_fit
-from tasks.tracking_run import open_run, require_answer, tracking_uri
+from tasks.tracking_run import TrackingError, open_run, require_answer, tracking_uri
 from tasks.validate import ValidatedScreen, validate
 
 FITTED_DRAWS = 2000
@@ -43,6 +43,8 @@ FITTED_DRAWS = 2000
 
 MLFLOW_DELAYS: list[float] = [5, 10, 20, 40, *[60] * 10]
 """Seconds between the questions to a tracking server that does not answer: eleven minutes."""
+TERMINAL_DELAYS: list[float] = [5, 10, 15, 30]
+"""The same at a terminal, after a fit: a minute."""
 
 load_dataset_task = task(name="load dataset", cache_policy=NO_CACHE)(load_dataset)
 complete_task = task(name="predict", cache_policy=NO_CACHE)(complete)
@@ -64,14 +66,24 @@ track_task = task(name="track", cache_policy=NO_CACHE)(track_fit)
 
 
 @task(name="ask MLflow", cache_policy=NO_CACHE)
-def _ask_mlflow() -> None:
-    require_answer(tracking_uri())
+def _ask_mlflow(patience: list[float]) -> None:
+    try:
+        require_answer(tracking_uri())
+    except TrackingError as error:
+        if patience:
+            tell(f"Waiting for MLflow, for {sum(patience):.0f} s in all. {error}")
+        raise
 
 
-def wait_for_mlflow() -> None:
-    """Return once MLflow answers; raise TrackingError if it does not, in a deployed run in time."""
-    patience = MLFLOW_DELAYS if this_flow_run() else []
-    _ask_mlflow.with_options(retries=len(patience), retry_delay_seconds=patience)()
+def wait_for_mlflow(*, fitted: bool = False) -> None:
+    """Return once MLflow answers; raise TrackingError if it does not.
+
+    A deployed run gives it time. At a terminal a person may start it, and is waited for only if
+    something has been `fitted` that would have to be fitted again.
+    """
+    patience = MLFLOW_DELAYS if this_flow_run() else TERMINAL_DELAYS if fitted else []
+    ask = _ask_mlflow.with_options(retries=len(patience), retry_delay_seconds=patience)
+    ask(patience)
 
 
 @task(name="validate", cache_policy=NO_CACHE)

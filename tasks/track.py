@@ -18,7 +18,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, RunTag
 from pydantic import BaseModel
 
 from model.effects import count_calls
-from schemas.errors import was_interrupted
+from schemas.errors import told, was_interrupted
 from schemas.posterior import posterior_digest
 from schemas.reports import PredictiveCheck, TableSummary
 from schemas.trace import TraceOrigin
@@ -49,9 +49,10 @@ def track_fit(
     }
     client, run_id = run.client, run.run_id
     with _folder_kept_on_trouble() as folder:
-        files = folder / "artifacts"
-        files.mkdir()
-        write_artifacts(results, report_html, files)
+        unfinished = folder / "unfinished"
+        unfinished.mkdir()
+        write_artifacts(results, report_html, unfinished)
+        files = unfinished.rename(folder / "artifacts")
         with tracking_errors(run.uri):
             client.log_inputs(run_id, _inputs(results))
             client.log_artifacts(run_id, str(files))
@@ -200,8 +201,8 @@ def _folder_kept_on_trouble() -> Iterator[Path]:
             raise TrackingError(f"{error}; {kept}") from None
         if isinstance(error, OSError):
             raise TrackingError(
-                f"the results could not be written: {error}; make room on that disk, or set TMPDIR "
-                f"to a folder on another, and fit again; what was written, {kept}"
+                f"the results could not be written: {told(error)}; or set TMPDIR to a folder on "
+                f"another disk; then fit again; what was written, {kept}"
             ) from None
         error.add_note(kept)
         raise

@@ -28,6 +28,7 @@ from mlflow.entities import Param
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from mlflow.tracking.context.registry import resolve_tags
+from mlflow.utils.file_utils import local_file_uri_to_path
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -37,6 +38,7 @@ from schemas.identity import fit_key, parameters_digest, trace_key
 from schemas.parameters import FitParameters
 from schemas.trace import TraceOrigin
 from tasks.front_page import TRAINING_PAGES, describe_experiment
+from tasks.tracking_trouble import in_words
 
 SERVER_PATIENCE = 5.0
 """Seconds to wait for a connection to the server, and again for its answer."""
@@ -177,11 +179,11 @@ def tracking_errors(uri: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, SQLAlchemyError, OSError) as error:
-        raise TrackingError(
-            f"MLflow at {without_password(uri)} could not store the run: "
-            f"{without_password(str(error))}; look at the log of the server and the space on its "
-            "disk, or set MLFLOW_TRACKING_URI to another store"
-        ) from None  # a traceback would show the password
+        if was_interrupted(error):
+            raise
+        trouble = without_password(in_words(error, at_server=uri.startswith("http")))
+        # From None: a traceback would show the password.
+        raise TrackingError(f"MLflow at {without_password(uri)}: {trouble}") from None
 
 
 def where_to_look(run: FitRun) -> str:
@@ -285,12 +287,34 @@ def _end(run: FitRun, status: str, reason: str) -> None:
     if run.finished:
         return
     line = " ".join(without_password(reason).split())[:LONGEST_FAILURE]
-    try:
+
+    def say_so() -> None:
         with tracking_errors(run.uri):
             run.client.set_tag(run.run_id, "failure", line)
             run.client.set_terminated(run.run_id, status)
+
+    try:
+        try:
+            say_so()
+        except TrackingError:
+            if not _make_room(run):
+                raise
+            say_so()
     except TrackingError as error:
         log.warning("run %s could not be set %s: %s", run.run_id, status, error)
+
+
+def _make_room(run: FitRun) -> bool:
+    """Remove what an unfinished run holds on a disk of ours: half of it, on a disk that is full."""
+    with tracking_errors(run.uri):
+        place = run.client.get_run(run.run_id).info.artifact_uri
+    if not place.startswith(("file:", "/")):
+        return False
+    folder = Path(local_file_uri_to_path(place))
+    if not folder.is_dir():
+        return False
+    shutil.rmtree(folder, ignore_errors=True)
+    return True
 
 
 def tracking_uri() -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -18,19 +19,15 @@ import pyarrow.csv
 import yaml
 
 from model.simulate_release import SimulatedRelease
-from schemas.errors import UserError
 from schemas.layouts import known_file_stems
 from schemas.screen import TableName
+from tasks.out_files import require_empty
 
 LIBRARY = "Avana"
 DATASET_FILE, TRUTH_FILE = "dataset.yaml", "truth.csv"
 RNA_STEM = "OmicsExpressionProteinCodingGenesTPMLogp1"
 LINES_PER_BLOCK = 64
 _UNFINISHED = ".unfinished"
-
-
-class FolderInUse(UserError):
-    """A folder to write into that holds files, or is none."""
 
 
 def write_release(
@@ -47,6 +44,7 @@ def write_release(
         FolderInUse: there is something in the folder, or it is a file.
     """
     require_empty(folder)
+    there_already = folder.exists()
     unfinished = folder / _UNFINISHED
     unfinished.mkdir(parents=True)
     try:
@@ -55,19 +53,10 @@ def write_release(
             file.rename(folder / file.name)
     finally:
         shutil.rmtree(unfinished)
+        if not there_already:
+            with suppress(OSError):  # the release is in it
+                folder.rmdir()
     return folder / DATASET_FILE
-
-
-def require_empty(folder: Path) -> None:
-    """Raise FolderInUse unless the folder is empty or not there."""
-    if folder.exists() and not folder.is_dir():
-        raise FolderInUse(f"expected a folder to write into, {folder} is a file; name another")
-    held = sorted(file.name for file in folder.iterdir()) if folder.exists() else []
-    if held:
-        shown = ", ".join(held[:5]) + (", ..." if len(held) > 5 else "")
-        raise FolderInUse(
-            f"expected an empty folder, {folder} holds {shown}; name another folder, or empty it"
-        )
 
 
 def _write_tables(

@@ -13,7 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from deployments.exit_codes import BAD_INPUT, DONE, INTERRUPTED, TROUBLE
+from deployments.exit_codes import (
+    BAD_INPUT,
+    DONE,
+    HUNG_UP,
+    INTERRUPTED,
+    NOT_READ,
+    TERMINATED,
+    TROUBLE,
+    VERDICT_FAIL,
+)
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
 BEGIN = "<!-- from the tests; written anew by: python -m tests.faults -->"
@@ -24,6 +33,11 @@ WORDS_OF_CODES = {
     BAD_INPUT: "2 bad input",
     TROUBLE: "3 trouble",
     INTERRUPTED: "130 interrupted",
+    TERMINATED: "143 terminated",
+    HUNG_UP: "129 hung up",
+    NOT_READ: "141 not read to the end",
+    VERDICT_FAIL: "1 verdict fail",
+    -9: "killed",
     None: "",
 }
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import IO, Protocol
 
 import pytest
 
 from deployments.command_line import main
 from tests.faults.catalogue import Fault, Left
-from tests.integration.processes import PATIENCE, QUIET
+from tests.faults.terminal import Terminal, take_terminal
+from tests.integration.processes import PATIENCE, QUIET, wait_until
 from tests.integration.runs import runs_in
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,6 +37,22 @@ class Done:
     seconds: float
 
 
+class Process(Protocol):
+    """A command that runs, as `subprocess.Popen` has it."""
+
+    pid: int
+
+    @property
+    def returncode(self) -> int | None:
+        """Its exit code; minus the signal that ended it; None while it runs."""
+
+    def poll(self) -> int | None:
+        """Return the same, once it has been asked."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait for its end, at most so many seconds; raise subprocess.TimeoutExpired."""
+
+
 class Command:
     """The command `screenbayes` in a working folder, to end as its fault says."""
 
@@ -41,6 +61,10 @@ class Command:
         self.folder = folder
         self.environment = {**os.environ, **QUIET, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
         self.environment.pop("MLFLOW_TRACKING_URI", None)
+        self.terminal: Terminal | None = None
+        """Where it runs; none: where nobody looks on, its output in files."""
+        self.standard_output: str | None = None
+        """Path of where it goes instead; empty: it is closed."""
         self._before: dict[Path, bytes] = {}
 
     def __call__(self, *arguments: str | Path, **environment: str) -> Done:
@@ -51,36 +75,69 @@ class Command:
         self,
         *arguments: str | Path,
         environment: Mapping[str, str] = MappingProxyType({}),
-        before: Callable[[], None] | None = None,
-    ) -> subprocess.Popen[str]:
-        """Start it; `before` is called in the new process first, to set its limits."""
+        limits: Mapping[int, int] = MappingProxyType({}),
+    ) -> Process:
+        """Start it; `limits` are those of `resource.setrlimit`."""
         self._before = contents(self.folder)
         self._started = time.monotonic()
+        self._out, self._err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115
+        words = [str(argument) for argument in arguments]
+        return self._start(words, {**self.environment, **environment}, limits)
+
+    def _start(
+        self, arguments: list[str], environment: Mapping[str, str], limits: Mapping[int, int]
+    ) -> Process:
+        def begin() -> None:
+            if self.terminal is not None:
+                take_terminal(self.terminal.path)
+            for which, value in limits.items():
+                resource.setrlimit(which, (value, value))
+
         return subprocess.Popen(
-            [*OURS, *map(str, arguments)],
+            [*OURS, *arguments],
             cwd=self.folder,
-            env={**self.environment, **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=self._out,
+            stderr=self._err,
             start_new_session=True,  # Ctrl-C of a test is for the command, not for the tests
-            preexec_fn=before,
+            preexec_fn=begin,
         )
 
-    def end(self, process: subprocess.Popen[str]) -> Done:
+    def end(self, process: Process) -> Done:
         """Wait for its end and hold it against the fault."""
         try:
-            out, err = process.communicate(timeout=PATIENCE)
+            process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
-            out, err = process.communicate()
-            raise AssertionError(f"not done after {PATIENCE:.0f} s:\n{out}\n{err}") from None
-        done = Done(process.returncode, out, err, time.monotonic() - self._started)
+            process.wait()
+            raise AssertionError(f"not done after {PATIENCE:.0f} s:\n{self.told()}") from None
+        seconds = time.monotonic() - self._started
+        assert process.returncode is not None
+        done = Done(process.returncode, *self._output(), seconds)
         holds(self.fault, done)
         look(self.fault.left, self.folder, self._before)
         return done
 
-    def interrupt(self, process: subprocess.Popen[str]) -> Done:
+    def told(self) -> str:
+        """What it has told so far, on stdout and stderr."""
+        return "\n".join(self._output())
+
+    def _output(self) -> tuple[str, str]:
+        if self.terminal is not None:
+            return "", self.terminal.shows()
+        return _text(self._out), _text(self._err)
+
+    def wait_for(self, process: Process, words: str) -> None:
+        """Return once it has told these words."""
+
+        def said() -> bool:
+            return words in self.told() or process.poll() is not None
+
+        wait_until(said, PATIENCE, f"the command says {words!r}")
+        assert process.poll() is None, self.told()
+
+    def interrupt(self, process: Process) -> Done:
         """Press Ctrl-C, as a terminal does it: to all processes of the command."""
         os.killpg(process.pid, signal.SIGINT)
         return self.end(process)
@@ -104,6 +161,12 @@ class InThisProcess:
         holds(self.fault, done)
         look(self.fault.left, self.folder, before)
         return done
+
+
+def _text(file: IO[bytes]) -> str:
+    # Its place is that of the process that writes: read without moving it.
+    size = os.fstat(file.fileno()).st_size
+    return os.pread(file.fileno(), size, 0).decode("utf-8", "replace")
 
 
 def holds(fault: Fault, done: Done) -> None:
@@ -136,3 +199,11 @@ def contents(folder: Path) -> dict[Path, bytes]:
         path.relative_to(folder): path.read_bytes() if path.is_file() else b""
         for path in sorted(folder.rglob("*"))
     }
+
+
+def kept_in(done: Done) -> Path:
+    """The folder that keeps the results of a fit, as the message says; they are in it."""
+    folder = Path(" ".join(done.err.split()).partition("kept in ")[2].split()[0].rstrip(".;"))
+    for name in ("posterior.nc", "report.html"):
+        assert (folder / "artifacts" / name).stat().st_size > 0
+    return folder

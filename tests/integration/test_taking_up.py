@@ -17,6 +17,7 @@ from schemas.errors import UserError
 from tasks import flow_runs
 from tasks.flow_runs import MOST_ATTEMPTS, NotDeployed, how_far, refused, start_once, take_up
 from tasks.progress import listen
+from tests.faults.catalogue import Area, fault
 from tests.integration.processes import wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("failures")]
@@ -42,7 +43,30 @@ def run_that(client: SyncPrefectClient, *states: State) -> FlowRun:
     return client.read_flow_run(run.id)
 
 
-@pytest.mark.parametrize("end", [Crashed(), Failed(message="MLflow is away")])
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param(
+            end,
+            marks=fault(
+                Area.UNATTENDED,
+                f"a flow run {what}",
+                made=f"its state set {name} at a Prefect server, as it is for such runs",
+                left=f"the run, to begin again {when}",
+            ),
+            id=name,
+        )
+        for name, end, what, when in (
+            ("Crashed", Crashed(), "loses its process", "at once"),
+            (
+                "Failed",
+                Failed(message="MLflow is away"),
+                "fails by its surroundings",
+                "in a minute",
+            ),
+        )
+    ],
+)
 def test_what_its_surroundings_ended_is_begun_again(client, end) -> None:
     run = run_that(client, Running(), end)
     again, given_up = take_up([NAME])
@@ -65,6 +89,12 @@ def test_what_is_done_under_way_or_refused_is_left_alone(client, end) -> None:
     assert client.read_flow_run(run.id).state.name == end.name
 
 
+@fault(
+    Area.UNATTENDED,
+    "a flow run ends badly again and again",
+    made="its state set Crashed five times at a Prefect server",
+    left="the run, given up for a person to look at",
+)
 def test_a_run_that_always_ends_badly_is_given_up(client) -> None:
     run = run_that(client, *[Running(), Crashed()] * MOST_ATTEMPTS)
     again, given_up = take_up([NAME])
@@ -78,11 +108,25 @@ def test_a_key_starts_one_run(client) -> None:
     assert start_once(NAME, "another", {}, "name").id != first.id
 
 
+@fault(
+    Area.UNATTENDED,
+    "what a flow is to start is not deployed",
+    made="a Prefect server without the deployment",
+    told=("screenbayes deploy",),
+    left="nothing started",
+)
 def test_what_is_not_deployed_is_told(client) -> None:
     with pytest.raises(NotDeployed, match=r"nothing-here.*screenbayes deploy"):
         start_once("nothing-here", "a key", {}, "name")
 
 
+@fault(
+    Area.UNATTENDED,
+    "what is deployed is of another version",
+    made="a deployment with other parameters at a Prefect server",
+    told=("of this version", "screenbayes deploy"),
+    left="nothing started",
+)
 def test_a_deployment_of_another_version_is_told(client) -> None:
     deployment = client.read_deployment_by_name(f"{NAME}/{NAME}")
     schema = {"type": "object", "properties": {"old": {"type": "string"}}, "required": ["old"]}

@@ -12,6 +12,7 @@ import pytest
 from prefect.events import emit_event
 from prefect.events.worker import EventsWorker
 
+from tests.faults.catalogue import Area, fault
 from tests.integration.processes import PATIENCE, wait_until
 from tests.integration.stack import Stack, running_stack
 
@@ -71,6 +72,12 @@ def test_from_nothing_each_release_is_fitted_once_and_compared(stack: Stack) -> 
     assert b.info.run_id in promoted and len(set(promoted)) == len(promoted)
 
 
+@fault(
+    Area.UNATTENDED,
+    "a release that may not be fitted lands, and is replaced",
+    made="a table with a word for a number in the bucket, and two looks",
+    left="one flow run, refused, with what to do; the release that replaces it is fitted",
+)
 def test_a_spoiled_release_is_reported_once_and_taken_up_when_replaced(stack: Stack) -> None:
     address = stack.put_release("25Q2")
     table = address.removeprefix(f"s3://{stack.bucket}/").replace("dataset.yaml", TABLE)
@@ -116,8 +123,31 @@ def test_deploying_again_makes_nothing_twice(stack: Stack) -> None:
     assert len(set(once[1])) == len(once[1]) == 4
 
 
+VICTIMS = {
+    "flow process": "the process of a fit",
+    "worker": "the worker, and not the fit it has begun,",
+    "both": "worker and fit together",
+    "prefect": "the Prefect server",
+    "mlflow": "the MLflow server",
+    "postgres": "the database of both servers",
+}
+
+
 @pytest.mark.parametrize(
-    "victim", ["flow process", "worker", "both", "prefect", "mlflow", "postgres"]
+    "victim",
+    [
+        pytest.param(
+            victim,
+            marks=fault(
+                Area.UNATTENDED,
+                f"{words} killed in the middle of a fit",
+                made="kill -9; servers and workers are started again",
+                left="one run FINISHED, begun again where it had to be; the others say why not",
+            ),
+            id=victim,
+        )
+        for victim, words in VICTIMS.items()
+    ],
 )
 def test_what_is_killed_is_finished_after_all(stack: Stack, victim: str) -> None:
     """Kill -9 in the middle of a fit: one finished run in the end, the rest is named."""
@@ -157,6 +187,12 @@ def test_what_is_killed_is_finished_after_all(stack: Stack, victim: str) -> None
             assert "died" in left.data.tags["failure"] or left.data.tags["failure"]
 
 
+@fault(
+    Area.UNATTENDED,
+    "the same fit is triggered several times at once",
+    made="twenty triggers of five fits",
+    left="each of the five once",
+)
 def test_twenty_triggers_are_all_fitted_none_twice(stack: Stack) -> None:
     wait_until(stack.all_quiet, PATIENCE, "all quiet")
     address = stack.put_dataset("twenty")

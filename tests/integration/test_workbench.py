@@ -19,6 +19,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from deployments.command_line import main
 from deployments.demo import write_demo_dataset
 from deployments.exit_codes import BAD_INPUT
+from tests.faults.catalogue import Area, Left, fault
 from tests.integration.browser import SECONDS, shows
 from tests.integration.processes import free_port, wait_until
 
@@ -109,6 +110,12 @@ def test_an_analyst_triggers_a_fit_and_finds_it(
     assert run.url.startswith(workbench["Fits, to compare"].split("/#")[0])
 
 
+@fault(
+    Area.UNATTENDED,
+    "a screen that may not be fitted is given in the form",
+    made="a table with a word for a number, at a running workbench",
+    left="the flow run, refused, with what to do; no run in MLflow",
+)
 def test_a_spoiled_screen_is_refused_with_what_to_do(
     workbench: dict[str, str], browser: Browser, tmp_path: Path
 ) -> None:
@@ -140,6 +147,14 @@ def test_a_spoiled_screen_is_refused_with_what_to_do(
     page.screenshot(path=tmp_path / "validation.png", full_page=True)
 
 
+@fault(
+    Area.SERVERS,
+    "`serve` at a port where somebody listens",
+    made="the port of a running workbench",
+    code=BAD_INPUT,
+    told=("--prefect-port: expected a free port",),
+    left=Left.AS_BEFORE,
+)
 def test_a_port_in_use_is_told_before_anything_starts(
     workbench: dict[str, str], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -149,6 +164,14 @@ def test_a_port_in_use_is_told_before_anything_starts(
     assert not list(tmp_path.iterdir())
 
 
+@fault(
+    Area.PROCESSES,
+    "`serve` in a folder that is served already",
+    made="the folder of a running workbench",
+    code=BAD_INPUT,
+    told=("is up already",),
+    left=Left.AS_BEFORE,
+)
 def test_a_folder_is_served_once(
     workbench: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.errors import was_interrupted
+from schemas.errors import refused_by_the_machine, told, was_interrupted
 
 
 def raised(outer: BaseException, inner: BaseException | None = None) -> BaseException:
@@ -29,3 +29,23 @@ def raised(outer: BaseException, inner: BaseException | None = None) -> BaseExce
 )
 def test_interrupt_at_the_root(error, expected):
     assert was_interrupted(error) is expected
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (OSError(28, "No space left on device", "/a"), "/a: No space left on device; make room"),
+        (OSError(28, "No space left", "/a", None, "/b"), "/b: No space left; make room"),
+        (OSError(24, "Too many open files"), "raise the limit on open files (ulimit -n)"),
+        (OSError("odd"), "odd; check the path, the permissions and the space on the disk"),
+    ],
+    ids=str,
+)
+def test_what_the_machine_refuses_is_told_with_the_mend(error, expected):
+    assert expected in told(error)
+
+
+def test_what_the_machine_refused_is_found_behind_what_libraries_raise():
+    full = OSError(28, "No space left on device")
+    assert refused_by_the_machine(raised(ValueError(), full)) is full
+    assert refused_by_the_machine(raised(ValueError(), FileNotFoundError(2, "none"))) is None

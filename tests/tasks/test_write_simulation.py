@@ -13,9 +13,10 @@ from model.preparation import prepare
 from model.simulate_release import SimulatedRelease, simulate_release
 from schemas.parameters import FitParameters
 from schemas.simulation import Simulation
+from tasks.out_files import FolderInUse
 from tasks.read_dataset import load_dataset
 from tasks.validate import ValidatedScreen, validate
-from tasks.write_simulation import FolderInUse, write_release
+from tasks.write_simulation import write_release
 
 PARAMETERS = FitParameters()
 

@@ -1,0 +1,75 @@
+"""What Ctrl-C, a request to terminate and the closing of the terminal do to a command of ours.
+
+All three end it as Ctrl-C does: what it has begun is closed, and it says so.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from deployments.exit_codes import HUNG_UP, INTERRUPTED, TERMINATED
+
+_CODES = {
+    signal.SIGINT: INTERRUPTED,
+    signal.SIGTERM: TERMINATED,
+    signal.SIGHUP: HUNG_UP,
+}
+SECONDS_TO_CLOSE = 5.0
+"""So long after the first a further Ctrl-C is not heard: it would leave half closed what is being
+closed."""
+
+
+@dataclass
+class Heard:
+    """Which of the signals came."""
+
+    code: int = INTERRUPTED
+    """The exit code it asks for."""
+
+
+@contextmanager
+def heard_like_interrupts() -> Iterator[Heard]:
+    """Raise KeyboardInterrupt in the block on each of the signals that is not ignored."""
+    heard = Heard()
+    last = -SECONDS_TO_CLOSE
+
+    def stop(number: int, _: object) -> None:
+        nonlocal last
+        if time.monotonic() - last < SECONDS_TO_CLOSE:
+            return
+        last = time.monotonic()
+        heard.code = _CODES[signal.Signals(number)]
+        if number == signal.SIGHUP:
+            forget_terminal()
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield heard
+        return
+    # What the shell has us ignore, as by nohup, stays ignored.
+    before = {
+        sign: signal.signal(sign, stop)
+        for sign in _CODES
+        if signal.getsignal(sign) is not signal.SIG_IGN
+    }
+    try:
+        yield heard
+    finally:
+        for sign, handler in before.items():
+            signal.signal(sign, handler)
+
+
+def forget_terminal() -> None:
+    """Write to nowhere what would be written to a terminal or a pipe that is gone."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)

@@ -1,0 +1,61 @@
+"""A terminal for commands under test: what it shows, keys that are pressed, and its closing."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import time
+from threading import Thread
+
+from tests.integration.processes import PATIENCE
+
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+INTERRUPT = b"\x03"
+"""Ctrl-C, which the terminal turns into SIGINT to all processes of the command."""
+
+
+class Terminal:
+    """A pseudo-terminal; whoever opens `path` as the first of a session is controlled by it."""
+
+    def __init__(self) -> None:
+        self._keys, self._slave = pty.openpty()
+        self.path = os.ttyname(self._slave)
+        self._shown = bytearray()
+        Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        while True:
+            try:
+                shown = os.read(self._keys, 65536)
+            except OSError:  # closed
+                return
+            self._shown += shown
+
+    def shows(self) -> str:
+        """Everything that was ever shown, without colours and moves."""
+        return _CONTROL.sub("", self._shown.decode("utf-8", "replace")).replace("\r", "\n")
+
+    def press(self, keys: bytes = INTERRUPT) -> None:
+        """Press keys."""
+        os.write(self._keys, keys)
+
+    def close(self) -> None:
+        """Close the terminal, as its window: SIGHUP for the command."""
+        os.close(self._slave)
+        os.close(self._keys)
+
+    def wait_for(self, pattern: str, seconds: float = PATIENCE) -> bool:
+        """Wait until it shows a match; return whether it does in time."""
+        deadline = time.monotonic() + seconds
+        while not (found := re.search(pattern, self.shows())) and time.monotonic() < deadline:
+            time.sleep(0.05)  # an engine is done within a second
+        return found is not None
+
+
+def take_terminal(path: str) -> None:
+    """Make a terminal that of this process, which is the first of its session."""
+    slave = os.open(path, os.O_RDWR)  # a session without a terminal takes the one it opens
+    for stream in range(3):
+        os.dup2(slave, stream)
+    os.close(slave)

@@ -167,7 +167,7 @@ def track_posterior(
         champion = champion_task(run, screen.dataset.name)
         if champion is not None:
             since = compare_with_champion_task(results, run.run_id, champion)
-    except TrackingError as error:
+    except (TrackingError, OSError) as error:  # of the machine: the working folder may be gone
         # The fit must not be lost: tracking keeps its files where they can be had.
         tell(f"The report does without the champion. {error}")
     report_html = report_task(results, run.run_id, command, key_versions(), since)

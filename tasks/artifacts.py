@@ -37,6 +37,8 @@ PREPARATION_FILE = "preparation.json"
 SCREEN_FOLDER = "screen"
 """What was fitted: the design, and the roster of all that came."""
 DESIGN_FILE = "design.nc"
+HDF5_OVERHEAD = 2_000_000
+"""Bytes that a netCDF file may take beyond its numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +99,7 @@ def write_artifacts(results: FitResults, report_html: str, folder: Path) -> None
     Room for the large ones is asked for first: HDF5 fails again and again, whenever it closes one
     of its objects, and leaves a file that looks whole.
     """
-    require_room(folder, results.tree.nbytes)
+    require_room(folder, results.tree.nbytes + HDF5_OVERHEAD)
     results.tree.to_netcdf(folder / "posterior.nc", engine="h5netcdf")
     results.summary.to_csv(folder / "summary.csv", index=False)
     results.effects.to_csv(folder / "gene_effects.csv", index=False)
@@ -149,7 +151,7 @@ def write_screen(design: ScreenDesign, roster: Roster, folder: Path) -> None:
     folder.mkdir()
     # Not packed: sums of measured values shrink by a sixth, and that takes twenty times as long.
     sums = design_dataset(design)
-    require_room(folder, sums.nbytes)
+    require_room(folder, sums.nbytes + HDF5_OVERHEAD)
     sums.to_netcdf(folder / DESIGN_FILE, engine="h5netcdf")
     for table in fields(roster):
         getattr(roster, table.name).to_parquet(folder / f"{table.name}.parquet", index=False)

@@ -106,7 +106,7 @@ def _run(
     for stream, path in () if terminal else ((1, out), (2, err)):
         if not path:
             os.close(stream)
-            sys.stdout = None  # type: ignore[assignment]  # as of a process begun so
+            sys.stdout = None  # as of a process begun so
             continue
         opened = os.open(path, os.O_WRONLY | os.O_APPEND)
         os.dup2(opened, stream)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextvars import copy_context
 from datetime import UTC, datetime, timedelta
 from threading import Thread
+from typing import Any
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -43,11 +44,17 @@ def run_that(client: SyncPrefectClient, *states: State) -> FlowRun:
     return client.read_flow_run(run.id)
 
 
+ENDS: tuple[tuple[str, Any, str, str], ...] = (
+    ("Crashed", Crashed(), "loses its process", "at once"),
+    ("Failed", Failed(message="MLflow is away"), "fails by its surroundings", "in a minute"),
+)
+
+
 @pytest.mark.parametrize(
     "end",
     [
         pytest.param(
-            end,
+            state,
             marks=fault(
                 Area.UNATTENDED,
                 f"a flow run {what}",
@@ -56,15 +63,7 @@ def run_that(client: SyncPrefectClient, *states: State) -> FlowRun:
             ),
             id=name,
         )
-        for name, end, what, when in (
-            ("Crashed", Crashed(), "loses its process", "at once"),
-            (
-                "Failed",
-                Failed(message="MLflow is away"),
-                "fails by its surroundings",
-                "in a minute",
-            ),
-        )
+        for name, state, what, when in ENDS
     ],
 )
 def test_what_its_surroundings_ended_is_begun_again(client, end) -> None:

@@ -112,7 +112,7 @@ def test_of_a_run_that_fails_nothing_is_left(tmp_path):
     broken = Breaks(**{name: getattr(release, name) for name in release.__dataclass_fields__})
     with pytest.raises(OSError, match="No space left"):
         write_release(broken, tmp_path / "out")
-    assert list((tmp_path / "out").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
     write_release(release, tmp_path / "out")  # and the folder can be used
 
 

@@ -1,6 +1,6 @@
 # Every target sets up .venv first, where it needs it and does not have it.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow check format lock clean
+.PHONY: help setup demo test test-slow check format audit sbom lock clean
 
 # No usage statistics from the libraries, in anything started here.
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
@@ -38,6 +38,12 @@ check: setup ## formatting, lint and types
 format: setup ## format the code and mend what lint can mend
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
+
+audit: setup ## hold the locked packages against known advisories; AUDIT=--may-be-out-of-reach
+	@$(BIN)/python .ci/audit.py $(AUDIT)
+
+sbom: setup ## write the bill of materials of the product, build/sbom.json
+	@$(BIN)/python .ci/sbom.py
 
 # Keeps every version that pyproject.toml still allows; delete a lock first to move them all.
 lock: ## resolve the dependencies anew into the locks

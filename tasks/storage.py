@@ -11,6 +11,7 @@ import hashlib
 import io
 import os
 import posixpath
+import re
 import stat
 import threading
 from collections.abc import Callable, Iterator
@@ -23,7 +24,14 @@ from typing import Any
 
 import aiohttp
 import fsspec
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    ParamValidationError,
+    SSLError,
+)
+from s3fs.utils import FileExpired
 
 from schemas.errors import EnvironmentTrouble
 
@@ -48,6 +56,18 @@ class StorageError(EnvironmentTrouble):
         self.location = location
 
 
+class FileReplaced(StorageError):
+    """A file that is another one than when it was first opened: what was read would be of two."""
+
+    def __init__(self, location: str, what: str) -> None:
+        EnvironmentTrouble.__init__(
+            self,
+            f"{location} was {what} while it was read, and what was read is thrown away; run again "
+            "when nobody writes to it",
+        )
+        self.location = location
+
+
 class NoSuchFile(FileNotFoundError):
     """No file of this name; `why` says what is there instead, as the end of a sentence."""
 
@@ -61,15 +81,25 @@ class TextTooLong(ValueError):
 
 
 class StoredFile:
-    """One file where it is stored; its digest is taken along whenever it is read through."""
+    """One file where it is stored; its digest is taken along whenever it is read through.
+
+    However often it is opened and read, it is of one version, or FileReplaced is raised.
+    """
 
     def __init__(self, location: str) -> None:
         self.location = location
         self._digest: tuple[str, int] | None = None
+        self._version: str | None = None
 
     def open(self) -> io.BufferedReader:
         """Open the stored bytes; raise NoSuchFile or, on reading too, StorageError."""
-        return io.BufferedReader(_Reader(self.location, self._remember), _CHUNK)
+        reader = _Reader(self.location, self._remember)
+        if self._version is None:
+            self._version = reader.version
+        elif self._version != reader.version:
+            reader.close()
+            raise FileReplaced(self.location, "replaced")
+        return io.BufferedReader(reader, _CHUNK)
 
     @property
     def sha256(self) -> str:
@@ -186,6 +216,12 @@ def parent(location: str) -> str:
 def _filesystem(location: str) -> Any:
     if not location.startswith("s3://"):
         return fsspec.filesystem("file")
+    endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
+    if endpoint and not re.match(r"https?://[^/\s\[]+|https?://\[[^/\s]+\]", endpoint):
+        raise EnvironmentTrouble(
+            f"expected AWS_ENDPOINT_URL to be an address, as https://host:port, got {endpoint!r}; "
+            "correct it"
+        )
     settings = tuple(sorted(pair for pair in os.environ.items() if pair[0].startswith("AWS_")))
     return _bucket(settings, READ_TIMEOUT, os.getpid(), threading.get_ident())
 
@@ -221,7 +257,15 @@ class _Reader(io.RawIOBase):
         with _storage_errors(location):
             if not location.startswith("s3://"):
                 _require_plain(location)
+            elif not location.removeprefix("s3://").partition("/")[2]:
+                raise NoSuchFile(location, "this is a bucket, expected s3://bucket/key")
             self._file = _filesystem(location).open(location, "rb")
+            if (
+                location.endswith("/")
+                or getattr(self._file, "details", {}).get("type") == "directory"
+            ):
+                raise NoSuchFile(location, "there is a folder")
+            self.version = self._version_now()
 
     def readable(self) -> bool:
         return True
@@ -230,8 +274,14 @@ class _Reader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        with _storage_errors(self._location):
-            size: int = self._file.readinto(buffer)
+        try:
+            with _storage_errors(self._location):
+                size: int = self._file.readinto(buffer)
+                unchanged = size > 0 or self.version == self._version_now()
+        except FileNotFoundError as error:  # it was there to be opened
+            raise FileReplaced(self._location, "deleted") from error
+        if not unchanged:
+            raise FileReplaced(self._location, "changed")
         if self._digested is not None:
             if size:
                 self._sha256.update(memoryview(buffer)[:size])
@@ -239,6 +289,13 @@ class _Reader(io.RawIOBase):
             else:
                 self._remember(self._sha256.hexdigest(), self._digested)
         return size
+
+    def _version_now(self) -> str:
+        """Return what tells two contents apart; a bucket itself refuses to read on in another."""
+        if self._location.startswith("s3://"):
+            return f"{self._file.details.get('ETag')} {self._file.size}"
+        found = Path(self._location).stat()
+        return f"{found.st_size} {found.st_mtime_ns} {found.st_ino}"
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         self._digested = None
@@ -266,6 +323,10 @@ def _storage_errors(location: str) -> Iterator[None]:
         raise NoSuchFile(location) from error
     except IsADirectoryError as error:
         raise NoSuchFile(location, "there is a folder") from error
+    except ParamValidationError as error:
+        raise NoSuchFile(location, "no bucket can have such a name") from error
+    except FileExpired as error:
+        raise FileReplaced(location, "replaced") from error
     except (OSError, BotoCoreError, ClientError, aiohttp.ClientError) as error:
         raise StorageError(location, error) from error
 
@@ -297,6 +358,36 @@ def _require_plain(path: str) -> None:
 def _mend(cause: Exception) -> str:
     if isinstance(cause, NoCredentialsError):
         return "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    if isinstance(cause, SSLError):
+        return "check AWS_ENDPOINT_URL; AWS_CA_BUNDLE names a file of the certificates to trust"
+    answer = getattr(cause.__cause__, "response", None)
+    if isinstance(answer, dict):
+        # What is asked of a bucket first is answered by the number alone, without words.
+        code = str(answer.get("Error", {}).get("Code"))
+        if mend := next((mend for codes, mend in _MENDS.items() if code in codes), None):
+            return mend
     if isinstance(cause, PermissionError):
         return "check that you may read it"
     return "check the network and AWS_ENDPOINT_URL, then run again"
+
+
+_MENDS = {
+    ("403", "AccessDenied", "AllAccessDisabled", "InvalidObjectState"): (
+        "check that the keys (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) are right and may read it"
+    ),
+    ("ExpiredToken", "InvalidToken", "TokenRefreshRequired"): (
+        "get new keys: AWS_SESSION_TOKEN is no longer taken"
+    ),
+    ("InvalidAccessKeyId", "SignatureDoesNotMatch"): (
+        "check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    ),
+    ("RequestTimeTooSkewed",): "set the clock of this machine",
+    ("429", "503", "SlowDown", "ServiceUnavailable", "TooManyRequests"): (
+        "the bucket is asked for more than it gives; wait, and run again"
+    ),
+    ("301", "307", "400", "PermanentRedirect", "AuthorizationHeaderMalformed"): (
+        "check that AWS_DEFAULT_REGION is the region of the bucket, AWS_ENDPOINT_URL its endpoint, "
+        "and that AWS_SESSION_TOKEN, if set, has not expired"
+    ),
+}
+"""What to do about what a bucket answers, by its code."""

@@ -1,7 +1,7 @@
 """The command `screenbayes`: words to flows, outcomes to tables, errors to exit codes.
 
 Exit codes: 0 done, 1 verdict fail or refused by the gate, 2 bad input, 3 environment or storage
-trouble, 130 interrupted.
+trouble, 130 interrupted, 143 terminated, 129 hung up, 141 what it printed was not read to the end.
 Options that fits share are `deployments.options`; what a terminal shows is `deployments.terminal`.
 """
 
@@ -47,7 +47,7 @@ app = App(
     help="How strongly a gene's own expression drives the dependency on it, from a CRISPR screen.",
     help_epilogue=(
         "Exit codes: 0 done, 1 verdict fail or refused by the gate, 2 bad input, 3 environment or "
-        "storage trouble, 130 interrupted."
+        "storage trouble, 130 interrupted, 143 terminated, 129 hung up."
     ),
     version=lambda: version("screenbayes"),
     result_action="return_value",

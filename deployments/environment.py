@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from deployments.prefect_ready import require_prefect
+
 _ALWAYS = {
     # Library telemetry is off in everything ScreenBayes starts.
     "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -36,6 +38,8 @@ def embedded_server_may_die() -> Iterator[None]:
 
     The embedded server gets the Ctrl-C of the terminal too and is gone first; Prefect would spend
     half a minute trying to reach it, and fill the screen with what it could not tell it.
+
+    Raises PrefectTrouble where Prefect cannot be used in the first place.
     """
     from prefect.settings import (
         PREFECT_API_URL,
@@ -44,6 +48,7 @@ def embedded_server_may_die() -> Iterator[None]:
         temporary_settings,
     )
 
+    require_prefect()
     if PREFECT_API_URL.value() is not None:
         yield
         return

@@ -39,9 +39,14 @@ def heard_like_interrupts() -> Iterator[Heard]:
     """Raise KeyboardInterrupt in the block on each of the signals that is not ignored."""
     heard = Heard()
     last = -SECONDS_TO_CLOSE
+    ours = os.getpid()
 
     def stop(number: int, _: object) -> None:
         nonlocal last
+        if os.getpid() != ours and number != signal.SIGINT:  # a fork, as samplers make them
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
         if time.monotonic() - last < SECONDS_TO_CLOSE:
             return
         last = time.monotonic()

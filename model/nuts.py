@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 import pymc as pm
 import xarray as xr
+from pytensor.configdefaults import config
 
 from schemas.parameters import Sampling
 from schemas.posterior import PosteriorContract
@@ -38,7 +40,12 @@ def sample(
     draw). Equal arguments give equal draws.
     """
     draw = {"nutpie": _nutpie, "pymc": _pymc, "numpyro": _numpyro}[sampling.sampler]
-    tree = draw(model, sampling, seed, on_progress)
+    # Left to itself PyTensor keeps the source of each function it compiles, in a file of its own.
+    with (
+        tempfile.TemporaryDirectory(prefix="screenbayes-") as sources,
+        config.change_flags(generated_src_dir=sources),
+    ):
+        tree = draw(model, sampling, seed, on_progress)
     total = sampling.chains * (sampling.tune + sampling.draws)
     posterior = tree["posterior"].dataset[list(contract.variables)].astype(np.float64)
     if (posterior.sizes["chain"], posterior.sizes["draw"]) != (sampling.chains, sampling.draws):

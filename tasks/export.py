@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mlflow.exceptions import MlflowException
 
-from tasks.out_files import require_room
+from tasks.out_files import require_empty, require_room
 from tasks.tracked_fits import NoSuchFit, get_run
 from tasks.tracking_run import connect, tracking_errors, tracking_uri, without_password
 
@@ -55,5 +55,6 @@ def export_run(run_id: str, folder: Path, *, draws: bool = True) -> list[Path]:
         }
         text = json.dumps(about, indent=2, sort_keys=True)
         (whole / RUN_FILE).write_text(text + "\n", encoding="utf-8")
+        require_empty(folder)  # somebody may have filled it meanwhile
         whole.replace(folder)
     return sorted(path for path in folder.rglob("*") if path.is_file())

@@ -16,7 +16,7 @@ _NO_MLFLOW = f"what answers there is no MLflow server; {_CORRECT}"
 _DAMAGED = "its file is damaged; put it back from a backup, or move it away, and a new one is made"
 _REFUSED = (
     "it does not let this user in; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
-    "MLFLOW_TRACKING_TOKEN"
+    "MLFLOW_TRACKING_TOKEN, or correct MLFLOW_TRACKING_URI"
 )
 
 _MENDS = (

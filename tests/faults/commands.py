@@ -113,6 +113,8 @@ class Command:
             process.wait()
             raise AssertionError(f"not done after {PATIENCE:.0f} s:\n{self.told()}") from None
         seconds = time.monotonic() - self._started
+        if self.terminal is not None:
+            self.terminal.settle()
         assert process.returncode is not None
         done = Done(process.returncode, *self._output(), seconds)
         holds(self.fault, done)
@@ -173,7 +175,7 @@ def holds(fault: Fault, done: Done) -> None:
     """The exit code and the message are those of the fault, and no traceback is shown."""
     said = f"{done.out}\n{done.err}"
     assert "Traceback" not in said, said
-    assert done.code == fault.code, said
+    assert done.code == fault.code, f"exit code {done.code}\n{said}"
     one_line = " ".join(said.split())
     missing = [words for words in fault.told if " ".join(words.split()) not in one_line]
     assert not missing, f"not told: {missing}\n{said}"

@@ -7,6 +7,7 @@ needs a process of its own (`tests.faults.commands`).
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
 import resource
@@ -91,7 +92,7 @@ def _run(
     limits: dict[int, int],
 ) -> None:
     """Become the command: in its folder, with its environment, its output into files."""
-    from prefect.settings import PREFECT_API_URL, temporary_settings
+    from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
     from deployments.command_line import main
 
@@ -114,5 +115,14 @@ def _run(
     for limit, value in limits.items():
         resource.setrlimit(limit, (value, value))
     # Prefect has read its settings before.
-    with temporary_settings({PREFECT_API_URL: environment["PREFECT_API_URL"]}):
-        sys.exit(main(arguments))
+    address = environment.get("PREFECT_API_URL")
+    with (
+        temporary_settings({PREFECT_API_URL: address})
+        if address
+        else temporary_settings(
+            {PREFECT_HOME: environment["PREFECT_HOME"]}, restore_defaults={PREFECT_API_URL}
+        )
+    ):
+        code = main(arguments)
+    atexit._run_exitfuncs()  # as the end of a program does, and that of a copy does not
+    sys.exit(code)

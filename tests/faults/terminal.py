@@ -36,6 +36,13 @@ class Terminal:
         """Everything that was ever shown, without colours and moves."""
         return _CONTROL.sub("", self._shown.decode("utf-8", "replace")).replace("\r", "\n")
 
+    def settle(self) -> None:
+        """Return once nothing more comes: what a process wrote last may come after its end."""
+        size = -1
+        while size != len(self._shown):
+            size = len(self._shown)
+            time.sleep(1.0)
+
     def press(self, keys: bytes = INTERRUPT) -> None:
         """Press keys."""
         os.write(self._keys, keys)

@@ -76,3 +76,10 @@ def test_what_an_interrupt_left_is_no_posterior(design, by_nutpie, monkeypatch):
     monkeypatch.setattr("model.nuts._nutpie", lambda *_: half)
     with pytest.raises(KeyboardInterrupt):
         run_engine(design, short())
+
+
+def test_sampling_leaves_no_files(design, tmp_path, monkeypatch):
+    """PyTensor keeps generated source for ever, where it is not told otherwise."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    run_engine(design, short(model="m4"))
+    assert not list(tmp_path.iterdir())

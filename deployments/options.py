@@ -7,13 +7,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from cyclopts import Parameter
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from schemas.errors import UserError
 from schemas.parameters import EngineName, FitParameters, ModelName, Priors, SamplerName, Settings
+from tasks.plain_yaml import NotPlainYaml, read_yaml
 
 PRESETS = ("as_run", "as_written")
 Several = Parameter(consume_multiple=(1, None), negative="", show_default=False)
@@ -168,12 +168,16 @@ def _apply_priors(priors: dict[str, Any], choice: str) -> dict[str, Any]:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise OptionError(f"expected a YAML file, {path} is none; correct the path")
     try:
-        settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+        settings = read_yaml(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise OptionError(f"expected a YAML file, cannot read {path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise OptionError(f"expected YAML in {path}: {' '.join(str(error).split())}") from error
+    except UnicodeDecodeError:
+        raise OptionError(f"expected text in UTF-8 in {path}; save it as UTF-8") from None
+    except NotPlainYaml as error:
+        raise OptionError(f"{path}: {error}; write one `name: value` a line") from None
     if not isinstance(settings, dict):
         raise OptionError(f"expected `name: value` lines in {path}, got {type(settings).__name__}")
     return settings

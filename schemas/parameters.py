@@ -223,7 +223,7 @@ class Preparation(Settings):
 class Contract(Settings):
     """Limits of the validation."""
 
-    max_abs_logfc: float = Field(15.0, gt=0)
+    max_abs_logfc: float = Field(15.0, gt=0, allow_inf_nan=False)
     """Largest plausible log fold change, either sign, log2."""
     rna_warn_above: float = Field(20.0, gt=0)
     """RNA above this, log2(TPM+1), is warned of."""

@@ -10,7 +10,6 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
@@ -18,6 +17,7 @@ from schemas.dataset import Controls, Dataset
 from schemas.errors import UserError
 from schemas.layouts import SUFFIXES, known_file_stems
 from schemas.screen import TableName
+from tasks.plain_yaml import NotPlainYaml, read_yaml
 from tasks.storage import (
     MOST_TEXT,
     NoSuchFile,
@@ -72,26 +72,9 @@ def load_dataset(location: str) -> Dataset:
     )
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe YAML that refuses a key written twice; YAML itself keeps the last in silence."""
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [key.value for key, _ in node.value]
-    for key, _ in node.value:
-        if keys.count(key.value) > 1:
-            raise yaml.MarkedYAMLError(
-                problem=f"the key {key.value!r} twice or more", problem_mark=key.start_mark
-            )
-    return loader.construct_mapping(node, deep=True)
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
 def _read(location: str) -> Dataset:
     try:
-        content = yaml.load(read_text(location), _Loader)
+        content = read_yaml(read_text(location))
     except NoSuchFile as error:
         raise DatasetError(location, [f"expected a file, {error.why}; correct the path"]) from None
     except TextTooLong:
@@ -101,13 +84,8 @@ def _read(location: str) -> Dataset:
         ) from None
     except UnicodeDecodeError:
         raise DatasetError(location, ["expected text in UTF-8; save it as UTF-8"]) from None
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f" on line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or error
-        raise DatasetError(
-            location, [f"expected YAML, got{line}: {problem}; write one `key: value` a line"]
-        ) from None
+    except NotPlainYaml as error:
+        raise DatasetError(location, [f"{error}; write one `key: value` a line"]) from None
     if not isinstance(content, dict):
         keys = ", ".join(f"`{key}:`" for key in Dataset.model_fields)
         raise DatasetError(

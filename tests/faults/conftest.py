@@ -44,6 +44,8 @@ def at_once(
     monkeypatch.chdir(folder)
     monkeypatch.setenv("COLUMNS", "1000")
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    import tasks.validate  # noqa: F401  # the first test would be charged with seconds of imports
+
     return InThisProcess(fault, folder, capsys)
 
 

@@ -1,0 +1,68 @@
+"""YAML as settings and dataset files need it: keys and plain values, each key once.
+
+Whatever else YAML can say is refused: names for parts (a few lines can stand for gigabytes), tags,
+and nesting without end. What the keys mean belongs to those who read them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+DEEPEST = 20
+"""Levels of nesting; settings have three."""
+
+
+class NotPlainYaml(ValueError):
+    """A text that is no YAML of this kind; says where, and what came."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML without names for parts, that refuses a key written twice and deep nesting."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event = self.peek_event()
+        if getattr(event, "anchor", None) is not None:
+            raise yaml.MarkedYAMLError(
+                problem="a name for a part (& or *)", problem_mark=event.start_mark
+            )
+        self._depth += 1
+        if self._depth > DEEPEST:
+            raise yaml.MarkedYAMLError(
+                problem=f"more than {DEEPEST} levels", problem_mark=event.start_mark
+            )
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+    for key, _ in node.value:
+        if keys.count(key.value) > 1:  # YAML itself keeps the last in silence
+            raise yaml.MarkedYAMLError(
+                problem=f"the key {key.value!r} twice or more", problem_mark=key.start_mark
+            )
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def read_yaml(text: str) -> Any:
+    """Return what a text says; raise NotPlainYaml."""
+    try:
+        return yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f" on line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        problem = " ".join(str(getattr(error, "problem", None) or error).split())
+        raise NotPlainYaml(f"expected YAML, got{line}: {problem}") from None
+    except (ValueError, RecursionError) as error:  # the 99th of a month; a thousand brackets
+        came = "more levels than can be read" if isinstance(error, RecursionError) else error
+        raise NotPlainYaml(f"expected YAML, got: {came}") from None

@@ -1,6 +1,6 @@
 # Every target sets up .venv first, where it needs it and does not have it.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow check format audit sbom lock clean
+.PHONY: help setup demo test test-slow check format reference audit sbom lock clean
 
 # No usage statistics from the libraries, in anything started here.
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
@@ -44,6 +44,9 @@ audit: setup ## hold the locked packages against known advisories; AUDIT=--may-b
 
 sbom: setup ## write the bill of materials of the product, build/sbom.json
 	@$(BIN)/python .ci/sbom.py
+
+reference: setup ## write anew what the pages of docs/ take from the code
+	@$(BIN)/python -m docs.reference
 
 # Keeps every version that pyproject.toml still allows; delete a lock first to move them all.
 lock: ## resolve the dependencies anew into the locks

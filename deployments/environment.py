@@ -1,4 +1,7 @@
-"""Settings of the libraries that have to stand before they are imported. No settings of a fit."""
+"""The environment: settings of the libraries before they are imported, and every variable we read.
+
+No settings of a fit.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,29 @@ _UNLESS_SET = {
     # A server that does not answer is reported within seconds, not minutes.
     "PREFECT_CLIENT_MAX_RETRIES": "2",
 }
+
+
+VARIABLES = {
+    "MLFLOW_TRACKING_URI": "Where fits are kept: the address of an MLflow server or a database. "
+    "Without it `mlflow.db` and `mlruns/` of the working folder.",
+    "PREFECT_API_URL": "Prefect server that flows report to, as `http://HOST:4200/api`. Without it "
+    "a flow runs on a server of its own, which ends with it.",
+    "AWS_ACCESS_KEY_ID": "Key of the bucket, for `s3://` addresses.",
+    "AWS_SECRET_ACCESS_KEY": "Its secret.",
+    "AWS_ENDPOINT_URL": "Address of the store, where it is not Amazon's.",
+    "SCREENBAYES_PREFIX": "Folder or `s3://` address in which releases land. Read by `screenbayes "
+    "deploy`, as are the next four; without it there is no schedule.",
+    "SCREENBAYES_MODEL": "What these releases are fitted with: `m4` (default), `m4_zero_mean` or "
+    "`m4_nested`, the one for real screens.",
+    "SCREENBAYES_REFRESH_CRON": "When to look for releases, cron, UTC; `0 3 * * *`.",
+    "SCREENBAYES_SETTLE_SECONDS": "A release is fitted once nothing of it has changed for so long; "
+    "300.",
+    "SCREENBAYES_FITS_AT_ONCE": "Fits of different datasets side by side; 2.",
+    "SCREENBAYES_MLFLOW_UI": "Address of MLflow as browsers see it, for links, where that is not "
+    "`MLFLOW_TRACKING_URI`.",
+    "SCREENBAYES_WORK": "Folder in which a worker starts its flows.",
+}
+"""What ScreenBayes itself looks at. Servers have more: docs/production.md."""
 
 
 def prepare_environment() -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from model.data_changes import gene_key
+from schemas.columns import COMPARED_GENES
 from schemas.comparison import (
     CheckChange,
     Comparison,
@@ -20,24 +21,6 @@ from schemas.comparison import (
     ScalarChange,
 )
 from schemas.reports import PredictiveCheck
-
-COLUMNS = (
-    "gene",
-    "gene_a",
-    "beta_mean_a",
-    "beta_sd_a",
-    "lfsr_a",
-    "beta_mean_b",
-    "beta_sd_b",
-    "lfsr_b",
-    "difference",
-    "difference_z",
-    "prob_sign_change",
-    "prob_practical",
-    "rank_a",
-    "rank_b",
-    "hit",
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,17 +45,8 @@ def compare_genes(a: pd.DataFrame, b: pd.DataFrame, settings: ComparisonSettings
     `a` and `b` are tables of `model.effects.gene_effects`. Genes are joined on the Entrez number in
     `SYMBOL (ENTREZ)`, on the whole label where there is none.
 
-    | column | unit | what |
-    |---|---|---|
-    | gene, gene_a | | label in B, and in A |
-    | beta_mean_*, beta_sd_* | log fold change per SD of RNA | posterior mean and SD |
-    | lfsr_* | | local false sign rate |
-    | difference | log fold change per SD of RNA | B less A |
-    | difference_z | | difference / sqrt(sd_a^2 + sd_b^2) |
-    | prob_sign_change | | P(beta_a beta_b < 0) |
-    | prob_practical | | P(abs(beta_b - beta_a) > practical_difference) |
-    | rank_a, rank_b | | 1 for the most negative slope of the joined genes |
-    | hit | | `both`, `lost` (in A only), `gained` (in B only), `neither`: lfsr at most `lfsr_max` |
+    Columns and their units are `schemas.columns.COMPARED_GENES`; hits have a local false sign rate
+    of at most `lfsr_max`.
 
     The probabilities take both posteriors as normal and independent. Of fits to the same data they
     are not: there difference and ranks say what the models make of it, and z and probabilities are
@@ -97,7 +71,7 @@ def compare_genes(a: pd.DataFrame, b: pd.DataFrame, settings: ComparisonSettings
         hit=np.select([hit_a & hit_b, hit_a, hit_b], ["both", "lost", "gained"], default="neither"),
     )
     order = table["difference_z"].abs().sort_values(ascending=False, kind="stable").index
-    return table.loc[order, list(COLUMNS)].reset_index(drop=True)
+    return table.loc[order, list(COMPARED_GENES)].reset_index(drop=True)
 
 
 def compare_fits(

@@ -15,6 +15,7 @@ import pandas as pd
 
 from model.design import ScreenDesign
 from model.roster import Roster
+from schemas.columns import COMPARED_LINES
 from schemas.comparison import BatchShift, DataChanges, ItemChange, ProfileChange
 from schemas.usable import KEPT
 
@@ -24,21 +25,6 @@ ROUNDING = 1e-9
 """log2: numbers that differ by less were computed from the same values."""
 
 GUIDES_AT_ONCE = 5000
-
-LINE_COLUMNS = (
-    "cell_line",
-    "a",
-    "b",
-    "n_sequences_a",
-    "n_sequences_b",
-    "profile_a",
-    "profile_b",
-    "sequences_changed",
-    "values_changed",
-    "logfc_shift",
-    "logfc_spread",
-    "rna_change",
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,19 +65,9 @@ def shared_part(a: ScreenDesign, b: ScreenDesign) -> SharedPart:
 def data_changes(a: FittedScreen, b: FittedScreen) -> tuple[DataChanges, pd.DataFrame]:
     """Return what differs, and one row a cell line that either fit has.
 
-    | column | unit | what |
-    |---|---|---|
-    | cell_line | | label |
-    | a, b | | `fitted`, `not there`, or why it is not in that fit |
-    | n_sequences_* | | sequences (replicates) of it that are in that fit |
-    | profile_* | | its default RNA profile |
-    | sequences_changed | | whether other sequences of it are fitted |
-    | values_changed | | whether the same sequences have other log fold changes |
-    | logfc_shift | log2 | mean over guides of both of B less A, of the means of guide and line |
-    | logfc_spread | log2 | SD of the same |
-    | rna_change | as given | largest change, either sign, of the RNA of a gene of both |
+    Columns and their units are `schemas.columns.COMPARED_LINES`.
 
-    The last three are NaN of a line that is not in both.
+    `logfc_shift`, `logfc_spread` and `rna_change` are NaN of a line that is not in both.
     """
     shared = shared_part(a.design, b.design)
     lines = _lines(a, b, shared)
@@ -159,7 +135,7 @@ def _lines(a: FittedScreen, b: FittedScreen, shared: SharedPart) -> pd.DataFrame
     table = table.merge(numbers, on="cell_line", how="left")
     differs = table.pop("differs").fillna(False).astype(bool)
     table["values_changed"] = in_both & ~table["sequences_changed"] & differs
-    return table[list(LINE_COLUMNS)]
+    return table[list(COMPARED_LINES)]
 
 
 def _numbers(a: ScreenDesign, b: ScreenDesign, shared: SharedPart) -> pd.DataFrame:

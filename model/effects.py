@@ -12,6 +12,7 @@ import xarray as xr
 
 from model.design import ScreenDesign
 from model.predictive import HDI_MASS
+from schemas.columns import GENE_EFFECTS
 from schemas.parameters import Calls
 
 GENES_AT_A_TIME = 1000  # with 4,000 draws 32 MB a copy; the HDI needs a few
@@ -26,20 +27,7 @@ def gene_effects(tree: xr.DataTree, design: ScreenDesign, calls: Calls = Calls()
 
     A negative beta says that lines which express the gene more depend on it more.
 
-    | column | unit | what |
-    |---|---|---|
-    | gene | | label |
-    | call | | `negative`, `positive`, `none` or `not enough data` |
-    | call_error | | probability that the call, or the nearest one, is wrong (below) |
-    | call_reason | | what the data are not enough in; else empty |
-    | beta_mean, beta_sd | log fold change per SD of RNA | posterior mean and SD |
-    | beta_hdi_low, beta_hdi_high | the same | 89 % highest density interval |
-    | prob_negative | | P(beta < 0) |
-    | lfsr, s_value | | see `local_false_sign_rate` and `s_value` |
-    | beta_per_log2_* | log fold change per log2(TPM+1) | those of beta / rna_sd, NaN for z-scores |
-    | alpha_mean | log fold change | posterior mean of alpha |
-    | n_cell_lines, n_guides | | those with a measurement of the gene |
-    | rna_sd | as `ScreenDesign.rna_sd` | SD of RNA over the lines |
+    Columns and their units are `schemas.columns.GENE_EFFECTS`.
 
     A gene is called in its likelier direction where
 
@@ -76,30 +64,7 @@ def gene_effects(tree: xr.DataTree, design: ScreenDesign, calls: Calls = Calls()
         [NOT_ENOUGH_DATA, likelier],
         "none",
     )
-    return table[list(COLUMNS)].sort_values("beta_mean", kind="stable", ignore_index=True)
-
-
-COLUMNS = (
-    "gene",
-    "call",
-    "call_error",
-    "call_reason",
-    "beta_mean",
-    "beta_sd",
-    "beta_hdi_low",
-    "beta_hdi_high",
-    "prob_negative",
-    "lfsr",
-    "s_value",
-    "beta_per_log2_mean",
-    "beta_per_log2_sd",
-    "beta_per_log2_hdi_low",
-    "beta_per_log2_hdi_high",
-    "alpha_mean",
-    "n_cell_lines",
-    "n_guides",
-    "rna_sd",
-)
+    return table[list(GENE_EFFECTS)].sort_values("beta_mean", kind="stable", ignore_index=True)
 
 
 def _too_little(table: pd.DataFrame, rna_is_log2: bool, calls: Calls) -> np.ndarray:

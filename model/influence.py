@@ -25,6 +25,7 @@ from model.left_out import (
     log_sds,
 )
 from model.within_lineage import within_lineages
+from schemas.columns import LINE_INFLUENCE_OF_GENES, LINEAGE_INFLUENCE_OF_GENES
 from schemas.parameters import FitParameters
 from schemas.reports import InfluenceSummary
 
@@ -38,7 +39,7 @@ class Influence:
 
     summary: InfluenceSummary
     genes: pd.DataFrame
-    """Columns for the table of genes, one row a gene looked at (`COLUMNS`)."""
+    """Columns for the table of genes, one row a gene looked at."""
     lines: pd.DataFrame
     """cell_line, elpd_lolo (natural log), pareto_k: one row a line."""
     line_influence: pd.DataFrame
@@ -47,16 +48,8 @@ class Influence:
     """The same by lineage; None where lineages are not known."""
 
 
-LINE_COLUMNS = ("most_influential_line", "influence", "carried_by_one_line")
-LINEAGE_COLUMNS = (
-    "most_influential_lineage",
-    "lineage_influence",
-    "carried_by_one_lineage",
-    "beta_within_lineage_mean",
-    "beta_within_lineage_sd",
-    "rna_within_lineage",
-    "marks_lineage",
-)
+LINE_COLUMNS = tuple(LINE_INFLUENCE_OF_GENES)
+LINEAGE_COLUMNS = tuple(LINEAGE_INFLUENCE_OF_GENES)
 """Only where lineages are known."""
 FLAGS = ("carried_by_one_line", "carried_by_one_lineage", "marks_lineage")
 

@@ -88,10 +88,15 @@ class PreparationReport(Settings):
     """What went into the design and what did not."""
 
     losses: tuple[Loss, ...]
+    """What was left out, by reason."""
     n_genes: int
+    """Genes that were fitted."""
     n_cell_lines: int
+    """Cell lines that were fitted."""
     n_guides: int
+    """Guides that were fitted."""
     n_measurements: int
+    """Measurements that were fitted: of a guide in a sequence."""
 
 
 class VariableConvergence(Settings):

@@ -15,10 +15,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from model.attribution import PartFit
-from model.data_changes import LINE_COLUMNS
 from model.design import ScreenDesign
 from model.plots import as_bytes
 from model.plots.comparison import comparison_figures
+from schemas.columns import COMPARED_LINES
 from schemas.comparison import Comparison, ComparisonSettings
 from schemas.reports import Convergence
 from tasks.render_comparison import comparison_markdown
@@ -42,7 +42,7 @@ class ComparedFits:
     genes: pd.DataFrame
     """One row a gene of both (`model.compare`), with `due_to_...` (`model.attribution`)."""
     cell_lines: pd.DataFrame = field(
-        default_factory=lambda: pd.DataFrame(columns=list(LINE_COLUMNS))
+        default_factory=lambda: pd.DataFrame(columns=list(COMPARED_LINES))
     )
     """One row a cell line of either (`model.data_changes`); empty where a run does not hold it."""
 

@@ -8,6 +8,7 @@ The rules are pure functions of a path and its source; what the modules compute 
 """
 
 import ast
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 
@@ -28,6 +29,8 @@ LIBRARY_HOMES = {
     "distributed": {"tasks"},
 }
 MOST_LINES = 400
+
+PAGE = (PROJECT / "ARCHITECTURE.md").read_text(encoding="utf-8")
 
 Rule = Callable[[PurePosixPath, str], Iterator[str]]
 
@@ -183,3 +186,96 @@ def test_an_opening_docstring_is_no_breach() -> None:
 @pytest.mark.parametrize(("lines", "breaches"), [(MOST_LINES, 0), (MOST_LINES + 1, 1)])
 def test_a_module_is_too_long_from_the_first_line_over(lines: int, breaches: int) -> None:
     assert len(list(too_long(PurePosixPath("model/a.py"), "x = 1\n" * lines))) == breaches
+
+
+# ---- the page that says where things are
+
+
+def section(title: str) -> str:
+    """The part of ARCHITECTURE.md under a heading."""
+    return PAGE.split(f"\n## {title}\n", 1)[1].split("\n## ", 1)[0]
+
+
+def on_the_map(page_map: str) -> dict[str, set[str]]:
+    """Folder: the names the map has of what is in it."""
+    rows = re.findall(r"^\| `(\w+)/` \|(.*)\|$", page_map, re.MULTILINE)
+    return {folder: set(re.findall(r"`([\w./]+)`", words)) for folder, words in rows}
+
+
+def in_the_folder(package: str) -> tuple[set[str], set[str]]:
+    """What the map has to name: modules and packages; and what it may name besides: files."""
+    modules = {path.stem for path in (PROJECT / package).glob("*.py") if path.stem != "__init__"}
+    folders = {f"{path.parent.name}/" for path in (PROJECT / package).glob("*/__init__.py")}
+    files = {path.name for path in (PROJECT / package).iterdir() if path.is_file()}
+    return modules | folders, files
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_map_names_every_module_and_no_other(package: str) -> None:
+    modules, files = in_the_folder(package)
+    words = on_the_map(section("The map"))[package]
+    assert not modules - words, "not on the map of ARCHITECTURE.md"
+    others = words - modules - files
+    # A command of ours may be named beside the module that has it.
+    assert not others - {"serve"}, "on the map of ARCHITECTURE.md, and not in the folder"
+
+
+def named_paths(text: str) -> list[str]:
+    """Paths of files and folders that a text names: `tasks/track.py`."""
+    return re.findall(r"`((?:deployments|flows|tasks|model|schemas|tests|docs)/[\w./]*)`", text)
+
+
+def named_objects(text: str) -> list[str]:
+    """Dotted names of ours: `tasks.tracking_run.FitRun.finish`."""
+    return re.findall(r"`((?:deployments|flows|tasks|model|schemas)(?:\.\w+)+)`", text)
+
+
+def test_every_path_that_is_named_exists() -> None:
+    paths = named_paths(PAGE)
+    assert len(paths) > 50
+    assert not [path for path in paths if not (PROJECT / path).exists()]
+
+
+@pytest.mark.parametrize("name", sorted(set(named_objects(PAGE))))
+def test_every_name_that_is_named_exists(name: str) -> None:
+    package, *parts = name.split(".")
+    path = PROJECT / package
+    while parts and ((path / parts[0]).is_dir() or (path / f"{parts[0]}.py").exists()):
+        path = path / parts.pop(0)
+    source = path.with_suffix(".py") if path.with_suffix(".py").exists() else path / "__init__.py"
+    if parts:
+        words = re.findall(r"\w+", source.read_text(encoding="utf-8"))
+        assert set(parts) <= set(words), f"{name}: not in {source}"
+    else:
+        assert source.exists()
+
+
+def test_every_deployment_is_in_the_pages() -> None:
+    prefect = (PROJECT / "deployments" / "prefect.yaml").read_text(encoding="utf-8")
+    names = re.findall(r"^ *- name: ([a-z-]+)$", prefect, re.MULTILINE)
+    flows = {path.stem.replace("_", "-") for path in (PROJECT / "flows").glob("*.py")}
+    schedules = (PROJECT / "docs" / "schedules.md").read_text(encoding="utf-8")
+    assert names
+    for name in names:
+        assert name in flows
+        assert f"| `{name}` |" in schedules
+
+
+def test_every_word_of_the_glossary_is_used() -> None:
+    words = re.findall(r"^\| ([\w ,-]+) \|", section("Glossary"), re.MULTILINE)[1:]
+    texts = [
+        path.read_text(encoding="utf-8").lower()
+        for folder in (*PACKAGES, "docs")
+        for path in [*(PROJECT / folder).rglob("*.py"), *(PROJECT / folder).glob("*.md")]
+    ]
+    everything = "\n".join(texts).replace("_", " ")
+    assert len(words) > 25
+    assert not [
+        word for line in words for word in line.split(", ") if word.lower() not in everything
+    ]
+
+
+def test_a_module_that_is_not_on_the_map_is_missed() -> None:
+    found = on_the_map("| folder | holds |\n|---|---|\n| `model/` | pure | `design`, `exact/` |\n")
+    assert found == {"model": {"design", "exact/"}}
+    assert named_paths("see `model/gone.py`") == ["model/gone.py"]

@@ -5,7 +5,8 @@ import pytest
 import xarray as xr
 
 from model.design import ScreenDesign
-from model.effects import COLUMNS, count_calls, gene_effects, local_false_sign_rate, s_value
+from model.effects import count_calls, gene_effects, local_false_sign_rate, s_value
+from schemas.columns import GENE_EFFECTS
 from schemas.parameters import Calls
 
 GENES = ("A", "B", "C")
@@ -45,7 +46,7 @@ def design(genes: tuple[str, ...] = GENES, *, rna_is_log2: bool = True) -> Scree
 
 def test_the_strongest_dependency_comes_first():
     table = gene_effects(posterior(), design())
-    assert tuple(table.columns) == COLUMNS
+    assert list(table.columns) == list(GENE_EFFECTS)
     assert table["gene"].tolist() == ["B", "C", "A"]
 
 

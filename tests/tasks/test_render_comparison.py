@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from model.compare import ComparedFit, compare_fits
-from model.data_changes import LINE_COLUMNS
+from schemas.columns import COMPARED_LINES
 from schemas.comparison import BatchShift, Comparison, DataChanges, ItemChange, Step
 from tasks.render_comparison import comparison_markdown
 from tasks.track_comparison import ComparedFits, comparison_name
@@ -108,10 +108,10 @@ def test_identical_fits_need_no_tables():
 
 def test_the_tables_come_back_as_they_were(tmp_path):
     comparison, genes = compared(fit("A", A), fit("B", A.assign(beta_mean=[-0.5, 0.1])))
-    found = ComparedFits(comparison, genes, pd.DataFrame(columns=list(LINE_COLUMNS)))
+    found = ComparedFits(comparison, genes, pd.DataFrame(columns=list(COMPARED_LINES)))
     for name, content in found.tables().items():
         (tmp_path / name).write_bytes(content)
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "comparison.parquet"), genes)
-    assert list(pd.read_csv(tmp_path / "cell_lines.csv")) == list(LINE_COLUMNS)
+    assert list(pd.read_csv(tmp_path / "cell_lines.csv")) == list(COMPARED_LINES)
     text = (tmp_path / "comparison.json").read_text()
     assert Comparison.model_validate_json(text) == comparison

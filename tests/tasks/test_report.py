@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from model.effects import COLUMNS
+from schemas.columns import GENE_EFFECTS
 from schemas.dataset import Dataset
 from schemas.parameters import FitParameters
 from schemas.reports import Loss, PreparationReport, Verdict
@@ -43,7 +43,7 @@ class Page(HTMLParser):
 
 def effects_of(**changes: Any) -> pd.DataFrame:
     """Three genes with every column of the table of genes."""
-    table = pd.DataFrame({name: [0.25, 0.5, 0.75] for name in COLUMNS})
+    table = pd.DataFrame({name: [0.25, 0.5, 0.75] for name in GENE_EFFECTS})
     table["gene"] = ["SOX10 (6663)", "MYB (4602)", "IRF4 (3662)"]
     table = table.assign(call=["negative", "none", "positive"], call_reason="")
     return table.assign(beta_mean=[-1.25, -0.5, 0.125], n_guides=4, **changes)

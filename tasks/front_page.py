@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mlflow import MlflowClient
 
-from tasks.artifacts import FitResults
+if TYPE_CHECKING:  # a look at the releases does without the statistics it would load
+    from tasks.artifacts import FitResults
 
 NOTE = "mlflow.note.content"
 VIEW = "mlflow.sharedViewState."

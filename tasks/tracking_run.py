@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import requests
 from filelock import FileLock
@@ -36,9 +37,11 @@ from schemas.dataset import Dataset
 from schemas.errors import EnvironmentTrouble, was_interrupted
 from schemas.identity import fit_key, parameters_digest, trace_key
 from schemas.parameters import FitParameters
-from schemas.trace import TraceOrigin
 from tasks.front_page import TRAINING_PAGES, describe_experiment
 from tasks.tracking_trouble import in_words
+
+if TYPE_CHECKING:  # a look at the releases does without the xarray it would load
+    from schemas.trace import TraceOrigin
 
 SERVER_PATIENCE = 5.0
 """Seconds to wait for a connection to the server, and again for its answer."""

@@ -9,10 +9,16 @@ from collections.abc import Callable
 
 import numpy as np
 import pymc as pm
+from pytensor.configdefaults import config
 from pytensor.tensor.variable import TensorVariable
 
 from model.design import ScreenDesign
 from schemas.parameters import Distribution
+
+# Else each function that is compiled leaves its source in the folder for temporary files, for good.
+# Beside the compiled code PyTensor keeps one file a source, and removes what is long unused.
+if not config.generated_src_dir:
+    config.generated_src_dir = str(config.base_compiledir / "generated_source")
 
 
 def coords(design: ScreenDesign, **observed: int) -> dict[str, object]:

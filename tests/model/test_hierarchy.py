@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+
 import numpy as np
 import pymc as pm
 import pytest
@@ -83,3 +85,10 @@ def test_priors_can_be_set(rows):
         prior = pm.sample_prior_predictive(200, random_seed=1, var_names=["beta_g"])["prior"]
     assert abs(float(prior["beta_g"].mean()) - 3) < 0.02
     assert float(prior["beta_g"].std()) < 0.1
+
+
+def test_compiling_a_model_leaves_nothing_among_temporary_files(rows, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    model = build_model("m4", design_from_rows(rows), Priors())
+    pm.draw(model["mu_alpha"] + 1, random_seed=1)
+    assert list(tmp_path.iterdir()) == []

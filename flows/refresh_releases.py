@@ -21,13 +21,21 @@ from schemas.errors import UserError
 from schemas.identity import fit_key, parameters_digest
 from schemas.parameters import FitParameters, form_title
 from schemas.refresh import SeenRelease
-from tasks.flow_runs import how_far, publish, refused, runs_by_key, start_once, take_up
+from tasks.flow_runs import (
+    close_lost,
+    how_far,
+    publish,
+    refused,
+    runs_by_key,
+    start_once,
+    take_up,
+)
 from tasks.progress import tell
 from tasks.release_steps import content_digests_task, latest_fits_task, look_under_task
 from tasks.releases import Release, Unready, at_rest_in, digest_of
 from tasks.render_refresh import refresh_markdown
 
-FIT, COMPARE, PROMOTE = "fit-screen", "compare-runs", "promote-fit"
+REFRESH, FIT, COMPARE, PROMOTE = "refresh-releases", "fit-screen", "compare-runs", "promote-fit"
 RELEASE = "release"
 """Tag of the fits started here; the deployment's trigger, in prefect.yaml, goes by it."""
 
@@ -71,6 +79,8 @@ def _refresh(
         tell(f"Taken up again: {run.name}")
     for run in given_up:
         tell(f"Ended badly {run.run_count} times, and needs a person: {run.name}")
+    for run in close_lost(REFRESH):
+        tell(f"Lost its worker before it began; this look does its work: {run.name}")
 
     deadline = time.monotonic() + longest_wait
     while True:

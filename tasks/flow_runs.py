@@ -27,7 +27,7 @@ from prefect.concurrency.sync import concurrency
 from prefect.context import FlowRunContext
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
 from prefect.settings import PREFECT_API_URL
-from prefect.states import Failed, Scheduled
+from prefect.states import Crashed, Failed, Scheduled
 
 from schemas.dataset import Dataset
 from schemas.errors import EnvironmentTrouble, UserError
@@ -214,6 +214,23 @@ def take_up(deployments: Iterable[str]) -> tuple[list[FlowRun], list[FlowRun]]:
             client.set_flow_run_state(run.id, state, force=True)
             again.append(run)
     return again, given_up
+
+
+def close_lost(deployment: str) -> list[FlowRun]:
+    """Set Crashed the runs of a deployment that lost their worker before they began; return them.
+
+    For those that need not be begun again, as whoever asks does what they were to do.
+    """
+    of_it = DeploymentFilter(name=DeploymentFilterName(any_=[deployment]))
+    pending = FlowRunFilter(
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PENDING]))
+    )
+    with get_client(sync_client=True) as client:
+        lost = [run for run in _all(client, pending, of_it) if not _still_begins(run)]
+        for run in lost:
+            state: State[Any] = Crashed(message="Its worker was gone before it began.")
+            client.set_flow_run_state(run.id, state, force=True)
+    return lost
 
 
 def _when(run: FlowRun) -> datetime:

@@ -10,13 +10,21 @@ from typing import Any
 
 import pytest
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.objects import FlowRun, State
+from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.states import Cancelled, Completed, Crashed, Failed, Pending, Running
 
 from schemas.dataset import Dataset
 from schemas.errors import UserError
 from tasks import flow_runs
-from tasks.flow_runs import MOST_ATTEMPTS, NotDeployed, how_far, refused, start_once, take_up
+from tasks.flow_runs import (
+    MOST_ATTEMPTS,
+    NotDeployed,
+    close_lost,
+    how_far,
+    refused,
+    start_once,
+    take_up,
+)
 from tasks.progress import listen
 from tests.faults.catalogue import Area, fault
 from tests.integration.processes import wait_until
@@ -99,6 +107,17 @@ def test_a_run_that_always_ends_badly_is_given_up(client) -> None:
     again, given_up = take_up([NAME])
     assert ([], [run.id]) == (again, [one.id for one in given_up])
     assert client.read_flow_run(run.id).state.is_crashed()
+
+
+def test_what_lost_its_worker_before_it_began_is_closed(client, monkeypatch) -> None:
+    """Nobody else does it: such a run has sent no heartbeat that could stop."""
+    pending, running = run_that(client, Pending()), run_that(client, Running())
+    assert close_lost(NAME) == []
+    monkeypatch.setattr(flow_runs, "PENDING_PATIENCE", timedelta(0))
+    assert [run.id for run in close_lost(NAME)] == [pending.id]
+    states = [client.read_flow_run(run.id).state_type for run in (pending, running)]
+    assert states == [StateType.CRASHED, StateType.RUNNING]
+    assert close_lost(NAME) == []
 
 
 def test_a_key_starts_one_run(client) -> None:

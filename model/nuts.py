@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +16,6 @@ from typing import Any
 import numpy as np
 import pymc as pm
 import xarray as xr
-from pytensor.configdefaults import config
 
 from schemas.parameters import Sampling
 from schemas.posterior import PosteriorContract
@@ -40,12 +38,7 @@ def sample(
     draw). Equal arguments give equal draws.
     """
     draw = {"nutpie": _nutpie, "pymc": _pymc, "numpyro": _numpyro}[sampling.sampler]
-    # Left to itself PyTensor keeps the source of each function it compiles, in a file of its own.
-    with (
-        tempfile.TemporaryDirectory(prefix="screenbayes-") as sources,
-        config.change_flags(generated_src_dir=sources),
-    ):
-        tree = draw(model, sampling, seed, on_progress)
+    tree = draw(model, sampling, seed, on_progress)
     total = sampling.chains * (sampling.tune + sampling.draws)
     posterior = tree["posterior"].dataset[list(contract.variables)].astype(np.float64)
     if (posterior.sizes["chain"], posterior.sizes["draw"]) != (sampling.chains, sampling.draws):

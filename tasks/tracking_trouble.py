@@ -26,6 +26,10 @@ _MENDS = (
         _NO_MLFLOW,
     ),
     (
+        r"API request .* failed with exception",
+        f"it does not answer any more; start it, {_ELSEWHERE}",
+    ),
+    (
         r"database is locked",
         f"another process is using it for long; wait for it or end it, {_ELSEWHERE}",
     ),

@@ -1,4 +1,8 @@
-"""A terminal for commands under test: what it shows, keys that are pressed, and its closing."""
+"""A terminal for commands under test: what it shows, and its closing.
+
+It controls no session: with the end of one it would throw away what nobody has read yet.
+The signals that go with a key or the closing are those of the tests.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +15,13 @@ from threading import Thread
 from tests.integration.processes import PATIENCE
 
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-INTERRUPT = b"\x03"
-"""Ctrl-C, which the terminal turns into SIGINT to all processes of the command."""
 
 
 class Terminal:
-    """A pseudo-terminal; whoever opens `path` as the first of a session is controlled by it."""
+    """A pseudo-terminal, at `path`."""
 
     def __init__(self) -> None:
-        self._keys, self._slave = pty.openpty()
+        self._master, self._slave = pty.openpty()
         self.path = os.ttyname(self._slave)
         self._shown = bytearray()
         Thread(target=self._read, daemon=True).start()
@@ -27,7 +29,7 @@ class Terminal:
     def _read(self) -> None:
         while True:
             try:
-                shown = os.read(self._keys, 65536)
+                shown = os.read(self._master, 65536)
             except OSError:  # closed
                 return
             self._shown += shown
@@ -43,14 +45,10 @@ class Terminal:
             size = len(self._shown)
             time.sleep(1.0)
 
-    def press(self, keys: bytes = INTERRUPT) -> None:
-        """Press keys."""
-        os.write(self._keys, keys)
-
     def close(self) -> None:
-        """Close the terminal, as its window: SIGHUP for the command."""
+        """Close the terminal, as its window: who writes to it is refused from then on."""
         os.close(self._slave)
-        os.close(self._keys)
+        os.close(self._master)
 
     def wait_for(self, pattern: str, seconds: float = PATIENCE) -> bool:
         """Wait until it shows a match; return whether it does in time."""
@@ -61,8 +59,8 @@ class Terminal:
 
 
 def take_terminal(path: str) -> None:
-    """Make a terminal that of this process, which is the first of its session."""
-    slave = os.open(path, os.O_RDWR)  # a session without a terminal takes the one it opens
+    """Have this process read from a terminal and write to it."""
+    slave = os.open(path, os.O_RDWR | os.O_NOCTTY)
     for stream in range(3):
         os.dup2(slave, stream)
     os.close(slave)

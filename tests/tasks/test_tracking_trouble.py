@@ -27,6 +27,11 @@ LOCKED = "(sqlite3.OperationalError) database is locked\n[SQL: INSERT INTO a]\n[
             "format. Response body: '<html>'",
             "is no MLflow server",
         ),
+        (
+            "API request to http://a failed with exception HTTPConnectionPool(host='a'): Max "
+            "retries exceeded",
+            "does not answer any more",
+        ),
         ("INTERNAL_ERROR: Response: {'detail': 'Not Found'}", "is no MLflow server"),
         ("something else", "something else; look at the log of the server"),
     ],

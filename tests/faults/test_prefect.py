@@ -1,0 +1,152 @@
+"""Prefect: servers that are dead, hang or are something else; the embedded one without its home."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+
+import pytest
+
+from deployments.exit_codes import TROUBLE
+from tests.faults.catalogue import Area, Left, fault
+from tests.faults.commands import Command
+from tests.faults.disks import SmallDisk, fill, read_only
+from tests.faults.fake_servers import LOGIN_PAGE, answering
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.xdist_group("prefect faults")]
+
+WRONG_ANSWERS = (
+    ("answers with an error of its own", 500, "Internal Server Error", "HTTP 500"),
+    ("asks for a login", 200, LOGIN_PAGE, "no Prefect server"),
+    ("does not know this user", 401, '{"exception_message": "Unauthorized"}', "PREFECT_API_AUTH"),
+    ("has nothing at this path", 404, "Not Found", "no Prefect server"),
+)
+
+
+@fault(
+    Area.SERVERS,
+    "nobody listens at PREFECT_API_URL",
+    made="a port that is closed",
+    code=TROUBLE,
+    told=("does not answer", "PREFECT_API_URL"),
+    left=Left.AS_BEFORE,
+)
+def test_a_dead_server(begun: Command, screen: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        nobody = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
+    assert nobody in begun("fit", screen, PREFECT_API_URL=nobody).err
+
+
+@fault(
+    Area.SERVERS,
+    "the Prefect server hangs",
+    made="a port where connections are taken and never answered",
+    code=TROUBLE,
+    told=("does not answer", "PREFECT_API_URL"),
+    left=Left.AS_BEFORE,
+)
+def test_a_server_that_hangs(begun: Command, screen: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        silent = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
+        done = begun("fit", screen, PREFECT_API_URL=silent)
+    assert done.seconds < 120
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        pytest.param(
+            status,
+            body,
+            marks=fault(
+                Area.SERVERS,
+                f"what listens at PREFECT_API_URL {what}",
+                made=f"a server that answers everything with HTTP {status}",
+                code=TROUBLE,
+                told=(told, "PREFECT_API_URL"),
+                left=Left.AS_BEFORE,
+            ),
+            id=str(status),
+        )
+        for what, status, body, told in WRONG_ANSWERS
+    ],
+)
+def test_a_server_that_is_none_of_ours(
+    begun: Command, screen: Path, status: int, body: str
+) -> None:
+    with answering(status, body) as address:
+        begun("fit", screen, PREFECT_API_URL=f"{address}/api")
+
+
+def damaged(home: Path) -> AbstractContextManager[None]:
+    (home / "prefect.db").write_bytes(b"not a database\n" * 1000)
+    return nullcontext()
+
+
+@contextmanager
+def locked(home: Path) -> Iterator[None]:
+    hold = "import sqlite3, sys; store = sqlite3.connect(sys.argv[1], isolation_level=None); "
+    hold += "store.execute('BEGIN EXCLUSIVE'); print('held', flush=True); sys.stdin.read()"
+    path = home / "prefect.db"
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        yield
+        holder.communicate(b"let go")
+
+
+SPOILED_HOMES: tuple[tuple[str, str, Callable[[Path], AbstractContextManager[None]]], ...] = (
+    ("may not be written to", "PREFECT_HOME mounted read-only, no server", read_only),
+    ("holds a damaged database", "a prefect.db overwritten with text, no server", damaged),
+    ("holds a locked database", "BEGIN EXCLUSIVE in another process, no server", locked),
+)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(
+            spoil,
+            marks=fault(
+                Area.SERVERS,
+                f"Prefect's home {what}",
+                made=made,
+                code=TROUBLE,
+                told=("embedded server", "PREFECT_HOME"),
+                left=Left.AS_BEFORE,
+            ),
+            id=what,
+        )
+        for what, made, spoil in SPOILED_HOMES
+    ],
+)
+def test_a_home_that_cannot_be_used(
+    begun: Command,
+    screen: Path,
+    tmp_path: Path,
+    spoil: Callable[[Path], AbstractContextManager[None]],
+) -> None:
+    home = tmp_path / "home of prefect"
+    home.mkdir()
+    with spoil(home):
+        begun("fit", screen, PREFECT_HOME=str(home), PREFECT_API_URL="")
+
+
+@fault(
+    Area.DISK,
+    "Prefect's home is on a full disk",
+    made="PREFECT_HOME on a tmpfs without a byte left, no server",
+    code=TROUBLE,
+    told=("embedded server", "PREFECT_HOME"),
+    left=Left.AS_BEFORE,
+)
+def test_a_full_home(begun: Command, small_disk: SmallDisk, screen: Path) -> None:
+    disk = small_disk(1)
+    fill(disk)
+    begun("fit", screen, PREFECT_HOME=str(disk), PREFECT_API_URL="")

@@ -157,9 +157,10 @@ class Reader:
         return said
 
     def _runs(self) -> dict[str, str]:
-        """The last fits of the page: `RUN_OF_M4_NESTED` the last, `RUN_OF_M4` that before."""
+        """Fits of the page: the first, the last (`RUN_OF_M4_NESTED`) and the one before that."""
         runs = RUN.findall(self.shell.said)
-        return dict(zip(("RUN_OF_M4_NESTED", "RUN_OF_M4"), reversed(runs), strict=False))
+        last = dict(zip(("RUN_OF_M4_NESTED", "RUN_OF_M4"), reversed(runs), strict=False))
+        return last | {"FIRST_RUN": runs[0]} if runs else {}
 
     def _is_up(self, sign: str) -> Any:
         if sign.startswith("http"):
@@ -235,7 +236,7 @@ class Reader:
 def missing(shown: str, printed: str) -> list[str]:
     """Return the lines of some output of a page that were not printed, in this order.
 
-    A line is there where its words are, one after the other; `...` and `RUN` stand for anything.
+    A line is there where its words are, one after the other; `...` stands for anything.
     Numbers that are not counts may differ by 2 %: a time or a Monte Carlo error of another machine.
     """
     words = iter(_words(printed))
@@ -258,7 +259,7 @@ def _begins(here: list[str], wanted: list[str]) -> bool:
     if len(here) < len(wanted):
         return False
     return all(
-        want in ("...", "RUN") or have == want or _near(have, want)
+        want == "..." or have == want or _near(have, want)
         for have, want in zip(here, wanted, strict=False)
     )
 

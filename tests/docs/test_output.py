@@ -21,7 +21,7 @@ MLflow run: 64b94ccdea504e83a7b54fa7d8a3ecce
         "Verdict: pass",
         " geneB │ negative │ -2.886 │ 0.048\n geneC │ negative",
         "geneB negative -2.90",  # another machine
-        "MLflow run: RUN",
+        "MLflow run: ...",
         "exact: ... efficiency 0.85",
     ],
 )

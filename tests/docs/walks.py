@@ -29,7 +29,7 @@ PLACES = {
     "--simulations 2000": "--simulations 60",
 }
 """Text of a command or a file: what stands in its place. `{data}` is a folder with simulated
-releases, the others are free ports. `FIRST_RUN` and `RUN_OF_...` are runs of the page (`tests.docs.test_commands`)."""
+releases, the others are free ports. `FIRST_RUN` and `RUN_OF_...` are runs of the page."""
 
 NOT_RUN = {
     "make test": SUITE,

@@ -5,6 +5,7 @@ What labels may be is a rule of the tables (`schemas.tables`).
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -25,6 +26,21 @@ def visible(text: str, keep: str = "") -> str:
         char if char.isprintable() or char in keep else char.encode("unicode_escape").decode()
         for char in text
     )
+
+
+def is_plain_label(text: str) -> bool:
+    """Whether a label can be shown in a terminal and opened in a spreadsheet, and stays a label.
+
+    Labels stand in the tables that are written for others. One that begins with any of = + - @ is
+    computed by the spreadsheet that opens it (OWASP, CSV injection).
+    """
+    if text.lstrip().startswith(("=", "+", "-", "@")):
+        return False
+    return text.isprintable() or not any(unicodedata.category(char) in _OBEYED for char in text)
+
+
+_OBEYED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+"""Control characters, marks of direction, halves of characters, ends of lines and paragraphs."""
 
 
 def _shown(text: str) -> str:

@@ -15,9 +15,10 @@ from schemas.dataset import Dataset
 from schemas.findings import Rule, first_cells, share
 from schemas.layouts import free_labels
 from schemas.parameters import Contract
+from schemas.plain_text import is_plain_label
 from schemas.reports import Finding
 from schemas.screen import RawRna
-from schemas.tables import BLANKS, FLAGS, GENE_LABEL, GENE_PATTERN, TABLE_EMPTY
+from schemas.tables import BLANKS, FLAGS, GENE_LABEL, GENE_PATTERN, LABEL, TABLE_EMPTY
 
 DEFAULTS_EXIST = Rule(
     "default_profiles_exist",
@@ -111,6 +112,9 @@ def _broken_genes(raw: RawRna) -> Iterator[Finding]:
     blanks = [repr(label) for label in labels if label != label.strip()]
     if blanks:
         yield BLANKS.broken("rna", blanks, column="gene labels")
+    formulas = [repr(label) for label in genes if not is_plain_label(label)]
+    if formulas:
+        yield LABEL.broken("rna", formulas, column="gene labels")
     numbers = genes.str.extract(f"^{GENE_PATTERN}$", expand=False)
     if not free_labels(raw.source.layout) and numbers.isna().any():
         bad = [repr(label) for label in genes[numbers.isna()]]

@@ -17,6 +17,7 @@ import pandera.pandas as pa
 
 from schemas.findings import MOST_KEPT, Rule, at_line
 from schemas.layouts import free_labels
+from schemas.plain_text import is_plain_label
 from schemas.reports import Finding
 from schemas.screen import (
     GUIDE_MAP_COLUMNS,
@@ -43,6 +44,11 @@ TABLE_EMPTY = Rule("table_empty", "at least one row", "give the whole table")
 COLUMN_MISSING = Rule("column_missing", "this column", "give the table as released")
 VALUE_MISSING = Rule("value_missing", "a value in every row", "fill it in or take the row out")
 BLANKS = Rule("surrounding_blanks", "no blank before or after a value", "remove the blanks")
+LABEL = Rule(
+    "plain_label",
+    "a label of one line that begins with none of = + - @",
+    "rename it: spreadsheets take these for formulas, and terminals obey control characters",
+)
 GUIDE_SEQUENCE = Rule(
     "guide_sequence",
     "19 or 20 letters, each A, C, G or T",
@@ -63,6 +69,7 @@ _TEXT_RULES = {
     rule.name: rule
     for rule in (
         BLANKS,
+        LABEL,
         GUIDE_SEQUENCE,
         GENE_LABEL,
         CELL_LINE_ID,
@@ -185,7 +192,7 @@ def sequence_map_schema(free: bool) -> pa.DataFrameSchema:
     """Schema of a sequence map in text; the rows of the plasmid pool (pDNA) have no cell line."""
     return pa.DataFrameSchema(
         {
-            "sequence": _column(_is_unique(SEQUENCE_UNIQUE)),
+            "sequence": _column(_is_plain(), _is_unique(SEQUENCE_UNIQUE)),
             "cell_line": _column(*_unless(free, CELL_LINE_ID, CELL_LINE_PATTERN), nullable=True),
             "screen_type": _column(nullable=True, required=False),
             "library": _column(nullable=True, required=False),
@@ -212,7 +219,7 @@ def model_table_schema(free: bool) -> pa.DataFrameSchema:
             "cell_line": _column(
                 *_unless(free, CELL_LINE_ID, CELL_LINE_PATTERN), _is_unique(CELL_LINE_UNIQUE)
             ),
-            "lineage": _column(nullable=True, required=False),
+            "lineage": _column(_is_plain(), nullable=True, required=False),
         }
     )
 
@@ -232,7 +239,11 @@ def _matches(rule: Rule, pattern: str) -> pa.Check:
 
 
 def _unless(free: bool, rule: Rule, pattern: str) -> list[pa.Check]:
-    return [] if free else [_matches(rule, pattern)]
+    return [_is_plain()] if free else [_is_plain(), _matches(rule, pattern)]
+
+
+def _is_plain() -> pa.Check:
+    return pa.Check(lambda values: values.dropna().map(is_plain_label), error=LABEL.name)
 
 
 def _is_flag() -> pa.Check:

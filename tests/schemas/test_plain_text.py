@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.plain_text import MOST_SHOWN, visible
+from schemas.plain_text import MOST_SHOWN, is_plain_label, visible
 from schemas.reports import Finding
 
 
@@ -42,3 +42,18 @@ def test_what_a_finding_shows_is_on_a_line_and_ends():
     assert finding.column == r"\x1b[31m"
     assert finding.found[0] == r"a\nb"
     assert len(finding.found[1]) < MOST_SHOWN + 10
+
+
+@pytest.mark.parametrize(
+    "label", ["SOX10 (6663)", "HLA-A (3105)", "Hs 746.T", "a\xa0b", "日本", "1=1", "ACH-000001"]
+)
+def test_plain_labels_stay_labels(label):
+    assert is_plain_label(label)
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["=1+1", "+1", "-1", "@SUM", " =1", "\t=1", "a\nb", "a\rb", "\x1b[2J", "\u202ea", "a\0"],
+)
+def test_formulas_and_what_terminals_obey_are_no_labels(label):
+    assert not is_plain_label(label)

@@ -12,6 +12,7 @@ import xarray as xr
 from schemas.trace import TraceError
 from tasks import read_trace as module
 from tasks.read_trace import read_trace
+from tests.faults.catalogue import Area, fault
 
 ATTRIBUTES = {
     "inference_library": "pymc3",
@@ -88,6 +89,13 @@ def test_what_the_file_does_not_say_is_not_known(written, attributes):
     assert (origin.tune, origin.seconds) == (None, None)
 
 
+@fault(
+    Area.FILES,
+    "a trace without a group or statistic that is needed, or with text for draws",
+    made="netCDF as ArviZ writes it, a part taken out",
+    told=("there is no posterior",),
+    left="nothing read; the command is told as bad input",
+)
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
@@ -115,6 +123,13 @@ def test_a_file_without_what_is_needed_is_refused(written, changes, said):
     assert said in str(error.value)
 
 
+@fault(
+    Area.FILES,
+    "a trace that is no netCDF",
+    made="nothing, a web page, netCDF 3, a pickle",
+    told=("expected a netCDF-4 file",),
+    left="nothing read; the command is told as bad input",
+)
 @pytest.mark.parametrize("content", [b"", b"<html>", b"CDF\x01 of netCDF 3", b"\x80\x04 a pickle"])
 def test_a_file_that_is_no_netcdf_is_refused(tmp_path, content):
     path = tmp_path / "trace.nc"
@@ -128,6 +143,13 @@ def test_no_file_is_refused(tmp_path):
         read_trace(str(tmp_path / "trace.nc"))
 
 
+@fault(
+    Area.FILES,
+    "a trace that is cut off",
+    made="half of its bytes, and other shares",
+    told=("cannot be read",),
+    left="nothing read; the command is told as bad input",
+)
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.97])
 def test_a_file_that_was_cut_off_is_refused(written, share):
     path = written()
@@ -161,6 +183,13 @@ def link_to_group(file, there):
     file["sample_stats"] = h5py.ExternalLink(str(there), "sample_stats")
 
 
+@fault(
+    Area.FILES,
+    "a trace that points to another file",
+    made="external link, external storage, virtual dataset",
+    told=("stands in another file",),
+    left="nothing read; the command is told as bad input",
+)
 @pytest.mark.parametrize("point", [external_link, external_bytes, virtual, link_to_group])
 def test_a_file_that_points_to_another_is_refused(written, tmp_path, point):
     path = written()
@@ -172,6 +201,13 @@ def test_a_file_that_points_to_another_is_refused(written, tmp_path, point):
         read_trace(str(path))
 
 
+@fault(
+    Area.FILES,
+    "a trace that claims 8 TB",
+    made="a dataset of 10¹² numbers in a file of some KB",
+    told=("expected at most 4.3 GB of draws",),
+    left="nothing read; the command is told as bad input",
+)
 def test_sizes_that_are_claimed_are_not_read(written):
     path = written()
     with h5py.File(path, "r+") as file:  # a few bytes in the file

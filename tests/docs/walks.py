@@ -16,7 +16,8 @@ SUITE = "is what runs this"
 
 PLACES = {
     "/data/depmap": "{data}",
-    "mlflow ui": "mlflow ui --port {mlflow}",
+    # One worker: uvicorn kills those of several that take long to start on a busy machine.
+    "mlflow ui": "mlflow ui --port {mlflow} --workers 1",
     "--port 5000": "--port {mlflow}",
     "--port 4200": "--port {prefect}",
     "USER@HOST": "postgres@127.0.0.1:{postgres}",

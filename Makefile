@@ -1,6 +1,6 @@
 # Every target sets up .venv first, where it needs it and does not have it.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow check format reference audit sbom lock clean
+.PHONY: help setup demo test test-slow fuzz check format reference audit sbom lock clean
 
 # No usage statistics from the libraries, in anything started here.
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
@@ -8,6 +8,7 @@ export DO_NOT_TRACK = true
 export MLFLOW_DISABLE_TELEMETRY = true
 
 BIN := .venv/bin
+FUZZ_SECONDS ?= 600
 
 # Two processes share the tests; those that need one server stay together (xdist_group).
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup
@@ -29,6 +30,10 @@ test: setup ## all tests but the slow ones
 
 test-slow: setup ## the tests that take minutes each: servers killed in the middle of a fit
 	@$(PYTEST) -m slow
+
+fuzz: setup ## for hours: fifty times the examples of the property tests, and spoilt files
+	@SCREENBAYES_FUZZ=50 $(BIN)/python -m pytest -n 0 tests/property
+	@$(BIN)/python -m tests.property.fuzz_files --seconds $(FUZZ_SECONDS)
 
 check: setup ## formatting, lint and types
 	@$(BIN)/ruff format --check .

@@ -49,9 +49,11 @@ def select(screen: Screen, sequences: Sequence[str], library: str, filters: Filt
     rna = screen.rna[default.to_numpy()].set_axis(screen.profiles.loc[default, "cell_line"])
 
     screened_genes = by_guide["gene"].dropna()
-    genes = pd.Index(screened_genes).union(screen.rna.columns).unique()
+    # Of two equal indices pandas returns the union unsorted, unless told to sort.
+    genes = pd.Index(screened_genes).union(screen.rna.columns, sort=True).unique()
     screened_lines = screen.sequence_map["cell_line"].dropna()
-    cell_lines = pd.Index(screened_lines).union(screen.profiles["cell_line"].dropna()).unique()
+    known_lines = screen.profiles["cell_line"].dropna()
+    cell_lines = pd.Index(screened_lines).union(known_lines, sort=True).unique()
     asked_genes, asked_lines, of_lineage = _asked(filters, genes, cell_lines, screen.model_table)
 
     gene_reasons = first_reason(

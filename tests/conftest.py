@@ -7,12 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from deployments.environment import prepare_environment
 from schemas.dataset import Dataset
 from tests.faults.catalogue import Fault, made_by
 
 prepare_environment()
+
+# The suite tries the same examples every time, however slow the machine; `make fuzz` tries others.
+OTHER_EXAMPLES = int(os.environ.get("SCREENBAYES_FUZZ", "1")) > 1
+settings.register_profile("suite", deadline=None, derandomize=not OTHER_EXAMPLES, print_blob=True)
+settings.load_profile("suite")
 
 ALL_FAULTS = pytest.StashKey[list[Fault]]()
 

@@ -231,6 +231,21 @@ def test_lineage_is_of_the_kept_lines_and_empty_where_unknown():
     assert design.lineage == ("Lung", "Skin", "", "")
 
 
+def test_labels_are_sorted_where_guide_map_and_rna_have_them_alike_in_another_order():
+    of = screen()
+    genes, lines = GENES[::-1], LINES[::-1]
+    alike = replace(
+        of,
+        guide_map=guide_map([(f"{gene[0]}0", gene, 1, True) for gene in genes]),
+        sequence_map=sequence_map([(f"{line}_A", line) for line in lines]),
+        profiles=of.profiles.assign(profile=lines, cell_line=lines),
+        rna=of.rna[genes].iloc[::-1].reset_index(drop=True),
+    )
+    design, _ = prepared(alike)
+    assert design.genes == tuple(GENES)
+    assert design.cell_lines == tuple(LINES)
+
+
 # ------------------------------------------------------------------------------------------- losses
 
 

@@ -79,7 +79,8 @@ class Hdf5File(TableFile):
     @contextmanager
     def _hdf5(self) -> Iterator[h5py.File]:
         with self._open_stored() as stored:
-            # What h5py raises depends on what is wrong; labels may be numbers, or no UTF-8.
-            damage = self._damage(OSError, RuntimeError, KeyError, TypeError, UnicodeDecodeError)
+            # What h5py raises depends on what is wrong; labels may be numbers, or no UTF-8;
+            # an address may be larger than any file.
+            damage = self._damage(OSError, RuntimeError, KeyError, TypeError, ValueError)
             with damage, h5py.File(stored, "r") as file:
                 yield file

@@ -63,6 +63,7 @@ def read_yaml(text: str) -> Any:
         line = f" on line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         problem = " ".join(str(getattr(error, "problem", None) or error).split())
         raise NotPlainYaml(f"expected YAML, got{line}: {problem}") from None
-    except (ValueError, RecursionError) as error:  # the 99th of a month; a thousand brackets
+    # What its constructors stumble over: the 99th of a month, `!!int ''`, a thousand brackets.
+    except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
         came = "more levels than can be read" if isinstance(error, RecursionError) else error
         raise NotPlainYaml(f"expected YAML, got: {came}") from None

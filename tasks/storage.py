@@ -202,7 +202,7 @@ def _at_home(name: str) -> Path:
     """Return a path with `~` filled in; a file may be called so, too."""
     try:
         return Path(name).expanduser()
-    except RuntimeError:  # nobody of this name has a home
+    except (RuntimeError, ValueError):  # nobody of this name has a home, or it is no name
         return Path(name)
 
 
@@ -214,6 +214,8 @@ def parent(location: str) -> str:
 
 
 def _filesystem(location: str) -> Any:
+    if "\0" in location:  # no name of a file on any system
+        raise FileNotFoundError(location)
     if not location.startswith("s3://"):
         return fsspec.filesystem("file")
     endpoint = os.environ.get("AWS_ENDPOINT_URL", "")

@@ -126,6 +126,8 @@ class TableFile(ABC):
     def _damage(self, *errors: type[Exception]) -> Iterator[None]:
         try:
             yield
+        except TableFormatError:  # told already; it is a ValueError too
+            raise
         except errors as error:
             raise self.error(
                 "damaged_file",

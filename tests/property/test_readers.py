@@ -20,7 +20,7 @@ from model.preparation import PreparationError, SufficientStatistics, prepare
 from schemas.dataset import Dataset
 from schemas.layouts import recognise
 from schemas.screen import RawTable, TableFormatError
-from tasks import table_files
+from tasks import hdf5_tables, table_files
 from tasks.read_logfc import WideLogfc
 from tasks.read_tables import read_small_table
 from tasks.table_files import open_table
@@ -49,6 +49,7 @@ def blocks_of(n_bytes: int, n_cells: int) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(table_files, "CSV_BLOCK_BYTES", n_bytes)
         patch.setattr(table_files, "CELLS_PER_BLOCK", n_cells)
+        patch.setattr(hdf5_tables, "CELLS_PER_BLOCK", n_cells)
         yield
 
 

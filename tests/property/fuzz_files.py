@@ -106,8 +106,8 @@ def read(reader: str, original: Path, spoilt: Path) -> str:
         "tables": tables,
         "long": lambda: screen(Dataset(name="a", release="1", library="L", logfc=str(spoilt))),
         "dataset": dataset,
-        "parameters": lambda: FitOptions(parameters=spoilt).fit_parameters() and "read",
-        "trace": lambda: read_trace(str(spoilt)) and "read",
+        "parameters": lambda: str(FitOptions(parameters=spoilt).fit_parameters()) and "read",
+        "trace": lambda: str(read_trace(str(spoilt))) and "read",
     }
     try:
         return readers[reader]()

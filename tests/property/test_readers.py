@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -125,7 +126,7 @@ def test_a_matrix_comes_back_to_the_bit(
     ),
     line_end=st.sampled_from(["\n", "\r\n"]),
     mark=st.sampled_from(["", "\ufeff"]),
-    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+    quoting=st.sampled_from((csv.QUOTE_MINIMAL, csv.QUOTE_ALL)),
     n_bytes=st.integers(1, 60),
 )
 def test_every_way_of_writing_a_number_or_none(
@@ -134,7 +135,7 @@ def test_every_way_of_writing_a_number_or_none(
     number: str,
     line_end: str,
     mark: str,
-    quoting: int,
+    quoting: Literal[0, 1],
     n_bytes: int,
 ):
     text = io.StringIO()

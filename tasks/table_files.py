@@ -174,7 +174,7 @@ class CsvFile(TableFile):
 
 
 # A damaged file is an OSError to Arrow, too; trouble of the storage is none.
-_DAMAGE = (pa.ArrowException, OSError)
+_DAMAGE = (pa.ArrowException, OSError, ValueError)
 
 
 class ParquetFile(TableFile):

@@ -219,6 +219,15 @@ def test_a_damaged_matrix_is_read_or_refused(folder: Path, suffix: str):
     assert 0 < n_refused < 150 * TIMES
 
 
+def test_a_parquet_file_with_a_name_that_is_no_text_is_damaged(folder: Path):
+    path = folder / "named.parquet"
+    save(pd.DataFrame({"ModelID": ["a"], "OncotreeLineage": ["b"]}), path, index=False)
+    path.write_bytes(path.read_bytes().replace(b"OncotreeLineage", b"Oncotree\xb3ineage"))
+    with pytest.raises(TableFormatError) as caught:
+        read_small_table("model_table", str(path))
+    assert caught.value.rule == "damaged_file"
+
+
 # -------------------------------------------------------------------------------- whole releases
 
 

@@ -12,6 +12,7 @@ from mlflow.entities import Run
 
 from schemas.dataset import Dataset
 from tasks.progress import tell
+from tasks.registry import withdraw
 from tasks.tracking_run import FitRun, connect, tracking_errors, tracking_uri
 
 
@@ -49,6 +50,8 @@ def latest_fits(dataset_name: str, settings: str) -> list[Run]:
 def close_abandoned(dataset_name: str, is_over: Callable[[str], bool]) -> list[str]:
     """Set KILLED the runs whose process died with them unfinished; name and return them.
 
+    A version of the registered model that such a run has left is deleted.
+
     `dataset_name` is that of an experiment; runs of all kinds in it are asked for. `is_over` says
     of a Prefect flow run whether nobody works at it any more. Runs that no flow run on a server
     made are left alone: nobody can tell whether they are still being filled. Raises TrackingError.
@@ -60,6 +63,7 @@ def close_abandoned(dataset_name: str, is_over: Callable[[str], bool]) -> list[s
         for run in _search(client, dataset_name, "attributes.status = 'RUNNING'"):
             flow_run = run.data.tags.get("flow_run")
             if flow_run and is_over(flow_run):
+                withdraw(client, dataset_name, run.info.run_id)
                 reason = f"its process died; left unfinished by flow run {flow_run}"
                 client.set_tag(run.info.run_id, "failure", reason)
                 client.set_terminated(run.info.run_id, "KILLED")

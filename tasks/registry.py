@@ -62,6 +62,19 @@ def _newest(client: MlflowClient, dataset: str) -> int:
     return max(int(version.version) for version in found)
 
 
+def withdraw(client: MlflowClient, dataset: str, run_id: str) -> None:
+    """Delete the versions of a run that did not finish: nobody may load or promote them.
+
+    `challenger` goes back to the newest version that is left.
+    """
+    wanted = f"name = '{dataset}' and run_id = '{run_id}'"
+    versions = client.search_model_versions(wanted)
+    for version in versions:
+        client.delete_model_version(dataset, str(version.version))
+    if versions and client.search_model_versions(f"name = '{dataset}'"):
+        move_challenger(client, dataset)
+
+
 def registered_version(dataset: str, run_id: str) -> str:
     """Return the version of the registered model that a fit is; raise NotRegistered."""
     uri = tracking_uri()

@@ -25,7 +25,8 @@ from schemas.trace import TraceOrigin
 from tasks.artifacts import FitResults, write_artifacts
 from tasks.front_page import NOTE, run_note
 from tasks.logged_model import log_effect_model, register_version
-from tasks.tracking_run import FitRun, TrackingError, run_name, tracking_errors
+from tasks.registry import withdraw
+from tasks.tracking_run import FitRun, TakenOver, TrackingError, run_name, tracking_errors
 
 LONGEST_DIGEST = 36  # characters that MLflow takes
 
@@ -80,7 +81,11 @@ def track_fit(
                 run.require_open()  # a process that was taken for dead registers nothing
                 of_version = {"release": results.dataset.release, "run": run_id}
                 register_version(run, model, results, tags | of_version)
-            run.finish()
+            try:
+                run.finish()
+            except TakenOver:  # between registering and finishing: who took over saw no version
+                withdraw(client, results.dataset.name, run_id)
+                raise
 
 
 def _measures(results: FitResults) -> dict[str, float]:

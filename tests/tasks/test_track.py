@@ -43,6 +43,7 @@ from schemas.reports import (
     Verdict,
 )
 from tasks.artifacts import FitResults, environment
+from tasks.logged_model import register_version
 from tasks.track import track_fit
 from tasks.tracking_run import (
     LONGEST_FAILURE,
@@ -644,6 +645,25 @@ def test_a_run_closed_from_outside_is_not_finished_by_who_had_opened_it(
         MlflowClient().set_terminated(run.run_id, "KILLED")
         track_fit(run, results, REPORT, lambda: 30.0)
     assert only_run(run.client).info.status == "KILLED"
+    assert not run.client.search_model_versions()
+
+
+def test_a_run_closed_while_it_is_registered_leaves_no_version(
+    working_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who closed it saw none yet, and could not withdraw it."""
+
+    def register_and_be_closed(run: FitRun, *others: object) -> None:
+        register_version(run, *others)  # type: ignore[arg-type]
+        MlflowClient().set_terminated(run.run_id, "KILLED")
+
+    monkeypatch.setattr("tasks.track.register_version", register_and_be_closed)
+    results = results_of()
+    with (
+        pytest.raises(TakenOver, match="given to another"),
+        seen_to_its_end(open_run(results.dataset, results.parameters, results.data_digest)) as run,
+    ):
+        track_fit(run, results, REPORT, lambda: 30.0)
     assert not run.client.search_model_versions()
 
 

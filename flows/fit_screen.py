@@ -9,13 +9,14 @@ from prefect import flow
 from pydantic import Field
 
 from flows.tracked_posterior import FitOutcome, prepared, there_already, track_posterior, validated
-from model.engines import cost
+from model.engines import cost, needed_bytes
 from schemas.dataset import Dataset
 from schemas.errors import UserError
 from schemas.identity import data_digest, fit_key
 from schemas.parameters import FitParameters, form_title
 from tasks.cluster import check_cluster
 from tasks.flow_runs import describe_run, is_over, one_at_a_time, refused, this_flow_run
+from tasks.memory import require_memory
 from tasks.progress import tell
 from tasks.reproduce import command_for
 from tasks.steps import (
@@ -51,7 +52,8 @@ def fit_screen(
     Raises:
         UserError: The dataset, the filters, the model or `dask` must be changed; no run is begun.
             The flow run ends in the state `Refused`.
-        EnvironmentTrouble: A table, MLflow or the cluster cannot be reached.
+        EnvironmentTrouble: A table, MLflow or the cluster cannot be reached, or the machine has not
+            the memory; then no run is begun.
     """
     try:
         check_cluster(dask, parameters.engine)
@@ -84,6 +86,7 @@ def _fit(
 
     screen = prepared(dataset, parameters, validation, stopwatch)
     tell(f"Fitting {parameters.model}: {cost(screen.design, parameters)}")
+    require_memory(needed_bytes(screen.design, parameters), "the fit")
     with seen_to_its_end(open_run_task(dataset, parameters, digest, this_flow_run())) as run:
         with stopwatch.stage("fit"):
             # mypy takes a DataTree for a coroutine: one of its bases is untyped.

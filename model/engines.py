@@ -21,7 +21,9 @@ from model.exact.work import expected_seconds
 from model.exact.workers import ThisProcess, Workers
 from model.hierarchy import build_model
 from model.identified import require_identified
+from model.influence import leaving_out_seconds
 from model.loo import log_likelihood_group
+from model.memory import Sizes, fit_bytes, in_words, n_parameters, posterior_bytes
 from model.predictive import data_groups, draw_prior, looked_at, replicate_cells, thin
 from model.verdict import exact_findings
 from schemas.errors import UserError
@@ -140,23 +142,43 @@ def complete(tree: xr.DataTree, design: ScreenDesign, parameters: FitParameters)
 def cost(design: ScreenDesign, parameters: FitParameters) -> str:
     """Say in a phrase how much there is to compute and to keep, and how long that takes."""
     sampling = parameters.sampling
-    sizes = {"gene": len(design.genes), "cell_line": len(design.cell_lines)}
-    sizes["guide"] = len(design.guides)
-    variables = CONTRACTS[parameters.model].variables.values()
-    n_parameters = sum(math.prod(sizes[dim] for dim in dims) for dims in variables)
-    megabytes = 8e-6 * sampling.chains * sampling.draws * n_parameters
-    if parameters.engine != "nuts" and parameters.model in EXACT_MODELS:
+    sizes = Sizes.of(design)
+    megabytes = posterior_bytes(sizes, parameters) / 1e6
+    n_cells = np.count_nonzero(design.gene_count)
+    if is_exact(parameters):
         work = f"{sampling.chains} x {sampling.draws:,} draws, {_about(design, parameters)}"
     else:
         work = f"{sampling.chains} chains of {sampling.tune:,} + {sampling.draws:,} steps"
     return (
-        f"{n_parameters:,} parameters, {np.count_nonzero(design.gene_count):,} gene-line cells, "
-        f"{work}, a posterior of {megabytes:,.0f} MB"
+        f"{n_parameters(sizes, parameters):,} parameters, {n_cells:,} gene-line cells, "
+        f"{work}, a posterior of {megabytes:,.0f} MB, about "
+        f"{in_words(needed_bytes(design, parameters))} of memory{_leaving_out(design, parameters)}"
     )
 
 
+def is_exact(parameters: FitParameters) -> bool:
+    """Whether the exact engine is the one to begin with."""
+    return parameters.engine != "nuts" and parameters.model in EXACT_MODELS
+
+
+def needed_bytes(design: ScreenDesign, parameters: FitParameters) -> int:
+    """Return the memory a fit takes at its most beside the design, bytes; within a third or so."""
+    return fit_bytes(Sizes.of(design), parameters, exact=is_exact(parameters))
+
+
+def _leaving_out(design: ScreenDesign, parameters: FitParameters) -> str:
+    """Say how long leaving out lines and lineages takes afterwards, of a model that allows it."""
+    if parameters.model not in EXACT_MODELS:
+        return ""
+    seconds = leaving_out_seconds(parameters.model, design)
+    return f", then {_in_time(seconds)} for leaving out cell lines and lineages"
+
+
 def _about(design: ScreenDesign, parameters: FitParameters) -> str:
-    seconds = expected_seconds(design, parameters)
+    return _in_time(expected_seconds(design, parameters))
+
+
+def _in_time(seconds: float) -> str:
     if seconds < 100:
         return f"about {math.ceil(seconds)} s"
     return f"about {math.ceil(seconds / 60)} min"

@@ -23,10 +23,11 @@ from model.left_out import (
     integrable,
     leave_out,
     log_sds,
+    seconds_of_leaving_out,
 )
 from model.within_lineage import within_lineages
 from schemas.columns import LINE_INFLUENCE_OF_GENES, LINEAGE_INFLUENCE_OF_GENES
-from schemas.parameters import FitParameters
+from schemas.parameters import FitParameters, ModelName
 from schemas.reports import InfluenceSummary
 
 MOST_ROWS = 100_000
@@ -95,6 +96,12 @@ def assess_influence(
         line_influence=_kept(by_line, parameters.influence.change_min),
         lineage_sensitivity=by_lineage,
     )
+
+
+def leaving_out_seconds(name: ModelName, design: ScreenDesign) -> float:
+    """Return about how long `assess_influence` takes; within a factor of two or so."""
+    groups, _ = _groups(design)
+    return seconds_of_leaving_out(name, design, len(groups))
 
 
 def with_influence(effects: pd.DataFrame, influence: Influence) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from model.exact.left_out import ByLine, LeftOut, left_out
 from model.exact.marginal import Marginal
 from model.exact.proposal import NotIntegrable, Proposal, Weights, maximise, refitted, weigh
 from model.exact.start import start
-from model.exact.workers import one_blas_thread, side_by_side
+from model.exact.workers import n_threads, one_blas_thread, side_by_side
 from schemas.parameters import ModelName, Priors
 
 N_POINTS = 128
@@ -34,6 +34,8 @@ DEGREES_OF_FREEDOM = 7.0
 """Of the proposal: tails a little heavier than those of a posterior of log SDs."""
 MOST_WORK = 1e12
 """Multiplications spent, about a minute on two cores."""
+SECONDS_A_MULTIPLICATION, SECONDS_A_ROW = 1e-10, 5e-6
+"""Of one core, as measured: the first makes the time of large screens, the second of small ones."""
 AT_ONCE = 4_000_000
 """Numbers in the largest array of a piece of work: 32 MB."""
 BAD_PARETO_K, BAD_EFFICIENCY = 0.7, 0.5
@@ -99,6 +101,16 @@ def affordable(name: ModelName, design: ScreenDesign, n_groups: int) -> ScreenDe
     if share >= 1:
         return design
     return design.of_genes(np.linspace(0, n_genes - 1, max(1, int(share * n_genes))).astype(int))
+
+
+def seconds_of_leaving_out(name: ModelName, design: ScreenDesign, n_groups: int) -> float:
+    """Return about how long leaving out so many groups takes; within a factor of two or so."""
+    part = affordable(name, design, n_groups)
+    rows = 2 * len(part.genes) + (len(part.guides) if name == "m4_nested" else 0)
+    a_point = _work(rows, len(part.cell_lines), n_groups)
+    n_points = N_POINTS if a_point * N_POINTS <= MOST_WORK else 1
+    seconds = n_points * (a_point * SECONDS_A_MULTIPLICATION + n_groups * rows * SECONDS_A_ROW)
+    return seconds / n_threads()
 
 
 def _work(rows: int, n_lines: int, n_groups: int) -> float:

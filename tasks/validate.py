@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from model.memory import Sizes, reading_bytes
 from model.preparation import SufficientStatistics
 from schemas.dataset import Dataset
 from schemas.errors import UserError
@@ -20,6 +21,7 @@ from schemas.rna_rules import check_rna
 from schemas.rules import check_across, check_coverage
 from schemas.screen import LogfcSource, RawScreen, Screen, TableFormatError, TableSource
 from schemas.tables import check_tables
+from tasks.memory import require_memory
 from tasks.read_tables import read_screen
 
 MOST_LISTED = 12
@@ -66,6 +68,7 @@ def validate(
     statistics take each block together. `on_progress` is told the number of guides read so far.
 
     Raises:
+        NotEnoughMemory: the screen is larger than the memory of this machine.
         StorageError: the storage cannot be reached. What is wrong with the tables is reported.
         PreparationError: the filters leave nothing of a sound screen.
     """
@@ -90,6 +93,9 @@ def validate(
                 parameters.filters,
                 parameters.preparation,
             )
+            shape = statistics.count.shape
+            sizes = Sizes(len(statistics.sum_of_squares), shape[1], shape[0])
+            require_memory(reading_bytes(sizes), "reading the tables")
         checks = LogfcChecks(raw.logfc, tables, dataset.library, parameters.contract)
         findings += _read_logfc(raw.logfc, checks, statistics, parameters, on_progress)
         n_guides = checks.n_guides

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import sys
 import threading
+from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -62,7 +63,7 @@ def advisories():
 
 @pytest.fixture
 def run(tmp_path, capsys):
-    def audited(package: str, *more: str, excepted: object = ()):
+    def audited(package: str, *more: str, excepted: Iterable[dict[str, str]] = ()):
         lock, path = tmp_path / "lock", tmp_path / "exceptions.yaml"
         lock.write_text(f"{package} --hash=sha256:{HASH}\n", encoding="utf-8")
         path.write_text(yaml.safe_dump(list(excepted)), encoding="utf-8")

@@ -1,0 +1,72 @@
+"""What a fit is expected to take, held against what fits have been measured to take."""
+
+from __future__ import annotations
+
+import pytest
+
+from model.engines import cost
+from model.memory import Sizes, fit_bytes, in_words, reading_bytes
+from schemas.parameters import FitParameters, Sampling
+from tests.designs import design_from_rows, nested_rows
+
+WHOLE = Sizes(genes=18_000, cell_lines=1100, guides=72_000)
+
+# Peaks of a process less what it held with the design in place, bytes: VmHWM, two cores.
+MEASURED = (
+    # Engine alone, of `benchmarks.growth`: 3.4 GB less 1.43 GB of design and 0.42 GB of libraries.
+    ("m4", WHOLE, 2000, True, 1.6e9),
+    ("m4", Sizes(2000, 300, 8000), 8000, True, 1.1e9),
+    ("m4", Sizes(300, 60, 1200), 2000, False, 0.51e9),
+    ("m4_nested", Sizes(800, 150, 3200), 4000, True, 0.61e9),
+)
+
+
+def settings(model: str = "m4", draws: int = 8000, **sampling: object) -> FitParameters:
+    return FitParameters.model_validate(
+        {"model": model, "sampling": {"draws": draws // 4, **sampling}}
+    )
+
+
+@pytest.mark.parametrize(("model", "sizes", "draws", "exact", "measured"), MEASURED)
+def test_the_estimate_is_within_a_third_of_what_was_measured(
+    model, sizes, draws, exact, measured, monkeypatch
+):
+    monkeypatch.setattr("model.memory.n_threads", lambda: 2)  # as it was
+    expected = fit_bytes(sizes, settings(model, draws), exact=exact)
+    assert 2 / 3 < expected / measured < 4 / 3
+
+
+@pytest.mark.parametrize("exact", [True, False])
+def test_more_of_anything_takes_more(exact):
+    few = Sizes(2000, 200, 8000)
+    base = fit_bytes(few, settings(), exact=exact)
+    assert fit_bytes(Sizes(8000, 200, 32_000), settings(), exact=exact) > base
+    assert fit_bytes(few, settings(draws=80_000), exact=exact) > base
+    assert fit_bytes(few, settings("m4_nested"), exact=exact) > base
+
+
+def test_log_likelihood_and_predictive_cells_are_counted():
+    nuts = settings(draws=2000)
+    base = fit_bytes(WHOLE, nuts, exact=False)
+    kept = settings(draws=2000, log_likelihood=True, predictive_cells=2_000_000)
+    assert fit_bytes(WHOLE, kept, exact=False) > base + 4e9
+
+
+def test_the_sums_of_a_whole_release_are_counted_twice_while_they_are_read():
+    assert reading_bytes(WHOLE) == pytest.approx(2.2e9, rel=0.02)
+
+
+def test_the_cost_tells_memory_and_leaving_lines_out():
+    said = cost(design_from_rows(nested_rows(6, 7, 3, 2)[0]), FitParameters())
+    assert "MB of memory, then about 1 s for leaving out cell lines and lineages" in said
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "words"), [(1, "10 MB"), (333e6, "340 MB"), (3.44e9, "3.4 GB")]
+)
+def test_amounts_are_told_as_people_say_them(n_bytes, words):
+    assert in_words(n_bytes) == words
+
+
+def test_sampling_settings_are_those_of_a_fit():
+    assert settings(draws=8000).sampling == Sampling(draws=2000)

@@ -32,7 +32,7 @@ from deployments.promotion import promote
 from deployments.signals import Heard, forget_terminal, heard_like_interrupts
 from deployments.simulation import simulate
 from deployments.workbench import serve
-from schemas.errors import EnvironmentTrouble, UserError, told, was_interrupted
+from schemas.errors import MEMORY_MENDS, EnvironmentTrouble, UserError, told, was_interrupted
 from schemas.plain_text import visible
 
 if TYPE_CHECKING:
@@ -217,6 +217,9 @@ def _told(console: Console, codes: list[int], heard: Heard) -> Iterator[list[int
 
 def _trouble(error: BaseException) -> str | None:
     """Say in a line what the surroundings did, where that is what is behind an error."""
+    if isinstance(error, MemoryError):
+        what = " ".join(str(error).split()) or "none could be had"
+        return f"memory: there was not enough ({what}); {MEMORY_MENDS}"
     if isinstance(error, OSError):
         return told(error)
     if "Failed to reach API" in str(error) or type(error).__module__.startswith("httpx"):

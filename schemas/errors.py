@@ -8,6 +8,12 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 
+MEMORY_MENDS = (
+    "take fewer draws (--draws) or genes (--genes), lower sampling.predictive_cells, end other "
+    "programs, or take a larger machine"
+)
+"""What to do where memory does not suffice."""
+
 
 class UserError(ValueError):
     """Something the user can mend: a table, a dataset file, an option. Exit code 2."""

@@ -10,15 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from model.memory import in_words
-from schemas.errors import EnvironmentTrouble
+from schemas.errors import MEMORY_MENDS, EnvironmentTrouble
 
 CERTAIN = 0.7
 """Share of an expected need that is surely needed: an estimate a third too high refuses nothing
 that would have worked."""
-MENDS = (
-    "take fewer draws (--draws) or genes (--genes), lower sampling.predictive_cells, end other "
-    "programs, or take a larger machine"
-)
 
 _PROC = Path("/proc")
 _CGROUP = Path("/sys/fs/cgroup")
@@ -38,7 +34,7 @@ def require_memory(needed: float, what: str) -> None:
     if available is not None and needed * CERTAIN > available:
         raise NotEnoughMemory(
             f"memory: {what} is expected to need about {in_words(needed)} more, this process can "
-            f"get {in_words(available)}; {MENDS}"
+            f"get {in_words(available)}; {MEMORY_MENDS}"
         )
 
 

@@ -39,10 +39,10 @@ def dangers(source: str) -> Iterator[str]:
             yield from (
                 f"{one}=True" for one in ("allow_pickle", "shell") if given.get(one) == "True"
             )
-            if given.get("persist_result", "False") != "False":
-                # Prefect's own way of keeping a result is a pickle.
-                if given.get("result_serializer") not in ("'json'", "'compressed/json'"):
-                    yield "persist_result without result_serializer='json'"
+            # Prefect's own way of keeping a result is a pickle.
+            kept = given.get("persist_result", "False") != "False"
+            if kept and given.get("result_serializer") not in ("'json'", "'compressed/json'"):
+                yield "persist_result without result_serializer='json'"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -22,6 +22,7 @@ from rich.markup import escape
 from deployments.calibration import calibrate
 from deployments.comparison import compare
 from deployments.deploy import deploy
+from deployments.doctor import doctor
 from deployments.environment import embedded_server_may_die, prepare_environment
 from deployments.exit_codes import BAD_INPUT, DONE, NOT_READ, TROUBLE
 from deployments.export import export
@@ -62,6 +63,7 @@ app.command(export)
 app.command(import_trace)
 app.command(calibrate)
 app.command(serve)
+app.command(doctor)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,0 +1,21 @@
+"""What was found of the surroundings of a command, one thing at a time. Looking is not here."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from schemas.parameters import Settings
+
+Status = Literal["ok", "warning", "trouble"]
+"""`warning`: works, but not as well as it could; `trouble`: something will fail."""
+
+
+class Looked(Settings):
+    """One thing that was looked at."""
+
+    what: str
+    """The part of the surroundings, in a word or two."""
+    status: Status
+    found: str
+    mend: str = ""
+    """What to do; nothing where nothing is to be done."""

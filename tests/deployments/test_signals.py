@@ -16,13 +16,17 @@ from deployments.signals import heard_like_interrupts
     [(signal.SIGINT, INTERRUPTED), (signal.SIGTERM, TERMINATED)],
 )
 def test_a_signal_is_heard_once_and_its_code_kept(sign, code) -> None:
-    before = signal.getsignal(sign)
-    with heard_like_interrupts() as heard:
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), sign)
-        os.kill(os.getpid(), sign)  # again, while things are closed
-        assert heard.code == code
-    assert signal.getsignal(sign) is before
+    # Tests that run in the background are started with Ctrl-C ignored.
+    before = signal.signal(sign, signal.default_int_handler)
+    try:
+        with heard_like_interrupts() as heard:
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), sign)
+            os.kill(os.getpid(), sign)  # again, while things are closed
+            assert heard.code == code
+        assert signal.getsignal(sign) is signal.default_int_handler
+    finally:
+        signal.signal(sign, before)
 
 
 def test_what_is_ignored_stays_ignored() -> None:

@@ -36,7 +36,8 @@ def worker_processes() -> set[int]:
     return {
         child.pid
         for child in psutil.Process().children(recursive=True)
-        if "spawn_main" in " ".join(child.cmdline())
+        # Dask calls them by another name where it can.
+        if any(name in " ".join(child.cmdline()) for name in ("spawn_main", "dask worker"))
     }
 
 

@@ -1,6 +1,6 @@
 # Every target sets up .venv first, where it needs it and does not have it.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow fuzz mutants check format reference audit sbom lock clean
+.PHONY: help setup demo test test-slow soak fuzz mutants check format reference audit sbom lock clean
 
 # No usage statistics from the libraries, in anything started here.
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
@@ -26,7 +26,7 @@ demo: setup ## fit the simulated screen and show where the results are
 	@$(BIN)/screenbayes demo
 
 test: setup ## all tests but the slow ones
-	@$(PYTEST) -m "not slow"
+	@$(PYTEST) -m "not slow and not soak"
 
 test-slow: setup ## the tests that take minutes each: servers killed in the middle of a fit
 	@$(PYTEST) -m slow
@@ -38,6 +38,9 @@ fuzz: setup ## for hours: fifty times the examples of the property tests, and sp
 mutants: setup ## for hours: change the pure code in small ways, and see whether the tests notice
 	@$(BIN)/mutmut run --max-children 2 $(MUTANTS)
 	@$(BIN)/mutmut results
+
+soak: setup ## 200 scheduled refreshes and random faults, hours long; SOAK_REFRESHES, SOAK_SEED
+	@$(BIN)/python -m pytest -n 0 -s -m soak
 
 check: setup ## formatting, lint and types
 	@$(BIN)/ruff format --check .

@@ -53,6 +53,7 @@ class Stack:
     worker: Server
     client: SyncPrefectClient
     runs: MlflowClient
+    postgres_port: int
 
     def put_release(self, name: str, rows: int = 300) -> str:
         """Put the simulated screen, cut to so many rows, where releases land; return where."""
@@ -175,6 +176,8 @@ def running_stack(folder: Path, s3_endpoint: str) -> Iterator[Stack]:
         runs = MlflowClient(environment["MLFLOW_TRACKING_URI"])
         hand = worker(folder, environment)
         servers.callback(hand.stop)
-        stack = Stack(folder, environment, bucket, databases, prefect, mlflow, hand, client, runs)
+        stack = Stack(
+            folder, environment, bucket, databases, prefect, mlflow, hand, client, runs, ports[0]
+        )
         stack.deploy()
         yield stack

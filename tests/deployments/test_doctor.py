@@ -33,7 +33,6 @@ def test_trouble_decides_the_exit_code(found, code, last, monkeypatch, capsys):
 
 
 @pytest.mark.integration
-@pytest.mark.xdist_group("failures")
 def test_a_server_without_what_we_run_is_told(prefect_server, monkeypatch):
     server, deployments = look_at_prefect()
     assert server.status == "ok" and server.found.startswith("http")
@@ -41,7 +40,6 @@ def test_a_server_without_what_we_run_is_told(prefect_server, monkeypatch):
 
 
 @pytest.mark.integration
-@pytest.mark.xdist_group("failures")
 def test_everything_that_is_looked_at_has_its_say(prefect_server, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

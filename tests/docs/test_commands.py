@@ -28,7 +28,7 @@ from tests.docs.shell import Shell
 from tests.docs.walks import NOT_FOLLOWED_YET, WALKS, Walk, in_place, not_run, server
 from tests.integration.processes import PATIENCE, free_port, postgres, prefect_server
 
-pytestmark = [pytest.mark.slow, pytest.mark.integration, pytest.mark.xdist_group("docs")]
+pytestmark = [pytest.mark.slow, pytest.mark.integration]
 
 BUCKETS = ("bucket", "depmap")
 RELEASES = ("24Q2", "24Q4")

@@ -22,7 +22,7 @@ from tests.faults.commands import Command, InThisProcess
 from tests.faults.proxy import Harm, Proxy
 from tests.integration.conftest import s3_bucket, s3_endpoint  # noqa: F401  # fixtures
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("s3")]
+pytestmark = [pytest.mark.integration]
 
 TABLE = "simulated_screen.csv"
 IS_VALID = ("is valid: 0 error(s)",)

@@ -21,7 +21,7 @@ from tests.faults.catalogue import Area, Left, fault
 from tests.faults.commands import InThisProcess
 from tests.integration.conftest import s3_bucket, s3_endpoint  # noqa: F401  # fixtures
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("s3")]
+pytestmark = [pytest.mark.integration]
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from tests.faults.catalogue import Area, Left, fault
 from tests.faults.commands import Command, kept_in
 from tests.faults.disks import SmallDisk, fill, read_only
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.xdist_group("disk")]
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 def on_the_disk(begun: Command, disk: Path) -> None:

@@ -11,7 +11,7 @@ from deployments.exit_codes import DONE, TROUBLE, VERDICT_FAIL
 from tests.faults.catalogue import Area, Left, fault
 from tests.faults.commands import Command
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.xdist_group("machine")]
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 @fault(

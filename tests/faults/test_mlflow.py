@@ -12,7 +12,7 @@ from tests.faults.catalogue import Area, Left, fault
 from tests.faults.commands import Command
 from tests.faults.fake_servers import LOGIN_PAGE, answering
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.xdist_group("mlflow faults")]
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 WRONG_ANSWERS = (
     ("answers with an error of its own", 500, "Internal Server Error", "HTTP 500"),

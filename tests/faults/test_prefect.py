@@ -17,7 +17,7 @@ from tests.faults.commands import Command
 from tests.faults.disks import SmallDisk, fill, read_only
 from tests.faults.fake_servers import LOGIN_PAGE, answering
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.xdist_group("prefect faults")]
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 WRONG_ANSWERS = (
     ("answers with an error of its own", 500, "Internal Server Error", "HTTP 500"),

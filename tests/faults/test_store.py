@@ -17,7 +17,7 @@ from tests.faults.catalogue import Area, fault
 from tests.faults.commands import Command, kept_in
 from tests.integration.runs import runs_in
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.xdist_group("mlflow faults")]
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 def overwrite(path: Path) -> None:

@@ -13,7 +13,7 @@ from deployments.command_line import main
 from tasks.track_calibration import latest_calibration
 from tests.model.wrong_engines import flipped, too_narrow
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("failures")]
+pytestmark = [pytest.mark.integration]
 
 SMALL = ["calibrate", "--model", "m4_zero_mean", "--simulations", "60", "--engine", "exact"]
 

@@ -14,7 +14,7 @@ from tasks import steps
 from tasks.progress import listen
 from tests.tasks import on_workers
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("failures")]
+pytestmark = [pytest.mark.integration]
 N = 6
 
 

@@ -17,7 +17,7 @@ import yaml
 
 from tests.integration.processes import QUIET, Server, free_port, postgres, wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("compose")]
+pytestmark = [pytest.mark.integration]
 
 FILE = Path(__file__).resolve().parents[2] / "deployments" / "compose.yaml"
 

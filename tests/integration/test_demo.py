@@ -12,7 +12,7 @@ from deployments.exit_codes import BAD_INPUT, DONE
 from schemas.posterior import CONTRACTS
 from tests.integration.runs import artifact, inputs_of, runs_in
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("demo")]
+pytestmark = [pytest.mark.integration]
 
 PLOTS = {
     "prior_of_sds", "logfc_over_rna", "logfc_over_rna_by_gene", "logfc_by_cell_line", "trace",

@@ -18,7 +18,7 @@ from tasks.track import track_fit
 from tasks.tracking_run import open_run, seen_to_its_end
 from tests.tasks.fits import REPORT, results_of
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("failures")]
+pytestmark = [pytest.mark.integration]
 
 
 @pytest.fixture

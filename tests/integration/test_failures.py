@@ -10,7 +10,7 @@ import yaml
 from deployments.command_line import main
 from deployments.exit_codes import BAD_INPUT, TROUBLE
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("failures")]
+pytestmark = [pytest.mark.integration]
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from prefect.client.orchestration import get_client
 from deployments.demo import write_demo_dataset
 from schemas.parameters import FitParameters, Sampling
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("failures")]
+pytestmark = [pytest.mark.integration]
 
 
 @pytest.fixture

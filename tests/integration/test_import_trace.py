@@ -16,7 +16,7 @@ from schemas.parameters import FitParameters
 from schemas.posterior import CONTRACTS
 from tests.integration.runs import artifact, inputs_of, runs_in, summary_of
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("import")]
+pytestmark = [pytest.mark.integration]
 
 MOST_MCSE = 4.0
 

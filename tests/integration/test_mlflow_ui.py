@@ -33,7 +33,7 @@ from tests.integration.browser import SECONDS, shows
 from tests.integration.processes import free_port, mlflow_server, postgres
 from tests.tasks.fits import REPORT, convergence_of, dataset_of, results_of
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("mlflow_ui")]
+pytestmark = [pytest.mark.integration]
 
 RUN_NAMES = ("24Q4 m4 nuts", "24Q4 m4_zero_mean nuts")
 

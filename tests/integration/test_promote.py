@@ -23,7 +23,7 @@ from tasks.promotion import one_promotion_at_a_time
 from tasks.tracking_run import FitRun
 from tests.tasks.stores import HITS, calibrated, fitted
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("failures")]
+pytestmark = [pytest.mark.integration]
 
 DATASET = "Avana sample"
 NUTS = CalibrationSettings(model="m4", engine="nuts")

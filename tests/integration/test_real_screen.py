@@ -14,7 +14,7 @@ from deployments.command_line import main
 from deployments.exit_codes import DONE, VERDICT_FAIL
 from tests.integration.runs import artifact, inputs_of, runs_in, summary_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.integration, pytest.mark.xdist_group("real")]
+pytestmark = [pytest.mark.slow, pytest.mark.integration]
 
 
 def dataset_file(folder: Path, tables: str) -> str:

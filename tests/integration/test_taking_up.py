@@ -29,7 +29,7 @@ from tasks.progress import listen
 from tests.faults.catalogue import Area, fault
 from tests.integration.processes import wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("failures")]
+pytestmark = [pytest.mark.integration]
 
 NAME = "taken-up"
 

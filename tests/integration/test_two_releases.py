@@ -17,7 +17,7 @@ from schemas.comparison import ComparisonSettings
 from schemas.parameters import Filters, FitParameters
 from tests.integration.runs import runs_in
 
-pytestmark = [pytest.mark.slow, pytest.mark.integration, pytest.mark.xdist_group("real")]
+pytestmark = [pytest.mark.slow, pytest.mark.integration]
 
 LOGFC, SEQUENCES = "AvanaLogfoldChange.csv.gz", "ScreenSequenceMap.csv"
 GUIDES, RNA = "AvanaGuideMap.csv", "OmicsExpressionProteinCodingGenesTPMLogp1.csv"

@@ -16,7 +16,7 @@ from tests.faults.catalogue import Area, fault
 from tests.integration.processes import PATIENCE, wait_until
 from tests.integration.stack import Stack, running_stack
 
-pytestmark = [pytest.mark.slow, pytest.mark.integration, pytest.mark.xdist_group("unattended")]
+pytestmark = [pytest.mark.slow, pytest.mark.integration]
 
 TABLE = "simulated_screen.csv"
 

@@ -23,7 +23,7 @@ from tests.faults.catalogue import Area, Left, fault
 from tests.integration.browser import SECONDS, shows
 from tests.integration.processes import free_port, wait_until
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("workbench")]
+pytestmark = [pytest.mark.integration]
 
 NAME = "simulated-screen seed103 m4_zero_mean"
 

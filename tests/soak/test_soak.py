@@ -13,7 +13,7 @@ from tests.soak.drive import Plan, plan_of_environment, soaked
 from tests.soak.growth import growing, slopes
 from tests.soak.report import samples_of, write_report
 
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("soak")]
+pytestmark = [pytest.mark.integration]
 
 
 def tell(text: str) -> None:

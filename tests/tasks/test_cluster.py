@@ -28,7 +28,7 @@ from tests.tasks import on_workers
 
 ROOT = Path(__file__).resolve().parents[2]
 BLOCKS = [np.full((3 + i, 4), float(i)) for i in range(10)]
-pytestmark = [pytest.mark.integration, pytest.mark.xdist_group("cluster")]
+pytestmark = [pytest.mark.integration]
 
 
 def worker_processes() -> set[int]:

@@ -117,7 +117,6 @@ def bucket(monkeypatch) -> Iterator[object]:
 
 
 @pytest.mark.integration
-@pytest.mark.xdist_group("s3")
 def test_a_dataset_in_a_bucket_is_read_as_on_disk(bucket, shared: Path, tmp_path: Path):
     sample = shared / "data/avana_sample"
     for file in sample.iterdir():
@@ -137,7 +136,6 @@ def test_a_dataset_in_a_bucket_is_read_as_on_disk(bucket, shared: Path, tmp_path
 
 
 @pytest.mark.integration
-@pytest.mark.xdist_group("s3")
 def test_a_bucket_tells_missing_from_new_and_changed(bucket):
     with pytest.raises(FileNotFoundError):
         StoredFile("s3://screens/none.csv").open()
@@ -151,7 +149,6 @@ def test_a_bucket_tells_missing_from_new_and_changed(bucket):
 
 
 @pytest.mark.integration
-@pytest.mark.xdist_group("s3")
 def test_a_bucket_is_connected_to_once_and_never_answers_from_memory(bucket):
     bucket.put_object(Bucket="screens", Key="once/a.csv", Body=b"first")
     first = storage._filesystem("s3://screens/once/a.csv")

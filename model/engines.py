@@ -152,7 +152,7 @@ def cost(design: ScreenDesign, parameters: FitParameters) -> str:
     return (
         f"{n_parameters(sizes, parameters):,} parameters, {n_cells:,} gene-line cells, "
         f"{work}, a posterior of {megabytes:,.0f} MB, about "
-        f"{in_words(needed_bytes(design, parameters))} of memory{_leaving_out(design, parameters)}"
+        f"{in_words(needed_bytes(design, parameters))} more memory{_leaving_out(design, parameters)}"
     )
 
 

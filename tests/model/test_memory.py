@@ -58,7 +58,7 @@ def test_the_sums_of_a_whole_release_are_counted_twice_while_they_are_read():
 
 def test_the_cost_tells_memory_and_leaving_lines_out():
     said = cost(design_from_rows(nested_rows(6, 7, 3, 2)[0]), FitParameters())
-    assert "MB of memory, then about 1 s for leaving out cell lines and lineages" in said
+    assert "MB more memory, then about 1 s for leaving out cell lines and lineages" in said
 
 
 @pytest.mark.parametrize(

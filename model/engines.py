@@ -149,10 +149,11 @@ def cost(design: ScreenDesign, parameters: FitParameters) -> str:
         work = f"{sampling.chains} x {sampling.draws:,} draws, {_about(design, parameters)}"
     else:
         work = f"{sampling.chains} chains of {sampling.tune:,} + {sampling.draws:,} steps"
+    memory = in_words(needed_bytes(design, parameters))
     return (
         f"{n_parameters(sizes, parameters):,} parameters, {n_cells:,} gene-line cells, "
         f"{work}, a posterior of {megabytes:,.0f} MB, about "
-        f"{in_words(needed_bytes(design, parameters))} more memory{_leaving_out(design, parameters)}"
+        f"{memory} more memory{_leaving_out(design, parameters)}"
     )
 
 

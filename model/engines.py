@@ -65,14 +65,13 @@ def run_engine(
             integrate.
     """
     require_identified(parameters.model, design)
-    integrates = parameters.model in EXACT_MODELS
-    if parameters.engine == "exact" and not integrates:
+    if parameters.engine == "exact" and parameters.model not in EXACT_MODELS:
         raise UserError(
             f"expected for --engine exact one of the models {', '.join(sorted(EXACT_MODELS))}, got "
             f"{parameters.model}; take --engine nuts"
         )
     fell_back = ""
-    if parameters.engine != "nuts" and integrates:
+    if is_exact(parameters):
         try:
             tree = exact.sample(
                 design, parameters, seeds(parameters.seed)[SAMPLE], on_progress, workers

@@ -21,6 +21,7 @@ from model.exact.left_out import ByLine, LeftOut, left_out
 from model.exact.marginal import Marginal
 from model.exact.proposal import NotIntegrable, Proposal, Weights, maximise, refitted, weigh
 from model.exact.start import start
+from model.exact.work import n_effects
 from model.exact.workers import n_threads, one_blas_thread, side_by_side
 from schemas.parameters import ModelName, Priors
 
@@ -96,7 +97,7 @@ class Integrable:
 def affordable(name: ModelName, design: ScreenDesign, n_groups: int) -> ScreenDesign:
     """Return the design, or as many of its genes, taken evenly, as can be afforded at one point."""
     n_genes = len(design.genes)
-    rows = 2 * n_genes + (len(design.guides) if name == "m4_nested" else 0)
+    rows = n_effects(name, n_genes, len(design.guides))
     share = MOST_WORK / _work(rows, len(design.cell_lines), n_groups)
     if share >= 1:
         return design
@@ -106,7 +107,7 @@ def affordable(name: ModelName, design: ScreenDesign, n_groups: int) -> ScreenDe
 def seconds_of_leaving_out(name: ModelName, design: ScreenDesign, n_groups: int) -> float:
     """Return about how long leaving out so many groups takes; within a factor of two or so."""
     part = affordable(name, design, n_groups)
-    rows = 2 * len(part.genes) + (len(part.guides) if name == "m4_nested" else 0)
+    rows = n_effects(name, len(part.genes), len(part.guides))
     a_point = _work(rows, len(part.cell_lines), n_groups)
     n_points = N_POINTS if a_point * N_POINTS <= MOST_WORK else 1
     seconds = n_points * (a_point * SECONDS_A_MULTIPLICATION + n_groups * rows * SECONDS_A_ROW)

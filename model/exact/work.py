@@ -19,7 +19,7 @@ from model.exact.collapse import RATIOS, collapse
 from model.exact.marginal import factors
 from model.exact.workers import n_threads, one_blas_thread
 from model.nuts import OnProgress
-from schemas.parameters import FitParameters
+from schemas.parameters import FitParameters, ModelName
 from schemas.posterior import CONTRACTS
 
 PILOT_POINTS = 512
@@ -86,8 +86,13 @@ def _drawing(design: ScreenDesign, parameters: FitParameters) -> float:
 def is_large(design: ScreenDesign, parameters: FitParameters) -> bool:
     """Whether it pays to search a part of the screen before the whole."""
     n_genes, n_lines = len(design.genes), len(design.cell_lines)
-    rows = 2 * n_genes + (len(design.guides) if parameters.model == "m4_nested" else 0)
+    rows = n_effects(parameters.model, n_genes, len(design.guides))
     return rows * n_lines**2 >= LARGE and n_genes >= 4 * SMALLEST_PART
+
+
+def n_effects(name: ModelName, n_genes: int, n_guides: int) -> int:
+    """Return how many effects belong to genes: two each and, in m4_nested, one a guide."""
+    return 2 * n_genes + (n_guides if name == "m4_nested" else 0)
 
 
 def n_ratios(parameters: FitParameters) -> int:
@@ -96,9 +101,14 @@ def n_ratios(parameters: FitParameters) -> int:
 
 
 def n_points(parameters: FitParameters) -> int:
-    """Return how many points are weighed: a power of two a chain, at least as many as draws."""
+    """Return how many points are weighed, those of the pilot included."""
+    return PILOT_POINTS + n_final_points(parameters)
+
+
+def n_final_points(parameters: FitParameters) -> int:
+    """Return how many points the draws are of: a power of two a chain, none fewer than draws."""
     sampling = parameters.sampling
-    return PILOT_POINTS + sampling.chains * (1 << (sampling.draws - 1).bit_length())
+    return sampling.chains * (1 << (sampling.draws - 1).bit_length())
 
 
 class Work:

@@ -27,11 +27,11 @@ from model.memory import in_words
 from schemas.errors import EnvironmentTrouble
 from schemas.surroundings import Looked, Status
 from tasks.memory import available_bytes
+from tasks.releases import ENDING, LEVELS
 from tasks.storage import find_files
 from tasks.tracking_run import (
     SERVER_PATIENCE,
     connect,
-    require_answer,
     tracking_errors,
     tracking_uri,
     without_password,
@@ -46,8 +46,6 @@ LEAST_MEMORY, ENOUGH_MEMORY = 1.5e9, 6e9
 CLOCKS_MAY_DIFFER = timedelta(seconds=60)
 LONGEST_FIT = timedelta(days=1)
 """A run that has been RUNNING for longer is one whose process is dead."""
-LEVELS = 3
-"""Folders below a prefix that are looked into, as `refresh-releases` does."""
 
 Look = Callable[[], Iterable[Looked]]
 
@@ -167,7 +165,6 @@ def look_at_mlflow() -> Iterator[Looked]:
     if uri.startswith("sqlite:") and not Path(make_url(uri).database or "").exists():
         yield Looked(what="MLflow", status="ok", found=f"{shown}: made by the first fit")
         return
-    require_answer(uri)
     with tracking_errors(uri):
         client = connect(uri)
         experiments = [one.experiment_id for one in client.search_experiments(max_results=1000)]
@@ -239,7 +236,7 @@ def look_at_bucket(environment: Mapping[str, str] | None = None) -> Iterator[Loo
         yield Looked(what="releases", status="ok", found="SCREENBAYES_PREFIX is not set")
         return
     try:
-        n_files = len(find_files(prefix, "dataset.yaml", LEVELS))
+        n_files = len(find_files(prefix, ENDING, LEVELS))
     except FileNotFoundError:
         yield Looked(
             what="releases",

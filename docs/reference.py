@@ -21,6 +21,7 @@ from schemas.columns import COMPARISON_TABLES, TABLES, Columns
 from schemas.findings import Rule
 from schemas.parameters import Distribution, FitParameters, Settings
 from schemas.tracked import CALIBRATION_METRICS, COMPARISON_METRICS, FIT_METRICS, TAGS, Metric
+from tasks.render_validation import markdown_row
 
 ROOT = Path(__file__).resolve().parents[1]
 RULES = ("tables", "rna_rules", "logfc_rules", "rules")
@@ -31,13 +32,7 @@ PLACE = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     """Return a table in Markdown."""
     head = list(head)
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(
-        f"| {' | '.join(cells)} |".replace("| --- ", "|---").replace("|--- |", "|---|")
-        if "---" in cells
-        else f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
-        for cells in map(list, lines)
-    )
+    return "\n".join([markdown_row(head), f"|{'---|' * len(head)}", *map(markdown_row, rows)])
 
 
 def settings(model: type[BaseModel] = FitParameters, prefix: str = "") -> Iterator[list[str]]:

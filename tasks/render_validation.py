@@ -5,6 +5,7 @@ What is in a report is decided in `schemas` and `tasks.validate`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich.table import Table
@@ -94,6 +95,6 @@ def _found(finding: Finding, separator: str) -> str:
     return separator.join(shown)
 
 
-def markdown_row(cells: tuple[str, ...]) -> str:
+def markdown_row(cells: Iterable[str]) -> str:
     """Return a row of a table in Markdown, whatever the cells hold."""
     return f"| {' | '.join(cell.replace('|', '\\|').replace('\n', ' ') for cell in cells)} |"

@@ -23,6 +23,7 @@ from deployments.exit_codes import (
     TROUBLE,
     VERDICT_FAIL,
 )
+from tasks.render_validation import markdown_row
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
 BEGIN = "<!-- from the tests; written anew by: python -m tests.faults -->"
@@ -86,8 +87,7 @@ class Fault:
     def row(self) -> str:
         """The fault as a row of the table."""
         told = ", ".join(f"`{words}`" for words in self.told)
-        cells = (self.what, self.made, WORDS_OF_CODES[self.code], told, str(self.left))
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        return markdown_row((self.what, self.made, WORDS_OF_CODES[self.code], told, str(self.left)))
 
 
 def fault(

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from packaging.utils import canonicalize_name
 
 HERE = Path(__file__).resolve().parent
 CLEAN, FOUND, NOT_AUDITED = 0, 1, 3
@@ -42,7 +43,7 @@ def locked(lock: Path) -> dict[str, str]:
     pins = re.findall(
         r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)", lock.read_text("utf-8"), re.M
     )
-    return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pins}
+    return {canonicalize_name(name): version for name, version in pins}
 
 
 def exceptions(path: Path, versions: dict[str, str]) -> list[Excepted]:

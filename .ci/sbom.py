@@ -7,7 +7,6 @@ left out, and so is whatever is of the machine it was made on. Advisories are `a
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, requires
@@ -15,20 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[1]
 PRODUCT = "screenbayes"
 
 
-def normalised(name: str) -> str:
-    """Return the name by which a package is the same however it is written."""
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 def needed(product: str) -> set[str]:
     """Return the names of all that a package needs on this platform, itself not included."""
     seen: set[tuple[str, str]] = set()
-    todo = [(normalised(product), "")]
+    todo = [(canonicalize_name(product), "")]
     while todo:
         name, extra = todo.pop()
         if (name, extra) in seen:
@@ -42,8 +37,8 @@ def needed(product: str) -> set[str]:
             ) from None
         for one in wanted:
             if one.marker is None or one.marker.evaluate({"extra": extra}):
-                todo += [(normalised(one.name), part) for part in ("", *one.extras)]
-    return {name for name, _ in seen} - {normalised(product)}
+                todo += [(canonicalize_name(one.name), part) for part in ("", *one.extras)]
+    return {name for name, _ in seen} - {canonicalize_name(product)}
 
 
 def described() -> dict[str, Any]:
@@ -59,8 +54,8 @@ def described() -> dict[str, Any]:
 
 def of_product(bill: dict[str, Any], names: set[str]) -> dict[str, Any]:
     """Return the bill of these packages alone; raise ValueError where one of them is missing."""
-    components = [one for one in bill["components"] if normalised(one["name"]) in names]
-    missing = names - {normalised(one["name"]) for one in components}
+    components = [one for one in bill["components"] if canonicalize_name(one["name"]) in names]
+    missing = names - {canonicalize_name(one["name"]) for one in components}
     if missing:
         raise ValueError(f"not in the environment: {', '.join(sorted(missing))}")
     for one in components:

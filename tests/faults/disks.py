@@ -1,14 +1,22 @@
-"""Disks that are full, and folders that may not be written to; for root too."""
+"""Disks that are full, folders that may not be written to, databases that others hold."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 SmallDisk = Callable[..., Path]
+_HOLD = """
+import sqlite3, sys
+store = sqlite3.connect(sys.argv[1], isolation_level=None)
+store.execute("BEGIN EXCLUSIVE")
+print("held", flush=True)
+sys.stdin.read()
+"""
 
 
 def fill(folder: Path, *, leave: int = 0) -> None:
@@ -36,3 +44,18 @@ def read_only(folder: Path) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Hold a SQLite database in another process.
+
+    This one would lose its lock by reading the file to compare it.
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", _HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        yield
+        holder.communicate(b"let go")

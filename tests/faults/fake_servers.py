@@ -1,11 +1,18 @@
-"""Servers that are not what they are taken for: one answer, whatever is asked."""
+"""Servers that are not what they are taken for: dead, silent, or one answer, whatever is asked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import socket
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import Any
+
+import pytest
+
+from deployments.exit_codes import TROUBLE
+from tests.faults.catalogue import Area, Left, fault
 
 LOGIN_PAGE = "<!doctype html><html><title>Sign in</title><form>password</form></html>"
 
@@ -36,3 +43,39 @@ def answering(status: int, body: str, kind: str = "text/html") -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+@contextmanager
+def silent() -> Iterator[str]:
+    """A port where connections are taken and never answered; yield its address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def nobody() -> str:
+    """The address of a port that is closed."""
+    with silent() as address:
+        return address
+
+
+def wrong_answers(variable: str, answers: Iterable[tuple[str, int, str, str]]) -> list[Any]:
+    """Parameters `status` and `body`, with their faults, of servers that a variable leads to.
+
+    `answers`: what the server does in words, status, body, and what of it is told.
+    """
+    return [
+        pytest.param(
+            status,
+            body,
+            marks=fault(
+                Area.SERVERS,
+                f"what listens at {variable} {what}",
+                made=f"a server that answers everything with HTTP {status}",
+                code=TROUBLE,
+                told=(told, variable),
+                left=Left.AS_BEFORE,
+            ),
+            id=str(status),
+        )
+        for what, status, body, told in answers
+    ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from deployments.exit_codes import TROUBLE
 from tests.faults.catalogue import Area, Left, fault
 from tests.faults.commands import Command
-from tests.faults.fake_servers import LOGIN_PAGE, answering
+from tests.faults.fake_servers import LOGIN_PAGE, answering, nobody, silent, wrong_answers
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -32,10 +31,9 @@ WRONG_ANSWERS = (
     left=Left.AS_BEFORE,
 )
 def test_a_dead_server(begun: Command, screen: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        nobody = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    done = begun("fit", screen, MLFLOW_TRACKING_URI=nobody)
-    assert nobody in done.err and "Fitting" not in done.err
+    address = nobody()
+    done = begun("fit", screen, MLFLOW_TRACKING_URI=address)
+    assert address in done.err and "Fitting" not in done.err
 
 
 @fault(
@@ -47,31 +45,12 @@ def test_a_dead_server(begun: Command, screen: Path) -> None:
     left=Left.AS_BEFORE,
 )
 def test_a_server_that_hangs(begun: Command, screen: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with silent() as address:
         done = begun("fit", screen, MLFLOW_TRACKING_URI=address)
     assert "Fitting" not in done.err
 
 
-@pytest.mark.parametrize(
-    ("status", "body"),
-    [
-        pytest.param(
-            status,
-            body,
-            marks=fault(
-                Area.SERVERS,
-                f"what listens at MLFLOW_TRACKING_URI {what}",
-                made=f"a server that answers everything with HTTP {status}",
-                code=TROUBLE,
-                told=(told, "MLFLOW_TRACKING_URI"),
-                left=Left.AS_BEFORE,
-            ),
-            id=str(status),
-        )
-        for what, status, body, told in WRONG_ANSWERS
-    ],
-)
+@pytest.mark.parametrize(("status", "body"), wrong_answers("MLFLOW_TRACKING_URI", WRONG_ANSWERS))
 def test_a_server_that_is_none_of_ours(
     begun: Command, screen: Path, status: int, body: str
 ) -> None:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -14,8 +11,8 @@ import pytest
 from deployments.exit_codes import TROUBLE
 from tests.faults.catalogue import Area, Left, fault
 from tests.faults.commands import Command
-from tests.faults.disks import SmallDisk, fill, read_only
-from tests.faults.fake_servers import LOGIN_PAGE, answering
+from tests.faults.disks import SmallDisk, fill, held, read_only
+from tests.faults.fake_servers import LOGIN_PAGE, answering, nobody, silent, wrong_answers
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -36,9 +33,8 @@ WRONG_ANSWERS = (
     left=Left.AS_BEFORE,
 )
 def test_a_dead_server(begun: Command, screen: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        nobody = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
-    assert nobody in begun("fit", screen, PREFECT_API_URL=nobody).err
+    address = f"{nobody()}/api"
+    assert address in begun("fit", screen, PREFECT_API_URL=address).err
 
 
 @fault(
@@ -50,31 +46,12 @@ def test_a_dead_server(begun: Command, screen: Path) -> None:
     left=Left.AS_BEFORE,
 )
 def test_a_server_that_hangs(begun: Command, screen: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        silent = f"http://127.0.0.1:{listener.getsockname()[1]}/api"
-        done = begun("fit", screen, PREFECT_API_URL=silent)
+    with silent() as address:
+        done = begun("fit", screen, PREFECT_API_URL=f"{address}/api")
     assert done.seconds < 120
 
 
-@pytest.mark.parametrize(
-    ("status", "body"),
-    [
-        pytest.param(
-            status,
-            body,
-            marks=fault(
-                Area.SERVERS,
-                f"what listens at PREFECT_API_URL {what}",
-                made=f"a server that answers everything with HTTP {status}",
-                code=TROUBLE,
-                told=(told, "PREFECT_API_URL"),
-                left=Left.AS_BEFORE,
-            ),
-            id=str(status),
-        )
-        for what, status, body, told in WRONG_ANSWERS
-    ],
-)
+@pytest.mark.parametrize(("status", "body"), wrong_answers("PREFECT_API_URL", WRONG_ANSWERS))
 def test_a_server_that_is_none_of_ours(
     begun: Command, screen: Path, status: int, body: str
 ) -> None:
@@ -87,18 +64,8 @@ def damaged(home: Path) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-@contextmanager
-def locked(home: Path) -> Iterator[None]:
-    hold = "import sqlite3, sys; store = sqlite3.connect(sys.argv[1], isolation_level=None); "
-    hold += "store.execute('BEGIN EXCLUSIVE'); print('held', flush=True); sys.stdin.read()"
-    path = home / "prefect.db"
-    with subprocess.Popen(
-        [sys.executable, "-c", hold, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as holder:
-        assert holder.stdout is not None
-        holder.stdout.readline()
-        yield
-        holder.communicate(b"let go")
+def locked(home: Path) -> AbstractContextManager[None]:
+    return held(home / "prefect.db")
 
 
 SPOILED_HOMES: tuple[tuple[str, str, Callable[[Path], AbstractContextManager[None]]], ...] = (

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from mlflow import MlflowClient
 from deployments.exit_codes import TROUBLE
 from tests.faults.catalogue import Area, fault
 from tests.faults.commands import Command, kept_in
+from tests.faults.disks import held
 from tests.integration.runs import runs_in
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -48,14 +47,6 @@ def sqlite(path: Path, statement: str) -> None:
         store.execute(statement)
     store.close()
 
-
-HOLD = """
-import sqlite3, sys
-store = sqlite3.connect(sys.argv[1], isolation_level=None)
-store.execute("BEGIN EXCLUSIVE")
-print("held", flush=True)
-sys.stdin.read()
-"""
 
 SPOILED = (
     ("is no database", "overwritten with text", overwrite, ("damaged", "backup")),
@@ -118,14 +109,8 @@ def test_a_store_that_cannot_be_used(
 def test_a_locked_store(begun: Command, screen: Path, stored_run: tuple[str, str]) -> None:
     path = copied(stored_run, begun.folder)
     before = path.read_bytes()
-    # Another process: this one would lose its lock by reading the file to compare it.
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == b"held\n"
+    with held(path):
         begun("fit", screen, "--draws", "100")
-        holder.communicate(b"let go")
     assert path.read_bytes() == before
 
 

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-import socket
-
 import pytest
 import yaml
 
 from deployments.command_line import main
 from deployments.exit_codes import BAD_INPUT, TROUBLE
+from tests.faults.fake_servers import nobody
 
 pytestmark = [pytest.mark.integration]
-
-
-@pytest.fixture
-def nobody() -> str:
-    """Address on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 def told(capsys) -> str:
@@ -26,8 +18,8 @@ def told(capsys) -> str:
     return said.err
 
 
-def test_a_dead_bucket_is_trouble_not_bad_input(working_folder, monkeypatch, nobody, capsys):
-    monkeypatch.setenv("AWS_ENDPOINT_URL", nobody)
+def test_a_dead_bucket_is_trouble_not_bad_input(working_folder, monkeypatch, capsys):
+    monkeypatch.setenv("AWS_ENDPOINT_URL", nobody())
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
     for command in ("validate", "fit"):

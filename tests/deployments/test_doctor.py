@@ -34,6 +34,8 @@ def test_trouble_decides_the_exit_code(found, code, last, monkeypatch, capsys):
 
 @pytest.mark.integration
 def test_a_server_without_what_we_run_is_told(prefect_server, monkeypatch):
+    # The server is shared with tests that may have deployed to it before.
+    monkeypatch.setattr(command, "POOL", "a pool that nobody made")
     server, deployments = look_at_prefect()
     assert server.status == "ok" and server.found.startswith("http")
     assert deployments.status == "warning" and "screenbayes deploy" in deployments.mend

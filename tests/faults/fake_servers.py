@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +16,20 @@ from deployments.exit_codes import TROUBLE
 from tests.faults.catalogue import Area, Left, fault
 
 LOGIN_PAGE = "<!doctype html><html><title>Sign in</title><form>password</form></html>"
+
+
+class QuietServer(ThreadingHTTPServer):
+    """A server of the tests that says nothing of clients that leave before an answer's end.
+
+    What it would say goes to the standard error that it shares with the command under test.
+    """
+
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 @contextmanager
@@ -36,7 +51,7 @@ def answering(status: int, body: str, kind: str = "text/html") -> Iterator[str]:
         def log_message(self, format: str, *args: object) -> None:
             """Nothing: a line for each request would hide what a failing test says."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    server = QuietServer(("127.0.0.1", 0), Answer)
     Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"

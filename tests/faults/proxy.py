@@ -15,9 +15,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import format_datetime, parsedate_to_datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Self
 from urllib.parse import urlsplit
+
+from tests.faults.fake_servers import QuietServer
 
 OF_ONE_HOP = ("connection", "transfer-encoding", "keep-alive", "content-length", "date", "server")
 
@@ -67,9 +69,7 @@ class Proxy:
         self.seen: list[str] = []
         """Method and path of every request."""
         self.closing = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        self._server.block_on_close = False
+        self._server = QuietServer(("127.0.0.1", 0), _handler(self))
 
     @property
     def address(self) -> str:

@@ -26,7 +26,7 @@ from schemas.dataset import Dataset
 from schemas.parameters import FitParameters, ModelName, Priors, Sampling
 from tasks.validate import validate
 from tests.designs import design_from_rows, nested_rows
-from tests.model.exact.test_oracle import MODELS
+from tests.model.exact.pieces import MODELS
 
 
 def fitted(design: ScreenDesign, name: ModelName) -> Integrable:

@@ -13,7 +13,7 @@ from model.loo import cell_log_likelihood, leave_one_cell_out
 from model.predictive import thin
 from schemas.parameters import FitParameters, Sampling
 from tests.designs import covariance_of_cells, design_from_rows, nested_rows
-from tests.model.exact.test_oracle import MODELS, random_rows
+from tests.model.exact.pieces import MODELS, random_rows
 
 SDS = ("sigma", "sigma_gene_line", "sigma_guide_line")
 

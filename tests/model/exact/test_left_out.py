@@ -9,7 +9,7 @@ from model.exact.blocks import data_terms
 from model.exact.by_line import line_terms, within_ss_by_line
 from model.exact.left_out import ByLine, LeftOut, left_out
 from tests.model.exact.dense import dense
-from tests.model.exact.test_oracle import MODELS, PRIORS, Pieces, random_rows
+from tests.model.exact.pieces import MODELS, PRIORS, Pieces, random_rows
 
 
 def without(pieces: Pieces, groups: np.ndarray) -> LeftOut:

@@ -10,76 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.exact.blocks import GeneBlock, cut, recentred, squares
 from model.exact.collapse import CommonDraws, collapse, gene_effects
 from model.exact.effect_nodes import EffectNodes
-from model.exact.marginal import Factored, Marginal
-from schemas.parameters import ModelName, Priors
-from tests.designs import design_from_rows
+from schemas.parameters import ModelName
 from tests.model.exact.dense import dense
-
-MODELS: tuple[ModelName, ...] = ("m4", "m4_zero_mean", "m4_nested")
-PRIORS = Priors.model_validate({"mu_alpha": "Normal(0.7, 2)", "mu_beta": "Normal(-0.4, 0.5)"})
-
-
-def random_rows(
-    seed: int, n_genes: int = 3, n_lines: int = 4, most_guides: int = 3, most_replicates: int = 3
-) -> pd.DataFrame:
-    """An unbalanced screen with cells missing; every gene and line is measured."""
-    random = np.random.default_rng(seed)
-    rna = random.standard_normal((n_genes, n_lines))
-    rows = [
-        (f"g{gene}", f"c{line}", f"g{gene}/{guide}", rna[gene, line], random.normal(1, 1.3))
-        for gene in range(n_genes)
-        for guide in range(int(random.integers(1, most_guides + 1)))
-        for line in range(n_lines)
-        for _ in range(max(int(random.integers(0, most_replicates + 1)), guide == 0))
-    ]
-    return pd.DataFrame(rows, columns=["gene", "cell_line", "guide", "rna", "logfc"])
-
-
-class Pieces:
-    """The engine's pieces at one point."""
-
-    def __init__(self, model: ModelName, rows: pd.DataFrame, theta: np.ndarray, seed: int = 0):
-        random = np.random.default_rng(seed)
-        self.design = design_from_rows(rows)
-        blocks = cut(self.design, nested=model == "m4_nested")
-        within = self.design.total_sum_of_squares - sum(map(squares, blocks))
-        # Any reference must do.
-        gamma = random.normal(size=len(self.design.cell_lines))
-        self.blocks: list[GeneBlock] = [
-            recentred(block, random.normal(size=block.reference.shape), gamma) for block in blocks
-        ]
-        self.marginal = Marginal(model, PRIORS, len(rows), within, gamma)
-        self.theta = theta[: len(self.marginal.hyperparameters)]
-        self.log_ratios = (self.marginal.to_ratios() @ self.theta)[None]
-        self.sums = np.sum([collapse(block, self.log_ratios) for block in self.blocks], axis=0)
-        self.factored: Factored = self.marginal.factored(self.theta[None], self.sums)
-        self.sd = dict(zip(self.marginal.hyperparameters, np.exp(self.theta), strict=True))
-
-    def means(self) -> dict[str, np.ndarray]:
-        """Posterior mean of every variable given the standard deviations."""
-        n_lines = len(self.design.cell_lines)
-        common = self.marginal.draw_common(self.factored, self.theta[None], None)
-        draws = CommonDraws(
-            self.log_ratios, np.zeros(1), common[:, :n_lines], common[:, n_lines : n_lines + 2].T
-        )
-        means = dict(zip(self.marginal.means_in_order, common[:, n_lines:].T, strict=True))
-        means["gamma_c"] = common[0, :n_lines] + self.marginal.gamma_reference
-        means |= {
-            "alpha_g": np.empty(len(self.design.genes)),
-            "beta_g": np.empty(len(self.design.genes)),
-            "delta_k": np.empty(len(self.design.guides)),
-        }
-        for block in self.blocks:
-            found = gene_effects(
-                block, draws, EffectNodes(self.log_ratios[:, 3:], None), np.random.SeedSequence(0)
-            )[:, 0]
-            means["alpha_g"][block.genes], means["beta_g"][block.genes] = found[:2]
-            for guides, effects in zip(block.guides, found[2:], strict=True):
-                means["delta_k"][guides] = effects
-        return means
+from tests.model.exact.pieces import MODELS, PRIORS, Pieces, random_rows
 
 
 def assert_agree(model: ModelName, rows: pd.DataFrame, theta: np.ndarray, digits: float) -> None:

@@ -305,7 +305,8 @@ def _gene_by_guide(tables: CheckedTables) -> pd.Series:
     """Return the gene of each guide of the map, missing where the guide is not usable."""
     if tables.guide_map is None:
         return pd.Series(dtype=object)
-    guide_map = tables.guide_map
+    # A row without a guide has a rule of its own (`schemas.tables`), and nothing to be known by.
+    guide_map = tables.guide_map[tables.guide_map["guide"].notna()]
     genes = guide_map["gene"].where(usable_guides(guide_map)).set_axis(guide_map["guide"])
     usable_first = genes.sort_values(na_position="last")
     return usable_first[~usable_first.index.duplicated()].astype(object)

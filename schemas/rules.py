@@ -220,9 +220,11 @@ def _something_screened(
 
 def _guides(guide_map: pd.DataFrame) -> Iterator[Finding]:
     reasons = guide_reasons(guide_map)
-    usable, without_gene = guide_map[reasons == KEPT], guide_map[reasons == NO_GENE]
+    usable = guide_map[reasons == KEPT]
+    # Rows without a guide, too, have a rule of their own (`schemas.tables`).
+    without_gene = guide_map.loc[reasons == NO_GENE, "guide"].dropna()
     if len(without_gene):
-        yield GUIDES_WITHOUT_GENE.broken("guide_map", list(without_gene["guide"]), column="gene")
+        yield GUIDES_WITHOUT_GENE.broken("guide_map", list(without_gene), column="gene")
     if len(guide_map) and usable.empty:
         yield GUIDES_LEFT.broken("guide_map", _counted(reasons), count=len(guide_map))
     repeated = usable[usable["guide"].duplicated(keep=False)]

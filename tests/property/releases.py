@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -50,6 +51,11 @@ class Release:
             save(getattr(self, name), path, index=name in ("logfc", "rna"))
             paths[name] = str(path)
         return Dataset(name="small", release="1", library=LIBRARY, **paths)
+
+    def having(self, table: str, frame: pd.DataFrame) -> Release:
+        """Return the release with another table in the place of one."""
+        tables: dict[str, Any] = {table: frame}
+        return replace(self, **tables)
 
     def shuffled(self, seed: int) -> Release:
         """Return the release with the rows and columns of every table in another order."""
@@ -134,14 +140,14 @@ def release(
 
 
 @st.composite
-def releases(draw: st.DrawFn) -> Release:
+def releases(draw: st.DrawFn, shares_missing: tuple[float, ...] = (0.0, 0.1, 0.3)) -> Release:
     """Sound releases of all sizes and formats, rows and columns in any order."""
     drawn = release(
         draw(st.integers(1, 4)),
         draw(st.integers(2, 6)),
         draw(st.integers(1, 3)),
         draw(st.integers(2, 3)),
-        share_missing=draw(st.sampled_from([0.0, 0.1, 0.3])),
+        share_missing=draw(st.sampled_from(shares_missing)),
         seed=draw(st.integers(0, 2**32 - 1)),
     )
     suffixes = {

@@ -6,7 +6,12 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+from prefect.settings import (
+    PREFECT_API_DATABASE_CONNECTION_URL,
+    PREFECT_API_URL,
+    PREFECT_HOME,
+    temporary_settings,
+)
 
 from deployments.prefect_ready import PrefectTrouble, require_prefect
 from tests.faults.fake_servers import LOGIN_PAGE, answering
@@ -34,7 +39,9 @@ def test_servers_that_are_none_of_prefect(status: int, body: str, expected: str)
 
 
 def at_home(home: Path):
-    return temporary_settings({PREFECT_HOME: str(home)}, restore_defaults={PREFECT_API_URL})
+    # The server that the tests of this process share has set both.
+    elsewhere = {PREFECT_API_URL, PREFECT_API_DATABASE_CONNECTION_URL}
+    return temporary_settings({PREFECT_HOME: str(home)}, restore_defaults=elsewhere)
 
 
 def test_a_home_that_is_sound_or_new(tmp_path: Path) -> None:

@@ -129,6 +129,7 @@ def test_a_spoiled_screen_is_refused_with_what_to_do(
         json={"parameters": {"dataset_file": str(path)}},
         timeout=30,
     )
+    assert answer.ok, answer.text
     run = answer.json()["id"]
 
     def state() -> str:

@@ -227,8 +227,12 @@ def _settle(
     begun = time.monotonic()
     stack = ground.stack
     tell(f"{datetime.now(UTC):%H:%M:%S} no more faults")
-    schedule.set(True)
-    if not ground.wait_for(lambda: _all_done(ground), SETTLING, 2):
+
+    def done() -> bool:
+        schedule.keep_pace(watch.waiting_refreshes(stack))
+        return _all_done(ground)
+
+    if not ground.wait_for(done, SETTLING, 2):
         yield f"what is due is not done within {SETTLING:.0f} s"
     schedule.set(False)
     if not ground.wait_for(lambda: watch.quiet(stack), PATIENCE, 2):

@@ -1,8 +1,9 @@
 """What is written in a page of documentation: its commands, its files, its snippets, its output.
 
 Convention of the pages: an indented block, or one fenced as `sh`, is commands. Anything else is
-fenced with its language; `text` after commands is what they print, and a block whose first line is
-`# NAME.yaml` (or another suffix) is that file. What is done with them is `tests.docs.walks`.
+fenced with its language; `text` after commands is what they print, `formula` is not. A block whose
+first line is `# NAME.yaml` (or another suffix) is that file. What is done with them is
+`tests.docs.walks`.
 """
 
 from __future__ import annotations

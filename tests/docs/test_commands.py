@@ -25,7 +25,7 @@ import yaml
 
 from tests.docs.pages import ROOT, Block, blocks
 from tests.docs.shell import Shell
-from tests.docs.walks import NOT_FOLLOWED_YET, WALKS, Walk, in_place, not_run, server
+from tests.docs.walks import WALKS, Walk, in_place, not_run, server
 from tests.integration.processes import PATIENCE, free_port, postgres, prefect_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration]
@@ -274,8 +274,6 @@ def _near(have: str, want: str) -> bool:
 
 @pytest.mark.parametrize("page", WALKS)
 def test_the_page_can_be_followed(page: str, reader: Reader) -> None:
-    if page in NOT_FOLLOWED_YET:
-        pytest.skip("has not been followed from its top to its end so far")
     walk, said = WALKS[page], ""
     reader.prepare(walk)
     for block in blocks((ROOT / page).read_text(encoding="utf-8")):

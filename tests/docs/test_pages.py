@@ -13,7 +13,7 @@ import yaml
 from tests.docs.pages import ROOT, blocks, name_of, pages
 from tests.docs.walks import NOT_RUN, WALKS, in_place, not_run, server
 
-LANGUAGES = {"", "sh", "text", "yaml", "json", "python"}
+LANGUAGES = {"", "sh", "text", "formula", "yaml", "json", "python"}
 TEXTS = {name_of(page): page.read_text(encoding="utf-8") for page in pages()}
 COMMANDS = [
     (page, command)

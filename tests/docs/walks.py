@@ -95,21 +95,6 @@ WALKS = {
 }
 """Pages with commands, in the order of a reader."""
 
-NOT_FOLLOWED_YET = (
-    "README.md",
-    "CONTRIBUTING.md",
-    "docs/calibrate.md",
-    "docs/cluster.md",
-    "docs/compare.md",
-    "docs/import.md",
-    "docs/mlflow.md",
-    "docs/models.md",
-    "docs/registry.md",
-    "docs/results.md",
-    "docs/serve.md",
-)
-"""Pages that have not been followed from top to end so far. To be followed, and taken out here."""
-
 SERVERS = {
     "mlflow ui": "http://127.0.0.1:{mlflow}/health",
     "mlflow server": "http://127.0.0.1:{mlflow}/health",

@@ -2,21 +2,68 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import DatasetInput, Run
 
+from model.checks import QUANTITIES
+from schemas.tracked import (
+    CALIBRATION_METRICS,
+    COMPARISON_METRICS,
+    FIT_METRICS,
+    PART_METRICS,
+    TAGS,
+    Metric,
+)
+
+METRICS: dict[str, dict[str, Metric]] = {
+    "fit": FIT_METRICS
+    | {
+        f"{prefix}{name}": Metric(quantity.description, of="the design can show it")
+        for prefix in ("ppc_", "ppc_prior_")
+        for name, quantity in QUANTITIES.items()
+    },
+    "comparison": COMPARISON_METRICS,
+    "part": {name: Metric("") for name in PART_METRICS} | {"log_evidence": Metric("", "exact")},
+    "calibration": CALIBRATION_METRICS,
+}
+"""Kind of run: its metrics, as the reference has them."""
+
 
 def runs_in(folder: Path) -> list[Run]:
-    """All runs of the store in `folder`, the newest first; none where there is no store."""
+    """All runs of the store in `folder`, the newest first; none where there is no store.
+
+    Each is held to what the reference says of runs, whatever the test wants of it.
+    """
     store = folder / "mlflow.db"
     if not store.exists():
         return []
     client = MlflowClient(f"sqlite:///{store}")
     experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    return list(client.search_runs(experiments))
+    runs = list(client.search_runs(experiments))
+    assert [line for run in runs for line in otherwise_than_described(run)] == []
+    return runs
+
+
+def otherwise_than_described(run: Run) -> list[str]:
+    """What the reference says nothing of, and what it says a finished run has and this has not."""
+    kind = run.data.tags.get("kind", "fit")
+    # `coverage_<level>_<variable>` stands for a name of each level and variable.
+    metrics = {re.compile(re.sub("<.*?>", ".+", name)): of for name, of in METRICS[kind].items()}
+    there = run.data.metrics.keys()
+    tags = {name for name in run.data.tags if not name.startswith("mlflow.")}
+    wrong = [f"metric {it}" for it in there if not any(name.fullmatch(it) for name in metrics)]
+    wrong += [f"tag {it}" for it in tags if it not in TAGS or kind not in TAGS[it].kinds]
+    if run.info.status == "FINISHED":
+        wrong += [
+            f"no metric {name.pattern}"
+            for name, metric in metrics.items()
+            if not metric.of and not any(map(name.fullmatch, there))
+        ]
+    return [f"{kind} {run.info.run_id}: {line}" for line in sorted(wrong)]
 
 
 def artifact(run: Run, name: str) -> Path:

@@ -111,7 +111,8 @@ def _unreadable(client: MlflowClient, run_id: str) -> str:
                 client.download_artifacts(run_id, f"gene_effects.{suffix}", folder)
                 for suffix in ("parquet", "csv")
             ]
-            parquet, csv = pd.read_parquet(tables[0]), pd.read_csv(tables[1])
+            parquet = pd.read_parquet(tables[0]).replace("", None)  # a CSV does not know them apart
+            csv = pd.read_csv(tables[1])
             pd.testing.assert_frame_equal(parquet, csv, check_dtype=False)
             posterior = client.download_artifacts(run_id, "posterior.nc", folder)
             with closing(xr.open_datatree(posterior, engine="h5netcdf")) as tree:

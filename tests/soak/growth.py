@@ -57,7 +57,9 @@ def _slopes(samples: pd.DataFrame, n_refreshes: int) -> Iterator[Slope]:
         followed = of_server[of_server["pid"] == of_server["pid"].iloc[-1]]
         for quantity in ("memory_mb", "files", "threads"):
             yield _slope(str(server), quantity, followed)
-    yield _slope("refresh", "seconds", second.drop_duplicates("refresh"))
+    # One that failed has no time of its own.
+    each = second.drop_duplicates("refresh").dropna(subset=["seconds"])
+    yield _slope("refresh", "seconds", each)
 
 
 def _slope(of: str, quantity: str, rows: pd.DataFrame) -> Slope:

@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import yaml
@@ -18,7 +20,7 @@ from model.simulate import original_screen
 from schemas.dataset import Dataset
 from schemas.identity import data_digest, fit_key
 from schemas.parameters import FitParameters
-from schemas.reports import TableSummary
+from tasks.validate import validate
 
 TABLE, DATASET_FILE = "screen.csv", "dataset.yaml"
 CHANGE_SD = 0.02
@@ -61,20 +63,18 @@ def description(place: Place) -> bytes:
     ).encode()
 
 
+@lru_cache(maxsize=1024)
 def key_of(dataset: str, content: bytes) -> str:
     """The key of the fit of a content, with the settings releases are fitted with."""
-    described = Dataset(
-        name=dataset, release="any", library="simulated", logfc=TABLE, rna_units="z_score"
-    )
-    summary = TableSummary(
-        table="logfc",
-        location=TABLE,
-        layout="long",
-        n_rows=0,
-        n_columns=0,
-        sha256=hashlib.sha256(content).hexdigest(),
-    )
-    return fit_key(described, data_digest([summary]), FitParameters(model="m4"))
+    parameters = FitParameters(model="m4")
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / TABLE
+        path.write_bytes(content)
+        described = Dataset(
+            name=dataset, release="any", library="simulated", logfc=str(path), rna_units="z_score"
+        )
+        tables = validate(described, parameters).report.tables
+    return fit_key(described, data_digest(tables), parameters)
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,9 +12,12 @@ import pytest
 from mlflow.entities import Run, RunData, RunInfo, RunTag
 
 from tests.soak.checks import CHECKS, WHOLE, failures
+from tests.soak.drive import Made, Plan, Soak
 from tests.soak.evidence import Evidence
 from tests.soak.growth import growing, slopes
 from tests.soak.releases import Place, Prefix, key_of, table
+from tests.soak.report import write_report
+from tests.soak.watch import Sample
 
 A, B = Place("screen", "24Q2"), Place("screen", "24Q4")
 
@@ -173,3 +177,30 @@ def test_a_content_is_known_by_the_key_its_fit_will_have() -> None:
     assert prefix.ever.keys() == {key_of("screen", first), key_of("screen", second)}
     prefix.put_spoiled(place, b"no table")
     assert prefix.expected() == {}
+
+
+def test_the_report_tells_what_was_done_and_seen(tmp_path: Path) -> None:
+    refreshes = [{"state_name": "Failed" if n == 150 else "Completed"} for n in range(1, 201)]
+    looked = samples(np.full(200, 250.0))
+    looked.loc[149, "seconds"] = np.nan
+    soak = Soak(
+        Plan(200, 25, seed=103),
+        made=[Made("a fit killed", 7, "killed 2 s after its start", 30.0)],
+        samples=[Sample(**row) for row in looked.to_dict("records")],
+        refreshes=refreshes,
+        sizes=[{"refresh": n, "prefect": 40.0, "mlflow": 20.0} for n in range(1, 201)],
+        evidence=sound(),
+        failures=["every release is fitted: releases/a/10Q4"],
+        seconds=3600.0,
+    )
+    told = write_report(soak, tmp_path)
+    for part in (
+        "scheduled refreshes ended: 200, Completed 199, Failed 1",
+        "1 a fit killed: killed 2 s after its start",
+        "refresh  seconds",
+        "Prefect 40 MB",
+        "1 checks broken",
+    ):
+        assert part in told
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"samples.csv", "faults.csv", "growth.png", "report.txt"}

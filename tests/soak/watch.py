@@ -66,7 +66,8 @@ def quiet(stack: Stack) -> bool:
     """Whether nothing is under way, and nothing but the schedule is to come."""
     busy = (
         "WHERE run.state_type IN ('PENDING', 'RUNNING', 'CANCELLING') "
-        "OR (run.state_type = 'SCHEDULED' AND NOT run.auto_scheduled)"
+        "OR (run.state_type = 'SCHEDULED' "
+        "AND (NOT run.auto_scheduled OR run.expected_start_time < now()))"
     )
     return not asked(stack, "prefect", f"{FLOW_RUNS} {busy}")
 

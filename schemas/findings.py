@@ -67,4 +67,6 @@ def first_cells(bad: np.ndarray) -> Iterator[tuple[int, int]]:
 
 def share(part: int, whole: int) -> str:
     """Return which percentage of `whole` values `part` is."""
-    return f"{100 * part / whole:.2g} % of {whole:,} values"
+    percent = 100 * part / whole
+    digits = 2 if percent < 99.5 else 3  # two digits of a hundred are 1e+02
+    return f"{percent:.{digits}g} % of {whole:,} values"

@@ -56,13 +56,83 @@ def test_the_sums_of_a_whole_release_are_counted_twice_while_they_are_read():
     assert reading_bytes(WHOLE) == pytest.approx(2.2e9, rel=0.02)
 
 
+# By hand, of 10 genes, 4 lines and 30 guides, 2 chains of 100 draws (128 points), 100 predictive
+# draws of cells of 60 measurements.
+SMALL = Sizes(genes=10, cell_lines=4, guides=30)
+DRAWS = 8 * 200 * (7 + 10 + 10 + 4)
+NESTED_DRAWS = 8 * 200 * (10 + 10 + 10 + 4 + 30)
+CHECKS = 8 * 2 * 100 * 20 + 2 * 8 * 200 * 10
+KEPT_CHECKS = 8 * 3 * 100 * 20 + 2 * 8 * 200 * 10
+BLOCKS = 8 * (3 * 10 * 4 + 3 * 10 * 4)
+NESTED_BLOCKS = 8 * (3 * 30 * 4 + 3 * 10 * 4)
+POINTS = 8 * 256 * 7
+EFFECTS = 3 * 8 * 200 * 10
+PASS = 4 * 8 * 2_000_000
+
+
+def few(model: str = "m4", **sampling: object) -> FitParameters:
+    """Settings of fewer draws than anybody may ask for."""
+    given = settings(model, 400)
+    return given.model_copy(update={"sampling": given.sampling.model_copy(update=sampling)})
+
+
+@pytest.mark.parametrize(
+    ("model", "exact", "kept", "n_bytes"),
+    [
+        ("m4", True, False, DRAWS + max(BLOCKS + POINTS + EFFECTS, CHECKS)),
+        ("m4_nested", True, False, NESTED_DRAWS + NESTED_BLOCKS + POINTS + EFFECTS * 5 // 2 + PASS),
+        ("m4", False, False, DRAWS + 300_000_000 + 2 * DRAWS),
+        ("m4", True, True, DRAWS + max(BLOCKS + POINTS + EFFECTS, KEPT_CHECKS)),
+    ],
+)
+def test_the_bytes_of_a_small_fit_are_those_reckoned_by_hand(
+    model, exact, kept, n_bytes, monkeypatch
+):
+    monkeypatch.setattr("model.memory.n_threads", lambda: 1)
+    given = few(model, chains=2, predictive_draws=100, predictive_cells=60, log_likelihood=kept)
+    assert fit_bytes(SMALL, given, exact=exact) == n_bytes
+
+
+@pytest.mark.parametrize(("genes", "nodes"), [(49, 0), (50, 25)])
+def test_the_nodes_of_a_large_screen_are_kept(genes, nodes, monkeypatch):
+    monkeypatch.setattr("model.memory.n_threads", lambda: 2)
+    given = few(chains=1, predictive_draws=1, predictive_cells=1)
+    sizes = Sizes(genes, 1000, genes)
+    draws = 8 * 100 * (7 + 2 * genes + 1000)
+    engine = 8 * 6 * genes * 1000 + 8 * 1003**2 * nodes + 8 * 128 * 1003 + 3 * 8 * 100 * genes
+    assert fit_bytes(sizes, given, exact=True) == draws + engine
+
+
+def test_the_effects_of_a_block_at_a_time_are_drawn_by_every_thread(monkeypatch):
+    given = few(chains=1, predictive_draws=1, predictive_cells=1)
+    sizes = Sizes(8000, 1000, 8000)
+    expected = []
+    for n in (1, 3):
+        monkeypatch.setattr("model.memory.n_threads", lambda n=n: n)
+        expected.append(fit_bytes(sizes, given, exact=True))
+    of_a_block = 3 * 8 * 100 * 2_000_000 / 3000
+    assert expected[1] - expected[0] == pytest.approx(2 * of_a_block, abs=1)
+
+
+def test_the_bytes_read_are_those_reckoned_by_hand():
+    assert reading_bytes(Sizes(genes=2, cell_lines=3, guides=5)) == 2 * (150 + 48) + 2 * 48
+
+
 def test_the_cost_tells_memory_and_leaving_lines_out():
     said = cost(design_from_rows(nested_rows(6, 7, 3, 2)[0]), FitParameters())
     assert "MB more memory, then about 1 s for leaving out cell lines and lineages" in said
 
 
 @pytest.mark.parametrize(
-    ("n_bytes", "words"), [(1, "10 MB"), (333e6, "340 MB"), (3.44e9, "3.4 GB")]
+    ("n_bytes", "words"),
+    [
+        (1, "10 MB"),
+        (10_000_000, "10 MB"),
+        (10_000_001, "20 MB"),
+        (333e6, "340 MB"),
+        (1e9, "1.0 GB"),
+        (3.44e9, "3.4 GB"),
+    ],
 )
 def test_amounts_are_told_as_people_say_them(n_bytes, words):
     assert in_words(n_bytes) == words

@@ -1,0 +1,75 @@
+"""Which rows may be fitted: the first reason against each is the one that is told."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from schemas.usable import (
+    KEPT,
+    first_reason,
+    guide_reasons,
+    sequence_reasons,
+    usable_guides,
+    usable_sequences,
+)
+
+
+def guide(**values: object) -> pd.DataFrame:
+    row = {"used": True, "n_alignments": 1, "gene": "A (1)", **values}
+    return pd.DataFrame([row], index=[7]).astype({"n_alignments": "Int64"})
+
+
+def sequence(**values: object) -> pd.DataFrame:
+    sound = {
+        "library": "Avana",
+        "screen_type": "2DS",
+        "passes_qc": True,
+        "excluded": False,
+        "cell_line": "ACH-000001",
+    }
+    return pd.DataFrame([{**sound, **values}], index=[7])
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({}, KEPT),
+        ({"used": False, "n_alignments": 2, "gene": None}, "not used by the release"),
+        ({"n_alignments": 2, "gene": None}, "alignments other than one"),
+        ({"n_alignments": 0}, "alignments other than one"),
+        ({"n_alignments": pd.NA}, "alignments other than one"),
+        ({"gene": None}, "no gene"),
+    ],
+)
+def test_why_a_guide_is_not_fitted(values: dict[str, object], reason: str):
+    found = guide_reasons(guide(**values))
+    assert found.to_dict() == {7: reason}
+    assert usable_guides(guide(**values)).to_dict() == {7: reason == KEPT}
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({}, KEPT),
+        ({"library": "KY", "screen_type": "3DO"}, "library other than Avana"),
+        ({"library": None}, "library other than Avana"),
+        ({"screen_type": "3DO", "passes_qc": False}, "screen type other than 2DS"),
+        ({"screen_type": None}, "screen type other than 2DS"),
+        ({"passes_qc": False, "excluded": True}, "failed quality control"),
+        ({"passes_qc": None}, "failed quality control"),
+        ({"excluded": True, "cell_line": None}, "excluded by the release"),
+        ({"excluded": None}, KEPT),
+        ({"cell_line": None}, "no cell line"),
+    ],
+)
+def test_why_a_sequence_is_not_fitted(values: dict[str, object], reason: str):
+    found = sequence_reasons(sequence(**values), "Avana")
+    assert found.to_dict() == {7: reason}
+    assert usable_sequences(sequence(**values), "Avana").to_dict() == {7: reason == KEPT}
+
+
+def test_the_first_reason_that_holds_is_given():
+    index = pd.Index(["a", "b", "c"])
+    reasons = {"first": pd.array([False, True, False]), "second": [True, True, False]}
+    assert first_reason(index, reasons).to_dict() == {"a": "second", "b": "first", "c": KEPT}

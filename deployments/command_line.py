@@ -52,6 +52,7 @@ app = App(
     ),
     version=lambda: version("screenbayes"),
     result_action="return_value",
+    suppress_keyboard_interrupt=False,  # we say what became of the run, and which signal it was
 )
 
 

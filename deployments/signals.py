@@ -24,19 +24,29 @@ _CODES = {
 SECONDS_TO_CLOSE = 5.0
 """So long after the first a further Ctrl-C is not heard: it would leave half closed what is being
 closed."""
+SECONDS_UNTIL_RAISED_AGAIN = 0.05
+"""An interrupt that was lost is raised again after so long: what loses it is over then."""
 
 
 @dataclass
 class Heard:
     """Which of the signals came."""
 
-    code: int = INTERRUPTED
-    """The exit code it asks for."""
+    sign: signal.Signals = signal.SIGINT
+
+    @property
+    def code(self) -> int:
+        """The exit code it asks for."""
+        return _CODES[self.sign]
 
 
 @contextmanager
 def heard_like_interrupts() -> Iterator[Heard]:
-    """Raise KeyboardInterrupt in the block on each of the signals that is not ignored."""
+    """Raise KeyboardInterrupt in the block on each of the signals that is not ignored.
+
+    Python loses one that is raised where an object is deleted, with a traceback and no more: it is
+    raised again outside.
+    """
     heard = Heard()
     last = -SECONDS_TO_CLOSE
     ours = os.getpid()
@@ -50,10 +60,19 @@ def heard_like_interrupts() -> Iterator[Heard]:
         if time.monotonic() - last < SECONDS_TO_CLOSE:
             return
         last = time.monotonic()
-        heard.code = _CODES[signal.Signals(number)]
+        heard.sign = signal.Signals(number)
         if number == signal.SIGHUP:
             forget_terminal()
         raise KeyboardInterrupt
+
+    def lost(unraisable: sys.UnraisableHookArgs) -> None:
+        nonlocal last
+        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+            hook(unraisable)
+            return
+        last = -SECONDS_TO_CLOSE
+        again = threading.Timer(SECONDS_UNTIL_RAISED_AGAIN, os.kill, (os.getpid(), heard.sign))
+        again.start()
 
     if threading.current_thread() is not threading.main_thread():
         yield heard
@@ -64,9 +83,11 @@ def heard_like_interrupts() -> Iterator[Heard]:
         for sign in _CODES
         if signal.getsignal(sign) is not signal.SIG_IGN
     }
+    hook, sys.unraisablehook = sys.unraisablehook, lost
     try:
         yield heard
     finally:
+        sys.unraisablehook = hook
         for sign, handler in before.items():
             signal.signal(sign, handler)
 

@@ -102,13 +102,18 @@ def _pymc(model: pm.Model, sampling: Sampling, seed: int, on_progress: OnProgres
         if done % 100 == 0:
             on_progress(done, total)
 
-    with _quiet():
-        return pm.sample(
-            nuts_sampler="pymc",
-            cores=_cores(sampling.chains),
-            callback=report,
-            **_pymc_options(model, sampling, seed),
-        )
+    try:
+        with _quiet():
+            return pm.sample(
+                nuts_sampler="pymc",
+                cores=_cores(sampling.chains),
+                callback=report,
+                **_pymc_options(model, sampling, seed),
+            )
+    except ValueError as error:
+        if "Not enough samples" in str(error):  # an interrupt before the first draw left nothing
+            raise KeyboardInterrupt from None
+        raise
 
 
 def _numpyro(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 
 import pytest
 
+from deployments.command_line import app, main
 from deployments.exit_codes import HUNG_UP, INTERRUPTED, TERMINATED
 from deployments.signals import heard_like_interrupts
 
@@ -29,6 +31,22 @@ def test_a_signal_is_heard_once_and_its_code_kept(sign, code) -> None:
         signal.signal(sign, before)
 
 
+def test_a_signal_that_python_loses_is_heard_all_the_same(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class Deleted:
+        def __del__(self) -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0)
+
+    with heard_like_interrupts() as heard:
+        with pytest.raises(KeyboardInterrupt):
+            Deleted()
+            time.sleep(10)
+        assert heard.code == TERMINATED
+    assert not capsys.readouterr().err
+
+
 def test_what_is_ignored_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as by nohup
     try:
@@ -37,3 +55,16 @@ def test_what_is_ignored_stays_ignored() -> None:
             assert heard.code not in (HUNG_UP,)
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_command_that_is_terminated_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    @app.command
+    def waiting() -> int:
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("the signal is heard before the next step")
+
+    try:
+        assert main(["waiting"]) == TERMINATED
+    finally:
+        del app["waiting"]
+    assert "screenbayes: interrupted" in capsys.readouterr().err

@@ -78,6 +78,16 @@ def test_what_an_interrupt_left_is_no_posterior(design, by_nutpie, monkeypatch):
         run_engine(design, short())
 
 
+@pytest.mark.parametrize("done", [100, 1600])  # of 2 x (500 + 500): while tuning, and after
+def test_an_interrupt_of_pymc_is_not_lost(design, done):
+    def interrupt(now, _):
+        if now >= done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_engine(design, short("pymc"), interrupt)
+
+
 def test_sampling_leaves_no_files(design, tmp_path, monkeypatch):
     """PyTensor keeps generated source for ever, where it is not told otherwise."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))

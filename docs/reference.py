@@ -21,7 +21,7 @@ from schemas.columns import COMPARISON_TABLES, TABLES, Columns
 from schemas.findings import Rule
 from schemas.parameters import Distribution, FitParameters, Settings
 from schemas.tracked import CALIBRATION_METRICS, COMPARISON_METRICS, FIT_METRICS, TAGS, Metric
-from tasks.render_validation import markdown_row
+from tasks.markdown import markdown_row
 
 ROOT = Path(__file__).resolve().parents[1]
 RULES = ("tables", "rna_rules", "logfc_rules", "rules")

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from mlflow import MlflowClient
 
+from tasks.markdown import as_text
+
 if TYPE_CHECKING:  # a look at the releases does without the statistics it would load
     from tasks.artifacts import FitResults
 
@@ -140,7 +142,7 @@ def run_note(results: FitResults, experiment_id: str, run_id: str) -> str:
     report = f"#/experiments/{experiment_id}/runs/{run_id}/artifacts/report.html?{TRAINING_PAGES}"
     top = results.effects.nsmallest(GENES_SHOWN, "beta_mean")
     genes = [
-        f"{gene} {mean:.2f} ({low:.2f} to {high:.2f})"
+        f"{as_text(gene)} {mean:.2f} ({low:.2f} to {high:.2f})"
         for gene, mean, low, high in top[
             ["gene", "beta_mean", "beta_hdi_low", "beta_hdi_high"]
         ].itertuples(index=False)
@@ -149,8 +151,8 @@ def run_note(results: FitResults, experiment_id: str, run_id: str) -> str:
         f"Verdict: **{verdict.status}** · [report]({report}) · {fitted.n_genes:,} genes x "
         f"{fitted.n_cell_lines:,} cell lines, {fitted.n_measurements:,} measurements",
         "",
-        *(f"- {reason}" for reason in verdict.reasons),
-        *(f"- note: {remark}" for remark in verdict.remarks),
+        *(f"- {as_text(reason)}" for reason in verdict.reasons),
+        *(f"- note: {as_text(remark)}" for remark in verdict.remarks),
         "",
         f"Most negative slopes (89 %): {'; '.join(genes)}",
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from schemas.calibration import LEVELS, CalibrationReport
-from tasks.render_validation import markdown_row
+from tasks.markdown import markdown_row
 
 
 def calibration_markdown(report: CalibrationReport, where_to_look: str = "") -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import pandas as pd
 
 from schemas.comparison import STEP_WORDS, Comparison, DataChanges, FitSummary, ItemChange
-from tasks.render_validation import markdown_row
+from tasks.markdown import as_text, markdown_table
 
 GENES_SHOWN = 10
 NAMES_SHOWN = 12
@@ -143,7 +143,7 @@ def _dues(comparison: Comparison) -> list[str]:
         return [
             "## What the differences are due to",
             "",
-            f"Not told apart: {comparison.not_attributed}.",
+            as_text(f"Not told apart: {comparison.not_attributed}."),
             "",
         ]
     if not comparison.steps:
@@ -195,16 +195,11 @@ def _genes(comparison: Comparison, genes: pd.DataFrame) -> list[str]:
 
 
 def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
-    return [
-        markdown_row(header),
-        markdown_row(("---",) * len(header)),
-        *map(markdown_row, rows),
-        "",
-    ]
+    return [*markdown_table(header, rows), ""]
 
 
 def _points(sentences: Iterable[str]) -> list[str]:
-    return [*(f"- {sentence}" for sentence in sentences), ""]
+    return [*(f"- {as_text(sentence)}" for sentence in sentences), ""]
 
 
 def _with_reason(changes: Iterable[ItemChange], other: str) -> list[str]:

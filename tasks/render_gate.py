@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from schemas.comparison import FitSummary
 from schemas.gate import GateDecision
-from tasks.render_validation import markdown_row
+from tasks.markdown import as_text, markdown_row
 
 LOSSES_SHOWN = 50
 
@@ -20,7 +20,7 @@ def gate_markdown(decision: GateDecision, where_to_look: str = "") -> str:
     if decision.conditions:
         lines += [markdown_row(("condition", "", "what was found")), markdown_row(("---",) * 3)]
         lines += [
-            markdown_row((one.name, "met" if one.met else "**not met**", one.detail))
+            markdown_row((one.name, "met" if one.met else "**not met**", as_text(one.detail)))
             for one in decision.conditions
         ]
         lines.append("")
@@ -28,7 +28,9 @@ def gate_markdown(decision: GateDecision, where_to_look: str = "") -> str:
         lines += [f"## Hits of the champion that are lost: {len(decision.lost_hits):,}", ""]
         lines += [markdown_row(("gene", "explained", "why")), markdown_row(("---",) * 3)]
         lines += [
-            markdown_row((one.gene, "yes" if one.explained else "**no**", one.why))
+            markdown_row(
+                (as_text(one.gene), "yes" if one.explained else "**no**", as_text(one.why))
+            )
             for one in decision.lost_hits[:LOSSES_SHOWN]
         ]
         if len(decision.lost_hits) > LOSSES_SHOWN:

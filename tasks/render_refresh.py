@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from schemas.refresh import SeenRelease
-from tasks.render_validation import markdown_row
+from tasks.markdown import as_text, markdown_row
 
 
 def refresh_markdown(prefix: str, seen: tuple[SeenRelease, ...]) -> str:
@@ -11,17 +11,20 @@ def refresh_markdown(prefix: str, seen: tuple[SeenRelease, ...]) -> str:
     order = ("refused", "failed", "incomplete", "changing", "started", "under way", "fitted")
     rows = sorted(seen, key=lambda one: order.index(one.status))
     header = ("release", "status", "flow run", "dataset file")
-    lines = [f"## Releases under {prefix}", ""]
+    lines = [f"## Releases under {as_text(prefix)}", ""]
     if not rows:
         return "\n".join([*lines, "There are none.\n"])
     lines += [markdown_row(header), markdown_row(("---",) * len(header))]
     lines += [
-        markdown_row((one.name, one.status, _link(one.flow_run), one.dataset_file)) for one in rows
+        markdown_row(
+            (as_text(one.name), one.status, _link(one.flow_run), as_text(one.dataset_file))
+        )
+        for one in rows
     ]
     # Below the table: Prefect does not break the lines of one.
     for one in rows:
         if one.detail:
-            lines += ["", f"**{one.name}, {one.status}**: {' '.join(one.detail.split())}"]
+            lines += ["", f"**{as_text(one.name)}, {one.status}**: {as_text(one.detail)}"]
     return "\n".join(lines) + "\n"
 
 

@@ -11,6 +11,7 @@ from schemas.dataset import Dataset
 from schemas.parameters import FitParameters
 from schemas.reports import Convergence, KnownGenes, PreparationReport, Verdict
 from tasks.artifacts import FitResults, without_effect
+from tasks.markdown import as_text, markdown_table
 
 GENES_SHOWN = 10
 COLUMNS = ["gene", "call", "beta_mean", "beta_sd", "beta_hdi_low", "beta_hdi_high", "lfsr"]
@@ -134,17 +135,13 @@ def said_of_known_genes(known: KnownGenes) -> str:
 
 
 def _points(verdict: Verdict) -> list[str]:
-    reasons = [f"- {reason}" for reason in verdict.reasons]
-    return reasons + [f"- note: {remark}" for remark in verdict.remarks]
+    reasons = [f"- {as_text(reason)}" for reason in verdict.reasons]
+    return reasons + [f"- note: {as_text(remark)}" for remark in verdict.remarks]
 
 
 def _table(rows: pd.DataFrame) -> str:
-    head = ["| " + " | ".join(rows.columns) + " |", "|" + " --- |" * len(rows.columns)]
-    body = [
-        "| " + " | ".join(map(_shown, row[:-1])) + f" | {_lfsr(row[-1])} |"
-        for row in rows.itertuples(index=False)
-    ]
-    return "\n".join(head + body)
+    cells = ((*map(_shown, row[:-1]), _lfsr(row[-1])) for row in rows.itertuples(index=False))
+    return "\n".join(markdown_table(tuple(rows.columns), cells))
 
 
 def _shown(value: str | float) -> str:

@@ -5,13 +5,13 @@ What is in a report is decided in `schemas` and `tasks.validate`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from rich.table import Table
 from rich.text import Text
 
 from schemas.reports import Finding, ValidationReport
+from tasks.markdown import as_text, markdown_row
 from tasks.out_files import write_whole
 
 MOST_SHOWN = 3
@@ -55,7 +55,7 @@ def validation_markdown(report: ValidationReport) -> str:
             f"### {finding.rule} ({finding.table})",
             "",
             *(
-                f"- **{what}**: {' '.join(text.split())}"
+                f"- **{what}**: {as_text(text)}"
                 for what, text in {
                     "expected": finding.expected,
                     "found": _found(finding, "; "),
@@ -68,7 +68,7 @@ def validation_markdown(report: ValidationReport) -> str:
 
 def _in_short(finding: Finding) -> tuple[str, ...]:
     rule = f"`{finding.rule}`"
-    return finding.severity, finding.table, finding.column, rule, f"{finding.count:,}"
+    return finding.severity, finding.table, as_text(finding.column), rule, f"{finding.count:,}"
 
 
 def write_validation(report: ValidationReport, folder: Path) -> Path:
@@ -93,8 +93,3 @@ def _found(finding: Finding, separator: str) -> str:
     if finding.count > len(shown):
         shown.append(f"({finding.count:,} in all)")
     return separator.join(shown)
-
-
-def markdown_row(cells: Iterable[str]) -> str:
-    """Return a row of a table in Markdown, whatever the cells hold."""
-    return f"| {' | '.join(cell.replace('|', '\\|').replace('\n', ' ') for cell in cells)} |"

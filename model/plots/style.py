@@ -38,6 +38,7 @@ _SETTINGS: Any = {
     "legend.fontsize": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
+    "text.parse_math": False,  # a gene may have $ in its name
 }
 
 

@@ -23,7 +23,7 @@ from deployments.exit_codes import (
     TROUBLE,
     VERDICT_FAIL,
 )
-from tasks.render_validation import markdown_row
+from tasks.markdown import markdown_row
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
 BEGIN = "<!-- from the tests; written anew by: python -m tests.faults -->"

@@ -27,7 +27,7 @@ from deployments.environment import embedded_server_may_die, prepare_environment
 from deployments.exit_codes import BAD_INPUT, DONE, NOT_READ, TROUBLE
 from deployments.export import export
 from deployments.import_trace import import_trace
-from deployments.options import FitOptions
+from deployments.options import FitOptions, require_named
 from deployments.outcome import begin_result, conclude
 from deployments.promotion import promote
 from deployments.signals import Heard, forget_terminal, heard_like_interrupts
@@ -117,6 +117,7 @@ def fit(dataset: str, *, options: FitOptions = FitOptions(), dask: str = "") -> 
     """
     from deployments.terminal import hyperparameter_table
 
+    require_named("a dataset file", dataset)
     outcome, results = _fit(dataset, options.fit_parameters(), dask)
     console = Console()
     console.print()
@@ -146,6 +147,7 @@ def validate(dataset: str, *, out: Path = Path(), parameters: Path | None = None
     from tasks.render_validation import validation_table, write_validation
     from tasks.validate import validate as validate_tables
 
+    require_named("a dataset file", dataset)
     console = Console()
     settings = FitOptions(parameters=parameters).fit_parameters()
     require_folder(out)

@@ -11,7 +11,7 @@ from rich.markdown import Markdown
 from rich.markup import escape
 
 from deployments.environment import embedded_server_may_die
-from deployments.options import OptionError
+from deployments.options import RUN_NAMES, OptionError, require_named
 
 
 def compare(
@@ -51,6 +51,7 @@ def compare(
     from tasks.progress import tell
     from tasks.render_comparison import comparison_markdown
 
+    require_named(RUN_NAMES, run_a, run_b)
     if not (practical_difference > 0 and 0 < lfsr < 1):
         raise OptionError(
             "expected --practical-difference above 0 and --lfsr between 0 and 1, got "

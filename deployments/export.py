@@ -7,6 +7,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from deployments.options import RUN_NAMES, require_named
+
 
 def export(run: str, *, out: Path, dataset: str = "", draws: bool = True) -> int:
     """Write the tables, the posterior and the pictures of a fit into a folder.
@@ -28,6 +30,7 @@ def export(run: str, *, out: Path, dataset: str = "", draws: bool = True) -> int
     from tasks.named_fits import run_id_of
     from tasks.out_files import require_empty
 
+    require_named(RUN_NAMES, run)
     require_empty(out)  # before anything is asked
     files = export_run(run_id_of(run, dataset), out, draws=draws)
     size = sum(file.stat().st_size for file in files)

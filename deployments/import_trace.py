@@ -9,7 +9,7 @@ from rich.console import Console
 
 from deployments.environment import embedded_server_may_die
 from deployments.exit_codes import DONE
-from deployments.options import FitOptions, Several
+from deployments.options import FitOptions, Several, require_named
 from deployments.outcome import begin_result, conclude, print_where
 
 
@@ -52,6 +52,7 @@ def import_trace(
     from deployments.terminal import hyperparameter_table, progress_bars
     from tasks.progress import tell
 
+    require_named("a netCDF file of a trace, and a dataset file", trace, dataset)
     settings = FitOptions(
         priors=priors,
         genes=genes,

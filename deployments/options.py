@@ -19,8 +19,19 @@ PRESETS = ("as_run", "as_written")
 Several = Parameter(consume_multiple=(1, None), negative="", show_default=False)
 
 
+RUN_NAMES = "the id of a run, latest, champion, challenger or a release"
+
+
 class OptionError(UserError):
     """An option out of bounds, or one that names a file which cannot be used."""
+
+
+def require_named(what: str, *names: str) -> None:
+    """Raise OptionError where nothing is given for a thing that has to be named."""
+    if not all(name.strip() for name in names):
+        raise OptionError(
+            f"expected {what}, got nothing; a variable in its place may not be set in this shell"
+        )
 
 
 @Parameter(name="*")

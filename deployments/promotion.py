@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from deployments.environment import embedded_server_may_die
 from deployments.exit_codes import DONE, REFUSED
-from deployments.options import OptionError
+from deployments.options import RUN_NAMES, OptionError, require_named
 from schemas.gate import GateSettings
 
 DEFAULTS = GateSettings()
@@ -50,6 +50,7 @@ def promote(
     from tasks.progress import tell
     from tasks.render_gate import outcome as in_a_sentence
 
+    require_named(RUN_NAMES, run)
     if not (practical_difference > 0 and 0 < lfsr < 1 and unexplained_losses >= 0):
         raise OptionError(
             "expected --practical-difference above 0, --lfsr between 0 and 1 and "

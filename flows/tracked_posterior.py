@@ -46,6 +46,7 @@ from tasks.steps import (
     wait_for_mlflow,
 )
 from tasks.stopwatch import Stopwatch
+from tasks.tracked_fits import DamagedFit
 from tasks.tracking_run import FitRun, TrackingError, where_to_look
 from tasks.validate import InvalidDataset, ValidatedScreen
 
@@ -167,8 +168,9 @@ def track_posterior(
         champion = champion_task(run, screen.dataset.name)
         if champion is not None:
             since = compare_with_champion_task(results, run.run_id, champion)
-    except (TrackingError, OSError) as error:  # of the machine: the working folder may be gone
-        # The fit must not be lost: tracking keeps its files where they can be had.
+    except (TrackingError, DamagedFit, OSError) as error:
+        # The fit must not be lost, even where the working folder is gone (OSError): tracking keeps
+        # its files where they can be had.
         tell(f"The report does without the champion. {error}")
     report_html = report_task(results, run.run_id, command, key_versions(), since)
     track_task(run, results, report_html, stopwatch.total)

@@ -12,7 +12,7 @@ from pathlib import Path
 from mlflow.exceptions import MlflowException
 
 from tasks.out_files import require_empty, require_room
-from tasks.tracked_fits import NoSuchFit, get_run
+from tasks.tracked_fits import NoSuchFit, get_run, require_whole, whole_files
 from tasks.tracking_run import connect, tracking_errors, tracking_uri, without_password
 
 POSTERIOR_FILE = "posterior.nc"
@@ -43,6 +43,9 @@ def export_run(run_id: str, folder: Path, *, draws: bool = True) -> list[Path]:
                 except MlflowException:
                     require_room(whole, file.file_size or 0)  # MLflow does not say it
                     raise
+        with whole_files(run_id, without_password(uri)):
+            for path in whole.rglob("*"):
+                require_whole(path)
         about = {
             "run_id": run_id,
             "run_name": run.info.run_name,

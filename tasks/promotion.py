@@ -19,8 +19,8 @@ from schemas.gate import GateDecision
 from schemas.reports import PreparationReport
 from tasks.artifacts import PREPARATION_FILE
 from tasks.flow_runs import server_is_shared, turn
-from tasks.tracked_fits import NoSuchFit, TrackedFit, read_fit
-from tasks.tracking_run import connect, tracking_errors, tracking_uri
+from tasks.tracked_fits import NoSuchFit, TrackedFit, read_fit, whole_files
+from tasks.tracking_run import connect, tracking_errors, tracking_uri, without_password
 
 GATE_FILE = "gate.json"
 LONGEST_PROMOTION = 600.0
@@ -44,11 +44,12 @@ def read_champion(version: ModelVersion) -> TrackedFit:
 
 
 def read_preparation(run_id: str) -> PreparationReport:
-    """Return what was left out of a finished fit; raise TrackingError."""
+    """Return what was left out of a finished fit; raise DamagedFit or TrackingError."""
     uri = tracking_uri()
     with tracking_errors(uri), tempfile.TemporaryDirectory() as folder:
         path = connect(uri).download_artifacts(run_id, PREPARATION_FILE, folder)
-        return PreparationReport.model_validate_json(Path(path).read_text(encoding="utf-8"))
+        with whole_files(run_id, without_password(uri)):
+            return PreparationReport.model_validate_json(Path(path).read_text(encoding="utf-8"))
 
 
 def keep_decision(decision: GateDecision) -> None:

@@ -13,14 +13,14 @@ from schemas.posterior import posterior_digest
 from tasks.artifacts import FitResults
 from tasks.registry import CHAMPION, version_at
 from tasks.track_comparison import ComparedFits
-from tasks.tracked_fits import NoSuchFit, TrackedFit, read_fit, settings_of
+from tasks.tracked_fits import DamagedFit, NoSuchFit, TrackedFit, read_fit, settings_of
 from tasks.tracking_run import FitRun, tracking_errors
 
 
 def read_champion(run: FitRun, dataset: str) -> TrackedFit | None:
     """Return the fit behind the alias `champion` of a dataset; None where there is none.
 
-    `run` is of the store that is asked. Raises TrackingError.
+    `run` is of the store that is asked. Raises TrackingError or DamagedFit.
     """
     with tracking_errors(run.uri):
         version = version_at(run.client, dataset, CHAMPION)
@@ -28,6 +28,8 @@ def read_champion(run: FitRun, dataset: str) -> TrackedFit | None:
         return None
     try:
         return read_fit(str(version.run_id))
+    except DamagedFit:
+        raise
     except NoSuchFit:
         return None  # its run has been deleted
 

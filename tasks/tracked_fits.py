@@ -6,10 +6,14 @@ How a fit got there is `tasks.track`.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+import h5py
 import pandas as pd
+import pyarrow.parquet as pq
 import xarray as xr
 from mlflow import MlflowClient
 from mlflow.entities import Run
@@ -22,7 +26,7 @@ from model.data_changes import FittedScreen
 from model.design_dataset import design_of
 from model.roster import Roster
 from schemas.comparison import FitSummary
-from schemas.errors import UserError
+from schemas.errors import UserError, refused_by_the_machine
 from schemas.parameters import FitParameters
 from schemas.reports import PredictiveCheck
 from tasks.artifacts import DESIGN_FILE, PARAMETERS_FILE, SCREEN_FOLDER
@@ -32,10 +36,16 @@ GENES_FILE = "gene_effects.parquet"
 PARAMETER_TABLE = "summary.csv"
 CHECKS_FILE = "predictive_checks.json"
 CELLS_FILE = "loo_cells.parquet"
+LONGEST_DAMAGE = 200
+"""Characters of what a library says of a damaged file."""
 
 
 class NoSuchFit(UserError):
     """A run that is not there, or holds no finished fit."""
+
+
+class DamagedFit(NoSuchFit):
+    """A finished run whose files are damaged, or gone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,28 +87,56 @@ def read_fit(run_id: str, *, screen: bool = True) -> TrackedFit:
         wanted = {GENES_FILE, PARAMETERS_FILE, PARAMETER_TABLE, CHECKS_FILE, CELLS_FILE}
         for path in (wanted | {SCREEN_FOLDER}) & there:
             client.download_artifacts(run_id, path, name)
-        folder = Path(name)
-        parameters = FitParameters.model_validate_json(
-            (folder / PARAMETERS_FILE).read_text(encoding="utf-8")
-        )
-        return TrackedFit(
-            dataset=run.data.tags["dataset"],
-            experiment_id=run.info.experiment_id,
-            parameters=parameters,
-            compared=ComparedFit(
-                summary=_summary(run),
-                effects=pd.read_parquet(folder / GENES_FILE),
-                settings=settings_of(parameters),
-                parameters=pd.read_csv(folder / PARAMETER_TABLE),
-                checks=TypeAdapter(tuple[PredictiveCheck, ...]).validate_json(
-                    (folder / CHECKS_FILE).read_bytes()
-                ),
-                elpd_by_cell=(
-                    pd.read_parquet(folder / CELLS_FILE) if CELLS_FILE in there else None
-                ),
+        with whole_files(run_id, where):
+            return _read(run, Path(name), there)
+
+
+def _read(run: Run, folder: Path, there: set[str]) -> TrackedFit:
+    """Read what has been fetched of a run into `folder`; `there` is what it holds."""
+    parameters = FitParameters.model_validate_json(
+        (folder / PARAMETERS_FILE).read_text(encoding="utf-8")
+    )
+    return TrackedFit(
+        dataset=run.data.tags["dataset"],
+        experiment_id=run.info.experiment_id,
+        parameters=parameters,
+        compared=ComparedFit(
+            summary=_summary(run),
+            effects=pd.read_parquet(folder / GENES_FILE),
+            settings=settings_of(parameters),
+            parameters=pd.read_csv(folder / PARAMETER_TABLE),
+            checks=TypeAdapter(tuple[PredictiveCheck, ...]).validate_json(
+                (folder / CHECKS_FILE).read_bytes()
             ),
-            screen=_screen(folder / SCREEN_FOLDER) if SCREEN_FOLDER in there else None,
-        )
+            elpd_by_cell=pd.read_parquet(folder / CELLS_FILE) if CELLS_FILE in there else None,
+        ),
+        screen=_screen(folder / SCREEN_FOLDER) if SCREEN_FOLDER in there else None,
+    )
+
+
+@contextmanager
+def whole_files(run_id: str, where: str) -> Iterator[None]:
+    """Raise DamagedFit where a file of a run that is read in the block is damaged or gone."""
+    try:
+        yield
+    except (ValueError, KeyError, OSError) as error:  # of Arrow, pandas, HDF5 and pydantic
+        if isinstance(error, UserError) or refused_by_the_machine(error) is not None:
+            raise
+        what = " ".join(str(error).split())[:LONGEST_DAMAGE]
+        raise DamagedFit(
+            f"expected the files of run {run_id} in MLflow at {where} as they were stored, one is "
+            f"damaged or gone ({what}); put it back from a backup, fit the dataset again, or take "
+            "another run"
+        ) from None
+
+
+def require_whole(path: Path) -> None:
+    """Raise OSError or ValueError where a file of a table or of draws has lost its end."""
+    if path.suffix == ".parquet":
+        pq.read_metadata(path)
+    elif path.suffix == ".nc":
+        with h5py.File(path):
+            pass
 
 
 def settings_of(parameters: FitParameters) -> dict[str, str]:

@@ -7,6 +7,8 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 
 from deployments.demo import write_demo_dataset
@@ -113,7 +115,8 @@ def stored_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     folder = tmp_path_factory.mktemp("stored")
     files = folder / "files"
     files.mkdir()
-    (files / "posterior.nc").write_bytes(bytes(3_000_000))
+    with h5py.File(files / "posterior.nc", "w") as draws:
+        draws["beta_g"] = np.zeros(3_000_000, np.uint8)
     (files / "gene_effects.csv").write_text("gene,beta_mean\nSOX10,-1\n")
     store = f"sqlite:///{folder / 'mlflow.db'}"
     client = connect(store)

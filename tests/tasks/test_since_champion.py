@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from tasks.registry import CHAMPION
 from tasks.report import render_report
 from tasks.since_champion import compare_with_champion, read_champion
 from tasks.track import track_fit
+from tasks.tracked_fits import DamagedFit
 from tasks.tracking_run import FitRun, open_run, seen_to_its_end
 from tests.tasks.fits import REPORT, results_of
 from tests.tasks.test_report import Page, effects_of
@@ -67,3 +69,12 @@ def test_a_champion_whose_run_is_deleted_is_none(tracked):
     run.client.set_registered_model_alias(results.dataset.name, CHAMPION, "1")
     run.client.delete_run(run.run_id)
     assert read_champion(run, results.dataset.name) is None
+
+
+def test_a_champion_that_is_damaged_is_told(tracked):
+    results, run = tracked
+    run.client.set_registered_model_alias(results.dataset.name, CHAMPION, "1")
+    stored = run.client.get_run(run.run_id).info.artifact_uri.removeprefix("file://")
+    Path(stored, "gene_effects.parquet").write_bytes(b"PAR1")
+    with pytest.raises(DamagedFit, match="damaged or gone"):
+        read_champion(run, results.dataset.name)

@@ -7,12 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+from mlflow import MlflowClient
+from mlflow.entities import Run
 
 from model.calibration import SimulationResult
 from model.calibration_verdict import ecdf_table, judge, pit_table
 from schemas.calibration import CalibrationSettings
 from schemas.parameters import FitParameters
 from schemas.reports import Status
+from tasks.artifacts import FitResults
 from tasks.track import track_fit
 from tasks.track_calibration import open_calibration, track_calibration
 from tasks.tracking_run import FitRun, open_run, seen_to_its_end
@@ -20,6 +23,21 @@ from tests.tasks.fits import GENES, REPORT, dataset_of, results_of
 
 HITS = (-1.0, -0.5, 0.02)
 """Slopes of GENES; those further than 0.2 from 0 are hits."""
+
+
+def track(results: FitResults) -> tuple[FitRun, Run]:
+    with seen_to_its_end(open_run(results.dataset, results.parameters, results.data_digest)) as run:
+        track_fit(run, results, REPORT, lambda: 30.0)
+    return run, run.client.get_run(run.run_id)
+
+
+def only_run(client: MlflowClient) -> Run:
+    (found,) = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    return found
+
+
+def run_at(uri: str) -> FitRun:
+    return FitRun(MlflowClient(), uri, "7", "abc")
 
 
 def fitted(

@@ -95,6 +95,12 @@ class Server:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def gave_up(self) -> bool:
+        """Whether it has ended by itself, killed by nobody."""
+        code = None if self._process is None else self._process.poll()
+        return code is not None and code >= 0
+
     def kill(self, *, alone: bool = False) -> None:
         """Kill -9: with all it has started, or alone."""
         (os.kill if alone else os.killpg)(self.pid, signal.SIGKILL)

@@ -51,7 +51,7 @@ class Plan:
     contents: int
     """So many contents land, at most."""
     seed: int
-    every: timedelta = timedelta(seconds=16)
+    every: timedelta = timedelta(seconds=10)
     """The schedule."""
     kinds: tuple[str, ...] = tuple(FAULTS)
     datasets: tuple[str, ...] = ("screen-a", "screen-b", "screen-c")
@@ -81,6 +81,8 @@ class Soak:
     failures: list[str] = field(default_factory=list)
     seconds: float = 0.0
     settled_after: float = 0.0
+    gave_up: int = 0
+    """Times that the worker has ended by itself and was started again, as a machine would do it."""
 
 
 def soaked(plan: Plan, folder: Path, tell: Callable[[str], None]) -> Soak:
@@ -120,7 +122,7 @@ def _settings(temporary: Path) -> Iterator[None]:
         patch.setenv("PREFECT_SERVER_DEPLOYMENTS_CONCURRENCY_SLOT_WAIT_SECONDS", "3")
         # A refresh that lost its worker before it began keeps the others waiting for so long; one
         # that takes longer to begin loses its turn.
-        patch.setenv("PREFECT_SERVER_CONCURRENCY_INITIAL_DEPLOYMENT_LEASE_DURATION", "150")
+        patch.setenv("PREFECT_SERVER_CONCURRENCY_INITIAL_DEPLOYMENT_LEASE_DURATION", "45")
         patch.setenv("SCREENBAYES_FITS_AT_ONCE", "1")  # two cores
         yield
 
@@ -167,6 +169,7 @@ def _go(found: Soak, ground: Ground, schedule: Schedule, tell: Callable[[str], N
                 at_work.result()
                 at_work = None
                 next_fault = len(seen) + ground.random.choice((0, 1, 1, 2))
+            _keep_worker(found, stack)
             try:
                 for run in watch.ended_refreshes(stack):
                     if run["id"] not in seen:
@@ -180,6 +183,12 @@ def _go(found: Soak, ground: Ground, schedule: Schedule, tell: Callable[[str], N
                 kind = _next(bag, found, ground, len(seen))
                 if kind:
                     at_work = hand.submit(_make, kind, found, ground, len(seen), tell)
+
+
+def _keep_worker(found: Soak, stack: Stack) -> None:
+    if stack.worker.gave_up:  # its server has answered with an error
+        found.gave_up += 1
+        stack.worker.start_again()
 
 
 def _look(found: Soak, stack: Stack, run: dict[str, Any], number: int) -> None:
@@ -229,6 +238,7 @@ def _settle(
     tell(f"{datetime.now(UTC):%H:%M:%S} no more faults")
 
     def done() -> bool:
+        _keep_worker(found, stack)
         schedule.keep_pace(watch.waiting_refreshes(stack))
         return _all_done(ground)
 
@@ -280,5 +290,5 @@ def plan_of_environment() -> Plan:
         refreshes,
         number("SOAK_CONTENTS", max(8, refreshes // 8)),
         number("SOAK_SEED", 103),
-        timedelta(seconds=number("SOAK_EVERY", 16)),
+        timedelta(seconds=number("SOAK_EVERY", 10)),
     )

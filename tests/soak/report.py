@@ -53,6 +53,7 @@ def _lines(soak: Soak, found: list[Slope], samples: pd.DataFrame) -> Iterator[st
         f"{_counts(Counter(run.info.status for run in evidence.fits))}; comparisons "
         f"{_counts(Counter(run.info.status for run in evidence.comparisons))}"
     )
+    yield f"the worker has ended by itself {soak.gave_up} times, and was started again"
     yield (
         f"runs begun again: {len(again)}, attempts at most "
         f"{max((run['run_count'] for run in evidence.flow_runs), default=0)}"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+
 import pytest
 
 from schemas.dataset import Dataset
-from schemas.identity import data_digest, fit_key, trace_key
+from schemas.identity import data_digest, fit_key, parameters_digest, trace_key
 from schemas.parameters import FitParameters
 from schemas.reports import TableSummary
 
@@ -45,3 +48,29 @@ def test_the_order_of_the_tables_is_no_content() -> None:
     a, b = table("logfc", "1"), table("rna", "2")
     assert data_digest([a, b]) == data_digest([b, a])
     assert data_digest([a, b]) != data_digest([table("logfc", "2"), table("rna", "1")])
+
+
+def of(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def test_keys_are_made_as_ever() -> None:
+    """Runs are known by keys that were written long ago: made otherwise, all is fitted again."""
+    settings = parameters_digest(FitParameters())
+    assert settings == of(FitParameters().model_dump(mode="json"))
+    assert (
+        of(
+            {
+                "dataset": "avana",
+                "library": "Avana",
+                "rna_units": DATASET.rna_units,
+                "data": "digest",
+                "parameters": settings,
+            }
+        )
+        == KEY
+    )
+    trace = trace_key(DATASET, "digest", FitParameters(), "trace")
+    assert trace == of({"fit_key": KEY, "trace": "trace"})
+    tables = data_digest([table("rna", "2"), table("logfc", "1")])
+    assert tables == hashlib.sha256(b"logfc 1\nrna 2\n").hexdigest()

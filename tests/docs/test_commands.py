@@ -118,7 +118,7 @@ def reader(
             s3.upload_file(str(table), bucket, str(table.relative_to(data)))
     folder = clone(tmp_path / "clone")
     places: dict[str, Any] = {
-        name: free_port() for name in ("mlflow", "prefect", "postgres", "dask")
+        name: free_port() for name in ("mlflow", "prefect", "workbench", "postgres", "dask")
     } | {"data": data}
     shell = Shell(folder, tmp_path / "shell", environment)
     reader = Reader(folder, shell, places)

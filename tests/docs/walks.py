@@ -18,6 +18,7 @@ PLACES = {
     "/data/depmap": "{data}",
     # One worker: uvicorn kills those of several that take long to start on a busy machine.
     "mlflow ui": "mlflow ui --port {mlflow} --workers 1",
+    "screenbayes serve": "screenbayes serve --prefect-port {prefect} --mlflow-port {workbench}",
     "--port 5000": "--port {mlflow}",
     "--port 4200": "--port {prefect}",
     "USER@HOST": "postgres@127.0.0.1:{postgres}",

@@ -36,7 +36,7 @@ fuzz: setup ## for hours: fifty times the examples of the property tests, and sp
 	@$(BIN)/python -m tests.property.fuzz_files --seconds $(FUZZ_SECONDS)
 
 mutants: setup ## for hours: change the pure code in small ways, and see whether the tests notice
-	@$(BIN)/mutmut run --max-children 2 $(MUTANTS)
+	@OMP_NUM_THREADS=1 $(BIN)/mutmut run --max-children 2 $(MUTANTS)
 	@$(BIN)/mutmut results
 
 soak: setup ## 200 scheduled refreshes and random faults, hours long; SOAK_REFRESHES, SOAK_SEED

@@ -1,0 +1,38 @@
+"""A pytest plugin for mutants: the quickest files of tests first, and no test that takes long.
+
+mutmut stops at the first test that fails, but gives the tests in no order. How long each takes it
+has measured, and left in the folder that the mutants stand in.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+# A process tests one mutant and ends; a collection would copy all that it shares with its parent.
+gc.disable()
+
+LONGEST = 5.0
+"""Seconds a test may take that is run for every mutant."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Sort the tests of one mutant by the time of their files, and leave out those too long."""
+    measured = Path("mutmut-stats.json")
+    if "__mutmut_" not in os.environ.get("MUTANT_UNDER_TEST", "") or not measured.exists():
+        return
+    durations: dict[str, float] = json.loads(measured.read_text())["duration_by_test"]
+    seconds = {item: durations.get(item.nodeid, 0.0) for item in items}
+    long = [item for item in items if seconds[item] > LONGEST]
+    config.hook.pytest_deselected(items=long)
+    kept = [item for item in items if seconds[item] <= LONGEST]
+    of_file: Counter[Path] = Counter()
+    for item in kept:
+        of_file[item.path] += seconds[item]  # type: ignore[assignment]
+    items[:] = sorted(kept, key=lambda item: (of_file[item.path], item.path, seconds[item]))

@@ -186,7 +186,10 @@ def test_the_report_tells_what_was_done_and_seen(tmp_path: Path) -> None:
     soak = Soak(
         Plan(200, 25, seed=103),
         made=[Made("a fit killed", 7, "killed 2 s after its start", 30.0)],
-        samples=[Sample(**row) for row in looked.to_dict("records")],
+        samples=[
+            Sample(**{str(name): value for name, value in row.items()})
+            for row in looked.to_dict("records")
+        ],
         refreshes=refreshes,
         sizes=[{"refresh": n, "prefect": 40.0, "mlflow": 20.0} for n in range(1, 201)],
         evidence=sound(),

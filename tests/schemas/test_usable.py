@@ -72,4 +72,6 @@ def test_why_a_sequence_is_not_fitted(values: dict[str, object], reason: str):
 def test_the_first_reason_that_holds_is_given():
     index = pd.Index(["a", "b", "c"])
     reasons = {"first": pd.array([False, True, False]), "second": [True, True, False]}
-    assert first_reason(index, reasons).to_dict() == {"a": "second", "b": "first", "c": KEPT}
+    found = first_reason(index, reasons)
+    assert found.to_dict() == {"a": "second", "b": "first", "c": KEPT}
+    assert found.dtype == object

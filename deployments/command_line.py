@@ -144,7 +144,7 @@ def validate(dataset: str, *, out: Path = Path(), parameters: Path | None = None
     from tasks.out_files import require_folder
     from tasks.progress import Progress
     from tasks.read_dataset import load_dataset
-    from tasks.render_validation import validation_table, write_validation
+    from tasks.render_validation import tables_read, validation_table, write_validation
     from tasks.validate import validate as validate_tables
 
     require_named("a dataset file", dataset)
@@ -154,6 +154,7 @@ def validate(dataset: str, *, out: Path = Path(), parameters: Path | None = None
     out.mkdir(parents=True, exist_ok=True)
     with progress_bars(Console(stderr=True)), Progress("reading guides") as progress:
         report = validate_tables(load_dataset(dataset), settings, progress).report
+    console.print(tables_read(report))
     console.print(validation_table(report))
     path = write_validation(report, out)
     outcome = "[green bold]valid[/]" if report.passed else "[red bold]not valid[/]"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from rich.console import Console
@@ -34,9 +35,12 @@ def export(run: str, *, out: Path, dataset: str = "", draws: bool = True) -> int
     require_empty(out)  # before anything is asked
     files = export_run(run_id_of(run, dataset), out, draws=draws)
     size = sum(file.stat().st_size for file in files)
+    folders = Counter(file.relative_to(out).parts[0] for file in files if file.parent != out)
+    names = [file.name for file in files if file.parent == out]
+    names += [f"{folder}/ ({n} files)" for folder, n in folders.items()]
     Console().print(
         f"{len(files)} files, {size / 1e6:.1f} MB, in [bold]{escape(str(out))}[/]: "
-        + ", ".join(escape(file.name) for file in files if file.parent.name != "plots"),
+        + ", ".join(map(escape, names)),
         soft_wrap=True,
     )
     return 0

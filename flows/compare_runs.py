@@ -47,6 +47,10 @@ class ComparisonOutcome:
     found: ComparedFits
 
 
+class OneFit(UserError):
+    """One fit under two names, where two are to be compared."""
+
+
 class UnsoundPart(UserError):
     """A fit of a shared part that cannot be trusted."""
 
@@ -72,7 +76,13 @@ def compare_runs(
         EnvironmentTrouble: MLflow cannot be reached.
     """
     try:
-        return _compare(run_id_task(run_a, dataset), run_id_task(run_b, dataset), settings)
+        a, b = run_id_task(run_a, dataset), run_id_task(run_b, dataset)
+        if a == b:
+            raise OneFit(
+                f"{run_a} and {run_b} are one fit, run {a}; expected two: ids of runs, releases, "
+                "latest, champion or challenger"
+            )
+        return _compare(a, b, settings)
     except UserError as error:
         return refused(error)  # type: ignore[return-value]  # Prefect raises what is in it
 

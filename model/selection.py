@@ -130,7 +130,8 @@ def _asked(
     """Return genes, cell lines and lines of the lineages asked for; everything where none is."""
     if filters.lineages and model_table is None:
         raise PreparationError(
-            "lineages: expected a model table, the dataset has none; add `model_table:` to it"
+            "lineages: expected a model table, the dataset has none; put Model.csv into its "
+            "folder, or add `model_table:` to it"
         )
     lineage = pd.Series(dtype=object)
     if model_table is not None:

@@ -76,11 +76,21 @@ def _read(location: str) -> Dataset:
     try:
         content = read_yaml(read_text(location))
     except NoSuchFile as error:
-        raise DatasetError(location, [f"expected a file, {error.why}; correct the path"]) from None
+        raise DatasetError(
+            location,
+            [
+                f"expected a file, {error.why}; correct the path: a dataset is a small YAML file "
+                "that says where the tables are"
+            ],
+        ) from None
     except TextTooLong:
         most = f"{MOST_TEXT / 1e6:.0f} MB"
         raise DatasetError(
-            location, [f"expected at most {most} of text, it is larger; is it a table?"]
+            location,
+            [
+                f"expected at most {most} of text, it is larger; is it a table? A dataset is a "
+                "small YAML file that says where the tables are"
+            ],
         ) from None
     except UnicodeDecodeError:
         raise DatasetError(location, ["expected text in UTF-8; save it as UTF-8"]) from None
@@ -183,9 +193,12 @@ def _find_tables(dataset: Dataset, location: str, folder: str) -> dict[TableName
         elif candidates:
             found[table] = join(folder, candidates[0])
         elif table in needed:
+            wanted = {(stem + suffix).lower() for stem in stems for suffix in SUFFIXES}
+            near = sorted(name for name in names if name.lower() in wanted)
+            came = f"{near[0]} (capital letters count, in `library:` too)" if near else "none"
             problems.append(
-                f"{key}: expected in {folder} one of {', '.join(stems)} "
-                f"({', '.join(SUFFIXES)}), got none; add the file or name another: `{key}: ...`"
+                f"{key}: expected in {folder} one of {', '.join(stems)} ({', '.join(SUFFIXES)}), "
+                f"got {came}; add the file or name another: `{key}: ...`"
             )
     if problems:
         raise DatasetError(location, problems)

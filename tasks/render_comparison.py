@@ -14,15 +14,21 @@ GENES_SHOWN = 10
 NAMES_SHOWN = 12
 SMALLEST_SHIFT = 0.1
 """Batches that have moved by a smaller share of the largest move are not worth a line."""
-COLUMNS = (
-    "gene",
-    "beta_mean_a",
-    "beta_mean_b",
-    "difference",
-    "difference_z",
-    "prob_sign_change",
-    "prob_practical",
-    "hit",
+COLUMNS = {
+    "gene": "gene",
+    "beta_mean_a": "A",
+    "beta_mean_b": "B",
+    "difference": "B-A",
+    "difference_z": "z",
+    "prob_sign_change": "sign",
+    "prob_practical": "moved",
+    "hit": "hit",
+}
+"""Column of the table of genes: its header here, short enough for a terminal of 80 columns."""
+LEGEND = (
+    "A and B: posterior means of beta. z: B-A in combined posterior SDs. sign: probability that "
+    "beta has another sign in B. moved: probability that it differs by more than the practical "
+    "difference."
 )
 
 
@@ -34,13 +40,14 @@ def comparison_markdown(
     lines = [
         f"# {comparison.dataset}: {_label(a)} (A) and {_label(b)} (B)",
         "",
+        f"- A: run {a.run_id}",
+        f"- B: run {b.run_id}",
         *_points(comparison_in_words(comparison)),
         *_table(
             ("", "A", "B"),
             (
                 (name, _shown(getattr(a, field)), _shown(getattr(b, field)))
                 for name, field in {
-                    "run": "run_id",
                     "verdict": "verdict",
                     "engine": "engine",
                     "genes": "n_genes",
@@ -182,7 +189,7 @@ def _model_tables(comparison: Comparison) -> list[str]:
 def _genes(comparison: Comparison, genes: pd.DataFrame) -> list[str]:
     told = {f"due_to_{step.name}": step.name for step in comparison.steps}
     shown = genes[[*COLUMNS, *told]].head(GENES_SHOWN)
-    header = (*COLUMNS, *(f"due to {name}" for name in told.values()))
+    header = (*COLUMNS.values(), *(f"due to {name}" for name in told.values()))
     rows = (
         tuple(value if isinstance(value, str) else f"{value:.3f}" for value in row)
         for row in shown.itertuples(index=False)
@@ -191,6 +198,8 @@ def _genes(comparison: Comparison, genes: pd.DataFrame) -> list[str]:
         f"## Largest differences of {comparison.genes_joined} genes",
         "",
         *_table(header, rows),
+        LEGEND,
+        "",
     ]
 
 

@@ -37,6 +37,23 @@ def validation_table(report: ValidationReport) -> Table:
     return table
 
 
+def tables_read(report: ValidationReport) -> Table:
+    """Return what was read, one row a table: in which layout, how large, from which file.
+
+    A long table is read as several.
+    """
+    table = Table(box=None, pad_edge=False)
+    for column in ("table", "layout"):
+        table.add_column(column, no_wrap=True)
+    for column in ("rows", "columns"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("file", overflow="fold")
+    for one in report.tables:
+        file = Text(one.location.rpartition("/")[2])
+        table.add_row(one.table, one.layout, f"{one.n_rows:,}", f"{one.n_columns:,}", file)
+    return table
+
+
 def validation_markdown(report: ValidationReport) -> str:
     """Return the findings as Markdown, for an artifact of a flow run.
 

@@ -126,6 +126,18 @@ def test_nothing_in_place_of_a_name(
     at_once(*("" if word == "RUN" else word for word in words))
 
 
+@bad_run(
+    "one fit under two names, to compare",
+    "`compare champion` and the id of the champion",
+    "are one fit",
+    "expected two",
+)
+def test_one_fit_under_two_names(
+    store: Store, at_once: InThisProcess, prefect_server: None
+) -> None:
+    at_once("compare", "champion", store.runs["champion"], "--dataset", DATASET)
+
+
 @pytest.mark.parametrize("words", [pytest.param(words, id=words[0]) for words in COMMANDS])
 @bad_run(
     "a dataset that is not there, to export, compare or promote of",

@@ -63,6 +63,13 @@ def test_tables_of_a_release_folder_are_found(tmp_path: Path):
     assert dataset.controls.nonessential is None
 
 
+def test_a_library_in_other_letters_is_told(tmp_path: Path):
+    keys = KEYS.replace("library: Avana", "library: avana")
+    assert keys != KEYS
+    with pytest.raises(DatasetError, match=rf"got {RELEASE[0]} \(capital letters count"):
+        load_dataset(write(tmp_path, keys + "folder: release\n", *RELEASE))
+
+
 def test_links_to_tables_are_tables(tmp_path: Path):
     file = write(tmp_path, KEYS + "folder: .\n", *RELEASE)
     for name in RELEASE:

@@ -53,7 +53,10 @@ def test_the_page_names_what_came_and_went():
         "Hits lost: 1: OLD (1).",
         "| seed | 1 | 2 |",
         "| sigma | 1.000 (0.100) | 1.000 (0.100) |",
+        "- A: run A",
+        "| gene | A | B | B-A | z | sign | moved | hit |",
         "| NEW (1) | -1.000 | -0.200 | 0.800 |",
+        "z: B-A in combined posterior SDs.",
     ):
         assert expected in page
 

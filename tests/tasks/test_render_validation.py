@@ -6,8 +6,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from schemas.reports import Finding, ValidationReport
-from tasks.render_validation import validation_markdown, validation_table, write_validation
+from schemas.reports import Finding, TableSummary, ValidationReport
+from tasks.render_validation import (
+    tables_read,
+    validation_markdown,
+    validation_table,
+    write_validation,
+)
 
 ERROR = Finding(
     table="logfc+guide_map",
@@ -48,6 +53,17 @@ def test_the_table_fits_a_hundred_columns_and_breaks_no_name():
         assert word in text
     assert text.index("guide_in_map") < text.index("rna_high")
     assert "Must not be fitted: 1 error(s), 1 warning(s)." in text
+
+
+def test_what_was_read_is_told():
+    of = {"layout": "current", "n_columns": 92, "sha256": "0"}
+    logfc = TableSummary(table="logfc", location="s3://depmap/24Q4/A[red].csv", n_rows=3474, **of)
+    console = Console(width=100)
+    with console.capture() as capture:
+        console.print(tables_read(report().model_copy(update={"tables": (logfc,)})))
+    head, line = capture.get().splitlines()
+    assert head.split() == ["table", "layout", "rows", "columns", "file"]
+    assert line.split() == ["logfc", "current", "3,474", "92", "A[red].csv"]
 
 
 def test_values_that_look_like_markup_are_shown_as_they_are():

@@ -203,16 +203,17 @@ def _told(console: Console, codes: list[int], heard: Heard) -> Iterator[list[int
         yield codes
     except SystemExit as stop:  # cyclopts has said what is wrong with the words of the command
         codes.append(stop.code if isinstance(stop.code, int) else BAD_INPUT)
-    except UserError as error:
-        tell(BAD_INPUT, error)
-    except EnvironmentTrouble as error:
-        tell(TROUBLE, error)
-    except BrokenPipeError:  # of a pipe, as to `head`, that has read enough
-        forget_terminal()
-        codes.append(NOT_READ)
     except BaseException as error:
-        if was_interrupted(error):
+        # Whatever ends a command after a signal is of it: libraries make it errors of their own.
+        if heard.sign is not None or was_interrupted(error):
             tell(heard.code, "interrupted; the MLflow run, if one was begun, is marked KILLED")
+        elif isinstance(error, UserError):
+            tell(BAD_INPUT, error)
+        elif isinstance(error, EnvironmentTrouble):
+            tell(TROUBLE, error)
+        elif isinstance(error, BrokenPipeError):  # of a pipe, as to `head`, that has read enough
+            forget_terminal()
+            codes.append(NOT_READ)
         elif (trouble := _trouble(error)) is not None:
             tell(TROUBLE, trouble)
         else:

@@ -32,12 +32,12 @@ SECONDS_UNTIL_RAISED_AGAIN = 0.05
 class Heard:
     """Which of the signals came."""
 
-    sign: signal.Signals = signal.SIGINT
+    sign: signal.Signals | None = None
 
     @property
     def code(self) -> int:
         """The exit code it asks for."""
-        return _CODES[self.sign]
+        return _CODES[self.sign or signal.SIGINT]
 
 
 @contextmanager
@@ -71,8 +71,8 @@ def heard_like_interrupts() -> Iterator[Heard]:
             hook(unraisable)
             return
         last = -SECONDS_TO_CLOSE
-        again = threading.Timer(SECONDS_UNTIL_RAISED_AGAIN, os.kill, (os.getpid(), heard.sign))
-        again.start()
+        sign = heard.sign or signal.SIGINT
+        threading.Timer(SECONDS_UNTIL_RAISED_AGAIN, os.kill, (os.getpid(), sign)).start()
 
     if threading.current_thread() is not threading.main_thread():
         yield heard

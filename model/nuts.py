@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pymc as pm
 import xarray as xr
+from pytensor.configdefaults import config
 
 from schemas.parameters import Sampling
 from schemas.posterior import PosteriorContract
@@ -103,7 +104,7 @@ def _pymc(model: pm.Model, sampling: Sampling, seed: int, on_progress: OnProgres
             on_progress(done, total)
 
     try:
-        with _quiet():
+        with _quiet(), _settings_for_processes():
             return pm.sample(
                 nuts_sampler="pymc",
                 cores=_cores(sampling.chains),
@@ -143,6 +144,23 @@ def _pymc_options(model: pm.Model, sampling: Sampling, seed: int) -> dict[str, A
         "quiet": True,
         "compute_convergence_checks": False,
     }
+
+
+@contextmanager
+def _settings_for_processes() -> Iterator[None]:
+    """Let processes that are no copies of this one know where generated source is kept.
+
+    So begun everywhere but on Linux, and there too from Python 3.14 on.
+    """
+    before = os.environ.get("PYTENSOR_FLAGS")
+    ours = f"generated_src_dir={config.generated_src_dir}"
+    os.environ["PYTENSOR_FLAGS"] = ours if before is None else f"{ours},{before}"
+    try:
+        yield
+    finally:
+        del os.environ["PYTENSOR_FLAGS"]
+        if before is not None:
+            os.environ["PYTENSOR_FLAGS"] = before
 
 
 @contextmanager

@@ -54,9 +54,13 @@ def refused_by_the_machine(error: BaseException) -> OSError | None:
 def was_interrupted(error: BaseException | None) -> bool:
     """Whether Ctrl-C is at the root of an error.
 
-    It reaches the embedded servers too, and what fails first may be a call to one of them.
+    It reaches the embedded servers too, and what fails first may be a call to one of them. Of one
+    that reaches a library in another language, as pydantic's, no more than the name may be left.
     """
-    return any(isinstance(one, KeyboardInterrupt) for one in _behind(error))
+    return any(
+        isinstance(one, KeyboardInterrupt) or KeyboardInterrupt.__name__ in str(one)
+        for one in _behind(error)
+    )
 
 
 def _behind(error: BaseException | None) -> Iterator[BaseException]:

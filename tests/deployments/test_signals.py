@@ -11,6 +11,7 @@ import pytest
 from deployments.command_line import app, main
 from deployments.exit_codes import HUNG_UP, INTERRUPTED, TERMINATED
 from deployments.signals import heard_like_interrupts
+from schemas.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -57,10 +58,16 @@ def test_what_is_ignored_stays_ignored() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
-def test_a_command_that_is_terminated_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("becomes", [None, ValueError("of a library"), UserError("no table")])
+def test_a_command_that_is_terminated_says_so(
+    capsys: pytest.CaptureFixture[str], becomes: Exception | None
+) -> None:
     @app.command
     def waiting() -> int:
-        os.kill(os.getpid(), signal.SIGTERM)
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+        except KeyboardInterrupt:
+            raise becomes or KeyboardInterrupt from None
         raise AssertionError("the signal is heard before the next step")
 
     try:

@@ -10,6 +10,7 @@ import os
 import pty
 import re
 import time
+from collections.abc import Callable
 from threading import Thread
 
 from tests.integration.processes import PATIENCE
@@ -50,10 +51,17 @@ class Terminal:
         os.close(self._slave)
         os.close(self._master)
 
-    def wait_for(self, pattern: str, seconds: float = PATIENCE) -> bool:
-        """Wait until it shows a match; return whether it does in time."""
+    def wait_for(
+        self,
+        pattern: str,
+        seconds: float = PATIENCE,
+        while_: Callable[[], bool] = lambda: True,
+    ) -> bool:
+        """Wait until it shows a match; return whether it does in time, and while this is so."""
         deadline = time.monotonic() + seconds
-        while not (found := re.search(pattern, self.shows())) and time.monotonic() < deadline:
+        while not (found := re.search(pattern, self.shows())):
+            if not while_() or time.monotonic() > deadline:
+                break
             time.sleep(0.05)  # an engine is done within a second
         return found is not None
 

@@ -25,6 +25,7 @@ def raised(outer: BaseException, inner: BaseException | None = None) -> BaseExce
         (raised(ConnectionError(), KeyboardInterrupt()), True),
         (raised(ConnectionError(), ValueError()), False),
         (raised(ConnectionError()), False),
+        (ValueError("Error calling function `_ser_model`: KeyboardInterrupt: "), True),
     ],
 )
 def test_interrupt_at_the_root(error, expected):

@@ -58,6 +58,7 @@ def test_the_first_cells_are_found_by_row_then_by_column():
         (5, 200_000, "0.0025 % of 200,000 values"),
         (2, 2, "100 % of 2 values"),
         (995, 1000, "99.5 % of 1,000 values"),
+        (9996, 10_000, "100 % of 10,000 values"),
         (994, 1000, "99 % of 1,000 values"),
     ],
 )

@@ -10,16 +10,20 @@ from schemas.parameters import FitParameters, Priors, Sampling
 
 def test_simulated_screens_are_fitted_with_what_the_calibration_asks_for():
     settings = CalibrationSettings(
-        model="m4",
+        model="m4_nested",
         engine="exact",
         priors=Priors.preset("as_written"),
         sampling=Sampling(draws=77),
     )
     assert settings.fit_parameters(5) == FitParameters(
-        model="m4", engine="exact", seed=5, priors=settings.priors, sampling=settings.sampling
+        model="m4_nested",
+        engine="exact",
+        seed=5,
+        priors=settings.priors,
+        sampling=settings.sampling,
     )
-    assert settings.simulated == "m4"
-    assert settings.model_copy(update={"simulated_model": "m4_nested"}).simulated == "m4_nested"
+    assert settings.simulated == "m4_nested"
+    assert settings.model_copy(update={"simulated_model": "m4"}).simulated == "m4"
 
 
 @pytest.mark.parametrize(("coverage", "errors"), [(0.93, 2.0), (0.85, -2.0)])

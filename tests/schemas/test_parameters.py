@@ -94,6 +94,11 @@ def test_means_and_sds_take_priors_of_their_own(given: dict[str, Any], said: str
     assert said in str(caught.value)
 
 
+def test_a_prior_may_be_given_as_such() -> None:
+    prior = Distribution.from_text("Normal(0, 3)")
+    assert Priors(mu_beta=prior).mu_beta == prior
+
+
 def test_the_presets_are_what_was_run_and_what_was_written() -> None:
     assert Priors.preset("as_run") == Priors()
     assert str(Priors().mu_alpha) == str(Priors().mu_gamma) == "Normal(0, 2)"

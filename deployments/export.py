@@ -35,8 +35,9 @@ def export(run: str, *, out: Path, dataset: str = "", draws: bool = True) -> int
     require_empty(out)  # before anything is asked
     files = export_run(run_id_of(run, dataset), out, draws=draws)
     size = sum(file.stat().st_size for file in files)
-    folders = Counter(file.relative_to(out).parts[0] for file in files if file.parent != out)
-    names = [file.name for file in files if file.parent == out]
+    paths = [file.relative_to(out.resolve()) for file in files]
+    folders = Counter(path.parts[0] for path in paths if len(path.parts) > 1)
+    names = [path.name for path in paths if len(path.parts) == 1]
     names += [f"{folder}/ ({n} files)" for folder, n in folders.items()]
     Console().print(
         f"{len(files)} files, {size / 1e6:.1f} MB, in [bold]{escape(str(out))}[/]: "

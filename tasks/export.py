@@ -6,12 +6,11 @@ Which run is meant is `tasks.named_fits`.
 from __future__ import annotations
 
 import json
-import tempfile
 from pathlib import Path
 
 from mlflow.exceptions import MlflowException
 
-from tasks.out_files import require_empty, require_room
+from tasks.out_files import require_empty, require_room, temporary_folder
 from tasks.tracked_fits import NoSuchFit, get_run, require_whole, whole_files
 from tasks.tracking_run import connect, tracking_errors, tracking_uri, without_password
 
@@ -29,7 +28,7 @@ def export_run(run_id: str, folder: Path, *, draws: bool = True) -> list[Path]:
     uri = tracking_uri()
     folder = folder.resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tracking_errors(uri), tempfile.TemporaryDirectory(dir=folder.parent) as staging:
+    with tracking_errors(uri), temporary_folder(folder.parent) as staging:
         client = connect(uri)
         run = get_run(client, run_id, without_password(uri))
         if run.info.status != "FINISHED":

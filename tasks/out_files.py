@@ -7,9 +7,13 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from pathlib import Path
 
 from schemas.errors import UserError
+
+TEMPORARY = "screenbayes-"
+"""Beginning of the names of folders for files on their way: who is killed leaves one behind."""
 
 
 class FolderInUse(UserError):
@@ -31,6 +35,11 @@ def require_empty(folder: Path) -> None:
         raise FolderInUse(
             f"expected an empty folder, {folder} holds {shown}; name another folder, or empty it"
         )
+
+
+def temporary_folder(where: Path | None = None) -> tempfile.TemporaryDirectory[str]:
+    """Return a folder for files on their way, known as ours by its name; beside others `where`."""
+    return tempfile.TemporaryDirectory(prefix=TEMPORARY, dir=where)
 
 
 def require_room(folder: Path, size: int) -> None:

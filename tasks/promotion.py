@@ -5,7 +5,6 @@ Deciding is `model.gate`; the aliases are `tasks.registry`, calibrations `tasks.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from schemas.gate import GateDecision
 from schemas.reports import PreparationReport
 from tasks.artifacts import PREPARATION_FILE
 from tasks.flow_runs import server_is_shared, turn
+from tasks.out_files import temporary_folder
 from tasks.tracked_fits import NoSuchFit, TrackedFit, read_fit, whole_files
 from tasks.tracking_run import connect, tracking_errors, tracking_uri, without_password
 
@@ -46,7 +46,7 @@ def read_champion(version: ModelVersion) -> TrackedFit:
 def read_preparation(run_id: str) -> PreparationReport:
     """Return what was left out of a finished fit; raise DamagedFit or TrackingError."""
     uri = tracking_uri()
-    with tracking_errors(uri), tempfile.TemporaryDirectory() as folder:
+    with tracking_errors(uri), temporary_folder() as folder:
         path = connect(uri).download_artifacts(run_id, PREPARATION_FILE, folder)
         with whole_files(run_id, without_password(uri)):
             return PreparationReport.model_validate_json(Path(path).read_text(encoding="utf-8"))

@@ -6,7 +6,6 @@ What they hold is in `tasks.track_comparison` and `tasks.track_calibration`; the
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from mlflow.entities import Metric
 from mlflow.utils.time import get_current_time_millis
 
 from tasks.flow_runs import this_flow_run
+from tasks.out_files import temporary_folder
 from tasks.tracking_run import FitRun, code_version, connect, tracking_errors, tracking_uri
 
 
@@ -55,7 +55,7 @@ def conclude_run(
     Raises TrackingError.
     """
     now = get_current_time_millis()
-    with tempfile.TemporaryDirectory() as folder, tracking_errors(run.uri):
+    with temporary_folder() as folder, tracking_errors(run.uri):
         for name, content in files.items():
             path = Path(folder, name)
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -25,6 +25,7 @@ from schemas.trace import TraceOrigin
 from tasks.artifacts import FitResults, write_artifacts
 from tasks.front_page import NOTE, run_note
 from tasks.logged_model import log_effect_model, register_version
+from tasks.out_files import TEMPORARY
 from tasks.registry import withdraw
 from tasks.tracking_run import FitRun, TakenOver, TrackingError, run_name, tracking_errors
 
@@ -194,7 +195,7 @@ def _input(table: TableSummary) -> DatasetInput:
 @contextmanager
 def _folder_kept_on_trouble() -> Iterator[Path]:
     """A temporary folder; an hour's fit must not be lost because a disk or MLflow refuses it."""
-    folder = Path(tempfile.mkdtemp(prefix="screenbayes-"))
+    folder = Path(tempfile.mkdtemp(prefix=TEMPORARY))
     try:
         yield folder
     except Exception as error:

@@ -6,7 +6,6 @@ comparison takes, of what both have in common, are runs nested in its own.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from model.plots.comparison import comparison_figures
 from schemas.columns import COMPARED_LINES
 from schemas.comparison import Comparison, ComparisonSettings
 from schemas.reports import Convergence
+from tasks.out_files import temporary_folder
 from tasks.render_comparison import comparison_markdown
 from tasks.side_runs import begin_run, conclude_run, finished_run
 from tasks.tracking_run import FitRun, tracking_errors
@@ -66,7 +66,7 @@ def finished_comparison(
 
 def read_comparison(run: FitRun) -> ComparedFits:
     """Read a finished comparison; raise TrackingError."""
-    with tracking_errors(run.uri), tempfile.TemporaryDirectory() as name:
+    with tracking_errors(run.uri), temporary_folder() as name:
         for file in (GENES_FILE, LINES_FILE, COMPARISON_FILE):
             run.client.download_artifacts(run.run_id, file, name)
         folder = Path(name)

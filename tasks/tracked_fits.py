@@ -5,7 +5,6 @@ How a fit got there is `tasks.track`.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
@@ -30,6 +29,7 @@ from schemas.errors import UserError, refused_by_the_machine
 from schemas.parameters import FitParameters
 from schemas.reports import PredictiveCheck
 from tasks.artifacts import DESIGN_FILE, PARAMETERS_FILE, SCREEN_FOLDER
+from tasks.out_files import temporary_folder
 from tasks.tracking_run import connect, tracking_errors, tracking_uri, without_password
 
 GENES_FILE = "gene_effects.parquet"
@@ -72,7 +72,7 @@ def read_fit(run_id: str, *, screen: bool = True) -> TrackedFit:
     """
     uri = tracking_uri()
     where = without_password(uri)
-    with tracking_errors(uri), tempfile.TemporaryDirectory() as name:
+    with tracking_errors(uri), temporary_folder() as name:
         client = connect(uri)
         run = get_run(client, run_id, where)
         if run.info.status != "FINISHED" or "fit_key" not in run.data.tags:

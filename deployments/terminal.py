@@ -24,7 +24,7 @@ from schemas.gate import GateDecision
 from schemas.plain_text import visible
 from schemas.reports import Convergence, PreparationReport, Verdict
 from tasks.progress import listen
-from tasks.render_result import how_computed
+from tasks.render_result import how_computed, rests_on
 
 _COLOURS = {"pass": "green", "review": "yellow", "fail": "red"}
 _GENES_SHOWN = 10
@@ -105,26 +105,34 @@ def gene_table(effects: pd.DataFrame, n_draws: int) -> Table:
     What `n_draws` draws cannot tell from zero is shown as below their resolution.
     """
     rows = effects.nsmallest(_GENES_SHOWN, "beta_mean")
+    rows = rows.assign(rests_on=rests_on(rows))
     columns = {
         "gene": "gene",
         "call": "call",
+        "rests_on": "rests on",
         "beta_mean": "beta",
         "beta_sd": "SD",
-        "beta_hdi_low": "89 % low",
-        "beta_hdi_high": "89 % high",
+        "beta_hdi_low": "low",
+        "beta_hdi_high": "high",
         "lfsr": "lfsr",
     }
     table = Table(
-        title=f"Most negative slopes on RNA ({len(rows)} of {len(effects)} genes)",
+        title=f"Most negative slopes on RNA ({len(rows)} of {len(effects)} genes), with their "
+        "89 % intervals",
         title_justify="left",
         show_edge=False,
     )
-    for heading in columns.values():
-        _add_column(table, heading)
-    for gene, call, *betas, lfsr in rows[list(columns)].itertuples(index=False):
+    # Names of genes alone are broken where a terminal is narrow: a number cut short is another one.
+    table.add_column("gene", overflow="fold")
+    for heading in list(columns.values())[1:]:
+        table.add_column(
+            heading, justify="left" if heading in {"call", "rests on"} else "right", no_wrap=True
+        )
+    for gene, call, carrier, *betas, lfsr in rows[list(columns)].itertuples(index=False):
         table.add_row(
             escape(gene),
             call,
+            escape(carrier),
             *(_number(beta) for beta in betas),
             _rate(lfsr, n_draws),
         )
@@ -175,7 +183,7 @@ def _rate(value: float, n_draws: int) -> str:
 
 
 def _add_column(table: Table, name: str) -> None:
-    label = name in {"gene", "call", "parameter"}
+    label = name == "parameter"
     table.add_column(name, justify="left" if label else "right", no_wrap=label)
 
 

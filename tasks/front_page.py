@@ -138,14 +138,20 @@ def _experiment_note(name: str, experiment_id: str) -> str:
 
 def run_note(results: FitResults, experiment_id: str, run_id: str) -> str:
     """Return the note of a fit, in Markdown: verdict, what was fitted, reasons, strongest genes."""
+    from tasks.render_result import NOT_KNOWN, rests_on  # as above
+
     fitted, verdict = results.preparation, results.verdict
     report = f"#/experiments/{experiment_id}/runs/{run_id}/artifacts/report.html?{TRAINING_PAGES}"
     top = results.effects.nsmallest(GENES_SHOWN, "beta_mean")
+    carriers = rests_on(top).replace(NOT_KNOWN, "")
     genes = [
-        f"{as_text(gene)} {mean:.2f} ({low:.2f} to {high:.2f})"
-        for gene, mean, low, high in top[
-            ["gene", "beta_mean", "beta_hdi_low", "beta_hdi_high"]
-        ].itertuples(index=False)
+        f"{as_text(gene)} {mean:.2f} ({low:.2f} to {high:.2f}"
+        + (f", rests on {as_text(carrier)})" if carrier else ")")
+        for gene, mean, low, high, carrier in zip(
+            *(top[name] for name in ("gene", "beta_mean", "beta_hdi_low", "beta_hdi_high")),
+            carriers,
+            strict=True,
+        )
     ]
     lines = [
         f"Verdict: **{verdict.status}** · [report]({report}) · {fitted.n_genes:,} genes x "

@@ -6,7 +6,7 @@ import math
 
 import pandas as pd
 
-from model.effects import count_calls
+from model.effects import CALLED, count_calls
 from schemas.dataset import Dataset
 from schemas.parameters import FitParameters
 from schemas.reports import Convergence, KnownGenes, PreparationReport, Verdict
@@ -14,13 +14,24 @@ from tasks.artifacts import FitResults, without_effect
 from tasks.markdown import as_text, markdown_table
 
 GENES_SHOWN = 10
-COLUMNS = ["gene", "call", "beta_mean", "beta_sd", "beta_hdi_low", "beta_hdi_high", "lfsr"]
+NOT_KNOWN = "–"
+COLUMNS = [
+    "gene",
+    "call",
+    "rests on",
+    "beta_mean",
+    "beta_sd",
+    "beta_hdi_low",
+    "beta_hdi_high",
+    "lfsr",
+]
 
 
 def result_markdown(results: FitResults, where_to_look: str) -> str:
     """Return verdict, most negative slopes and where the run is."""
     dataset, parameters = results.dataset, results.parameters
-    top = results.effects.nsmallest(GENES_SHOWN, "beta_mean")[COLUMNS]
+    top = results.effects.nsmallest(GENES_SHOWN, "beta_mean")
+    top = top.assign(**{"rests on": rests_on(top)})[COLUMNS]
     return "\n".join(
         [
             f"# {dataset.name} {dataset.release}, {parameters.model}: {results.verdict.status}",
@@ -38,7 +49,8 @@ def result_markdown(results: FitResults, where_to_look: str) -> str:
             _table(top),
             "",
             "beta: log fold change per SD of RNA, with its 89 % interval (HDI); lfsr: probability "
-            "that its sign is wrong.",
+            "that its sign is wrong; rests on: the cell line or lineage without which the sign "
+            f"would not be sure ({NOT_KNOWN}: none was left out).",
             "",
             *said_of_genes(results),
         ]
@@ -102,10 +114,43 @@ def said_of_genes(results: FitResults) -> list[str]:
     """Return what the fit says of all genes: calls, genes without, and the known ones."""
     counts = ", ".join(f"{n:,} {call}" for call, n in count_calls(results.effects).items())
     n_without = len(without_effect(results.roster))
-    lines = [f"Calls: {counts}; {n_without:,} genes were not fitted (genes_without_effect.csv)."]
+    said = [counts, _said_of_one_line(results.effects)]
+    said.append(f"{n_without:,} genes were not fitted (genes_without_effect.csv).")
+    lines = ["Calls: " + "; ".join(filter(None, said))]
     if results.known_genes is not None:
         lines += ["", said_of_known_genes(results.known_genes)]
     return lines
+
+
+def rests_on(effects: pd.DataFrame) -> pd.Series:
+    """Return what each effect of a `gene_effects` rests on, in words (G,).
+
+    That is the cell line that carries it or, where none does, the lineage; nothing where none of
+    both does, and NOT_KNOWN of a gene without which no line was left out.
+    """
+    words = pd.Series(NOT_KNOWN, effects.index)
+    for flag, label in (
+        ("carried_by_one_lineage", "most_influential_lineage"),
+        ("carried_by_one_line", "most_influential_line"),
+    ):
+        if flag in effects:
+            carried = effects[flag].fillna(False).astype(bool)
+            words[effects[flag].notna() & (words == NOT_KNOWN)] = ""
+            words[carried] = effects.loc[carried, label]
+    return words
+
+
+def _said_of_one_line(effects: pd.DataFrame) -> str:
+    """Return how many of the calls rest on one line; nothing where that is not known of any."""
+    if "carried_by_one_line" not in effects:
+        return ""
+    called = effects.loc[effects["call"].isin(CALLED), "carried_by_one_line"]
+    looked_at = called.dropna()
+    if looked_at.empty:
+        return ""
+    n = int(looked_at.sum())
+    of = f"{len(looked_at):,} called" + " that were looked at" * (len(looked_at) < len(called))
+    return f"{n:,} of the {of} {'rests' if n == 1 else 'rest'} on one cell line"
 
 
 def said_of_known_genes(known: KnownGenes) -> str:

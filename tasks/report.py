@@ -23,7 +23,7 @@ from schemas.posterior import CONTRACTS
 from schemas.reports import Convergence
 from tasks.artifacts import PARAMETERS_FILE, FitResults, without_effect
 from tasks.render_comparison import comparison_in_words, data_in_words
-from tasks.render_result import said_of_genes
+from tasks.render_result import NOT_KNOWN, rests_on, said_of_genes
 from tasks.track_comparison import ComparedFits
 
 GENES_SHOWN = 20
@@ -107,6 +107,7 @@ def render_report(
     placed = {name for names in SECTIONS.values() for name in names}
     sections = {**SECTIONS, "further": tuple(name for name in figures if name not in placed)}
     variables = CONTRACTS[parameters.model].variables
+    strongest = results.effects.head(GENES_SHOWN)
     return _ENVIRONMENT.get_template("report.html.j2").render(
         results=results,
         parameters=parameters,
@@ -115,7 +116,8 @@ def render_report(
         influence=_rows(None if results.influence is None else results.influence.summary),
         engine_words=ENGINE_WORDS.get(results.engine, ""),
         status_words=STATUS_WORDS[results.verdict.status],
-        effects=results.effects.head(GENES_SHOWN).to_dict("records"),
+        effects=strongest.assign(rests_on=rests_on(strongest)).to_dict("records"),
+        not_known=NOT_KNOWN,
         said_of_genes=said_of_genes(results),
         without_effect=_by_reason(without_effect(results.roster)),
         called_neither=results.effects[results.effects["call"] == NOT_ENOUGH_DATA].to_dict(

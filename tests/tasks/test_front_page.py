@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from mlflow import MlflowClient
@@ -90,9 +91,19 @@ def test_the_note_of_a_fit_says_what_came_out():
     assert f"Most negative slopes (89 %): {top['gene']} {top['beta_mean']:.2f} (" in lines[-1]
 
 
-def test_the_note_of_an_imported_fit_says_so():
-    from dataclasses import replace
+def test_the_note_of_a_fit_says_which_effects_rest_on_one_line():
+    results = results_of()
+    carried = results.effects["beta_mean"] == results.effects["beta_mean"].min()
+    effects = results.effects.assign(
+        most_influential_line="ACH-000007", carried_by_one_line=carried
+    )
+    last = run_note(replace(results, effects=effects), "1", "0" * 32).split("\n")[-1]
+    first, *others = last.split("; ")
+    assert first.endswith(", rests on ACH-000007)")
+    assert others and "rests on" not in " ".join(others)
 
+
+def test_the_note_of_an_imported_fit_says_so():
     origin = TraceOrigin(location="old.nc", sha256="0" * 64, library="pymc3", version="3.9.3")
     note = run_note(replace(results_of(), origin=origin), "1", "0" * 32)
     assert note.endswith("Sampled by pymc3 3.9.3 and imported.")

@@ -8,7 +8,13 @@ import pandas as pd
 import pytest
 
 from schemas.reports import Convergence
-from tasks.render_result import how_computed, result_markdown, said_of_known_genes
+from tasks.render_result import (
+    how_computed,
+    rests_on,
+    result_markdown,
+    said_of_genes,
+    said_of_known_genes,
+)
 from tests.tasks.fits import GENES, KNOWN, convergence_of, results_of
 
 NEITHER = Convergence.model_validate(convergence_of().model_dump() | {"nuts": None, "exact": None})
@@ -83,8 +89,50 @@ def test_the_page_holds_verdict_engine_genes_and_address():
     assert rows[1].endswith(" | < 0.001 |") and rows[3].endswith(" | 0.500 |")
     # Above the genes: below them nobody would see it.
     assert page[4] == "[The run in MLflow](http://127.0.0.1:5000/#/runs/1)"
-    assert "| MYB (4602) | negative | -1.000" in page[rows_at(page, "MYB")]
+    assert "| MYB (4602) | negative | – | -1.000" in page[rows_at(page, "MYB")]
     assert (
         "Calls: 1 negative, 1 positive, 1 none, 0 not enough data; 1 genes were not fitted "
         "(genes_without_effect.csv)." in page
     )
+
+
+def carried_of(lines, lineages=None):
+    """Effects of as many genes as flags are given, called but for the last."""
+    effects = pd.DataFrame({"carried_by_one_line": pd.array(lines, "boolean")})
+    effects["most_influential_line"] = "ACH-000007"
+    effects["call"] = ["negative"] * (len(lines) - 1) + ["none"]
+    if lineages is not None:
+        effects["carried_by_one_lineage"] = pd.array(lineages, "boolean")
+        effects["most_influential_lineage"] = "Skin"
+    return effects
+
+
+@pytest.mark.parametrize(
+    ("effects", "words"),
+    [
+        (carried_of([True, False, None]), ["ACH-000007", "", "–"]),
+        (carried_of([True, False, None], [True, True, None]), ["ACH-000007", "Skin", "–"]),
+        (pd.DataFrame({"gene": ["A", "B"]}), ["–", "–"]),
+    ],
+)
+def test_a_gene_is_marked_with_what_its_effect_rests_on(effects, words):
+    assert rests_on(effects).tolist() == words
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ([True, True, False, True], "; 2 of the 3 called rest on one cell line; "),
+        ([True, False, False], "; 1 of the 2 called rests on one cell line; "),
+        ([True, None, False], "; 1 of the 1 called that were looked at rests on one cell line; "),
+    ],
+)
+def test_it_is_said_how_many_calls_rest_on_one_line(flags, said):
+    (line,) = said_of_genes(replace(results_of(), effects=carried_of(flags)))
+    assert said in line
+
+
+@pytest.mark.parametrize("flags", [[None, None], [True]])  # the last is not called
+def test_nothing_is_said_of_calls_of_which_none_was_looked_at(flags):
+    (line,) = said_of_genes(replace(results_of(), effects=carried_of(flags)))
+    assert "cell line" not in line

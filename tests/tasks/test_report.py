@@ -208,7 +208,7 @@ def test_none_or_all_of_the_draws_are_no_certainty():
         effects=effects_of(prob_negative=1.0, lfsr=0.0),
         convergence=convergence_of(n_draws=200),
     ).text
-    assert "SOX10 (6663) negative −1.25 0.250 0.250 to 0.250 0.250 > 0.995 < 0.005 0.250" in text
+    assert "SOX10 (6663) negative – −1.25 0.250 0.250 to 0.250 0.250 > 0.995 < 0.005 0.250" in text
 
 
 @pytest.mark.parametrize(("value", "shown"), [(0.4, True), (np.nan, False)])
@@ -250,3 +250,15 @@ def test_genes_without_a_call_stand_with_their_reason():
 def test_positive_calls_are_named():
     assert "the largest first: IRF4 (3662) 0.125." in page().text
     assert "Called positive" not in page(effects=effects_of(call="none")).text
+
+
+def test_the_first_table_says_which_effects_rest_on_one_line():
+    effects = effects_of(
+        most_influential_line="ACH-000007",
+        carried_by_one_line=pd.array([True, False, None], "boolean"),
+    )
+    text = page(effects=effects).text
+    assert "Gene Call Rests on Beta per SD" in text
+    assert "SOX10 (6663) negative ACH-000007 −1.25" in text
+    assert "MYB (4602) none −0.500" in text and "IRF4 (3662) positive – 0.125" in text
+    assert "1 of the 1 called that were looked at rests on one cell line" in text

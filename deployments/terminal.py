@@ -121,6 +121,7 @@ def gene_table(effects: pd.DataFrame, n_draws: int) -> Table:
         "89 % intervals",
         title_justify="left",
         show_edge=False,
+        pad_edge=False,
     )
     # Names of genes alone are broken where a terminal is narrow: a number cut short is another one.
     table.add_column("gene", overflow="fold")
@@ -140,13 +141,13 @@ def gene_table(effects: pd.DataFrame, n_draws: int) -> Table:
 
 
 def verdict_lines(verdict: Verdict, convergence: Convergence) -> list[str]:
-    """Return the verdict, how it was computed, its reasons and its remarks, in rich markup."""
+    """Return the verdict, how it was computed, its reasons and its notes, in rich markup."""
     colour = _COLOURS[verdict.status]
     return [
         f"[bold]Verdict:[/bold] [{colour} bold]{verdict.status}[/]",
         f"  [dim]{escape(how_computed(convergence))}[/]",
         *(f"  [{colour}]because[/] {escape(reason)}" for reason in verdict.reasons),
-        *(f"  [yellow]note[/] {escape(remark)}" for remark in verdict.remarks),
+        *(f"  [yellow]note[/] {escape(note)}" for note in verdict.notes),
     ]
 
 

@@ -85,7 +85,7 @@ def _metrics(metrics: Mapping[str, Metric]) -> str:
 
 
 def _checks() -> str:
-    bears = {True: "decides: `review`", False: "remark"}
+    bears = {True: "decides: `review`", False: "note"}
     return table(
         ("check", "quantity, and what it shows", "outside its limits"),
         (

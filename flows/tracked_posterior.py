@@ -32,6 +32,7 @@ from tasks.steps import (
     convergence_task,
     effects_task,
     fitted_cells_task,
+    furthest_out_task,
     influence_task,
     known_genes_task,
     loo_task,
@@ -129,7 +130,7 @@ def track_posterior(
         summary = summary_task(tree)
         convergence = convergence_task(tree, summary)
         quantities = quantities_task(tree, design, parameters)
-        checks = predictive_checks(quantities)
+        checks = furthest_out_task(predictive_checks(quantities), tree, design)
         loo = loo_task(tree, design, parameters)
         influence = influence_task(tree, design, parameters)
         fell_back = tree.attrs.get("fell_back", "")

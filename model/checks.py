@@ -144,7 +144,7 @@ class Quantity:
     bears_on_beta: bool = False
     """Whether it shows that measurements are not the independent evidence on beta that the model
     takes them for. Then every interval of beta has a wrong width, and the verdict is `review`.
-    Other failures leave the intervals right over all genes, if not for each: a remark."""
+    Other failures leave the intervals right over all genes, if not for each: a note."""
 
 
 QUANTITIES: dict[str, Quantity] = {
@@ -264,4 +264,5 @@ def _check(stage: Any, name: Any, observed: np.ndarray, replicated: np.ndarray) 
         replicated_low=float(np.quantile(replicated, tail)),
         replicated_high=float(np.quantile(replicated, 1 - tail)),
         p_value=float(np.mean(replicated >= observed)) if known else float("nan"),
+        n_draws=observed.size,
     )

@@ -19,6 +19,7 @@ from schemas.reports import (
     VariableConvergence,
     Verdict,
 )
+from schemas.shares import p_in_words
 
 MORE_STEPS = "raise --draws and --tune"
 MORE_DRAWS = "raise --draws"
@@ -54,7 +55,7 @@ def give_verdict(
 
     A posterior predictive check outside its limits asks for review where it bears on beta: where
     measurements are not the independent evidence the model takes them for, no interval of beta has
-    the width it should. Others are remarks: the posterior is the model's, and the remark says in
+    the width it should. Others are notes: the posterior is the model's, and the note says in
     which way the data are not. So is why an engine fell back on another (`fell_back`).
     """
     unlike = [check for check in checks if _unlike_data(check, parameters.thresholds)]
@@ -68,12 +69,12 @@ def give_verdict(
     return Verdict(
         status=status,
         reasons=tuple(reason for _, reason in reasons),
-        remarks=(
+        notes=(
             *(
                 (f"NUTS sampled, because the exact engine could not: {fell_back}",)
                 * bool(fell_back)
             ),
-            *(_check_remark(check) for check in unlike if not check.bears_on_beta),
+            *(_check_note(check) for check in unlike if not check.bears_on_beta),
         ),
     )
 
@@ -204,12 +205,17 @@ def _dependence_findings(
     )
 
 
-def _check_remark(check: PredictiveCheck) -> str:
-    return f"predictive check {check.name}: {_data_and_model(check)}. {check.description}"
+def _check_note(check: PredictiveCheck) -> str:
+    furthest = ", ".join(f"{label} ({ratio:.2g} times)" for label, ratio in check.furthest_out)
+    return f"predictive check {check.name}: {_data_and_model(check)}. {check.description}" + (
+        f" Furthest out, with their spread beside that of the model: {furthest}."
+        if furthest
+        else ""
+    )
 
 
 def _data_and_model(check: PredictiveCheck) -> str:
     return (
         f"{check.observed:.3g} in the data, {check.replicated_low:.3g} to "
-        f"{check.replicated_high:.3g} under the model (p = {check.p_value:.3f})"
+        f"{check.replicated_high:.3g} under the model ({p_in_words(check.p_value, check.n_draws)})"
     )

@@ -263,7 +263,7 @@ class Thresholds(Settings):
     """Pareto k above which the density of a gene-line cell left out (PSIS-LOO) is not to be relied
     on; the share of such cells is reported. Beyond 0.7 no number of draws in reach would do."""
     predictive_p_min: float = Field(0.005, gt=0, lt=0.5)
-    """A predictive check with a tail probability below this, either tail, is remarked upon; one
+    """A predictive check with a tail probability below this, either tail, is a note; one
     that bears on every interval of beta: review."""
 
 

@@ -192,6 +192,11 @@ class PredictiveCheck(Settings):
     """94.5 % quantile over replicates."""
     p_value: float
     """P(replicate >= observed)."""
+    n_draws: int = 0
+    """Draws that `p_value` is a share of; 0 in files of earlier versions."""
+    furthest_out: tuple[tuple[str, float], ...] = ()
+    """Of a check of genes or cell lines, up to three outside their interval, the furthest first;
+    each with its spread over that of the model."""
 
 
 class LooSummary(Settings):
@@ -273,5 +278,5 @@ class Verdict(Settings):
     status: Status
     reasons: tuple[str, ...]
     """One sentence a reason, each with what to do; empty for `pass`."""
-    remarks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     """What a reader should know and the status does not rest on: predictive checks that fail."""

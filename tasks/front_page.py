@@ -158,7 +158,7 @@ def run_note(results: FitResults, experiment_id: str, run_id: str) -> str:
         f"{fitted.n_cell_lines:,} cell lines, {fitted.n_measurements:,} measurements",
         "",
         *(f"- {as_text(reason)}" for reason in verdict.reasons),
-        *(f"- note: {as_text(remark)}" for remark in verdict.remarks),
+        *(f"- note: {as_text(note)}" for note in verdict.notes),
         "",
         f"Most negative slopes (89 %): {'; '.join(genes)}",
     ]

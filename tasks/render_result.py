@@ -181,7 +181,7 @@ def said_of_known_genes(known: KnownGenes) -> str:
 
 def _points(verdict: Verdict) -> list[str]:
     reasons = [f"- {as_text(reason)}" for reason in verdict.reasons]
-    return reasons + [f"- note: {as_text(remark)}" for remark in verdict.remarks]
+    return reasons + [f"- note: {as_text(note)}" for note in verdict.notes]
 
 
 def _table(rows: pd.DataFrame) -> str:

@@ -16,11 +16,13 @@ import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from model.effects import NOT_ENOUGH_DATA
+from model.influence import Influence
 from model.plots import as_bytes
 from model.plots.comparison import slopes_figure
 from schemas.parameters import Priors, Settings, Thresholds
 from schemas.posterior import CONTRACTS
 from schemas.reports import Convergence
+from schemas.shares import share_in_words
 from tasks.artifacts import PARAMETERS_FILE, FitResults, without_effect
 from tasks.render_comparison import comparison_in_words, data_in_words
 from tasks.render_result import NOT_KNOWN, rests_on, said_of_genes
@@ -29,6 +31,7 @@ from tasks.track_comparison import ComparedFits
 GENES_SHOWN = 20
 EXAMPLES_SHOWN = 20
 CHANGES_SHOWN = 10
+OF_LINEAGES = {"n_lineages", "n_genes_carried_by_one_lineage", "n_genes_marking_a_lineage"}
 
 STATUS_WORDS = {
     "pass": "the posterior may be used",
@@ -113,7 +116,7 @@ def render_report(
         parameters=parameters,
         convergence=_convergence_rows(results.convergence, parameters.thresholds),
         loo=_rows(results.loo.summary),
-        influence=_rows(None if results.influence is None else results.influence.summary),
+        influence=_influence_rows(results.influence),
         engine_words=ENGINE_WORDS.get(results.engine, ""),
         status_words=STATUS_WORDS[results.verdict.status],
         effects=strongest.assign(rests_on=rests_on(strongest)).to_dict("records"),
@@ -173,10 +176,19 @@ def _by_reason(genes: pd.DataFrame) -> list[tuple[str, list[str]]]:
     return [(str(reason), list(rows)) for reason, rows in genes.groupby("reason")["gene"]]
 
 
-def _rows(summary: Settings | None) -> list[tuple[str, float, str]]:
-    """Name, value and meaning of every number; none of what there is not."""
-    if summary is None:
+def _influence_rows(influence: Influence | None) -> list[tuple[str, float | None, str]]:
+    """The same of what was left out; None for numbers of lineages where these are not known."""
+    if influence is None:
         return []
+    unknown = set() if influence.summary.n_lineages else OF_LINEAGES
+    return [
+        (name, None if name in unknown else value, meaning)
+        for name, value, meaning in _rows(influence.summary)
+    ]
+
+
+def _rows(summary: Settings) -> list[tuple[str, float, str]]:
+    """Name, value and meaning of every number."""
     return [
         (name, getattr(summary, name), _plain(field.description))
         for name, field in type(summary).model_fields.items()
@@ -217,26 +229,23 @@ def _data_uri(picture: bytes) -> str:
     return f"data:image/{kind};base64,{b64encode(picture).decode()}"
 
 
-def _number(value: float, digits: int = 3) -> str:
-    """Return a number to read: whole ones with thousands marked, others to some digits."""
+def _number(value: float | None, digits: int = 3) -> str:
+    """Return a number to read: whole ones with thousands marked, others to some digits.
+
+    None is a number that there cannot be, NaN one that could not be computed.
+    """
+    if value is None:
+        return NOT_KNOWN
     if math.isnan(value):
         return "not known"
-    whole = float(value).is_integer() or abs(value) >= 10**digits
-    return (f"{value:,.0f}" if whole else f"{value:#.{digits}g}").replace("-", "−")
+    # Of a larger one all digits stand before the point, which would be left at its end.
+    whole = float(value).is_integer() or abs(value) >= 10 ** (digits - 1)
+    return (f"{value:,.0f}" if whole else f"{value:#.{digits}g}").rstrip(".").replace("-", "−")
 
 
 def _plain(description: str | None) -> str:
     """Return the text under a field without the marks of code."""
     return (description or "").replace("`", "")
-
-
-def _rate(value: float, n_draws: int) -> str:
-    """Return a share of draws; none or all of S draws say no more than within 1/S of 0 or 1."""
-    if value == 0:
-        return f"< {1 / n_draws:.3g}"
-    if value == 1:
-        return f"> {1 - 1 / n_draws:.5g}"
-    return _number(value)
 
 
 _ENVIRONMENT = Environment(
@@ -246,4 +255,4 @@ _ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_ENVIRONMENT.filters |= {"number": _number, "rate": _rate}
+_ENVIRONMENT.filters |= {"number": _number, "rate": share_in_words}

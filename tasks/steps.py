@@ -23,6 +23,7 @@ from model.known_genes import known_genes
 from model.loo import Loo, leave_one_cell_out
 from model.predictive import fitted_cells, replicated_part, thin
 from model.preparation import prepare
+from model.spread import with_furthest_out
 from model.summary import parameter_summary
 from schemas.dataset import Dataset
 from schemas.parameters import FitParameters
@@ -47,6 +48,7 @@ TERMINAL_DELAYS: list[float] = [5, 10, 15, 30]
 """The same at a terminal, after a fit: a minute."""
 
 load_dataset_task = task(name="load dataset", cache_policy=NO_CACHE)(load_dataset)
+furthest_out_task = task(name="name what is furthest out", cache_policy=NO_CACHE)(with_furthest_out)
 complete_task = task(name="predict", cache_policy=NO_CACHE)(complete)
 prepare_task = task(name="prepare", cache_policy=NO_CACHE)(prepare)
 convergence_task = task(name="assess convergence", cache_policy=NO_CACHE)(assess_convergence)

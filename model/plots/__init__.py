@@ -52,7 +52,7 @@ def all_figures(
         "logfc_by_cell_line": lambda: logfc_by_cell_line(design),
         "volcano": lambda: volcano(effects, posterior["chain"] * posterior["draw"]),
         "top_genes": lambda: top_genes(tree, design, effects),
-        "forest_beta": lambda: forest(few, "beta_g"),
+        "forest_beta": lambda: forest(few, "beta_g", effects.set_index("gene")["beta_mean"]),
         "forest_alpha": lambda: forest(few, "alpha_g"),
         "forest_gamma": lambda: forest(few, "gamma_c"),
         "posterior_predictive_by_gene": lambda: posterior_predictive_by_gene(tree, design, effects),

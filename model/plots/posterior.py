@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import arviz as az
+import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -109,12 +110,22 @@ def energy(tree: xr.DataTree) -> Figure:
 
 
 @styled
-def forest(tree: xr.DataTree, variable: Literal["alpha_g", "beta_g", "gamma_c"]) -> Figure:
-    """Draw mean, 50 % and 89 % interval by gene or line, sorted; the ends only where many."""
+def forest(
+    tree: xr.DataTree,
+    variable: Literal["alpha_g", "beta_g", "gamma_c"],
+    means: pd.Series | None = None,
+) -> Figure:
+    """Draw mean, 50 % and 89 % interval by gene or line, sorted; the ends only where many.
+
+    Sorted by `means`, by label, where the draws are not all there are: else neighbours in a table
+    of all draws may stand the other way round here.
+    """
     what, axis, items = _FORESTS[variable]
     draws = tree["posterior"][variable]
-    dim = draws.dims[2]
-    shown = ends(draws.mean(("chain", "draw")).to_numpy())
+    dim = str(draws.dims[2])
+    labels_of_all = draws[dim].to_numpy()
+    values = draws.mean(("chain", "draw")) if means is None else means.reindex(labels_of_all)
+    shown = ends(values.to_numpy())
     collection = az.plot_forest(
         xr.DataTree.from_dict({"posterior": draws.isel({dim: shown}).to_dataset()}),
         combined=True,

@@ -6,8 +6,6 @@ screen the replicates, and so the pictures, are of a part of the genes (`predict
 
 from __future__ import annotations
 
-from typing import Literal
-
 import arviz as az
 import numpy as np
 import pandas as pd
@@ -18,7 +16,6 @@ from mizani.breaks import breaks_extended
 
 from model.checks import predictive_checks
 from model.design import ScreenDesign
-from model.guide_lines import guide_lines
 from model.plots.style import (
     BLUE,
     DARK,
@@ -32,7 +29,9 @@ from model.plots.style import (
     theme,
     title,
 )
-from model.predictive import HDI_MASS, draws, replicated_part
+from model.predictive import HDI_MASS, replicated_part
+from model.spread import Grouping, spread_by
+from schemas.shares import p_in_words
 
 
 @styled
@@ -92,65 +91,12 @@ def posterior_predictive_by_gene(
     return figure
 
 
-def spread_by(
-    tree: xr.DataTree, design: ScreenDesign, what: Literal["gene", "cell_line"]
-) -> pd.DataFrame:
-    """Return how far cells of each gene or line lie from what is expected, in data and replicates.
-
-    Over the cells of gene (or line) j, for the data and for the replicate under the same draw,
-
-        spread_j = sqrt(mean over cells gc of j of n_gc (cell_mean_gc - expected_gc)^2)
-
-    with expected_gc = alpha_g + gamma_c + beta_g rna_gc, and the mean of its guides' delta_k where
-    the model has them. It is about sigma if a model without other effects is right, and more where
-    the cells of the model have effects of their own. Columns gene or cell_line, data (mean over
-    draws), low, middle, high (89 % and median of the replicates), log fold change (log2); of the
-    genes that have replicates.
-    """
-    part = replicated_part(tree, design)
-    cells, parts = part.cells, guide_lines(part)
-    predictive = tree["posterior_predictive"].dataset
-    posterior = tree["posterior"].dataset.sel(chain=predictive["chain"], draw=predictive["draw"])
-    expected = np.stack(
-        [
-            np.bincount(parts.cell, parts.count * draw.expected(parts)) / cells.count
-            for draw in draws(posterior, part)
-        ]
-    )
-    group, labels = {
-        "gene": (cells.gene, part.genes),
-        "cell_line": (cells.cell_line, part.cell_lines),
-    }[what]
-    order = np.argsort(group, kind="stable")
-    first = np.flatnonzero(np.diff(group[order], prepend=-1))
-    n_cells = np.diff(first, append=group.size)
-
-    def spread(cell_mean: np.ndarray) -> np.ndarray:
-        squares = cells.count * (cell_mean - expected) ** 2
-        return np.sqrt(np.add.reduceat(squares[:, order], first, axis=1) / n_cells)
-
-    tail = (1 - HDI_MASS) / 2
-    replicated = spread(predictive["cell_mean"].to_numpy().reshape(expected.shape))
-    low, middle, high = np.quantile(replicated, [tail, 0.5, 1 - tail], axis=0)
-    return pd.DataFrame(
-        {
-            what: [labels[index] for index in group[order][first]],
-            "data": spread(cells.mean).mean(axis=0),
-            "low": low,
-            "middle": middle,
-            "high": high,
-        }
-    )
-
-
 def _partial(n_genes: int, design: ScreenDesign) -> str:
     return f"of {n_genes:,} genes taken evenly over the {len(design.genes):,} of the screen"
 
 
 @styled
-def residual_spread(
-    tree: xr.DataTree, design: ScreenDesign, what: Literal["gene", "cell_line"]
-) -> Figure:
+def residual_spread(tree: xr.DataTree, design: ScreenDesign, what: Grouping) -> Figure:
     """Draw `spread_by` gene or line, by data over replicates; the ends only where many."""
     every = spread_by(tree, design, what)
     n_genes = len(replicated_part(tree, design).genes)
@@ -190,8 +136,9 @@ def checked_quantities(quantities: pd.DataFrame) -> Figure:
     """
     table = quantities[quantities["stage"] == "posterior"]
     checks = predictive_checks(table)
-    n_draws = len(table) // len(checks)
-    panels = {check.name: f"{check.name}\n{_p_value(check.p_value, n_draws)}" for check in checks}
+    panels = {
+        check.name: f"{check.name}\n{p_in_words(check.p_value, check.n_draws)}" for check in checks
+    }
     tail = (1 - HDI_MASS) / 2
     data = pd.DataFrame(
         {
@@ -229,10 +176,3 @@ def checked_quantities(quantities: pd.DataFrame) -> Figure:
         + p9.theme(panel_spacing_x=0.04, panel_spacing_y=0.02)
     )
     return picture.draw()
-
-
-def _p_value(value: float, n_draws: int) -> str:
-    """Return a share of draws; none or all of them say no more than within 1 / n_draws of it."""
-    if value == 0:
-        return f"p < {1 / n_draws:.2g}"
-    return f"p > {1 - 1 / n_draws:.3g}" if value == 1 else f"p = {value:.3f}"

@@ -62,7 +62,7 @@ def shown_in(page: str) -> tuple[set[str], str]:
 )
 def test_a_label_on_a_page(label: str) -> None:
     results = results_of()
-    verdict = Verdict(status="fail", reasons=(f"R-hat of beta_g[{label}]",), remarks=(label,))
+    verdict = Verdict(status="fail", reasons=(f"R-hat of beta_g[{label}]",), notes=(label,))
     genes = results.effects["gene"].where(results.effects.index > 0, label)
     effects = results.effects.assign(gene=genes, beta_sd=0.1, lfsr=0.5)
     results = replace(results, verdict=verdict, effects=effects)

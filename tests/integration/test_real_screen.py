@@ -66,7 +66,7 @@ def test_m4_nested_passes_where_m4_is_flagged(working_folder, shared):
     assert flagged["status"] == "review" and "within_cell_correlation" in flagged["reasons"][0]
     assert nested["status"] == "pass" and not nested["reasons"]
     # Noisy genes and lines are in the data whatever the model: said, and no reason.
-    assert any("line_noise_spread" in remark for remark in nested["remarks"])
+    assert any("line_noise_spread" in note for note in nested["notes"])
 
 
 def test_m4_fails_and_says_why(working_folder, shared, capsys):

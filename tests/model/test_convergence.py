@@ -244,13 +244,30 @@ def check_of(name="sd", p_value=0.5, stage="posterior", *, bears_on_beta=False):
         replicated_low=1.9,
         replicated_high=2.1,
         p_value=p_value,
+        n_draws=500,
     )
 
 
-@pytest.mark.parametrize(("p_value", "n_remarks"), [(0.5, 0), (0.001, 1), (0.999, 1), (np.nan, 1)])
-def test_a_failing_predictive_check_is_remarked(p_value, n_remarks):
+@pytest.mark.parametrize(("p_value", "n_notes"), [(0.5, 0), (0.001, 1), (0.999, 1), (np.nan, 1)])
+def test_a_failing_predictive_check_is_noted(p_value, n_notes):
     verdict = verdict_of(tree_of(), checks=[check_of(p_value=p_value)])
-    assert verdict.status == "pass" and len(verdict.remarks) == n_remarks
+    assert verdict.status == "pass" and len(verdict.notes) == n_notes
+
+
+def test_a_note_names_what_is_furthest_out():
+    check = check_of("line_residual_spread", 0.0).model_copy(
+        update={"furthest_out": (("ACH-000007", 2.345), ("ACH-000009", 0.5))}
+    )
+    (note,) = verdict_of(tree_of(), checks=[check]).notes
+    assert note.endswith("that of the model: ACH-000007 (2.3 times), ACH-000009 (0.5 times).")
+
+
+@pytest.mark.parametrize(
+    ("p_value", "said"), [(0.0, "(p < 0.002)"), (1.0, "(p > 0.998)"), (0.004, "(p = 0.004)")]
+)
+def test_a_note_says_of_p_no_more_than_the_draws_do(p_value, said):
+    (note,) = verdict_of(tree_of(), checks=[check_of(p_value=p_value)]).notes
+    assert said in note
 
 
 @pytest.mark.parametrize(
@@ -259,7 +276,7 @@ def test_a_failing_predictive_check_is_remarked(p_value, n_remarks):
 def test_a_failing_check_that_bears_on_beta_is_reviewed(p_value, status):
     checks = [check_of("guide_variance", p_value, bears_on_beta=True)]
     verdict = verdict_of(tree_of(), checks=checks)
-    assert verdict.status == status and not verdict.remarks
+    assert verdict.status == status and not verdict.notes
     if status != "pass":
         (reason,) = verdict.reasons
         assert "guide_variance is 1 in the data, 1.9 to 2.1 under the model" in reason
@@ -276,4 +293,4 @@ def test_all_dependence_is_one_reason_with_the_mend_of_the_model():
 def test_the_prior_is_judged_by_nobody():
     checks = [check_of(p_value=0.0, stage="prior", bears_on_beta=True)]
     verdict = verdict_of(tree_of(), checks=checks)
-    assert (verdict.status, verdict.reasons, verdict.remarks) == ("pass", (), ())
+    assert (verdict.status, verdict.reasons, verdict.notes) == ("pass", (), ())

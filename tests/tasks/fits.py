@@ -161,6 +161,7 @@ def check_of(name: str, p_value: float, stage: str = "posterior") -> PredictiveC
             "replicated_low": -1.0,
             "replicated_high": 1.0,
             "p_value": p_value,
+            "n_draws": 500,
         }
     )
 
@@ -255,7 +256,7 @@ def results_of(
         verdict=Verdict(
             status=status,
             reasons=() if status == "pass" else ("R-hat is 1.7; draw more.",),
-            remarks=("The check of sd stands out.",),
+            notes=("The check of sd stands out.",),
         ),
         effects=effects_of(rng.normal(size=3)),
         known_genes=None,

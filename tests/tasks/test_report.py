@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from model.influence import Influence
 from schemas.columns import GENE_EFFECTS
 from schemas.dataset import Dataset
 from schemas.parameters import FitParameters
-from schemas.reports import Loss, PreparationReport, Verdict
+from schemas.reports import InfluenceSummary, Loss, PreparationReport, Verdict
 from tasks.report import render_report
 from tests.tasks.fits import PNG, check_of, convergence_of, results_of
 
@@ -89,11 +90,11 @@ def test_a_picture_unknown_here_is_shown_all_the_same():
 
 @pytest.mark.parametrize("status", ["pass", "review", "fail"])
 def test_the_verdict_is_in_words_with_its_reasons(status):
-    verdict = Verdict(status=status, reasons=("R-hat is 1.7.",), remarks=("Guides differ.",))
+    verdict = Verdict(status=status, reasons=("R-hat is 1.7.",), notes=("Guides differ.",))
     shown = page(verdict=verdict)
     assert f"Verdict: {status}" in shown.text
     assert "R-hat is 1.7." in shown.text
-    assert "Guides differ." in shown.text
+    assert "Notes, which do not change the verdict: Guides differ." in shown.text
     assert ("section", {"class": f"verdict {status}"}) in shown.tags
 
 
@@ -175,7 +176,14 @@ def test_captions_speak_of_what_the_engine_has():
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(1.004, "1.004"), (812.5, "812.5"), (35063, "35,063"), (1.0, "1"), (np.inf, "inf")],
+    [
+        (1.004, "1.004"),
+        (812.5, "812.5"),
+        (35063, "35,063"),
+        (1.0, "1"),
+        (8385.2, "8,385"),
+        (np.inf, "inf"),
+    ],
 )
 def test_numbers_are_written_to_be_read(value, shown):
     assert (
@@ -189,9 +197,9 @@ def test_a_number_that_could_not_be_computed_is_said_so():
 
 
 def test_every_check_is_shown_with_its_stage():
-    text = page(checks=(check_of("sd", 0.31), check_of("mean", 0.9, "prior"))).text
+    text = page(checks=(check_of("sd", 0.31), check_of("mean", 1.0, "prior"))).text
     assert "sd posterior 0.100 0 −1 to 1 0.310" in text
-    assert "mean prior 0.100 0 −1 to 1 0.900" in text
+    assert "mean prior 0.100 0 −1 to 1 > 0.998" in text
 
 
 def test_the_genes_stand_in_the_order_of_the_table_and_the_rest_is_counted():
@@ -262,3 +270,25 @@ def test_the_first_table_says_which_effects_rest_on_one_line():
     assert "SOX10 (6663) negative ACH-000007 −1.25" in text
     assert "MYB (4602) none −0.500" in text and "IRF4 (3662) positive – 0.125" in text
     assert "1 of the 1 called that were looked at rests on one cell line" in text
+
+
+@pytest.mark.parametrize(
+    ("n_lineages", "shown"),
+    [(0, "n_lineages – Lineages"), (4, "n_lineages 4 Lineages")],
+)
+def test_numbers_of_lineages_are_no_zeros_where_these_are_not_known(n_lineages, shown):
+    summary = InfluenceSummary(
+        elpd_lolo=-61.5,
+        elpd_lolo_se=8385.2,
+        pareto_k_max=0.5,
+        n_genes=3,
+        n_genes_of_screen=3,
+        n_genes_carried_by_one_line=1,
+        n_lineages=n_lineages,
+        n_genes_carried_by_one_lineage=0,
+        n_genes_marking_a_lineage=0,
+    )
+    table = pd.DataFrame()
+    text = page(influence=Influence(summary, table, table, table, None)).text
+    assert shown in text and "elpd_lolo_se 8,385 Its" in text
+    assert ("n_genes_marking_a_lineage – " in text) == (n_lineages == 0)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
+from model.checks import predictive_checks
 from model.plots.gene_effects import fitted_lines, without_line_effects
-from model.plots.predictive import spread_by
+from model.spread import furthest_out, noise_by_line, spread_by, with_furthest_out
 
 
 def test_a_fitted_line_has_the_slope_of_its_gene_and_the_level_of_an_average_line(small):
@@ -116,3 +118,46 @@ def test_a_line_noisier_than_the_model_allows_stands_out(large):
     excess = (table["data"] / table["high"]).to_numpy()
     assert excess.argmax() == 5 and excess[5] > 2
     assert np.median(excess) < 1
+    (worst, ratio), *others = furthest_out(table)
+    assert worst == large.design.cell_lines[5] and ratio > 2
+    assert len(others) <= 2 and all(other < ratio for _, other in others)
+
+
+def test_a_line_whose_replicates_disagree_stands_out(large):
+    one, sigma = large.design, large.tree["posterior"]["sigma"].mean().item()
+    # The same means, of two replicates each that lie apart as the model has it.
+    guides = np.zeros_like(one.sum_of_squares)
+    np.add.at(guides, one.guide_gene, one.count > 0)
+    within = sigma**2 * np.random.default_rng(7).chisquare(np.maximum(guides, 1)) * (guides > 0)
+    twice = replace(
+        one,
+        count=2 * one.count,
+        total=2 * one.total,
+        sum_of_squares=2 * one.sum_of_squares + within,
+    )
+    before = noise_by_line(large.tree, twice)
+    assert before["data"].between(before["low"], before["high"]).mean() > 0.7
+    assert before["middle"].to_numpy() == pytest.approx(sigma, rel=0.02)
+    squares = twice.sum_of_squares.copy()
+    squares[:, 5] += guides[:, 5]  # an SD of a little more than 1 between replicates
+    after = noise_by_line(large.tree, replace(twice, sum_of_squares=squares))
+    assert furthest_out(after)[0][0] == one.cell_lines[5]
+
+
+def test_what_is_furthest_out_is_named_either_way_and_what_is_inside_is_not():
+    table = pd.DataFrame({"cell_line": list("ABCDE"), "low": 0.5, "middle": 1.0, "high": 2.0})
+    table["data"] = [1.9, 3.0, 0.25, 2.5, 2.1]
+    assert furthest_out(table) == (("C", 0.25), ("B", 3.0), ("D", 2.5))
+    assert furthest_out(table.assign(data=1.0)) == ()
+    assert furthest_out(table.assign(data=np.nan)) == ()
+
+
+def test_posterior_checks_of_genes_and_lines_name_what_is_furthest_out(large):
+    total = large.design.total.copy()
+    total[:, 5] += np.random.default_rng(6).normal(0, 2, len(total))
+    checks = predictive_checks(large.quantities)
+    named = with_furthest_out(checks, large.tree, replace(large.design, total=total))
+    by_name = {(check.name, check.stage): check.furthest_out for check in named}
+    assert by_name["line_residual_spread", "posterior"][0][0] == large.design.cell_lines[5]
+    assert [check.name for check in named] == [check.name for check in checks]
+    assert not any(out for (name, _), out in by_name.items() if "spread" not in name)

@@ -12,6 +12,7 @@ from model.plots import all_figures, as_bytes
 from model.plots.data import logfc_by_cell_line, logfc_over_rna, measured
 from model.plots.gene_effects import logfc_over_rna_by_gene, volcano
 from model.plots.posterior import forest, prior_of_sds, rank, trace
+from model.predictive import thin
 
 NAMES = {
     "prior_of_sds",
@@ -110,6 +111,15 @@ def test_a_forest_of_many_genes_shows_the_ends_and_says_so(large):
     ends = [*large.effects["gene"].head(20), *large.effects["gene"].tail(20)]
     assert [text for text in written if text in large.design.genes] == ends
     assert any("the 20 lowest and 20 highest of 105 genes" in text for text in written)
+
+
+def test_a_forest_of_some_of_the_draws_has_the_order_of_the_table(small):
+    few = small.tree.copy()
+    few["posterior"] = xr.DataTree(thin(small.tree["posterior"].dataset, 8))
+    effects = small.effects.assign(beta_mean=[3.0, 1.0, 2.0, 5.0, 4.0]).sort_values("beta_mean")
+    means = effects.set_index("gene")["beta_mean"]
+    written = texts(forest(few, "beta_g", means))
+    assert [text for text in written if text in means] == effects["gene"].tolist()
 
 
 def test_only_so_many_genes_get_a_panel(large):

@@ -183,6 +183,10 @@ def test_a_folder_is_served_once(
 
 
 def fill(control: Locator, text: str) -> None:
-    """Type into a control of Prefect's form, which takes the value when it is left."""
+    """Type into a control of Prefect's form, which takes the value a moment after it is left.
+
+    Who submits within that moment submits the value before; nothing tells when it is over.
+    """
     control.fill(text)
     control.press("Tab")
+    control.page.wait_for_timeout(SECONDS)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +16,15 @@ from schemas.dataset import Dataset
 from tests.faults.catalogue import Fault, made_by
 
 prepare_environment()
+
+# What a background shell or nohup starts ignores these, and so would every command under test.
+if threading.current_thread() is threading.main_thread():
+    for sign, usual in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGHUP, signal.SIG_DFL),
+    ):
+        if signal.getsignal(sign) is signal.SIG_IGN:
+            signal.signal(sign, usual)
 
 # The suite tries the same examples every time, however slow the machine; `make fuzz` tries others.
 OTHER_EXAMPLES = int(os.environ.get("SCREENBAYES_FUZZ", "1")) > 1

@@ -45,18 +45,19 @@ def posterior_predictive_by_gene(
     part = replicated_part(tree, design)
     genes = effects["gene"][effects["gene"].isin(part.genes)].head(MOST_PANELS).tolist()
     cells = part.cells
-    panels = {}
+    panels = []
     for gene in genes:
         own = np.flatnonzero(cells.gene == part.genes.index(gene))
-        panels[gene] = own[np.argsort(cells.rna[own])]
+        panels.append(own[np.argsort(cells.rna[own])])
 
     def by_gene(group: str) -> xr.Dataset:
         # A dim of its own for every gene: genes may be measured in different numbers of lines.
+        # Numbered, because a label with a slash would be a path in the tree.
         cell_mean = tree[group]["cell_mean"].drop_vars("cell", errors="ignore")
         return xr.Dataset(
             {
-                gene: cell_mean.isel(cell=own).rename(cell=f"{gene} in")
-                for gene, own in panels.items()
+                f"panel_{number}": cell_mean.isel(cell=own).rename(cell=f"cell_{number}")
+                for number, own in enumerate(panels)
             }
         )
 

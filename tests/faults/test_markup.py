@@ -6,17 +6,23 @@ Labels that cannot be shown as they are, such as formulas, are refused (`test_la
 from __future__ import annotations
 
 from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
 
+import pandas as pd
 import pytest
 from markdown_it import MarkdownIt
 
+from deployments.exit_codes import VERDICT_FAIL
 from schemas.refresh import SeenRelease
 from schemas.reports import ValidationReport, Verdict
-from tasks.front_page import run_note
+from tasks.front_page import NOTE, run_note
 from tasks.render_refresh import refresh_markdown
 from tasks.render_result import result_markdown
 from tasks.render_validation import validation_markdown
-from tests.faults.catalogue import Area, fault
+from tests.faults.catalogue import Area, Left, fault
+from tests.faults.commands import Command
+from tests.integration.runs import artifact, runs_in
 from tests.tasks.fits import results_of
 
 LABELS = {
@@ -85,3 +91,50 @@ def test_a_label_on_a_page(label: str) -> None:
         kinds, words = shown_in(page)
         assert kinds <= ours | links, name
         assert words.count(label) >= times, (name, words)
+
+
+class Page(HTMLParser):
+    """The elements of a page and its words."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: set[str] = set()
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.add(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+@pytest.mark.integration
+@pytest.mark.slow
+@fault(
+    Area.EXPORTS,
+    "a screen whose genes and cell lines look like scripts, links, mathematics, templates, paths",
+    made="these labels in the long table, and a fit",
+    code=VERDICT_FAIL,
+    told=("Tracked as run", *list(LABELS.values())[:5]),
+    left=Left.WHOLE,
+)
+def test_a_screen_of_such_labels(begun: Command, screen: Path) -> None:
+    path = screen.parent / "simulated_screen.csv"
+    table = pd.read_csv(path)
+    for column in ("gene", "cell_line"):
+        names = table[column].unique()
+        new = dict(zip(names, LABELS.values(), strict=False))
+        table[column] = table[column].map(lambda name, new=new: new.get(name, name))
+    table.to_csv(path, index=False)
+    begun("fit", screen, "--draws", "100")
+    (run,) = runs_in(begun.folder)
+    genes = set(table["gene"])
+    assert set(pd.read_csv(artifact(run, "gene_effects.csv"))["gene"]) == genes
+    page = Page(artifact(run, "report.html").read_text(encoding="utf-8"))
+    assert not page.elements & {"script", "a", "b"}
+    assert all(gene in page.text for gene in genes)
+    kinds, words = shown_in(run.data.tags[NOTE])
+    assert not kinds & {"image", "html_inline", "html_block", "em_open"}
+    assert all(gene in words for gene in genes)
+    assert len(list(artifact(run, "plots").iterdir())) >= 15

@@ -20,6 +20,7 @@ def import_trace(
     priors: Annotated[tuple[str, ...], Several] = (),
     genes: Annotated[tuple[str, ...], Several] = (),
     cell_lines: Annotated[tuple[str, ...], Several] = (),
+    without_cell_lines: Annotated[tuple[str, ...], Several] = (),
     lineages: Annotated[tuple[str, ...], Several] = (),
     seed: int | None = None,
     parameters: Path | None = None,
@@ -41,6 +42,8 @@ def import_trace(
         Genes the trace is of, where not of all.
     cell_lines
         Cell lines the trace is of, where not of all, as ACH-000000.
+    without_cell_lines
+        Cell lines the trace is not of, where it is of all others.
     lineages
         Lineages the trace is of, where not of all.
     seed
@@ -57,6 +60,7 @@ def import_trace(
         priors=priors,
         genes=genes,
         cell_lines=cell_lines,
+        without_cell_lines=without_cell_lines,
         lineages=lineages,
         seed=seed,
         parameters=parameters,

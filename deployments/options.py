@@ -12,7 +12,15 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from schemas.errors import UserError
-from schemas.parameters import EngineName, FitParameters, ModelName, Priors, SamplerName, Settings
+from schemas.parameters import (
+    EngineName,
+    Filters,
+    FitParameters,
+    ModelName,
+    Priors,
+    SamplerName,
+    Settings,
+)
 from tasks.plain_yaml import NotPlainYaml, read_yaml
 
 PRESETS = ("as_run", "as_written")
@@ -62,6 +70,8 @@ class FitOptions:
     """Genes to fit: SOX10, 6663 or "SOX10 (6663)"; several, or with commas. [default: all]"""
     cell_lines: Annotated[tuple[str, ...], Several] = ()
     """Cell lines to fit, as ACH-000000. [default: all]"""
+    without_cell_lines: Annotated[tuple[str, ...], Several] = ()
+    """Cell lines to leave out, as one that is far noisier than the others. [default: none]"""
     lineages: Annotated[tuple[str, ...], Several] = ()
     """Lineages to fit, as the model table names them. [default: all]"""
     priors: Annotated[tuple[str, ...], Several] = ()
@@ -81,7 +91,7 @@ class FitOptions:
             if getattr(self, name) is not None:
                 sampling[name] = getattr(self, name)
         filters = _section(settings, "filters")
-        for name in ("genes", "cell_lines", "lineages"):
+        for name in Filters.model_fields:
             if getattr(self, name):
                 filters[name] = _names(name, getattr(self, name))
         for name in ("model", "engine", "seed"):

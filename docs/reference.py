@@ -42,7 +42,7 @@ def settings(model: type[BaseModel] = FitParameters, prefix: str = "") -> Iterat
         if isinstance(value, Settings) and not isinstance(value, Distribution):
             yield from settings(type(value), f"{prefix}{name}.")
         else:
-            shown = "everything" if value == () else str(value)
+            shown = "none given" if value == () else str(value)
             yield [f"`{prefix}{name}`", shown, " ".join(str(field.description).split())]
 
 

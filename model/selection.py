@@ -70,6 +70,7 @@ def select(screen: Screen, sequences: Sequence[str], library: str, filters: Filt
         cell_lines,
         {
             "not asked for": ~cell_lines.isin(asked_lines),
+            "left out": cell_lines.isin(filters.without_cell_lines),
             "lineage not asked for": ~cell_lines.isin(of_lineage),
             "no sequence": ~cell_lines.isin(screened_lines),
             "no usable sequence": ~cell_lines.isin(usable),
@@ -141,9 +142,11 @@ def _asked(
         symbol, _, entrez = label.partition(" (")
         for name in {symbol, entrez.removesuffix(")")} - {"", label}:
             names.setdefault(name, []).append(label)
+    lines = {line: [line] for line in cell_lines}
     known: dict[str, tuple[Sequence[str], Mapping[str, Sequence[str]]]] = {
         "genes": (filters.genes, names),
-        "cell_lines": (filters.cell_lines, {line: [line] for line in cell_lines}),
+        "cell_lines": (filters.cell_lines, lines),
+        "without_cell_lines": (filters.without_cell_lines, lines),
         "lineages": (filters.lineages, {name: [name] for name in lineage.unique()}),
     }
     problems = [
@@ -151,7 +154,7 @@ def _asked(
     ]
     if problems:
         raise PreparationError("\n".join(problems))
-    asked_genes, asked_lines, lineages = (
+    asked_genes, asked_lines, _, lineages = (
         [label for name in asked for label in names[name]] for asked, names in known.values()
     )
     return (

@@ -199,12 +199,14 @@ Name = Annotated[str, Field(pattern=r"\S")]
 
 
 class Filters(Settings):
-    """What part of the screen to fit; an empty list means everything."""
+    """What part of the screen to fit; where all lists are empty, everything."""
 
     genes: tuple[Name, ...] = ()
     """Genes to keep, as `SYMBOL (ENTREZ)`, as symbol or as Entrez number; none given: all."""
     cell_lines: tuple[Name, ...] = ()
     """Cell lines to keep, as ModelID (`ACH-000000`); none given: all."""
+    without_cell_lines: tuple[Name, ...] = ()
+    """Cell lines to leave out, as one that is far noisier than the others; none given: none."""
     lineages: tuple[Name, ...] = ()
     """Lineages to keep, as named in the model table; none given: all."""
 

@@ -78,6 +78,7 @@ def _part_and_priors(parameters: FitParameters) -> dict[str, tuple[object, ...]]
         "priors": tuple(f"{name}={prior}" for name, prior in priors.items()),
         "genes": filters.genes,
         "cell-lines": filters.cell_lines,
+        "without-cell-lines": filters.without_cell_lines,
         "lineages": filters.lineages,
     }
 
@@ -102,7 +103,7 @@ def _without_option(sampling: Sampling) -> dict[str, object]:
 def _options_suffice(parameters: FitParameters) -> bool:
     """Whether every setting without an option has its default, and no label has a comma in it."""
     default, filters = FitParameters(), parameters.filters
-    labels = (*filters.genes, *filters.cell_lines, *filters.lineages)
+    labels = [label for labels in filters.model_dump().values() for label in labels]
     return (
         parameters.preparation == default.preparation
         and parameters.contract == default.contract

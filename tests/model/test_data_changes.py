@@ -15,7 +15,7 @@ from model.roster import roster_of
 from schemas.comparison import DataChanges
 from schemas.parameters import FitParameters, Preparation
 from schemas.screen import Screen
-from tests.model.test_preparation import LINES, collect, screen, table
+from tests.model.small_screens import LINES, collect, screen, table
 
 PARAMETERS = FitParameters(preparation=Preparation(min_rna_sd=0, min_cell_lines_per_gene=2))
 

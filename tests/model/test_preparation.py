@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,111 +9,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from model.design import ScreenDesign
-from model.preparation import PreparationError, SufficientStatistics, prepare
+from model.preparation import PreparationError, prepare
 from model.selection import select_guides, select_sequences
-from schemas.parameters import Filters, FitParameters, Preparation
-from schemas.reports import Loss, PreparationReport
-from schemas.screen import LogfcBlock, Screen
+from schemas.parameters import Filters, FitParameters
+from schemas.screen import Screen
 from tasks.read_dataset import load_dataset
 from tasks.validate import validate
 from tests.designs import design_from_rows, original_rows
-
-LINES = [f"ACH-{i:06d}" for i in range(1, 5)]
-GENES = ["AAA (1)", "BBB (2)", "CCC (3)"]
-LOOSE = Preparation(min_rna_sd=0, min_cell_lines_per_gene=2)
-
-
-def guide_map(rows: Sequence[tuple[str, str | None, int, bool]]) -> pd.DataFrame:
-    frame = pd.DataFrame(rows, columns=["guide", "gene", "n_alignments", "used"])
-    return frame.astype({"guide": "str", "gene": "str", "n_alignments": "Int64", "used": bool})
-
-
-def sequence_map(rows: Sequence[tuple[str, str | None]], **columns: Any) -> pd.DataFrame:
-    frame = pd.DataFrame(rows, columns=["sequence", "cell_line"], dtype="str")
-    standard: dict[str, Any] = {
-        "screen_type": "2DS",
-        "library": "Lib",
-        "passes_qc": True,
-        "excluded": False,
-        "pdna_batch": "1",
-    }
-    return frame.assign(**(standard | columns))
-
-
-def screen(random_seed: int = 1) -> Screen:
-    """Three genes with two guides each, four lines with two sequences each."""
-    return Screen(
-        guide_map=guide_map([(f"{gene[0]}{i}", gene, 1, True) for i in (1, 0) for gene in GENES]),
-        sequence_map=sequence_map([(f"{line}_{i}", line) for i in "AB" for line in LINES]),
-        profiles=pd.DataFrame({"profile": LINES, "cell_line": LINES, "is_default": True}),
-        rna=pd.DataFrame(np.random.default_rng(random_seed).random((4, 3)) * 5, columns=GENES),
-    )
-
-
-def table(of: Screen, seed: int = 2) -> pd.DataFrame:
-    guides = of.guide_map["guide"].unique()
-    values = np.random.default_rng(seed).normal(size=(len(guides), len(of.sequence_map)))
-    return pd.DataFrame(values, guides, list(of.sequence_map["sequence"]))
-
-
-def collect(
-    of: Screen,
-    logfc: pd.DataFrame,
-    parameters: FitParameters,
-    block_size: int = 3,
-) -> SufficientStatistics:
-    statistics = SufficientStatistics(
-        of, tuple(logfc.columns), "Lib", parameters.filters, parameters.preparation
-    )
-    for start in range(0, len(logfc), block_size):
-        part = logfc.iloc[start : start + block_size]
-        guides = part.index.to_numpy(dtype=object)
-        statistics.add(LogfcBlock(guides, part.to_numpy().copy(), start + 2))
-    return statistics
-
-
-def prepared(
-    of: Screen,
-    logfc: pd.DataFrame | None = None,
-    preparation: Preparation = LOOSE,
-    filters: Filters | None = None,
-    z_score: bool = False,
-) -> tuple[ScreenDesign, dict[tuple[str, str], Loss]]:
-    logfc = table(of) if logfc is None else logfc
-    parameters = FitParameters(preparation=preparation, filters=filters or Filters())
-    statistics = collect(of, logfc, parameters)
-    design, report = prepare(of, statistics, parameters, "z_score" if z_score else "log2_tpm")
-    assert_conserved(of, statistics, design, report)
-    return design, {(loss.unit, loss.reason): loss for loss in report.losses}
-
-
-def assert_conserved(
-    of: Screen, statistics: SufficientStatistics, design: ScreenDesign, report: PreparationReport
-) -> None:
-    """Kept and lost together are what came, for every unit."""
-    lost = {
-        unit: sum(loss.count for loss in report.losses if loss.unit == unit)
-        for unit in ("guide", "gene", "cell line", "measurement", "RNA profile", "sequence")
-    }
-    n_guides = sum(map(len, statistics.seen))
-    sequences = statistics.selection.sequences
-    n_sequences_kept = sequences.loc[sequences["reason"] == "", "cell_line"].isin(design.cell_lines)
-    genes = set(of.guide_map["gene"].dropna()) | set(of.rna.columns)
-    lines = set(of.sequence_map["cell_line"].dropna()) | set(of.profiles["cell_line"])
-    assert report.n_guides + lost["guide"] == n_guides
-    assert n_sequences_kept.sum() + lost["sequence"] == len(sequences)
-    assert report.n_measurements + lost["measurement"] == n_guides * len(sequences)
-    assert report.n_genes + lost["gene"] == len(genes)
-    assert report.n_cell_lines + lost["cell line"] == len(lines)
-    assert report.n_cell_lines + lost["RNA profile"] == len(of.profiles)
-    assert (report.n_genes, report.n_cell_lines) == design.rna.shape
-    assert (report.n_guides, report.n_cell_lines) == design.count.shape
-    assert report.n_measurements == design.n_measurements
-
+from tests.model.small_screens import (
+    GENES,
+    LINES,
+    LOOSE,
+    assert_conserved,
+    guide_map,
+    prepared,
+    screen,
+    sequence_map,
+    table,
+)
 
 # ------------------------------------------------------------------------------------- the design
 
@@ -435,178 +348,3 @@ def test_guides_genes_and_lines_without_a_measurement_are_lost():
     assert losses["gene", "no measurement"].examples == (GENES[1],)
     assert losses["cell line", "no measurement"].examples == (LINES[2],)
     assert losses["sequence", "cell line: no measurement"].count == 2
-
-
-# ------------------------------------------------------------------------------------------ filters
-
-
-@pytest.mark.parametrize("name", ["BBB (2)", "BBB", "2"])
-def test_a_gene_is_asked_for_by_label_symbol_or_number(name: str):
-    design, losses = prepared(screen(), filters=Filters(genes=(name,)))
-    assert design.genes == ("BBB (2)",)
-    assert losses["gene", "not asked for"].examples == (GENES[0], GENES[2])
-    assert losses["measurement", "gene: not asked for"].count == 32
-
-
-def test_lines_are_asked_for_by_name_and_by_lineage():
-    models = pd.DataFrame({"cell_line": LINES, "lineage": ["Skin", "Skin", "Skin", "Lung"]})
-    of = replace(screen(), model_table=models)
-    filters = Filters(cell_lines=tuple(LINES[1:]), lineages=("Skin",))
-    design, losses = prepared(of, filters=filters)
-    assert design.cell_lines == (LINES[1], LINES[2])
-    assert losses["cell line", "not asked for"].examples == (LINES[0],)
-    assert losses["cell line", "lineage not asked for"].examples == (LINES[3],)
-
-
-@pytest.mark.parametrize(
-    ("filters", "words"),
-    [
-        (Filters(genes=("BBC", "AAA")), "genes: expected names in the tables, got BBC (near: BBB"),
-        (Filters(genes=("bbb",)), "got bbb (near: BBB"),
-        (Filters(genes=("zzz",)), "got zzz (near: nothing)"),
-        (Filters(cell_lines=("ACH-000008",)), "cell_lines: expected names in the tables"),
-        (
-            Filters(lineages=("Skni",)),
-            "lineages: expected names in the tables, got Skni (near: Skin)",
-        ),
-    ],
-)
-def test_an_unknown_name_is_an_error_with_near_matches(filters: Filters, words: str):
-    models = pd.DataFrame({"cell_line": LINES, "lineage": "Skin"})
-    with pytest.raises(PreparationError) as caught:
-        prepared(replace(screen(), model_table=models), filters=filters)
-    assert words in str(caught.value)
-    assert "AAA (near" not in str(caught.value)
-
-
-def test_unknown_names_of_all_filters_are_told_at_once():
-    with pytest.raises(PreparationError, match=r"genes: (.|\n)*cell_lines: "):
-        prepared(screen(), filters=Filters(genes=("X",), cell_lines=("Y",)))
-
-
-def test_lineages_need_a_model_table():
-    with pytest.raises(PreparationError, match="add `model_table:`"):
-        prepared(screen(), filters=Filters(lineages=("Skin",)))
-
-
-def test_nothing_left_is_an_error_with_the_reasons():
-    of = screen()
-    with pytest.raises(
-        PreparationError, match=r"one cell line to fit, all 4 are lost \(4 no usable"
-    ):
-        prepared(replace(of, sequence_map=of.sequence_map.assign(passes_qc=False)))
-    with pytest.raises(PreparationError, match=r"one gene to fit, all 3 are lost \(3 no RNA\)"):
-        prepared(replace(of, profiles=of.profiles.assign(is_default=False), rna=of.rna[[]]))
-    with pytest.raises(PreparationError, match="3 RNA SD below 1000"):
-        prepared(of, preparation=LOOSE.model_copy(update={"min_rna_sd": 1000}))
-
-
-# ------------------------------------------------------------------------- any table, any block
-
-
-@st.composite
-def screens(draw: st.DrawFn) -> tuple[Screen, pd.DataFrame]:
-    """A screen with holes of every kind, and its logFC table."""
-    seed = draw(st.integers(0, 2**32 - 1))
-    holes = draw(st.sampled_from([0.0, 0.2, 0.7]))
-    random = np.random.default_rng(seed)
-    n_guides, n_sequences = draw(st.integers(1, 12)), draw(st.integers(1, 12))
-    genes, lines = [*GENES, None], [*LINES, None]
-    of = Screen(
-        guide_map=guide_map(
-            [
-                (
-                    f"G{i}",
-                    genes[random.integers(4)],
-                    int(random.integers(1, 3)),
-                    random.random() > 0.1,
-                )
-                for i in random.permutation(n_guides)
-            ]
-        ),
-        sequence_map=sequence_map(
-            [(f"S{i}", lines[random.integers(5)]) for i in range(n_sequences)],
-            passes_qc=random.random(n_sequences) > 0.1,
-            excluded=random.random(n_sequences) > 0.9,
-            library=random.choice(["Lib", "Lib", "Lib", "Other"], n_sequences),
-        ),
-        profiles=pd.DataFrame(
-            {
-                "profile": list("abcde"),
-                "cell_line": [*LINES, LINES[0]],
-                "is_default": [True] * 4 + [False],
-            }
-        ),
-        rna=pd.DataFrame(random.random((5, 3)), columns=GENES).mask(
-            random.random((5, 3)) < holes / 2
-        ),
-    )
-    logfc = table(of, seed).mask(random.random((n_guides, n_sequences)) < holes)
-    return of, logfc.sample(frac=1, random_state=1).sample(frac=1, axis=1, random_state=2)
-
-
-def naive(of: Screen, logfc: pd.DataFrame) -> pd.DataFrame:
-    """Count, sum and sum of squares by guide and cell line, by melting and merging."""
-    guides = of.guide_map.query("used and n_alignments == 1").dropna(subset="gene")
-    sequences = of.sequence_map.query("passes_qc and not excluded and library == 'Lib'")
-    default = of.profiles["is_default"].to_numpy()
-    rna = of.rna[default].assign(cell_line=of.profiles.loc[default, "cell_line"])
-    rows = (
-        logfc.rename_axis("guide")
-        .reset_index()
-        .melt("guide", var_name="sequence", value_name="logfc")
-        .merge(guides, on="guide")
-        .merge(sequences.dropna(subset="cell_line"), on="sequence")
-        .merge(rna.melt("cell_line", var_name="gene", value_name="rna"), on=["gene", "cell_line"])
-        .dropna(subset=["logfc", "rna"])
-    )
-    rows["square"] = rows["logfc"] ** 2
-    return rows.groupby(["guide", "cell_line"]).agg(
-        count=("logfc", "size"), total=("logfc", "sum"), square=("square", "sum")
-    )
-
-
-@settings(max_examples=60, deadline=None)
-@given(drawn=screens(), block_size=st.integers(1, 13))
-def test_statistics_are_those_of_a_groupby_whatever_the_blocks(
-    drawn: tuple[Screen, pd.DataFrame], block_size: int
-):
-    of, logfc = drawn
-    expected = naive(of, logfc)
-    try:
-        statistics = collect(of, logfc, FitParameters(), block_size)
-    except PreparationError:
-        assert expected.empty
-        return
-    index = pd.MultiIndex.from_product(
-        [statistics.guides, statistics.selection.rna.columns], names=["guide", "cell_line"]
-    )
-    assert expected.index.isin(index).all()
-    cells = expected.reindex(index, fill_value=0)
-    shape = statistics.count.shape
-    np.testing.assert_array_equal(statistics.count, cells["count"].to_numpy().reshape(shape))
-    np.testing.assert_allclose(
-        statistics.total, cells["total"].to_numpy().reshape(shape), atol=1e-12
-    )
-    squares = np.zeros(statistics.sum_of_squares.shape)
-    np.add.at(squares, statistics.guide_gene, cells["square"].to_numpy().reshape(shape))
-    np.testing.assert_allclose(statistics.sum_of_squares, squares, atol=1e-12)
-
-
-@settings(max_examples=60, deadline=None)
-@given(drawn=screens())
-def test_nothing_is_lost_uncounted(drawn: tuple[Screen, pd.DataFrame]):
-    of, logfc = drawn
-    try:
-        design, _ = prepared(of, logfc)
-    except PreparationError:
-        return
-    rows = design.measurements
-    assert rows is not None
-    cells = rows.groupby(["guide", "cell_line"])["logfc"].agg(["size", "sum"])
-    at = tuple(cells.index.get_level_values(level) for level in (0, 1))
-    assert len(cells) == (design.count > 0).sum()
-    assert (design.count[at] == cells["size"]).all()
-    np.testing.assert_allclose(design.total[at], cells["sum"], atol=1e-12)
-    assert (design.gene_count.sum(axis=1) > 0).all()
-    assert np.isfinite(design.rna[design.gene_count > 0]).all()

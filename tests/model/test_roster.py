@@ -14,7 +14,7 @@ from model.preparation import prepare
 from model.roster import Roster, roster_of
 from schemas.parameters import FitParameters, Preparation
 from tests.designs import design_from_rows, nested_rows
-from tests.model.test_preparation import LINES, collect, screen, table
+from tests.model.small_screens import LINES, collect, screen, table
 
 PARAMETERS = FitParameters(preparation=Preparation(min_cell_lines_per_gene=2))
 

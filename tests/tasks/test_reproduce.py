@@ -26,7 +26,11 @@ BY_OPTIONS: dict[str, dict[str, object]] = {
         "seed": 7,
         "sampling": {"sampler": "pymc", "draws": 60, "tune": 70, "target_accept": 0.95},
         "priors": {"mu_beta": "Normal(0, 0.5)", "sigma": "HalfNormal(2)"},
-        "filters": {"genes": GENES, "lineages": ("Skin", "Ovary/Fallopian Tube")},
+        "filters": {
+            "genes": GENES,
+            "without_cell_lines": ("ACH-000001",),
+            "lineages": ("Skin", "Ovary/Fallopian Tube"),
+        },
     },
 }
 BY_FILE: dict[str, dict[str, object]] = {

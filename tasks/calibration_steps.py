@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 
 import joblib
@@ -41,10 +42,14 @@ def simulations_task(
         f"{n * seconds / cores / 60:.1f} min"
     )
     with Progress("simulating and fitting") as progress:
-        # Processes: much of the time of a small screen is Python's own.
-        found = joblib.Parallel(n_jobs=cores, return_as="generator")(
-            joblib.delayed(one_simulation)(settings, index, engine) for index in range(n)
-        )
+        # Processes: much of the time of a small screen is Python's own. A terminal tells them of
+        # Ctrl-C too; it is for this one, which ends them.
+        found = joblib.Parallel(
+            n_jobs=cores,
+            return_as="generator",
+            initializer=signal.signal,
+            initargs=(signal.SIGINT, signal.SIG_IGN),
+        )(joblib.delayed(one_simulation)(settings, index, engine) for index in range(n))
         results = []
         for result in found:
             results.append(result)

@@ -47,6 +47,12 @@ STAGES = (
         r"writing guides.* [1-9]\d*/",
         Left.AS_BEFORE,
     ),
+    (
+        "while a calibration fits its screens in processes of its own",
+        ("calibrate", "--simulations", "100000", "--engine", "exact"),
+        r"simulating and fitting.* [1-9]\d*/",
+        Left.KILLED,
+    ),
 )
 
 

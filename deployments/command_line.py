@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,6 +71,9 @@ app.command(doctor)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit code."""
     prepare_environment()
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A label the terminal has no letters for is shown as \u03b2; stderr is so already.
+        sys.stdout.reconfigure(errors="backslashreplace")
     console = Console(stderr=True)
     with _told_kindly(console) as codes:
         # --help and --version return nothing.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from deployments.exit_codes import DONE, TROUBLE, VERDICT_FAIL
 from tests.faults.catalogue import Area, Left, fault
 from tests.faults.commands import Command
+from tests.integration.runs import artifact, runs_in
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -83,3 +85,82 @@ def test_a_closed_standard_output(begun: Command, screen: Path) -> None:
     begun.standard_output = ""
     begun("validate", screen)
     assert (begun.folder / "validation.json").exists()
+
+
+@fault(
+    Area.MACHINE,
+    "one core instead of all",
+    made="the affinity of the process, and the same fit on every core",
+    code=VERDICT_FAIL,
+    told=("Tracked as run",),
+    left="two whole runs with equal effects, to the last digit",
+)
+def test_one_core(begun: Command, screen: Path) -> None:
+    begun("fit", screen, "--draws", "100")
+    process = begun.begin("fit", screen, "--draws", "100")
+    os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})
+    begun.end(process)
+    on_one, on_all = (artifact(run, "gene_effects.csv") for run in runs_in(begun.folder))
+    assert on_one.read_bytes() == on_all.read_bytes()
+
+
+@fault(
+    Area.MACHINE,
+    "two fits begin at once where there is nothing yet",
+    made="two commands in one empty folder",
+    code=VERDICT_FAIL,
+    told=("Tracked as run",),
+    left="two whole runs in one store",
+)
+def test_two_at_once(begun: Command, screen: Path) -> None:
+    other = type(begun)(begun.fault, begun.folder)
+    other.environment = dict(begun.environment)
+    processes = [one.begin("fit", screen, "--draws", "100") for one in (begun, other)]
+    for one, process in zip((begun, other), processes, strict=True):
+        one.end(process)
+    assert [run.info.status for run in runs_in(begun.folder)] == ["FINISHED"] * 2
+
+
+GENE = "β-catenin"
+SURROUNDINGS = (
+    # what happens, how it is made, a gene as it is shown, the variables; none: it is not there
+    ("no home", "HOME of a folder that is not there", GENE, {"HOME": "/no/such/home"}),
+    ("a home that is not told", "no HOME", GENE, {"HOME": None}),
+    ("a locale that is not there", "LC_ALL=xx_XX.UTF-8", GENE, {"LC_ALL": "xx_XX.UTF-8"}),
+    (
+        "a locale of ASCII alone",
+        "LC_ALL=C, and Python told to keep to it",
+        r"\u03b2-catenin",
+        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    ),
+    ("no compiler, and no other program", "PATH of no folder that is", GENE, {"PATH": "/none"}),
+)
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        pytest.param(
+            variables,
+            marks=fault(
+                Area.MACHINE,
+                what,
+                made=made,
+                code=VERDICT_FAIL,
+                told=("Tracked as run", shown),
+                left=Left.WHOLE,
+            ),
+            id=what,
+        )
+        for what, made, shown, variables in SURROUNDINGS
+    ],
+)
+def test_surroundings(command: Command, screen: Path, variables: dict[str, str | None]) -> None:
+    table = screen.parent / "simulated_screen.csv"
+    table.write_text(table.read_text(encoding="utf-8").replace("geneA", GENE), encoding="utf-8")
+    for name, value in variables.items():
+        if value is None:
+            command.environment.pop(name, None)
+        else:
+            command.environment[name] = value
+    command("fit", screen, "--draws", "100", "--engine", "nuts")

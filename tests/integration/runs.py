@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pandas as pd
@@ -46,6 +48,21 @@ def runs_in(folder: Path) -> list[Run]:
     runs = list(client.search_runs(experiments))
     assert [line for run in runs for line in otherwise_than_described(run)] == []
     return runs
+
+
+def run_is_open(folder: Path) -> bool:
+    """Whether the store of a working folder has a run yet, with its parameters.
+
+    Asked without MLflow, which would make the store at the same time as the command under test.
+    """
+    store = folder / "mlflow.db"
+    if not store.exists():
+        return False
+    try:
+        with closing(sqlite3.connect(f"{store.as_uri()}?mode=ro", uri=True)) as reading:
+            return bool(reading.execute("SELECT 1 FROM params").fetchone())
+    except sqlite3.OperationalError:  # its tables are being made
+        return False
 
 
 def otherwise_than_described(run: Run) -> list[str]:

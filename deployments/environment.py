@@ -5,6 +5,7 @@ No settings of a fit.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,6 +57,8 @@ def prepare_environment() -> None:
     os.environ.update(_ALWAYS)
     for name, value in _UNLESS_SET.items():
         os.environ.setdefault(name, value)
+    # What Prefect cannot log to a server that is away for a moment is not for who typed a command.
+    logging.raiseExceptions = False
 
 
 @contextmanager

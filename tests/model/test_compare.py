@@ -136,7 +136,19 @@ def test_elpd_is_compared_cell_by_cell_of_the_same_cells_only() -> None:
     assert result.elpd_loo_difference_se == pytest.approx(np.sqrt(3) * by_cell.std(ddof=1))
     fewer = fit("B", table, elpd_by_cell=cells(-0.5, -2.0))
     assert compare_fits("avana", a, fewer, SETTINGS)[0].elpd_loo_difference is None
+    assert compare_fits("avana", fewer, a, SETTINGS)[0].elpd_loo_difference is None
     assert compare_fits("avana", a, fit("B", table), SETTINGS)[0].elpd_loo_difference is None
+
+
+@pytest.mark.parametrize(
+    ("n_cells", "expected"), [(1, (None, None)), (2, (1.5, np.sqrt(2) * np.std([0.5, 1], ddof=1)))]
+)
+def test_of_one_cell_alone_there_is_no_standard_error(n_cells: int, expected: object) -> None:
+    table = effects(X=(-1, 0.1, 0), Y=(0, 0.1, 0.5))
+    a = fit("A", table, elpd_by_cell=cells(*[-1.0, -2.0][:n_cells]))
+    b = fit("B", table, elpd_by_cell=cells(*[-0.5, -1.0][:n_cells]))
+    result, _ = compare_fits("avana", a, b, SETTINGS)
+    assert (result.elpd_loo_difference, result.elpd_loo_difference_se) == pytest.approx(expected)
 
 
 def test_draws_are_identical_where_their_digests_are() -> None:

@@ -103,6 +103,42 @@ def test_the_nodes_of_a_large_screen_are_kept(genes, nodes, monkeypatch):
     assert fit_bytes(sizes, given, exact=True) == draws + engine
 
 
+@pytest.mark.parametrize(("guides", "nodes"), [(59, 0), (60, 126)])
+def test_guides_make_a_screen_large_where_the_model_has_them(guides, nodes, monkeypatch):
+    monkeypatch.setattr("model.memory.n_threads", lambda: 1)
+    given = few("m4_nested", chains=1, predictive_draws=1, predictive_cells=1)
+    draws = 8 * 100 * (10 + 2 * 20 + 1000 + guides)
+    engine = 8 * 3 * (guides + 20) * 1000 + 8 * 1003**2 * nodes + 8 * 128 * 1003
+    effects = 3 * 8 * 100 * (2 * 20 + guides) / 2
+    expected = draws + engine + effects + PASS
+    assert fit_bytes(Sizes(20, 1000, guides), given, exact=True) == expected
+
+
+def test_every_thread_passes_over_a_block_of_the_nested_model(monkeypatch):
+    given = few("m4_nested", chains=2, predictive_draws=100, predictive_cells=60)
+    expected = []
+    for n in (1, 3):
+        monkeypatch.setattr("model.memory.n_threads", lambda n=n: n)
+        expected.append(fit_bytes(SMALL, given, exact=True))
+    assert expected[1] - expected[0] == 2 * PASS
+
+
+def test_a_single_gene_has_all_guides(monkeypatch):
+    monkeypatch.setattr("model.memory.n_threads", lambda: 1)
+    given = few("m4_nested", chains=2, predictive_draws=100, predictive_cells=60)
+    draws = 8 * 200 * (10 + 1 + 1 + 4 + 4)
+    engine = 8 * (3 * 4 * 4 + 3 * 4) + 8 * 256 * 7 + 3 * 8 * 200 * (2 + 4) // 2 + PASS
+    assert fit_bytes(Sizes(genes=1, cell_lines=4, guides=4), given, exact=True) == draws + engine
+
+
+@pytest.mark.parametrize(("sizes", "cells"), [(Sizes(10, 40, 10), 60), (Sizes(1, 40, 4), 15)])
+def test_predictive_draws_are_of_so_many_guide_line_cells(sizes, cells):
+    given = few(chains=2, predictive_draws=10_000, predictive_cells=60)
+    draws = 8 * 200 * (7 + 2 * sizes.genes + 40)
+    checks = 8 * 2 * 10_000 * cells + 2 * 8 * 200 * sizes.genes
+    assert fit_bytes(sizes, given, exact=True) == draws + checks
+
+
 def test_the_effects_of_a_block_at_a_time_are_drawn_by_every_thread(monkeypatch):
     given = few(chains=1, predictive_draws=1, predictive_cells=1)
     sizes = Sizes(8000, 1000, 8000)

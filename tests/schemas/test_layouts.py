@@ -144,6 +144,30 @@ def test_names_given_to_an_unnamed_index_are_undone():
     assert name_columns(["__index_level_0__"]) == ("",)
 
 
+@pytest.mark.parametrize(
+    ("table", "stems"),
+    [
+        ("logfc", ("AvanaLogfoldChange", "Achilles_logfold_change")),
+        ("guide_map", ("AvanaGuideMap", "Achilles_guide_map")),
+        ("sequence_map", ("ScreenSequenceMap", "Achilles_replicate_map")),
+        (
+            "rna",
+            (
+                "OmicsExpressionTPMLogp1HumanProteinCodingGenes",
+                "OmicsExpressionProteinCodingGenesTPMLogp1",
+                "CCLE_expression",
+            ),
+        ),
+        ("model_table", ("Model", "sample_info")),
+        ("essential", ("AchillesCommonEssentialControls", "common_essentials")),
+        ("nonessential", ("AchillesNonessentialControls", "nonessentials")),
+        ("expression_addictions", ("RNAiExpressionAddictions",)),
+    ],
+)
+def test_files_are_named_as_they_are_released(table: TableName, stems: tuple[str, ...]):
+    assert known_file_stems(table, "Avana") == stems
+
+
 def test_file_names_follow_the_library():
     assert known_file_stems("logfc", "KY") == ("KYLogfoldChange",)
     assert known_file_stems("guide_map", "Humagne-CD") == ("HumagneGuideMap",)

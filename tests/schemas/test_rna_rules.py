@@ -99,6 +99,45 @@ def test_z_scores_off_centre_are_warned_of_by_gene():
     assert finding.found == ("IRF4 (3662): 1.1",)
 
 
+def test_zeros_alone_are_no_sign_of_another_unit():
+    assert check(rna(np.zeros((2, 3))), units="z_score") == []
+
+
+@pytest.mark.parametrize(
+    ("values", "finding"),
+    [
+        (
+            [[0.1, 0.2, 0.3], [0.4, 0.5, 0.6]],
+            Finding(
+                table="rna",
+                rule="rna_z_score_signed",
+                severity="error",
+                column="",
+                expected="z-scores, some of them negative",
+                found=("the smallest is 0.1",),
+                count=6,
+                mend="for log2(TPM+1) set rna_units: log2_tpm in the dataset",
+            ),
+        ),
+        (
+            [[-0.5, 2.0, 3.0], [0.5, 3.0, 4.0]],
+            Finding(
+                table="rna",
+                rule="rna_z_score_centred",
+                severity="warning",
+                column="gene labels",
+                expected="z-scores, their mean by gene between -1 and 1",
+                found=("HLA-A (3105): 2.5", "IRF4 (3662): 3.5"),
+                count=2,
+                mend="check that each gene was standardised, over lines like these",
+            ),
+        ),
+    ],
+)
+def test_all_that_is_said_of_z_scores_off_zero(values: list[list[float]], finding: Finding):
+    assert check(rna(np.array(values)), units="z_score") == [finding]
+
+
 def test_a_gene_and_a_profile_without_any_value():
     values = np.arange(6.0).reshape(2, 3)
     values[:, 1] = np.nan

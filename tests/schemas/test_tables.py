@@ -204,6 +204,11 @@ def test_a_cell_line_standing_twice_in_the_model_table_is_named():
     ]
 
 
+def test_a_lineage_that_a_spreadsheet_would_compute_is_named():
+    table = raw("model_table", cell_line=["ACH-000001", "ACH-000002"], lineage=["Skin", "=1+1"])
+    assert broken(model_table=table) == [("plain_label", "lineage", ("line 3: '=1+1'",))]
+
+
 def test_a_control_of_another_form_is_named():
     table = raw("essential", gene=["POLR2A (5430)", "RPL3"])
     assert broken(essential=table) == [("gene_label", "gene", ("line 3: 'RPL3'",))]

@@ -108,7 +108,7 @@ def _broken_genes(raw: RawRna) -> Iterator[Finding]:
     if not len(labels):
         yield TABLE_EMPTY.broken("rna", ("no column of a gene",), column="gene labels")
         return
-    genes = pd.Series(labels.str.strip(), index=range(1, len(labels) + 1), dtype="str")
+    genes = pd.Series(labels.str.strip())
     blanks = [repr(label) for label in labels if label != label.strip()]
     if blanks:
         yield BLANKS.broken("rna", blanks, column="gene labels")

@@ -15,6 +15,7 @@ import pytest
 
 from schemas.reports import Finding
 from tests.schemas import test_logfc_rules as logfc
+from tests.schemas import test_rna_rules as rna
 from tests.schemas import test_rules as across
 
 SAID = Path(__file__).with_name("findings_in_full.txt").read_text(encoding="utf-8").split("\n\n")
@@ -119,11 +120,52 @@ OF_LOGFC: dict[str, Callable[[], list[Finding]]] = {
 }
 
 
-@pytest.mark.parametrize(("name", "findings"), (ACROSS | OF_LOGFC).items())
+def of_values(where: tuple[object, ...], value: float, units: str = "log2_tpm") -> list[Finding]:
+    """Findings of an RNA table in which some cells have another value."""
+    values = np.array([[-1.0, 0.5, 2.0], [1.0, -0.5, -2.0]])
+    values = values if units == "z_score" else values + 2
+    values[where] = value
+    return rna.check(rna.rna(values), units)
+
+
+def of_genes(*changed: str) -> list[Finding]:
+    return rna.check(rna.rna(genes=[*changed, *rna.GENES[len(changed) :]]))
+
+
+def of_defaults(*flags: str, **columns: list[str]) -> list[Finding]:
+    return rna.check(rna.rna(is_default=[*flags], **columns))
+
+
+EVERY = (slice(None),)
+OF_RNA: dict[str, Callable[[], list[Finding]]] = {
+    "RNA that is infinite": lambda: of_values((1, 0), np.inf),
+    "RNA below zero": lambda: of_values((1, 0), -0.1),
+    "RNA that is high": lambda: of_values((1, 0), 20.1),
+    "RNA that is linear": lambda: of_values((1, [0, 1]), 40.1),
+    "RNA missing": lambda: of_values(([0, 1], [0, 1]), np.nan),
+    "a gene without RNA values": lambda: of_values((slice(None), 1), np.nan),
+    "a profile without RNA values": lambda: of_values((1,), np.nan),
+    "a z-score out of range": lambda: of_values(([0, 1], [0, 0]), 10.1, "z_score"),
+    "z-scores that are none": lambda: of_values(EVERY, 0.5, "z_score"),
+    "z-scores off centre": lambda: of_values((slice(None), [0, 1]), -1.5, "z_score"),
+    "no gene": lambda: rna.check(rna.rna(np.empty((2, 0)), genes=[])),
+    "blanks around a gene": lambda: of_genes(" SOX10 (6663)"),
+    "a gene that a spreadsheet would compute": lambda: of_genes("=SOX10 (6663)"),
+    "a gene of another form": lambda: of_genes("SOX10"),
+    "an Entrez number twice": lambda: of_genes("SOX10 (6663)", "DOM (6663)"),
+    "a symbol twice": lambda: of_genes("SOX10 (6663)", "SOX10 (1)"),
+    "no default profile": lambda: of_defaults("No", "No"),
+    "no default profile of a line": lambda: of_defaults("Yes", "No"),
+    "two default profiles of a line": lambda: rna.check(rna.rna(cell_lines=["ACH-000001"] * 2)),
+}
+EVERYTHING = ACROSS | OF_LOGFC | OF_RNA
+
+
+@pytest.mark.parametrize(("name", "findings"), EVERYTHING.items())
 def test_a_broken_rule_says_all(name: str, findings: Callable[[], list[Finding]]) -> None:
     said = [name, *(f"  {line}" for line in in_full(findings()))]
     assert [line.rstrip() for line in said] in [one.splitlines() for one in SAID]
 
 
 def test_there_is_a_case_for_all_that_is_said() -> None:
-    assert [one.splitlines()[0] for one in SAID] == [*ACROSS, *OF_LOGFC]
+    assert [one.splitlines()[0] for one in SAID] == [*EVERYTHING]

@@ -73,13 +73,19 @@ def test_values_log2_tpm_does_not_have(value: float, rule: str, severity: str):
         assert finding.found == (f"line 3, SOX10 (6663): {value:g}",)
 
 
+def test_ten_cells_are_shown_and_all_are_counted():
+    lines = [f"ACH-{line:06d}" for line in range(4)]
+    (finding,) = check(rna(np.full((4, 3), 50.0), cell_lines=lines))
+    assert (finding.rule, finding.count, len(finding.found)) == ("rna_not_linear", 12, 10)
+
+
 def test_twenty_is_no_matter():
     assert check(with_value(20)) == []
 
 
 @pytest.mark.parametrize(
     ("value", "rules"),
-    [(9.9, []), (10.1, ["rna_z_score"]), (-10.1, ["rna_z_score"]), (-np.inf, ["rna_finite"])],
+    [(10, []), (10.1, ["rna_z_score"]), (-10.1, ["rna_z_score"]), (-np.inf, ["rna_finite"])],
 )
 def test_z_scores_have_a_range_of_their_own(value: float, rules: list[str]):
     errors = [f.rule for f in check(with_value(value, 2), units="z_score") if f.severity == "error"]

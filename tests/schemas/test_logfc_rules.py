@@ -202,6 +202,17 @@ def test_sequences_with_the_same_values_are_warned_of():
     assert run([*GUIDES], matrix).findings() == []
 
 
+def test_sequences_that_differ_in_the_sign_of_one_value_are_no_copies():
+    n = 300
+    matrix = np.repeat(np.random.default_rng(1).normal(size=(n, 1)), n, axis=1)
+    matrix[np.diag_indices(n)] *= -1
+    labels = np.array([f"s{number}" for number in range(n)], dtype=object)
+    checks = LogfcChecks(Logfc(tuple(labels), "long_simulated"), NOTHING, "Avana", Contract())
+    for rows in (slice(0, 150), slice(150, n)):
+        checks.add(LogfcBlock(labels[rows], matrix[rows], rows.start + 2))
+    assert checks.findings() == []
+
+
 def test_missing_values_are_counted_and_warned_of():
     matrix = values()
     matrix[0, 1] = matrix[3, 0] = np.nan

@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from schemas.logfc_rules import LogfcChecks
-from schemas.parameters import Contract
+from schemas.parameters import Contract, FitParameters
 from schemas.reports import Finding
+from schemas.rules import check_coverage
 from schemas.screen import LogfcBlock, TableSource
 from schemas.tables import CheckedTables
 
@@ -80,12 +81,13 @@ def run(
     matrix: np.ndarray,
     checked: CheckedTables = NOTHING,
     layout: str = "current",
+    n_rows: int = 2,
 ) -> LogfcChecks:
-    """Give the table in blocks of two guides."""
+    """Give the table in blocks of `n_rows` guides."""
     checks = LogfcChecks(Logfc(layout=layout), checked, "Avana", Contract())
-    for start in range(0, len(guides), 2):
-        labels = np.array(guides[start : start + 2], dtype=object)
-        checks.add(LogfcBlock(labels, matrix[start : start + 2], start + 2))
+    for start in range(0, len(guides), n_rows):
+        labels = np.array(guides[start : start + n_rows], dtype=object)
+        checks.add(LogfcBlock(labels, matrix[start : start + n_rows], start + 2))
     return checks
 
 
@@ -119,6 +121,13 @@ def test_long_tables_may_name_guides_as_they_like():
 
 def test_a_guide_without_a_label():
     assert broken([*GUIDES[:3], None], values()) == [("value_missing", "line 5")]
+
+
+def test_a_guide_after_one_without_a_label_is_judged():
+    assert broken([None, "N" * 20, *GUIDES[2:]], values()) == [
+        ("value_missing", "line 2"),
+        ("guide_sequence", f"line 3: {'N' * 20!r}"),
+    ]
 
 
 def test_a_guide_standing_twice_in_different_blocks():
@@ -179,11 +188,22 @@ def test_the_limit_itself_is_in_range():
     assert run([*GUIDES], matrix).findings() == []
 
 
-def test_the_first_ten_cells_of_all_blocks_are_shown_and_all_are_counted():
-    finding = finding_of(values() + 100)
+@pytest.mark.parametrize("n_rows", [2, 4])
+def test_the_first_ten_cells_of_all_blocks_are_shown_and_all_are_counted(n_rows: int):
+    (finding,) = run([*GUIDES], values() + 100, n_rows=n_rows).findings()
     assert (finding.count, len(finding.found)) == (12, 10)
     assert finding.found[0] == "line 2, a1: 98"
     assert finding.found[-1] == "line 5, a1: 100.2"
+
+
+def test_missing_values_beside_an_infinite_one_are_not_out_of_range():
+    matrix = values()
+    matrix[0, 1] = np.nan
+    matrix[1, 2] = np.inf
+    assert broken([*GUIDES], matrix) == [
+        ("logfc_finite", "line 3, b1: inf"),
+        ("logfc_missing", "8.3 % of 12 values"),
+    ]
 
 
 def test_all_guides_of_all_blocks_are_kept():
@@ -200,6 +220,17 @@ def test_sequences_with_the_same_values_are_warned_of():
     assert finding.found == ("a1 = b1",)
     matrix[[1, 2], 2] = matrix[[2, 1], 2]
     assert run([*GUIDES], matrix).findings() == []
+
+
+def test_sequences_that_differ_in_the_sign_of_one_value_are_no_copies():
+    n = 300
+    matrix = np.repeat(np.random.default_rng(1).normal(size=(n, 1)), n, axis=1)
+    matrix[np.diag_indices(n)] *= -1
+    labels = np.array([f"s{number}" for number in range(n)], dtype=object)
+    checks = LogfcChecks(Logfc(tuple(labels), "long_simulated"), NOTHING, "Avana", Contract())
+    for rows in (slice(0, 150), slice(150, n)):
+        checks.add(LogfcBlock(labels[rows], matrix[rows], rows.start + 2))
+    assert checks.findings() == []
 
 
 def test_missing_values_are_counted_and_warned_of():
@@ -224,6 +255,21 @@ def test_a_sequence_without_any_value_in_any_block():
     assert "sequence_measured" not in [rule for rule, *_ in broken([*GUIDES], matrix)]
 
 
+def test_a_sequence_with_values_in_the_first_block_only_is_measured():
+    matrix = values()
+    matrix[2:, 1] = np.nan
+    assert broken([*GUIDES], matrix) == [("logfc_missing", "17 % of 12 values")]
+
+
+def test_one_row_measures_a_sequence_and_none_does_not():
+    assert broken([GUIDES[0]], values()[:1]) == []
+    matrix = values()
+    matrix[:, 1] = np.nan
+    checks = run([*GUIDES], matrix)
+    checks.add(LogfcBlock(np.array([], dtype=object), np.empty((0, 3)), 6))
+    assert ("sequence_measured", ("'a2'",)) in [(f.rule, f.found) for f in checks.findings()]
+
+
 def test_a_table_without_rows():
     assert broken([], np.empty((0, 3))) == [("table_empty",)]
 
@@ -233,6 +279,24 @@ def test_controls_the_wrong_way_round():
     assert broken([*GUIDES], values(), swapped) == [
         ("controls_separated", "median 0.10 of essentials, -1.80 of non-essentials")
     ]
+
+
+def test_controls_that_deplete_alike_are_not_separated():
+    matrix = values()
+    matrix[2:] = matrix[:2]
+    assert broken([*GUIDES], matrix, tables()) == [
+        ("controls_separated", "median -1.80 of essentials, -1.80 of non-essentials")
+    ]
+
+
+def test_values_out_of_range_count_among_controls_as_the_limit():
+    matrix = values()
+    matrix[:2] += 100
+    matrix[2:] -= 100
+    assert (
+        "controls_separated",
+        "median 15.00 of essentials, -15.00 of non-essentials",
+    ) in broken([*GUIDES], matrix, tables())
 
 
 @pytest.mark.parametrize(("rows", "name"), [([0, 1], "essential"), ([2, 3], "nonessential")])
@@ -267,6 +331,18 @@ def test_of_a_guide_on_several_rows_of_the_map_the_usable_one_counts():
     assert coverage.n_guides.tolist() == [2, 2]
 
 
+def test_of_a_sequence_on_several_rows_of_the_map_the_first_counts():
+    checked = tables()
+    assert checked.sequence_map is not None
+    again = checked.sequence_map.iloc[[0]].assign(cell_line="ACH-000002")
+    several = replace(checked, sequence_map=pd.concat([checked.sequence_map, again]))
+    matrix = values()
+    matrix[:, 1:] = np.nan
+    coverage = run([*GUIDES], matrix, several).coverage()
+    assert coverage is not None
+    assert coverage.measured.tolist() == [[True, False], [True, False]]
+
+
 def test_coverage_passes_over_sequences_that_are_not_usable():
     matrix = values()
     matrix[:2, 1] = np.nan
@@ -286,6 +362,15 @@ def test_coverage_passes_over_guides_that_are_not_usable():
     assert coverage.measured.tolist() == [[True, True], [False, False]]
 
 
+def test_coverage_passes_over_guides_that_the_map_does_not_have():
+    matrix = values()
+    matrix[1] = np.nan
+    coverage = run(["T" * 20, GUIDES[0], *GUIDES[2:]], matrix, tables()).coverage()
+    assert coverage is not None
+    assert coverage.n_guides.tolist() == [0, 2]
+    assert coverage.measured.tolist() == [[False, False], [True, True]]
+
+
 def test_coverage_counts_guides_and_lines_that_have_a_value():
     matrix = values()
     matrix[0] = np.nan
@@ -296,6 +381,19 @@ def test_coverage_counts_guides_and_lines_that_have_a_value():
     assert coverage.join.cell_lines.tolist() == ["ACH-000001", "ACH-000002"]
     assert coverage.n_guides.tolist() == [1, 2]
     assert coverage.measured.tolist() == [[True, False], [True, True]]
+
+
+def test_coverage_adds_up_the_blocks_that_hold_guides_of_a_gene():
+    by_turns = [0, 2, 1, 3]
+    matrix = np.full((4, 3), np.nan)
+    matrix[0, 2] = matrix[2, 0] = -1  # of A (1), each guide in another line
+    matrix[1] = 0.1  # of B (2), the first guide alone
+    coverage = run([GUIDES[guide] for guide in by_turns], matrix, tables()).coverage()
+    assert coverage is not None
+    assert coverage.n_guides.tolist() == [2, 1]
+    assert coverage.measured.tolist() == [[True, True], [True, True]]
+    few, *_ = check_coverage(coverage, FitParameters())
+    assert (few.rule, few.found) == ("guides_per_gene", ("B (2): 1",))
 
 
 def test_no_coverage_without_the_other_tables():

@@ -194,6 +194,15 @@ def test_lines_of_the_larger_table_may_be_absent_from_the_smaller():
     assert check(with_lines_of_rna("ACH-000001")) == []
 
 
+def test_lines_that_are_not_fitted_may_be_absent_from_the_model_table():
+    fitted = ["ACH-000001", "ACH-000002"]
+    spoilt = replace(
+        with_lines_of_rna(*fitted, "ACH-000009"),
+        model_table=pd.DataFrame({"cell_line": fitted}),
+    )
+    assert broken(spoilt) == [("cell_lines_lost", "ACH-000003")]
+
+
 def test_no_shared_line_is_an_error_whatever_the_limit():
     none_asked = PARAMETERS.model_copy(
         update={"contract": PARAMETERS.contract.model_copy(update={"min_join_retention": 0})}
@@ -215,6 +224,21 @@ def test_rules_are_left_out_where_their_table_is_missing():
     empty = CheckedTables(None, None, None, None, None, (), (), (), ())
     assert check_across(empty, None, DATASET, PARAMETERS) == []
     assert join_of(empty, SEQUENCES, "Avana") is None
+
+
+@pytest.mark.parametrize(
+    "without",
+    [
+        replace(tables(), guide_map=None),
+        replace(tables(), sequence_map=None),
+        replace(tables(), profiles=None),
+        replace(tables(), rna=None),
+    ],
+    ids=["guide_map", "sequence_map", "profiles", "rna"],
+)
+def test_one_missing_table_spoils_the_join_but_not_the_check_of_the_others(without: CheckedTables):
+    assert check(without) == []
+    assert join_of(without, SEQUENCES, "Avana") is None
 
 
 def test_the_join_takes_usable_sequences_guides_and_default_profiles():
@@ -273,8 +297,22 @@ def test_genes_with_few_lines_are_warned_of():
     assert finding.found == ("G2 (2): 2",)
 
 
+def test_few_guides_are_warned_of_in_genes_that_any_line_has():
+    measured = np.ones((3, 6), dtype=bool)
+    measured[1, 1:] = measured[2] = False
+    assert [(f.rule, f.found) for f in covered(measured, [4, 1, 1])] == [
+        ("guides_per_gene", ("G1 (1): 1",)),
+        ("cell_lines_per_gene", ("G1 (1): 1", "G2 (2): 0")),
+    ]
+
+
 def test_no_gene_left_with_enough_lines():
     assert [f.rule for f in covered(np.ones((3, 4), dtype=bool))] == ["genes_left"]
+
+
+@pytest.mark.parametrize("shape", [(0, 6), (3, 0)])
+def test_an_empty_join_has_been_told_of_by_the_rules_across_tables(shape: tuple[int, int]):
+    assert covered(np.ones(shape, dtype=bool)) == []
 
 
 def test_two_parts_that_share_no_line_are_named():
@@ -284,6 +322,16 @@ def test_two_parts_that_share_no_line_are_named():
     (finding,) = covered(measured)
     assert (finding.rule, finding.severity) == ("connected", "error")
     assert finding.found[0].startswith("1 genes (G2 (2)) x 5 cell lines (ACH-000007, ")
+
+
+def test_of_a_part_ten_members_are_named():
+    measured = np.zeros((23, 22), dtype=bool)
+    measured[:12, :12] = True
+    measured[12:, 12:] = True
+    (finding,) = covered(measured)
+    genes = ", ".join(f"G{gene} ({gene})" for gene in range(12, 22))
+    lines = ", ".join(f"ACH-{line:06}" for line in range(12, 22))
+    assert finding.found == (f"11 genes ({genes}, ...) x 10 cell lines ({lines})",)
 
 
 def test_one_shared_line_links_two_parts():

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -81,7 +82,7 @@ ACROSS: dict[str, Callable[[], list[Finding]]] = {
 
 
 def spoilt(
-    where: tuple[object, ...], value: float, guides: list[str | None] | None = None
+    where: tuple[Any, ...], value: float, guides: list[str | None] | None = None
 ) -> list[Finding]:
     """Findings of a sound logFC table in which some cells have another value."""
     matrix = logfc.values()
@@ -120,7 +121,7 @@ OF_LOGFC: dict[str, Callable[[], list[Finding]]] = {
 }
 
 
-def of_values(where: tuple[object, ...], value: float, units: str = "log2_tpm") -> list[Finding]:
+def of_values(where: tuple[Any, ...], value: float, units: str = "log2_tpm") -> list[Finding]:
     """Findings of an RNA table in which some cells have another value."""
     values = np.array([[-1.0, 0.5, 2.0], [1.0, -0.5, -2.0]])
     values = values if units == "z_score" else values + 2
@@ -132,8 +133,8 @@ def of_genes(*changed: str) -> list[Finding]:
     return rna.check(rna.rna(genes=[*changed, *rna.GENES[len(changed) :]]))
 
 
-def of_defaults(*flags: str, **columns: list[str]) -> list[Finding]:
-    return rna.check(rna.rna(is_default=[*flags], **columns))
+def of_defaults(*flags: str) -> list[Finding]:
+    return rna.check(rna.rna(is_default=[*flags]))
 
 
 EVERY = (slice(None),)

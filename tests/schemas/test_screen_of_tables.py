@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -27,7 +28,7 @@ def sound() -> CheckedTables:
             ),
             pd.DataFrame([[1.0, 2.0], [3.0, 4.0]], lines, [" SOX10 (6663)", "HLA-A (3105)"]),
         ),
-        model_table=raw("model_table", cell_line=cell_lines, lineage=["Skin", "Lung"]),
+        model_table=raw("model_table", cell_line=[*cell_lines], lineage=["Skin", "Lung"]),
         essential=raw("essential", gene=["A (1)"]),
         nonessential=raw("nonessential", gene=["B (2)", "C (3)"]),
         expression_addictions=raw("expression_addictions", gene=["SOX10 (6663)"]),
@@ -54,5 +55,6 @@ def test_a_screen_may_do_without_a_model_table() -> None:
 
 @pytest.mark.parametrize("name", ["guide_map", "sequence_map", "profiles", "rna"])
 def test_a_screen_needs_each_of_the_others(name: str) -> None:
+    missing: dict[str, Any] = {name: None}
     with pytest.raises(ValueError, match=r"^a screen needs guide map, sequence map and RNA, all"):
-        replace(sound(), **{name: None}).screen()
+        replace(sound(), **missing).screen()

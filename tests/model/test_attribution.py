@@ -182,3 +182,9 @@ def test_fits_that_share_too_little_are_refused(rows: pd.DataFrame) -> None:
     b = standardised(rows[rows.cell_line >= "c007"])
     with pytest.raises(NotShared, match="share 2 cell lines, expected at least 3"):
         way(a, b, (EXACT, EXACT))
+
+
+def test_fits_without_rna_that_varies_in_both_are_refused(rows: pd.DataFrame) -> None:
+    a = standardised(rows[rows.cell_line < "c009"])
+    with pytest.raises(NotShared, match="no gene of both has RNA that varies over the cell lines"):
+        SharedScreens(a, replace(a, rna=np.zeros_like(a.rna)))

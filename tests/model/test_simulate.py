@@ -36,3 +36,17 @@ def test_truth_is_the_published_truth(shared):
     for name, values in groups.items():
         expected = published[published.parameter.str.startswith(name)].true_value
         assert abs(expected.to_numpy() - values).max() < 5e-7
+
+
+def test_hyperparameters_are_those_the_screen_is_drawn_with():
+    truth = original_screen().truth
+    assert list(truth.items())[:7] == [
+        ("mu_alpha", -1.0),
+        ("mu_gamma", 0.0),
+        ("mu_beta", -1.0),
+        ("sigma_alpha", 1.0),
+        ("sigma_gamma", 3.0),
+        ("sigma_beta", 2.0),
+        ("sigma", 0.3),
+    ]
+    assert len(truth) == 7 + 5 + 5 + 20

@@ -272,3 +272,26 @@ def test_flags_of_profiles_are_parsed():
     assert tables.profiles["is_default"].tolist() == [True, False]
     assert tables.rna is not None
     assert tables.rna.index.tolist() == [2, 3]
+
+
+def test_guides_made_to_hit_no_gene_have_neither_gene_nor_alignments():
+    tables = check(
+        guide_map=guide_map(
+            gene=["SOX10 (6663)", None, "HLA-A (3105)"], n_alignments=["1", None, "2"]
+        )
+    )
+    assert tables.findings == ()
+    assert tables.guide_map is not None
+    assert tables.guide_map["gene"].isna().tolist() == [False, True, False]
+
+
+def test_rows_of_profiles_stay_beside_their_values():
+    profiles = pd.DataFrame(
+        {"profile": ["PR-1", None], "cell_line": ["ACH-000001", None], "is_default": ["Yes", None]},
+        index=[2, 3],
+        dtype="object",
+    )
+    values = pd.DataFrame([[1.0], [2.0]], index=[2, 3], columns=["SOX10 (6663)"])
+    tables = check(rna=RawRna(source("rna", "several_profiles"), profiles, values))
+    assert tables.profiles is not None and tables.rna is not None
+    assert tables.profiles.index.tolist() == tables.rna.index.tolist() == [2, 3]

@@ -11,6 +11,7 @@ import pytest
 
 from model.compare import ComparedFit, compare_fits, compare_genes
 from schemas.comparison import Comparison, ComparisonSettings, FitSummary
+from schemas.reports import PredictiveCheck
 
 SETTINGS = ComparisonSettings()
 
@@ -177,3 +178,20 @@ def test_scalars_of_both_models_are_set_side_by_side() -> None:
     sigma, guide = found.scalars
     assert (sigma.parameter, sigma.mean_a, sigma.mean_b) == ("sigma", 1.0, 0.5)
     assert guide.parameter == "sigma_guide" and np.isnan(guide.mean_a) and guide.mean_b == 0.3
+    assert (sigma.sd_a, sigma.sd_b, guide.sd_b) == (0.1, 0.1, 0.1) and np.isnan(guide.sd_a)
+
+
+def check(name: str, p_value: float, stage: str = "posterior") -> PredictiveCheck:
+    return PredictiveCheck.model_validate(
+        {"name": name, "stage": stage, "p_value": p_value, "description": "", "n_draws": 500}
+        | dict.fromkeys(("observed", "replicated_mean", "replicated_low", "replicated_high"), 0.0)
+    )
+
+
+def test_checks_of_both_fits_are_set_side_by_side() -> None:
+    table = effects(X=(-1, 0.1, 0), Y=(0, 0.1, 0.5))
+    a = replace(fit("A", table), checks=(check("mean", 0.1, "prior"), check("mean", 0.2)))
+    b = replace(fit("B", table), checks=(check("mean", 0.3), check("sd", 0.4)))
+    mean, sd = compare_fits("avana", a, b, SETTINGS)[0].checks
+    assert (mean.check, mean.p_value_a, mean.p_value_b) == ("mean", 0.2, 0.3)
+    assert (sd.check, sd.p_value_b) == ("sd", 0.4) and np.isnan(sd.p_value_a)

@@ -127,10 +127,20 @@ def test_the_shift_is_explained_where_it_is_first_named():
             "variables": (VariableConvergence(**poor), VariableConvergence(**slope)),
         }
     )
-    first, second, third = give_verdict(measured, (), FitParameters(model="m4")).reasons
+    verdict = give_verdict(measured, (), FitParameters(model="m4"))
+    assert verdict.status == "fail"
+    first, second, third = verdict.reasons
     assert "beta_g" in first and first.endswith("raise --draws and --tune")
     assert "mu_alpha" in second and "m4_zero_mean" in second
     assert "mu_alpha" in third and third.endswith("the same shift")
+
+
+def test_a_tail_alone_fails_a_fit():
+    poor = {"variable": "mu_alpha", "rhat_max": 1.0, "ess_bulk_min": 900, "ess_tail_min": 80}
+    measured = measured_in(tree_of()).model_copy(
+        update={"ess_tail_min": 80, "variables": (VariableConvergence(**poor),)}
+    )
+    assert give_verdict(measured, (), FitParameters(model="m4_zero_mean")).status == "fail"
 
 
 def test_other_models_are_not_told_of_the_shift():

@@ -295,3 +295,50 @@ def test_rows_of_profiles_stay_beside_their_values():
     tables = check(rna=RawRna(source("rna", "several_profiles"), profiles, values))
     assert tables.profiles is not None and tables.rna is not None
     assert tables.profiles.index.tolist() == tables.rna.index.tolist() == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "broken_rules"),
+    [
+        ("sequence", "=1+1", [("plain_label", "sequence", ("line 3: '=1+1'",))]),
+        ("excluded", "perhaps", [("flag", "excluded", ("line 3: 'perhaps'",))]),
+        ("excluded", None, []),
+        ("library", None, []),
+        ("screen_type", None, []),
+        ("library", " Avana", [("surrounding_blanks", "library", ("line 3: ' Avana'",))]),
+        ("screen_type", "2DS ", [("surrounding_blanks", "screen_type", ("line 3: '2DS '",))]),
+    ],
+)
+def test_each_column_of_a_sequence_map_has_its_rules(
+    column: str, value: str | None, broken_rules: list[tuple[str, str, tuple[str, ...]]]
+):
+    spoilt = sequence_map(excluded=["False"] * 3)
+    spoilt.frame.loc[3, column] = value
+    assert broken(sequence_map=spoilt) == broken_rules
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "rule", "layout"),
+    [
+        ("is_default", "perhaps", "flag", "several_profiles"),
+        ("is_default", None, "value_missing", "several_profiles"),
+        ("cell_line", "A2058", "cell_line_id", "several_profiles"),
+        ("cell_line", "A2058", "", "long"),
+    ],
+)
+def test_each_column_of_profiles_has_its_rules(
+    column: str, value: str | None, rule: str, layout: str
+):
+    sound: dict[str, list[str | None]] = {"cell_line": ["ACH-000001"], "is_default": ["Yes"]}
+    profiles = pd.DataFrame({**sound, column: [value]}, index=[2], dtype="object")
+    values = pd.DataFrame([[1.0]], index=[2], columns=["SOX10 (6663)"])
+    findings = check(rna=RawRna(source("rna", layout), profiles, values)).findings
+    assert [(f.rule, f.column) for f in findings] == ([(rule, column)] if rule else [])
+
+
+def test_profiles_need_no_flags():
+    profiles = pd.DataFrame({"cell_line": ["ACH-000001"]}, index=[2], dtype="object")
+    values = pd.DataFrame([[1.0]], index=[2], columns=["SOX10 (6663)"])
+    tables = check(rna=RawRna(source("rna", "one_profile"), profiles, values))
+    assert tables.findings == () and tables.profiles is not None
+    assert tables.profiles["is_default"].tolist() == [True]

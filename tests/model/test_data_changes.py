@@ -154,3 +154,33 @@ def test_a_value_that_went_missing_is_a_change() -> None:
 
     found, _ = changed(missing)
     assert found.values_changed == (LINES[3],)
+
+
+def test_shift_and_spread_of_a_line_are_of_the_means_of_its_guides() -> None:
+    """One replicate of a line has gone and the other has moved, by guide in another way."""
+    move = np.array([0.5, -0.5, 1.0, 0.0, 0.25, 0.25])
+    of = screen()
+    logfc = table(of)
+    sequences = [f"{LINES[0]}_A", f"{LINES[0]}_B"]
+    logfc[sequences[1]] = logfc[sequences[0]]
+
+    def moved(of: Screen, logfc: pd.DataFrame) -> tuple[Screen, pd.DataFrame]:
+        of.sequence_map.loc[of.sequence_map["sequence"] == sequences[1], "passes_qc"] = False
+        logfc[sequences[0]] += move
+        return of, logfc
+
+    _, lines = data_changes(fitted(of, logfc), fitted(*moved(screen_like(of), logfc.copy())))
+    line = lines.set_index("cell_line").loc[LINES[0]]
+    assert line["logfc_shift"] == pytest.approx(move.mean())
+    assert line["logfc_spread"] == pytest.approx(move.std())
+
+
+def test_sequences_without_a_batch_are_of_an_unknown_one() -> None:
+    def unknown(of: Screen, logfc: pd.DataFrame) -> tuple[Screen, pd.DataFrame]:
+        of.sequence_map.loc[of.sequence_map["pdna_batch"] == "two", "pdna_batch"] = None
+        batch = of.sequence_map.loc[of.sequence_map["pdna_batch"].isna(), "sequence"]
+        logfc[list(batch)] += 0.25
+        return of, logfc
+
+    found, _ = changed(unknown)
+    assert [batch.pdna_batch for batch in found.batches] == ["unknown"]

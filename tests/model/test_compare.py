@@ -179,6 +179,10 @@ def test_scalars_of_both_models_are_set_side_by_side() -> None:
     assert (sigma.parameter, sigma.mean_a, sigma.mean_b) == ("sigma", 1.0, 0.5)
     assert guide.parameter == "sigma_guide" and np.isnan(guide.mean_a) and guide.mean_b == 0.3
     assert (sigma.sd_a, sigma.sd_b, guide.sd_b) == (0.1, 0.1, 0.1) and np.isnan(guide.sd_a)
+    back, _ = compare_fits(
+        "avana", replace(fit("B", table), parameters=more), fit("A", table), SETTINGS
+    )
+    assert np.isnan([back.scalars[1].mean_b, back.scalars[1].sd_b]).all()
 
 
 def check(name: str, p_value: float, stage: str = "posterior") -> PredictiveCheck:

@@ -157,7 +157,8 @@ def test_a_guide_map_must_count_alignments_where_guides_are_real():
 
 def test_an_empty_table_is_named():
     table = guide_map()
-    assert broken(guide_map=RawTable(table.source, table.frame.iloc[:0]))[0][0] == "table_empty"
+    finding = check(guide_map=RawTable(table.source, table.frame.iloc[:0])).findings[0]
+    assert (finding.rule, finding.count) == ("table_empty", 1)
 
 
 def test_blank_rows_are_passed_over():

@@ -73,13 +73,10 @@ def _options(parameters: FitParameters) -> list[str]:
 
 
 def _part_and_priors(parameters: FitParameters) -> dict[str, tuple[object, ...]]:
-    filters, priors = parameters.filters, parameters.priors.model_dump(mode="json")
+    priors = parameters.priors.model_dump(mode="json")
     return {
         "priors": tuple(f"{name}={prior}" for name, prior in priors.items()),
-        "genes": filters.genes,
-        "cell-lines": filters.cell_lines,
-        "without-cell-lines": filters.without_cell_lines,
-        "lineages": filters.lineages,
+        **parameters.filters.model_dump(),
     }
 
 
@@ -88,12 +85,12 @@ def _as_words(options: dict[str, tuple[object, ...]]) -> list[str]:
         word
         for name, values in options.items()
         if values
-        for word in (f"--{name}", *map(str, values))
+        for word in (f"--{name.replace('_', '-')}", *map(str, values))
     ]
 
 
 def _nuts_options(sampling: Sampling) -> dict[str, tuple[object, ...]]:
-    return {name.replace("_", "-"): (getattr(sampling, name),) for name in _NUTS_OPTIONS}
+    return {name: (getattr(sampling, name),) for name in _NUTS_OPTIONS}
 
 
 def _without_option(sampling: Sampling) -> dict[str, object]:
@@ -102,8 +99,8 @@ def _without_option(sampling: Sampling) -> dict[str, object]:
 
 def _options_suffice(parameters: FitParameters) -> bool:
     """Whether every setting without an option has its default, and no label has a comma in it."""
-    default, filters = FitParameters(), parameters.filters
-    labels = [label for labels in filters.model_dump().values() for label in labels]
+    default = FitParameters()
+    labels = [label for names in parameters.filters.model_dump().values() for label in names]
     return (
         parameters.preparation == default.preparation
         and parameters.contract == default.contract

@@ -48,6 +48,14 @@ def check(**tables: RawTable | RawRna) -> CheckedTables:
     return check_tables(RawScreen(**(missing | tables)), library="Avana")  # type: ignore[arg-type]
 
 
+def check_profiles(layout: str, **columns: list[str | None]) -> CheckedTables:
+    """Check an RNA table of one gene with these columns before its values."""
+    profiles = pd.DataFrame(columns, dtype="object")
+    profiles = profiles.set_axis(range(2, 2 + len(profiles)))
+    values = pd.DataFrame({"SOX10 (6663)": 1.0}, index=range(len(profiles)))
+    return check(rna=RawRna(source("rna", layout), profiles, values))
+
+
 def broken(**tables: RawTable) -> list[tuple[str, str, tuple[str, ...]]]:
     return [(f.rule, f.column, f.found) for f in check(**tables).findings]
 
@@ -263,11 +271,9 @@ def test_rows_without_a_cell_line_are_pdna_in_the_older_map():
 
 
 def test_flags_of_profiles_are_parsed():
-    profiles = pd.DataFrame(
-        {"cell_line": ["ACH-000001", "ACH-000001"], "is_default": ["Yes", "No"]}, index=[2, 3]
+    tables = check_profiles(
+        "several_profiles", cell_line=["ACH-000001", "ACH-000001"], is_default=["Yes", "No"]
     )
-    values = pd.DataFrame([[1.0], [2.0]], columns=["SOX10 (6663)"])
-    tables = check(rna=RawRna(source("rna", "several_profiles"), profiles, values))
     assert tables.findings == ()
     assert tables.profiles is not None
     assert tables.profiles["is_default"].tolist() == [True, False]
@@ -287,13 +293,12 @@ def test_guides_made_to_hit_no_gene_have_neither_gene_nor_alignments():
 
 
 def test_rows_of_profiles_stay_beside_their_values():
-    profiles = pd.DataFrame(
-        {"profile": ["PR-1", None], "cell_line": ["ACH-000001", None], "is_default": ["Yes", None]},
-        index=[2, 3],
-        dtype="object",
+    tables = check_profiles(
+        "several_profiles",
+        profile=["PR-1", None],
+        cell_line=["ACH-000001", None],
+        is_default=["Yes", None],
     )
-    values = pd.DataFrame([[1.0], [2.0]], index=[2, 3], columns=["SOX10 (6663)"])
-    tables = check(rna=RawRna(source("rna", "several_profiles"), profiles, values))
     assert tables.profiles is not None and tables.rna is not None
     assert tables.profiles.index.tolist() == tables.rna.index.tolist() == [2, 3]
 
@@ -331,15 +336,11 @@ def test_each_column_of_profiles_has_its_rules(
     column: str, value: str | None, rule: str, layout: str
 ):
     sound: dict[str, list[str | None]] = {"cell_line": ["ACH-000001"], "is_default": ["Yes"]}
-    profiles = pd.DataFrame({**sound, column: [value]}, index=[2], dtype="object")
-    values = pd.DataFrame([[1.0]], index=[2], columns=["SOX10 (6663)"])
-    findings = check(rna=RawRna(source("rna", layout), profiles, values)).findings
+    findings = check_profiles(layout, **{**sound, column: [value]}).findings
     assert [(f.rule, f.column) for f in findings] == ([(rule, column)] if rule else [])
 
 
 def test_profiles_need_no_flags():
-    profiles = pd.DataFrame({"cell_line": ["ACH-000001"]}, index=[2], dtype="object")
-    values = pd.DataFrame([[1.0]], index=[2], columns=["SOX10 (6663)"])
-    tables = check(rna=RawRna(source("rna", "one_profile"), profiles, values))
+    tables = check_profiles("one_profile", cell_line=["ACH-000001"])
     assert tables.findings == () and tables.profiles is not None
     assert tables.profiles["is_default"].tolist() == [True]

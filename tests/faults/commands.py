@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -21,7 +21,7 @@ from deployments.command_line import main
 from tests.faults.catalogue import Fault, Left
 from tests.faults.terminal import Terminal, take_terminal
 from tests.integration.processes import PATIENCE, QUIET, wait_until
-from tests.integration.runs import runs_in
+from tests.integration.runs import run_is_open, runs_in
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = (sys.executable, "-m", "deployments.command_line")
@@ -132,11 +132,14 @@ class Command:
 
     def wait_for(self, process: Process, words: str) -> None:
         """Return once it has told these words."""
+        self._wait_until(process, lambda: words in self.told(), f"the command says {words!r}")
 
-        def said() -> bool:
-            return words in self.told() or process.poll() is not None
+    def wait_for_run(self, process: Process) -> None:
+        """Return once its run is open, in the store of the working folder."""
+        self._wait_until(process, lambda: run_is_open(self.folder), "a run is open")
 
-        wait_until(said, PATIENCE, f"the command says {words!r}")
+    def _wait_until(self, process: Process, done: Callable[[], bool], what: str) -> None:
+        wait_until(lambda: done() or process.poll() is not None, PATIENCE, what)
         assert process.poll() is None, self.told()
 
     def interrupt(self, process: Process) -> Done:

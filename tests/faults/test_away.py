@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,27 +9,13 @@ import pytest
 from deployments.exit_codes import DONE
 from tests.faults.catalogue import Area, fault
 from tests.faults.commands import Command
-from tests.integration.processes import (
-    PATIENCE,
-    Server,
-    free_port,
-    mlflow_server,
-    prefect_server,
-    wait_until,
-)
-from tests.integration.runs import run_is_open, runs_in
+from tests.integration.processes import free_port, mlflow_server, prefect_server
+from tests.integration.runs import runs_in
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 LONG = ("--draws", "20000")
 """Long enough for a server to be away while the engine is at work."""
-
-
-@contextmanager
-def killed_and_back(server: Server) -> Iterator[None]:
-    server.kill()
-    yield
-    server.start_again()
 
 
 @fault(
@@ -50,9 +34,10 @@ def test_mlflow_comes_back(begun: Command, screen: Path) -> None:
         process = begun.begin(
             "fit", screen, *LONG, environment={"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}"}
         )
-        wait_until(lambda: run_is_open(begun.folder), PATIENCE, "a run is open")
-        with killed_and_back(server):
-            begun.wait_for(process, "does not answer")
+        begun.wait_for_run(process)
+        server.kill()
+        begun.wait_for(process, "does not answer")
+        server.start_again()
         begun.end(process)
         assert [run.info.status for run in runs_in(begun.folder)] == ["FINISHED"]
     finally:
@@ -74,9 +59,9 @@ def test_prefect_comes_back(begun: Command, screen: Path) -> None:
     try:
         address = f"http://127.0.0.1:{port}/api"
         process = begun.begin("fit", screen, *LONG, environment={"PREFECT_API_URL": address})
-        wait_until(lambda: run_is_open(begun.folder), PATIENCE, "a run is open")
-        with killed_and_back(server):
-            pass
+        begun.wait_for_run(process)
+        server.kill()
+        server.start_again()
         assert "logging to API" not in begun.end(process).err
         assert [run.info.status for run in runs_in(begun.folder)] == ["FINISHED"]
     finally:

@@ -13,8 +13,8 @@ import pytest
 from deployments.exit_codes import VERDICT_FAIL
 from tests.faults.catalogue import Area, Left, fault
 from tests.faults.commands import Command
-from tests.integration.processes import PATIENCE, wait_until
-from tests.integration.runs import run_is_open, runs_in
+from tests.integration.processes import PATIENCE
+from tests.integration.runs import runs_in
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -66,7 +66,7 @@ def clock(command: Command, tmp_path: Path) -> Clock:
 )
 def test_a_clock_that_is_set(command: Command, screen: Path, clock: Clock, seconds: int) -> None:
     process = command.begin("fit", screen, "--draws", "100")
-    wait_until(lambda: run_is_open(command.folder), PATIENCE, "a run is open")
+    command.wait_for_run(process)
     clock.set_by(seconds)
     done = command.end(process)
     (run,) = runs_in(command.folder)

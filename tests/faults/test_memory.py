@@ -11,8 +11,6 @@ import pytest
 from deployments.exit_codes import TROUBLE
 from tests.faults.catalogue import Area, Left, fault
 from tests.faults.commands import Command
-from tests.integration.processes import PATIENCE, wait_until
-from tests.integration.runs import run_is_open
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -24,7 +22,7 @@ GROUPS = (
 
 
 @pytest.fixture
-def control_group(request: pytest.FixtureRequest) -> Iterator[Callable[[int, int], None]]:
+def control_group() -> Iterator[Callable[[int, int], None]]:
     """Put a process into a control group of so many MB; skips where none can be made."""
     made: list[Path] = []
 
@@ -76,7 +74,7 @@ def test_a_container_that_is_too_small(
 )
 def test_memory_that_is_gone(begun: Command, screen: Path) -> None:
     process = begun.begin("fit", screen, "--draws", "100000")
-    wait_until(lambda: run_is_open(begun.folder), PATIENCE, "a run is open")
+    begun.wait_for_run(process)
     running = psutil.Process(process.pid)
     running.rlimit(psutil.RLIMIT_AS, (running.memory_info().vms,) * 2)
     begun.end(process)

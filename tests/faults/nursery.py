@@ -107,11 +107,13 @@ def _run(
     for stream, path in () if terminal else ((1, out), (2, err)):
         if not path:
             os.close(stream)
-            sys.stdout = None  # as of a process begun so
             continue
         opened = os.open(path, os.O_WRONLY | os.O_APPEND)
         os.dup2(opened, stream)
         os.close(opened)
+    # As of a process begun so; the nursery's own still believe they are files with a place in them.
+    sys.stdout = open(1, "w", closefd=False) if terminal or out else None  # noqa: SIM115
+    sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
     for limit, value in limits.items():
         resource.setrlimit(limit, (value, value))
     # Prefect has read its settings before.

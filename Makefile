@@ -29,7 +29,7 @@ test: setup ## all tests but the slow ones
 	@$(PYTEST) -m "not slow and not soak"
 
 test-slow: setup ## the tests that take minutes each: servers killed in the middle of a fit
-	@$(PYTEST) -m slow
+	@$(PYTEST) -v --durations 20 -m slow
 
 fuzz: setup ## for hours: fifty times the examples of the property tests, and spoilt files
 	@SCREENBAYES_FUZZ=50 $(BIN)/python -m pytest -n 0 tests/property

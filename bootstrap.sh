@@ -103,7 +103,9 @@ install_uv
 make_venv
 set -- "$uv" pip install --quiet --python .venv/bin/python
 say "installing the locked packages (the first time this takes minutes)"
-"$@" --require-hashes -r requirements.lock
+# With bytecode: where Python may write none (PYTHONDONTWRITEBYTECODE, as in many containers, or a
+# read-only folder), every process would compile five thousand modules before its first word.
+"$@" --require-hashes --compile-bytecode -r requirements.lock
 say "installing screenbayes"
 "$@" --no-deps --no-build-isolation --editable .
 "$uv" pip check --quiet --python .venv/bin/python ||

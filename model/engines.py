@@ -24,10 +24,11 @@ from model.identified import require_identified
 from model.influence import leaving_out_seconds
 from model.loo import log_likelihood_group
 from model.memory import Sizes, fit_bytes, in_words, n_parameters, posterior_bytes
+from model.on_progress import OnProgress, nobody
 from model.predictive import data_groups, draw_prior, looked_at, replicate_cells, thin
 from model.verdict import exact_findings
 from schemas.errors import UserError
-from schemas.parameters import FitParameters, ModelName
+from schemas.parameters import FitParameters
 from schemas.posterior import CONTRACTS
 
 SAMPLE, PRIOR, PRIOR_REPLICATES, REPLICATES, PRIOR_CHECKS, CHECKS = range(6)
@@ -42,34 +43,24 @@ class NoIntegral(UserError):
     """A screen whose posterior the exact engine cannot integrate."""
 
 
-EXACT_MODELS: frozenset[ModelName] = frozenset({"m4", "m4_zero_mean", "m4_nested"})
-"""Models that are linear and Gaussian, so that the exact engine can integrate them."""
-
-
 def run_engine(
     design: ScreenDesign,
     parameters: FitParameters,
-    on_progress: nuts.OnProgress = lambda done, total: None,
+    on_progress: OnProgress = nobody,
     workers: Workers = ThisProcess(),
 ) -> xr.DataTree:
     """Compute the posterior; return a tree with groups `posterior` and `sample_stats`.
 
     Its attribute `engine` names the engine that computed it. `auto` is the exact engine where it
-    can integrate the model and what it says of itself passes, else NUTS: then the attribute
+    can integrate the screen and what it says of itself passes, else NUTS: then the attribute
     `fell_back` says why. The exact engine computes on `workers`; NUTS in processes and threads of
     this machine.
 
     Raises:
         NotIdentified: the screen cannot tell the parts of the model apart.
-        UserError: the exact engine is asked for a model, or has come upon a screen, that it cannot
-            integrate.
+        NoIntegral: the exact engine is asked for a screen that it cannot integrate.
     """
     require_identified(parameters.model, design)
-    if parameters.engine == "exact" and parameters.model not in EXACT_MODELS:
-        raise UserError(
-            f"expected for --engine exact one of the models {', '.join(sorted(EXACT_MODELS))}, got "
-            f"{parameters.model}; take --engine nuts"
-        )
     fell_back = ""
     if is_exact(parameters):
         try:
@@ -158,7 +149,7 @@ def cost(design: ScreenDesign, parameters: FitParameters) -> str:
 
 def is_exact(parameters: FitParameters) -> bool:
     """Whether the exact engine is the one to begin with."""
-    return parameters.engine != "nuts" and parameters.model in EXACT_MODELS
+    return parameters.engine != "nuts"
 
 
 def needed_bytes(design: ScreenDesign, parameters: FitParameters) -> int:
@@ -167,9 +158,7 @@ def needed_bytes(design: ScreenDesign, parameters: FitParameters) -> int:
 
 
 def _leaving_out(design: ScreenDesign, parameters: FitParameters) -> str:
-    """Say how long leaving out lines and lineages takes afterwards, of a model that allows it."""
-    if parameters.model not in EXACT_MODELS:
-        return ""
+    """Say how long leaving out lines and lineages takes afterwards."""
     seconds = leaving_out_seconds(parameters.model, design)
     return f", then {_in_time(seconds)} for leaving out cell lines and lineages"
 

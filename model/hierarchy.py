@@ -14,8 +14,7 @@ cell means and of the pooled squared deviations within cells (Cochran's theorem)
 
 which has a tenth of the terms on a real screen and the same posterior.
 
-To add a model: a function `design, priors -> pm.Model`, a line in MODELS, its name in
-`schemas.parameters.ModelName`, its variables in `schemas.posterior.CONTRACTS`.
+To add a model: CONTRIBUTING.
 """
 
 from __future__ import annotations

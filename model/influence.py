@@ -18,13 +18,13 @@ from model.design import ScreenDesign
 from model.left_out import (
     GroupsOut,
     Integrable,
-    OnProgress,
     affordable,
     integrable,
     leave_out,
     log_sds,
     seconds_of_leaving_out,
 )
+from model.on_progress import OnProgress, nobody
 from model.within_lineage import within_lineages
 from schemas.columns import LINE_INFLUENCE_OF_GENES, LINEAGE_INFLUENCE_OF_GENES
 from schemas.parameters import FitParameters, ModelName
@@ -59,7 +59,7 @@ def assess_influence(
     posterior: xr.Dataset,
     design: ScreenDesign,
     parameters: FitParameters,
-    on_progress: OnProgress = lambda done, total: None,
+    on_progress: OnProgress = nobody,
 ) -> Influence | None:
     """Leave out every line and, where known, every lineage; of a model that can be integrated.
 

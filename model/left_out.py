@@ -23,6 +23,7 @@ from model.exact.proposal import NotIntegrable, Proposal, Weights, maximise, ref
 from model.exact.start import start
 from model.exact.work import n_effects
 from model.exact.workers import n_threads, one_blas_thread, side_by_side
+from model.on_progress import OnProgress, nobody
 from schemas.parameters import ModelName, Priors
 
 N_POINTS = 128
@@ -43,8 +44,6 @@ BAD_PARETO_K, BAD_EFFICIENCY = 0.7, 0.5
 """Where the points of the whole fit will not do for one without a group, and it gets its own."""
 SEED = 20_221
 
-OnProgress = Callable[[int, int], None]
-
 
 @dataclass(frozen=True, eq=False)
 class Slopes:
@@ -55,7 +54,7 @@ class Slopes:
     lfsr: np.ndarray
 
     def part(self, which: int | slice) -> Slopes:
-        """Return those without some of the groups."""
+        """Return those of some of the groups, by position."""
         return Slopes(self.mean[which], self.sd[which], self.lfsr[which])
 
 
@@ -147,7 +146,7 @@ def log_sds(name: ModelName, posterior: xr.Dataset) -> np.ndarray:
 def leave_out(
     screen: Integrable,
     groups: np.ndarray,
-    on_progress: OnProgress = lambda done, total: None,
+    on_progress: OnProgress = nobody,
 ) -> GroupsOut:
     """Return the fit without each group of lines, `groups` (O, C) bool.
 
@@ -297,7 +296,7 @@ def at_points(
     screen: Integrable,
     points: np.ndarray,
     groups: np.ndarray,
-    on_progress: OnProgress = lambda done, total: None,
+    on_progress: OnProgress = nobody,
 ) -> LeftOut:
     """Return everything at points (S, d), with an axis (S,) in front."""
     largest = max(block.n_effects * len(block.genes) for block in screen.blocks)

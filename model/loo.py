@@ -2,7 +2,7 @@
 
 A cell is left out whole, with all its guides and replicates: leaving out single measurements would
 reward a model for foreseeing replicates from each other. Weighing is ArviZ's (Vehtari, Gelman and
-Gabry 2017). Leaving out whole cell lines is `model.exact.left_out`.
+Gabry 2017). Leaving out whole cell lines is `model.left_out`.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,11 +18,10 @@ import pymc as pm
 import xarray as xr
 from pytensor.configdefaults import config
 
+from model.exact.workers import n_threads
+from model.on_progress import OnProgress, nobody
 from schemas.parameters import Sampling
 from schemas.posterior import PosteriorContract
-
-OnProgress = Callable[[int, int], None]
-"""Told tuning steps and draws finished, and to do, of all chains together."""
 
 
 def sample(
@@ -30,13 +29,14 @@ def sample(
     contract: PosteriorContract,
     sampling: Sampling,
     seed: int,
-    on_progress: OnProgress = lambda done, total: None,
+    on_progress: OnProgress = nobody,
 ) -> xr.DataTree:
     """Draw from the posterior of `model`.
 
     Returns a tree with groups `posterior` (the variables of `contract`, float64, dims chain, draw
     and their own) and `sample_stats` (diverging bool, energy and step_size float64, dims chain,
-    draw). Equal arguments give equal draws.
+    draw). Equal arguments give equal draws. `on_progress` is told tuning steps and draws, of all
+    chains together.
     """
     draw = {"nutpie": _nutpie, "pymc": _pymc, "numpyro": _numpyro}[sampling.sampler]
     tree = draw(model, sampling, seed, on_progress)
@@ -61,7 +61,7 @@ def sample(
 
 
 def _cores(chains: int) -> int:
-    return min(chains, os.cpu_count() or 1)
+    return min(chains, n_threads())
 
 
 def _nutpie(model: pm.Model, sampling: Sampling, seed: int, on_progress: OnProgress) -> xr.DataTree:

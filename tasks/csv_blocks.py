@@ -6,7 +6,6 @@ in `tasks.table_files`.
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,9 +17,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
+from model.exact.workers import n_threads
 from schemas.layouts import MISSING_VALUES
 
-PARSERS = min(4, os.cpu_count() or 1)
+PARSERS = min(4, n_threads())
 """Threads that parse, while whoever asked for the rows reads, digests and checks them."""
 
 

@@ -17,7 +17,7 @@ from model.checks import replicated_quantities
 from model.convergence import assess_convergence
 from model.design import ScreenDesign
 from model.effects import gene_effects
-from model.engines import CHECKS, EXACT_MODELS, PRIOR_CHECKS, complete, run_engine, seeds
+from model.engines import CHECKS, PRIOR_CHECKS, complete, run_engine, seeds
 from model.influence import Influence, assess_influence
 from model.known_genes import known_genes
 from model.loo import Loo, leave_one_cell_out
@@ -143,9 +143,7 @@ def loo_task(tree: xr.DataTree, design: ScreenDesign, parameters: FitParameters)
 def influence_task(
     tree: xr.DataTree, design: ScreenDesign, parameters: FitParameters
 ) -> Influence | None:
-    """Leave out every cell line, and every lineage where known; of a model that is integrable."""
-    if parameters.model not in EXACT_MODELS:
-        return None
+    """Leave out every cell line, and every lineage where known."""
     with Progress("leaving out cell lines") as progress:
         return assess_influence(tree["posterior"].dataset, design, parameters, progress)
 

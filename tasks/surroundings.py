@@ -23,6 +23,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from sqlalchemy.engine import make_url
 
+from model.exact.workers import n_threads
 from model.memory import in_words
 from schemas.errors import EnvironmentTrouble
 from schemas.surroundings import Looked, Status
@@ -100,8 +101,7 @@ def look_at_packages(
 
 def look_at_machine(available: Callable[[], int | None] = available_bytes) -> Iterator[Looked]:
     """Cores, and the memory this process can get."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    yield Looked(what="cores", status="ok", found=str(cores))
+    yield Looked(what="cores", status="ok", found=str(n_threads()))
     memory = available()
     if memory is None:
         yield Looked(what="memory", status="ok", found="the machine does not say")

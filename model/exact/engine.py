@@ -26,7 +26,7 @@ from model.exact.proposal import Proposal, Weights, refitted, resampled, weigh
 from model.exact.search import Located, locate
 from model.exact.work import PILOT_POINTS, Work
 from model.exact.workers import ThisProcess, Workers, one_blas_thread
-from model.nuts import OnProgress
+from model.on_progress import OnProgress, nobody
 from schemas.parameters import FitParameters
 from schemas.posterior import CONTRACTS
 
@@ -58,7 +58,7 @@ def sample(
     design: ScreenDesign,
     parameters: FitParameters,
     seed: int,
-    on_progress: OnProgress = lambda done, total: None,
+    on_progress: OnProgress = nobody,
     workers: Workers = ThisProcess(),
 ) -> xr.DataTree:
     """Draw from the posterior of a linear-Gaussian model.

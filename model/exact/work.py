@@ -18,7 +18,7 @@ from model.exact.blocks import cut
 from model.exact.collapse import RATIOS, collapse
 from model.exact.marginal import factors
 from model.exact.workers import n_threads, one_blas_thread
-from model.nuts import OnProgress
+from model.on_progress import OnProgress
 from schemas.parameters import FitParameters, ModelName
 from schemas.posterior import CONTRACTS
 

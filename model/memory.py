@@ -14,7 +14,7 @@ import numpy as np
 
 from model.design import ScreenDesign
 from model.exact.blocks import BLOCK_SIZE
-from model.exact.work import LARGE, n_effects, n_final_points, n_ratios
+from model.exact.work import n_final_points, n_ratios
 from model.exact.workers import n_threads
 from schemas.parameters import FitParameters
 from schemas.posterior import CONTRACTS
@@ -26,7 +26,7 @@ COUNT = 2
 COMPILED = 300_000_000
 """Bytes of a compiled PyMC model and the library that samples it."""
 NODES_PASSED_OVER = {2: 25, 5: 126}
-"""Nodes at which a large screen is passed over, by the number of variance ratios."""
+"""Nodes whose sums are kept, as many as have been seen, by the number of variance ratios."""
 NUTS_COPIES = 3
 """Times a sampler holds its draws: its own, their conversion, and what we keep."""
 EFFECT_COPIES = 3
@@ -96,9 +96,7 @@ def _exact_bytes(sizes: Sizes, parameters: FitParameters) -> int:
     # Count, mean and the mean before it was centred by unit; RNA by gene; gene sums of the design.
     blocks = NUMBER * (3 * units * sizes.cell_lines + by_gene + 2 * by_gene)
     width = sizes.cell_lines + 3
-    rows = n_effects(parameters.model, sizes.genes, sizes.guides)
-    large = rows * sizes.cell_lines**2 >= LARGE
-    nodes = NUMBER * width**2 * NODES_PASSED_OVER[n_ratios(parameters)] if large else 0
+    nodes = NUMBER * width**2 * NODES_PASSED_OVER[n_ratios(parameters)]
     points = NUMBER * n_final_points(parameters) * width
     units_a_gene = units / max(1, sizes.genes)
     a_block = BLOCK_SIZE / ((units_a_gene + 2) * sizes.cell_lines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import shlex
 from importlib.metadata import version
+from typing import Any
 
 from schemas.parameters import FitParameters, Sampling
 from tasks.artifacts import PARAMETERS_FILE
@@ -25,6 +26,14 @@ DISTRIBUTIONS = (
 )
 
 _NUTS_OPTIONS = ("sampler", "tune", "target_accept")
+_WITH_OPTION: Any = {
+    "model": True,
+    "engine": True,
+    "seed": True,
+    "filters": True,
+    "priors": True,
+    "sampling": {"draws", "chains", *_NUTS_OPTIONS},
+}
 
 
 def key_versions() -> dict[str, str]:
@@ -93,19 +102,8 @@ def _nuts_options(sampling: Sampling) -> dict[str, tuple[object, ...]]:
     return {name: (getattr(sampling, name),) for name in _NUTS_OPTIONS}
 
 
-def _without_option(sampling: Sampling) -> dict[str, object]:
-    return sampling.model_dump(exclude={"draws", "chains", *_NUTS_OPTIONS})
-
-
 def _options_suffice(parameters: FitParameters) -> bool:
     """Whether every setting without an option has its default, and no label has a comma in it."""
-    default = FitParameters()
+    rest, default = (one.model_dump(exclude=_WITH_OPTION) for one in (parameters, FitParameters()))
     labels = [label for names in parameters.filters.model_dump().values() for label in names]
-    return (
-        parameters.preparation == default.preparation
-        and parameters.contract == default.contract
-        and parameters.thresholds == default.thresholds
-        and parameters.calls == default.calls
-        and _without_option(parameters.sampling) == _without_option(default.sampling)
-        and not any("," in label for label in labels)
-    )
+    return rest == default and not any("," in label for label in labels)

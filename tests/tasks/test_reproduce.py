@@ -39,6 +39,8 @@ BY_FILE: dict[str, dict[str, object]] = {
     "contract": {"contract": {"max_abs_logfc": 20.0}},
     "predictive draws": {"sampling": {"predictive_draws": 60}},
     "predictive cells": {"sampling": {"predictive_cells": 1000}},
+    "calls": {"calls": {"error_max": 0.01}},
+    "influence": {"influence": {"change_min": 2.0}},
     "a comma in a label": {"filters": {"lineages": ("Skin, other",)}},
     "options beside": {
         "thresholds": {"rhat_max": 1.05},

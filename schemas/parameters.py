@@ -123,7 +123,7 @@ def _shortest(number: float) -> str:
 
 
 def _parse_distribution(value: Any) -> Any:
-    return Distribution.from_text(value) if isinstance(value, str) else value
+    return value if isinstance(value, Distribution) else Distribution.from_text(str(value))
 
 
 def _require_location(value: Distribution) -> Distribution:
@@ -330,7 +330,8 @@ class FitParameters(Settings):
     them)."""
     engine: EngineName = "auto"
     """Engine that computes the posterior: `exact` (integrates: seconds for a sample, minutes for a
-    release), `nuts` (samples; any model), or `auto`: exact where the model allows it, else nuts."""
+    release), `nuts` (samples; any model), or `auto`: exact, and nuts where the exact result
+    cannot be relied on."""
     seed: int = Field(103, ge=0, lt=2**32)
     """Seed of every random number of the fit."""
     filters: Filters = Filters()

@@ -42,6 +42,11 @@ SETTINGS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
         ("max_abs_logfc: should be a finite",),
     ),
     (
+        "a prior in parts",
+        "priors: {mu_beta: {family: Normal, arguments: [0, .inf]}}",
+        ("expected Normal(mean, sd)",),
+    ),
+    (
         "a section that is a number",
         "sampling: 3",
         ("sampling: expected `name: value` lines, got 3",),

@@ -23,6 +23,7 @@ from rich.table import Table
 from schemas.gate import GateDecision
 from schemas.plain_text import visible
 from schemas.reports import Convergence, PreparationReport, Verdict
+from schemas.shares import share_in_words
 from tasks.progress import listen
 from tasks.render_result import how_computed, rests_on
 
@@ -135,7 +136,7 @@ def gene_table(effects: pd.DataFrame, n_draws: int) -> Table:
             call,
             escape(carrier),
             *(_number(beta) for beta in betas),
-            _rate(lfsr, n_draws),
+            share_in_words(lfsr, n_draws),
         )
     return table
 
@@ -177,10 +178,6 @@ def losses_of_hits_table(decision: GateDecision) -> Table:
         explained = "yes" if hit.explained else "[red]no[/]"
         table.add_row(escape(hit.gene), explained, escape(hit.why))
     return table
-
-
-def _rate(value: float, n_draws: int) -> str:
-    return f"< {1 / n_draws:.1g}" if value < 1 / n_draws else f"{value:.2g}"
 
 
 def _add_column(table: Table, name: str) -> None:

@@ -178,14 +178,21 @@ def _checks(
     a: tuple[PredictiveCheck, ...], b: tuple[PredictiveCheck, ...]
 ) -> tuple[CheckChange, ...]:
     both = [
-        {check.name: check.p_value for check in checks if check.stage == "posterior"}
+        {
+            check.name: (check.p_value, check.n_draws)
+            for check in checks
+            if check.stage == "posterior"
+        }
         for checks in (a, b)
     ]
+    unknown = (float("nan"), 0)
     return tuple(
         CheckChange(
             check=name,
-            p_value_a=both[0].get(name, float("nan")),
-            p_value_b=both[1].get(name, float("nan")),
+            p_value_a=both[0].get(name, unknown)[0],
+            n_draws_a=both[0].get(name, unknown)[1],
+            p_value_b=both[1].get(name, unknown)[0],
+            n_draws_b=both[1].get(name, unknown)[1],
         )
         for name in dict.fromkeys([*both[1], *both[0]])
     )

@@ -148,7 +148,10 @@ class CheckChange(Settings):
 
     check: str
     p_value_a: float
+    n_draws_a: int
+    """Draws that the p-value is a share of; 0 where that is not known."""
     p_value_b: float
+    n_draws_b: int
 
 
 class Comparison(Settings):

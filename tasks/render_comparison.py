@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import pandas as pd
 
 from schemas.comparison import STEP_WORDS, Comparison, DataChanges, FitSummary, ItemChange
+from schemas.shares import share_in_words
 from tasks.markdown import as_text, markdown_table
 
 GENES_SHOWN = 10
@@ -174,7 +175,8 @@ def _model_tables(comparison: Comparison) -> list[str]:
         for one in comparison.scalars
     )
     checks = (
-        (one.check, _share(one.p_value_a), _share(one.p_value_b)) for one in comparison.checks
+        (one.check, _share(one.p_value_a, one.n_draws_a), _share(one.p_value_b, one.n_draws_b))
+        for one in comparison.checks
     )
     lines = []
     if comparison.scalars:
@@ -231,8 +233,10 @@ def _estimate(mean: float, sd: float) -> str:
     return "" if math.isnan(mean) else f"{mean:.3f} ({sd:.3f})"
 
 
-def _share(p: float) -> str:
-    return "" if math.isnan(p) else f"{p:.3f}"
+def _share(p: float, n_draws: int) -> str:
+    if math.isnan(p):
+        return ""
+    return share_in_words(p, n_draws) if n_draws else f"{p:.3f}"
 
 
 def _label(fit: FitSummary) -> str:

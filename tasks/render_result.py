@@ -10,6 +10,7 @@ from model.effects import CALLED, count_calls
 from schemas.dataset import Dataset
 from schemas.parameters import FitParameters
 from schemas.reports import Convergence, KnownGenes, PreparationReport, Verdict
+from schemas.shares import share_in_words
 from tasks.artifacts import FitResults, without_effect
 from tasks.markdown import as_text, markdown_table
 
@@ -46,7 +47,7 @@ def result_markdown(results: FitResults, where_to_look: str) -> str:
             "",
             f"## Most negative slopes on RNA ({len(top)} of {len(results.effects)} genes)",
             "",
-            _table(top),
+            _table(top, results.convergence.n_draws),
             "",
             "beta: log fold change per SD of RNA, with its 89 % interval (HDI); lfsr: probability "
             "that its sign is wrong; rests on: the cell line or lineage without which the sign "
@@ -156,7 +157,10 @@ def _said_of_one_line(effects: pd.DataFrame) -> str:
 def said_of_known_genes(known: KnownGenes) -> str:
     """Return the agreement with the known expression addictions in words."""
     if not known.n_compared:
-        return f"Known expression addictions: none of {known.n_listed:,} listed genes was fitted."
+        return (
+            f"Known expression addictions: none of {known.n_listed:,} listed genes was fitted with "
+            "enough data for a call."
+        )
     words = (
         f"Known expression addictions: {known.n_compared:,} of {known.n_listed:,} listed genes "
         f"compared; {known.n_negative:,} called negative, {known.n_positive:,} positive"
@@ -184,14 +188,13 @@ def _points(verdict: Verdict) -> list[str]:
     return reasons + [f"- note: {as_text(note)}" for note in verdict.notes]
 
 
-def _table(rows: pd.DataFrame) -> str:
-    cells = ((*map(_shown, row[:-1]), _lfsr(row[-1])) for row in rows.itertuples(index=False))
+def _table(rows: pd.DataFrame, n_draws: int) -> str:
+    cells = (
+        (*map(_shown, row[:-1]), share_in_words(row[-1], n_draws))
+        for row in rows.itertuples(index=False)
+    )
     return "\n".join(markdown_table(tuple(rows.columns), cells))
 
 
 def _shown(value: str | float) -> str:
     return value if isinstance(value, str) else f"{value:.3f}"
-
-
-def _lfsr(value: float) -> str:
-    return "< 0.001" if value < 0.0005 else f"{value:.3f}"

@@ -8,11 +8,17 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mlflow.exceptions import MlflowException
+from mlflow.entities import Run
 
 from tasks.out_files import require_empty, require_room, temporary_folder
 from tasks.tracked_fits import NoSuchFit, get_run, require_whole, whole_files
-from tasks.tracking_run import connect, tracking_errors, tracking_uri, without_password
+from tasks.tracking_run import (
+    TrackingError,
+    connect,
+    tracking_errors,
+    tracking_uri,
+    without_password,
+)
 
 POSTERIOR_FILE = "posterior.nc"
 RUN_FILE = "run.json"
@@ -23,28 +29,15 @@ def export_run(run_id: str, folder: Path, *, draws: bool = True) -> list[Path]:
 
     Beside the artifacts: `run.json` with id, name, tags, parameters and metrics. Without `draws`
     the posterior, by far the largest file, is left out. The folder appears whole or not at all.
-    Raises NoSuchFit or TrackingError.
+    Raises NoSuchFit, FolderInUse, TrackingError, or OSError where the disk of the folder refuses.
     """
     uri = tracking_uri()
     folder = folder.resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tracking_errors(uri), temporary_folder(folder.parent) as staging:
-        client = connect(uri)
-        run = get_run(client, run_id, without_password(uri))
-        if run.info.status != "FINISHED":
-            raise NoSuchFit(f"expected a finished run, {run_id} is {run.info.status}; take another")
+    with temporary_folder(folder.parent) as staging:
         whole = Path(staging, "export")
         whole.mkdir()
-        for file in client.list_artifacts(run_id):
-            if draws or file.path != POSTERIOR_FILE:
-                try:
-                    client.download_artifacts(run_id, file.path, str(whole))
-                except MlflowException:
-                    require_room(whole, file.file_size or 0)  # MLflow does not say it
-                    raise
-        with whole_files(run_id, without_password(uri)):
-            for path in whole.rglob("*"):
-                require_whole(path)
+        run = _fetch(uri, run_id, whole, draws=draws)
         about = {
             "run_id": run_id,
             "run_name": run.info.run_name,
@@ -60,3 +53,26 @@ def export_run(run_id: str, folder: Path, *, draws: bool = True) -> list[Path]:
         require_empty(folder)  # somebody may have filled it meanwhile
         whole.replace(folder)
     return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _fetch(uri: str, run_id: str, whole: Path, *, draws: bool) -> Run:
+    """Put the files of a finished run into the folder `whole`; return the run."""
+    with tracking_errors(uri):
+        client = connect(uri)
+        run = get_run(client, run_id, without_password(uri))
+        if run.info.status != "FINISHED":
+            raise NoSuchFit(f"expected a finished run, {run_id} is {run.info.status}; take another")
+        files = client.list_artifacts(run_id)
+    for file in files:
+        if not draws and file.path == POSTERIOR_FILE:
+            continue
+        try:
+            with tracking_errors(uri):
+                client.download_artifacts(run_id, file.path, str(whole))
+        except TrackingError:
+            require_room(whole, file.file_size or 0)  # MLflow does not say it
+            raise
+    with whole_files(run_id, without_password(uri)):
+        for path in whole.rglob("*"):
+            require_whole(path)
+    return run

@@ -65,6 +65,13 @@ class Hdf5File(TableFile):
 
     def rows(self, texts: Sequence[int], numbers: Sequence[int]) -> Iterator[Rows]:
         """Yield all rows; the only text is the row label, at position 0."""
+        if any(texts):
+            raise self.error(
+                "unknown_layout",
+                "expected a matrix of numbers with row labels, got a table of texts in HDF5",
+                "give it as CSV or Parquet",
+            )
+        at = np.array(numbers, dtype=np.intp) - 1
         with self._hdf5() as file:
             size = max(1, CELLS_PER_BLOCK // len(self.columns))
             labels = file["dim_0"].asstr()[:].astype(object)
@@ -72,9 +79,7 @@ class Hdf5File(TableFile):
             for start in range(0, len(labels), size):
                 block = slice(start, start + size)
                 values = file["data"][block].astype(np.float64)
-                yield Rows(
-                    [labels[block] for _ in texts], values[:, np.array(numbers) - 1], start + 2
-                )
+                yield Rows([labels[block] for _ in texts], values[:, at], start + 2)
 
     @contextmanager
     def _hdf5(self) -> Iterator[h5py.File]:

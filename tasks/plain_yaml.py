@@ -6,6 +6,7 @@ and nesting without end. What the keys mean belongs to those who read them.
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import yaml
@@ -42,9 +43,11 @@ class _Loader(yaml.SafeLoader):
 
 
 def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+    times = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
     for key, _ in node.value:
-        if keys.count(key.value) > 1:  # YAML itself keeps the last in silence
+        if (
+            isinstance(key, yaml.ScalarNode) and times[key.value] > 1
+        ):  # YAML itself keeps the last in silence
             raise yaml.MarkedYAMLError(
                 problem=f"the key {key.value!r} twice or more", problem_mark=key.start_mark
             )

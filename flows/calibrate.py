@@ -81,7 +81,7 @@ def _calibrate(settings: CalibrationSettings) -> CalibrationOutcome:
         ecdf = ecdf_table_task(pits, settings)
         report = judge_task(settings, results, ecdf)
         tell(f"Verdict: {report.verdict.status}")
-        wait_for_mlflow()
+        wait_for_mlflow(fitted=True)
         track_calibration_task(run, report, pits, ecdf, stopwatch.total())
     where = where_to_look(run)
     publish(calibration_markdown(report, where), key="calibration")

@@ -82,11 +82,13 @@ def _refresh(
     for run in close_lost(REFRESH):
         tell(f"Lost its worker before it began; this look does its work: {run.name}")
 
+    started: set[str] = set()
     deadline = time.monotonic() + longest_wait
     while True:
         looked = look_under_task(prefix)
         now = datetime.now(UTC)
         seen = tuple(_attend(found, parameters, settle, now) for found in looked)
+        started |= {one.flow_run for one in seen if one.status == "started"}
         waits = [
             wait.total_seconds()
             for found in looked
@@ -97,6 +99,13 @@ def _refresh(
         tell(f"{len(waits)} release(s) still changing; looking again in {min(waits):.0f} s")
         time.sleep(min(waits) + 0.1)
 
+    # What the first pass started is under way by the last.
+    seen = tuple(
+        one.model_copy(update={"status": "started", "detail": ""})
+        if one.status == "under way" and one.flow_run in started
+        else one
+        for one in seen
+    )
     fitted = _fitted(looked, parameters)
     compared = [_compare(a, b) for fits in fitted for a, b in pairwise(fits)]
     if promote:

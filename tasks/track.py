@@ -199,7 +199,7 @@ def _folder_kept_on_trouble() -> Iterator[Path]:
     try:
         yield folder
     except Exception as error:
-        if was_interrupted(error):
+        if was_interrupted(error) or isinstance(error, TakenOver):  # another makes this fit
             shutil.rmtree(folder)
             raise
         kept = f"the results are kept in {folder}"

@@ -1,1 +1,1 @@
-"""How flows are reached: the command line and the demonstration."""
+"""How flows are reached: the command line, a server's deployments, and containers."""

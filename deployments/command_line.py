@@ -49,7 +49,8 @@ app = App(
     help="How strongly a gene's own expression drives the dependency on it, from a CRISPR screen.",
     help_epilogue=(
         "Exit codes: 0 done, 1 verdict fail or refused by the gate, 2 bad input, 3 environment or "
-        "storage trouble, 130 interrupted, 143 terminated, 129 hung up."
+        "storage trouble, 129 hung up, 130 interrupted, 141 what it prints is read no longer, "
+        "143 terminated."
     ),
     version=lambda: version("screenbayes"),
     result_action="return_value",
@@ -164,7 +165,8 @@ def validate(dataset: str, *, out: Path = Path(), parameters: Path | None = None
     outcome = "[green bold]valid[/]" if report.passed else "[red bold]not valid[/]"
     console.print(
         f"{escape(report.dataset)} {escape(report.release)} is {outcome}: "
-        f"{len(report.errors)} error(s), {len(report.warnings)} warning(s). Written to {path}"
+        f"{len(report.errors)} error(s), {len(report.warnings)} warning(s). Written to "
+        f"{escape(str(path))}"
     )
     return DONE if report.passed else BAD_INPUT
 

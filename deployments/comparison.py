@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import Parameter
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.markup import escape
 
 from deployments.environment import embedded_server_may_die
 from deployments.options import RUN_NAMES, OptionError, require_named
+from schemas.comparison import ComparisonSettings
+
+DEFAULTS = ComparisonSettings()
 
 
 def compare(
@@ -19,9 +20,9 @@ def compare(
     run_b: str,
     *,
     dataset: str = "",
-    practical_difference: float = 0.1,
-    lfsr: Annotated[float, Parameter(name="--lfsr")] = 0.05,
-    attribute: bool = True,
+    practical_difference: float = DEFAULTS.practical_difference,
+    lfsr: float = DEFAULTS.lfsr_max,
+    attribute: bool = DEFAULTS.attribute,
     out: Path | None = None,
 ) -> int:
     """Compare two fits in MLflow: data, parameters, genes, hits.
@@ -29,8 +30,8 @@ def compare(
     Parameters
     ----------
     run_a
-        The earlier fit, or the one to compare with: the id of its run, latest, champion, or a
-        release, whose newest fit is taken.
+        The earlier fit, or the one to compare with: the id of its run, latest, champion,
+        challenger, or a release, whose newest fit is taken.
     run_b
         The other fit, named likewise; differences are this one less the other.
     dataset
@@ -46,7 +47,6 @@ def compare(
         Folder for the tables, comparison.* (by gene) and cell_lines.*; they are in MLflow too.
     """
     from deployments.terminal import progress_bars
-    from schemas.comparison import ComparisonSettings
     from tasks.out_files import require_folder, write_whole
     from tasks.progress import tell
     from tasks.render_comparison import comparison_markdown

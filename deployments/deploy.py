@@ -19,14 +19,13 @@ from typing import Any, get_args
 import yaml
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from schemas.errors import EnvironmentTrouble, UserError
 from schemas.parameters import ModelName
 
 POOL = "screenbayes"
-FITS_AT_ONCE = 2
-"""Fits of different datasets that run side by side, unless SCREENBAYES_FITS_AT_ONCE says so."""
 SILENCE = timedelta(seconds=90)
 """A flow run without a heartbeat for so long has lost its process (one is sent every 30 s)."""
 WATCH = "screenbayes dead processes"
@@ -36,6 +35,7 @@ _DEFAULTS = {
     "SCREENBAYES_MODEL": "m4",
     "SCREENBAYES_REFRESH_CRON": "0 3 * * *",
     "SCREENBAYES_SETTLE_SECONDS": "300",
+    "SCREENBAYES_FITS_AT_ONCE": "2",  # of different datasets
 }
 
 
@@ -109,7 +109,7 @@ def _settings() -> dict[str, str]:
 
 def _whole(settings: dict[str, str], name: str) -> int:
     if not settings[name].isdecimal():
-        raise BadSetting(f"{name}: expected a whole number, got {settings[name]!r}")
+        raise BadSetting(f"{name}: expected a whole number, got {settings[name]!r}; correct it")
     return int(settings[name])
 
 
@@ -138,10 +138,7 @@ def _make_pool() -> None:
     from prefect.client.schemas.actions import WorkPoolCreate
     from prefect.exceptions import ObjectAlreadyExists
 
-    limit = _whole(
-        {"SCREENBAYES_FITS_AT_ONCE": os.environ.get("SCREENBAYES_FITS_AT_ONCE", str(FITS_AT_ONCE))},
-        "SCREENBAYES_FITS_AT_ONCE",
-    )
+    limit = _whole(_settings(), "SCREENBAYES_FITS_AT_ONCE")
     with get_client(sync_client=True) as client:
         with suppress(ObjectAlreadyExists):  # and keep whatever an engineer has set on it
             client.create_work_pool(WorkPoolCreate(name=POOL, type="process"))
@@ -199,6 +196,8 @@ def _table() -> Table:
         for deployment in sorted(client.read_deployments(), key=lambda found: found.name):
             crons = [getattr(each.schedule, "cron", "") for each in deployment.schedules]
             table.add_row(
-                deployment.name, str(deployment.work_queue_name), ", ".join(crons) or "on demand"
+                escape(deployment.name),
+                escape(str(deployment.work_queue_name)),
+                ", ".join(crons) or "on demand",
             )
     return table

@@ -19,7 +19,8 @@ def export(run: str, *, out: Path, dataset: str = "", draws: bool = True) -> int
     Parameters
     ----------
     run
-        The fit: the id of its run, latest, champion, or a release, whose newest fit is taken.
+        The fit: the id of its run, latest, champion, challenger, or a release, whose newest fit is
+        taken.
     out
         Folder to write into: an empty one, or one that is not there yet.
     dataset

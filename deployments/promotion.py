@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from cyclopts import Parameter
 from rich.console import Console
 from rich.markup import escape
 
@@ -22,7 +21,7 @@ def promote(
     dataset: str = "",
     verdict: Literal["pass", "review"] = DEFAULTS.verdict,
     unexplained_losses: int = DEFAULTS.max_unexplained_losses,
-    lfsr: Annotated[float, Parameter(name="--lfsr")] = DEFAULTS.lfsr_max,
+    lfsr: float = DEFAULTS.lfsr_max,
     practical_difference: float = DEFAULTS.practical_difference,
 ) -> int:
     """Make a fit the champion of its dataset, if the gate allows it.
@@ -33,7 +32,8 @@ def promote(
     Parameters
     ----------
     run
-        The fit: the id of its run, latest, challenger, or a release, whose newest fit is taken.
+        The fit: the id of its run, latest, challenger, champion, or a release, whose newest fit is
+        taken.
     dataset
         Of which dataset; needed where the fit is not named by an id and there are several.
     verdict

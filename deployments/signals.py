@@ -41,8 +41,10 @@ class Heard:
 
 
 @contextmanager
-def heard_like_interrupts() -> Iterator[Heard]:
-    """Raise KeyboardInterrupt in the block on each of the signals that is not ignored.
+def heard_like_interrupts(*, even_ignored: bool = False) -> Iterator[Heard]:
+    """Raise KeyboardInterrupt in the block on each of the signals.
+
+    What the shell has us ignore, as by nohup, stays ignored, unless asked for.
 
     Python loses one that is raised where an object is deleted, with a traceback and no more: it is
     raised again outside.
@@ -77,11 +79,10 @@ def heard_like_interrupts() -> Iterator[Heard]:
     if threading.current_thread() is not threading.main_thread():
         yield heard
         return
-    # What the shell has us ignore, as by nohup, stays ignored.
     before = {
         sign: signal.signal(sign, stop)
         for sign in _CODES
-        if signal.getsignal(sign) is not signal.SIG_IGN
+        if even_ignored or signal.getsignal(sign) is not signal.SIG_IGN
     }
     hook, sys.unraisablehook = sys.unraisablehook, lost
     try:

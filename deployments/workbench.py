@@ -7,7 +7,6 @@ A stack for many people is docs/production.md.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from rich.markup import escape
 
 from deployments.deploy import POOL, register
 from deployments.processes import HOST, Process, require_free
+from deployments.signals import heard_like_interrupts
 from schemas.errors import UserError
 from schemas.parameters import ModelName
 
@@ -62,7 +62,7 @@ def serve(
     require_free(prefect_port, "--prefect-port")
     require_free(mlflow_port, "--mlflow-port")
     console = Console()
-    with _terminated_like_interrupted(), _only_one_in(folder), ExitStack() as down:
+    with heard_like_interrupts(even_ignored=True), _only_one_in(folder), ExitStack() as down:
         try:
             refresh = {
                 "SCREENBAYES_PREFIX": prefix,
@@ -174,18 +174,3 @@ def _only_one_in(folder: Path) -> Iterator[None]:
         ) from None
     with lock:
         yield
-
-
-@contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """Treat a request to terminate as Ctrl-C; both are heard whatever shell started us."""
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = {sign: signal.signal(sign, stop) for sign in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for sign, handler in before.items():
-            signal.signal(sign, handler)

@@ -36,7 +36,10 @@ VARIABLES = {
     "a flow runs on a server of its own, which ends with it.",
     "AWS_ACCESS_KEY_ID": "Key of the bucket, for `s3://` addresses.",
     "AWS_SECRET_ACCESS_KEY": "Its secret.",
+    "AWS_SESSION_TOKEN": "Token of keys that expire.",
+    "AWS_DEFAULT_REGION": "Region of the bucket, where its store has several.",
     "AWS_ENDPOINT_URL": "Address of the store, where it is not Amazon's.",
+    "AWS_CA_BUNDLE": "File of the certificates to trust, where the store has one of its own.",
     "SCREENBAYES_PREFIX": "Folder or `s3://` address in which releases land. Read by `screenbayes "
     "deploy`, as are the next four; without it there is no schedule.",
     "SCREENBAYES_MODEL": "What these releases are fitted with: `m4` (default), `m4_zero_mean` or "

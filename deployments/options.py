@@ -1,4 +1,7 @@
-"""The options `fit` and `demo` share, and how they become `FitParameters`."""
+"""Options of commands: those that fits share, and how they become settings.
+
+What is said of a wrong one is here too.
+"""
 
 from __future__ import annotations
 
@@ -53,11 +56,12 @@ class FitOptions:
     them. [default: m4]"""
     engine: EngineName | None = None
     """How the posterior is computed. exact: integrated, in seconds. nuts: sampled, any model.
-    auto: exact where the model allows it, else nuts. [default: auto]"""
+    auto: exact, and nuts where the exact result cannot be relied on. [default: auto]"""
     sampler: SamplerName | None = None
     """Which NUTS: nutpie is the fastest, pymc the reference; nuts only. [default: nutpie]"""
     draws: int | None = None
-    """Draws kept a chain. [default: 2000; demo with nuts: 20000]"""
+    """Draws kept a chain (exact: a batch), so four times as many in all. [default: 2000; demo with
+    nuts: 20000]"""
     tune: int | None = None
     """Tuning steps a chain; nuts only. [default: 2000]"""
     chains: int | None = None

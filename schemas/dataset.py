@@ -34,7 +34,7 @@ class Dataset(Settings):
     release: Label
     """Release of the data, such as `24Q4`."""
     library: Label
-    """Guide library, as the sequence map names it: Avana, KY, Humagne, Brunello, TKOv3."""
+    """Guide library, as the sequence map names it: Avana, KY, Humagne-CD, Brunello, TKOv3."""
     folder: Location | None = None
     """Release folder in which the tables are found by their known names; a table given wins."""
     logfc: Location | None = None

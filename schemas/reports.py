@@ -135,7 +135,8 @@ class ExactDiagnostics(Settings):
     log_evidence_mcse: float
     """Monte Carlo standard error of the log evidence."""
     interpolation_error: float
-    """Largest error of the interpolated log density at fresh points; 0 if none was interpolated."""
+    """Largest error of the interpolated log density at some of the draws; 0 where none was
+    interpolated, infinite where too many points lay beyond it."""
     n_passes: int
     """Passes over the data."""
 

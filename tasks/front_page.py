@@ -116,8 +116,8 @@ def _experiment_note(name: str, experiment_id: str) -> str:
             f"Fits of **{name}**. Views: {' · '.join(links.values())}",
             "",
             "A run is one fit: one release, one model, one engine, and its name says which. "
-            "Comparisons of two fits are runs too. The note of a run has its verdict and most "
-            "negative slopes; its artifact `report.html` is the whole fit on one page.",
+            "Comparisons of two fits are runs too. The description of a run has its verdict and "
+            "most negative slopes; its artifact `report.html` is the whole fit on one page.",
             "",
             *(f"- {links[key]}: {view.text}." for key, view in VIEWS.items()),
             "",

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from model.design import ScreenDesign
-from model.selection import PreparationError, require_some, select
+from model.selection import PreparationError, require_some, select, with_reason_of
 from schemas.parameters import Filters, FitParameters, Preparation
 from schemas.reports import Loss, PreparationReport
 from schemas.rules import linked_parts
@@ -318,8 +318,6 @@ def _losses(
     lines[line_reason.index] = line_reason
     genes = selection.genes.copy()
     genes[gene_reason.index] = gene_reason
-    late_line = "cell line: " + columns["cell_line"].map(lines)
-    column_lost = (columns["reason"] == KEPT) & columns["cell_line"].map(lines).ne(KEPT)
     profiles = screen.profiles
     profile_reason = pd.Series("not the default of its cell line", profiles.index, dtype=object)
     default = profiles["is_default"]
@@ -329,7 +327,7 @@ def _losses(
     yield from _tally(
         "sequence",
         columns["sequence"],
-        columns["reason"].where(~column_lost, late_line),
+        with_reason_of(columns, "cell_line", lines, "cell line")["reason"],
         MOST_EXAMPLES,
     )
     yield from _tally(

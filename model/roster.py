@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from model.design import ScreenDesign
-from model.selection import Selection
+from model.selection import Selection, with_reason_of
 from schemas.reports import PreparationReport
 from schemas.screen import Screen
 from schemas.usable import KEPT
@@ -43,15 +43,12 @@ def roster_of(
     by_sequence = screen.sequence_map.drop_duplicates("sequence").set_index("sequence")
     for column in ("pdna_batch", "passes_qc"):
         sequences[column] = sequences["sequence"].map(by_sequence[column])
-    of_line = sequences["cell_line"].map(lines).fillna(KEPT)
-    late = (sequences["reason"] == KEPT) & (of_line != KEPT)
-    sequences["reason"] = sequences["reason"].where(~late, "cell line: " + of_line)
+    sequences = with_reason_of(sequences, "cell_line", lines, "cell line")
 
     guides = selection.guides.rename_axis("guide").reset_index()
-    of_gene = guides["gene"].map(genes).fillna(KEPT)
-    late = (guides["reason"] == KEPT) & ~guides["guide"].isin(design.guides)
-    why = ("gene: " + of_gene).where(of_gene != KEPT, "no measurement")
-    guides["reason"] = guides["reason"].where(~late, why)
+    guides = with_reason_of(guides, "gene", genes, "gene")
+    unmeasured = (guides["reason"] == KEPT) & ~guides["guide"].isin(design.guides)
+    guides["reason"] = guides["reason"].where(~unmeasured, "no measurement")
 
     profiles = screen.profiles
     default = profiles[profiles["is_default"]].drop_duplicates("cell_line").set_index("cell_line")

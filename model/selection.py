@@ -82,8 +82,8 @@ def select(screen: Screen, sequences: Sequence[str], library: str, filters: Filt
     require_some("gene", gene_reasons)
     require_some("cell line", line_reasons)
     return Selection(
-        sequences=_with_reason_of(by_sequence, "cell_line", line_reasons, "cell line"),
-        guides=_with_reason_of(by_guide, "gene", gene_reasons, "gene"),
+        sequences=with_reason_of(by_sequence, "cell_line", line_reasons, "cell line"),
+        guides=with_reason_of(by_guide, "gene", gene_reasons, "gene"),
         genes=gene_reasons,
         cell_lines=line_reasons,
         rna=rna.loc[kept_lines, kept_genes].T,
@@ -118,7 +118,7 @@ def require_some(unit: str, reasons: pd.Series) -> None:
         )
 
 
-def _with_reason_of(items: pd.DataFrame, column: str, owners: pd.Series, unit: str) -> pd.DataFrame:
+def with_reason_of(items: pd.DataFrame, column: str, owners: pd.Series, unit: str) -> pd.DataFrame:
     """Give kept items the reason of the gene or cell line they belong to, where it has one."""
     theirs = items[column].map(owners).fillna(KEPT)
     lost = (items["reason"] == KEPT) & (theirs != KEPT)

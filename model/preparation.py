@@ -20,7 +20,7 @@ from schemas.rules import linked_parts
 from schemas.screen import LogfcBlock, Screen
 from schemas.usable import KEPT, first_reason
 
-__all__ = ["PreparationError", "SufficientStatistics", "prepare"]
+__all__ = ["PreparationError", "SufficientStatistics", "prepare", "rna_moments"]
 
 Unit = Literal["sequence", "guide", "gene", "cell line", "measurement", "RNA profile"]
 MOST_EXAMPLES = 10
@@ -158,7 +158,7 @@ def prepare(
     first_guide = np.flatnonzero(np.diff(guide_gene, prepend=-1))
     gene_measured = np.logical_or.reduceat(statistics.count > 0, first_guide, axis=0)
     n_lines = gene_measured.sum(axis=1)
-    mean, sd = _moments(rna, gene_measured)
+    mean, sd = rna_moments(rna, gene_measured)
 
     least_lines = parameters.preparation.min_cell_lines_per_gene
     least_sd = parameters.preparation.min_rna_sd
@@ -245,7 +245,7 @@ def _require_true_replicates(design: ScreenDesign) -> None:
         )
 
 
-def _moments(rna: np.ndarray, measured: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def rna_moments(rna: np.ndarray, measured: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return mean and SD (ddof 1) of RNA by gene over its measured lines, NaN of too few."""
     n_lines = measured.sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -12,6 +12,7 @@ import numpy as np
 
 from model.data_changes import gene_key, raw_rna, shared_part
 from model.design import ScreenDesign
+from model.preparation import rna_moments
 
 FEWEST_LINES = 3
 """Cell lines that two fits must share: through two points any slope fits."""
@@ -107,11 +108,9 @@ def _standardised(design: ScreenDesign) -> ScreenDesign:
     z-scores stay as they are given.
     """
     measured = design.gene_count > 0
-    n = measured.sum(axis=1)
-    mean = np.where(measured, design.rna, 0).sum(axis=1) / np.maximum(n, 1)
-    deviation = np.where(measured, design.rna - mean[:, None], 0)
-    sd = np.sqrt((deviation**2).sum(axis=1) / np.maximum(n - 1, 1))
-    sd = np.where((n > 1) & (sd > ROUNDING), sd, 0)
+    mean, sd = rna_moments(design.rna, measured)
+    mean = np.where(measured.any(axis=1), mean, 0)
+    sd = np.where(sd > ROUNDING, sd, 0)
     rna = design.rna
     if design.rna_is_log2:
         rna = (rna - mean[:, None]) / np.where(sd > 0, sd, 1)[:, None]

@@ -19,10 +19,11 @@ from model.convergence import assess_convergence, exact_diagnostics
 from model.design import ScreenDesign
 from model.engines import NoIntegral, run_engine
 from model.identified import require_identified
+from model.predictive import draw_from
 from model.summary import parameter_summary
 from model.verdict import exact_findings, give_verdict
 from schemas.calibration import CalibrationSettings
-from schemas.parameters import Distribution, FitParameters
+from schemas.parameters import FitParameters
 from schemas.posterior import CONTRACTS
 
 Engine = Callable[[ScreenDesign, FitParameters], xr.DataTree]
@@ -58,7 +59,7 @@ def simulate_screen(settings: CalibrationSettings, seed: np.random.SeedSequence)
     n_genes, n_lines, n_guides = settings.genes, settings.cell_lines, settings.guides
     contract = CONTRACTS[settings.simulated].variables
     truth: dict[str, np.ndarray] = {
-        name: _draw(getattr(settings.priors, name), random)
+        name: np.asarray(draw_from(getattr(settings.priors, name), (), random))
         for name, dims in contract.items()
         if not dims
     }
@@ -180,17 +181,6 @@ def _trouble(tree: xr.DataTree, parameters: FitParameters) -> str:
     convergence = assess_convergence(tree, parameter_summary(tree))
     verdict = give_verdict(convergence, (), parameters)
     return "; ".join(verdict.reasons) if verdict.status == "fail" else ""
-
-
-def _draw(prior: Distribution, random: np.random.Generator) -> np.ndarray:
-    match prior.family:
-        case "Normal":
-            mean, sd = prior.arguments
-            return np.asarray(random.normal(mean, sd))
-        case "Exponential":
-            return np.asarray(random.exponential(1 / prior.arguments[0]))
-        case "HalfNormal":
-            return np.asarray(abs(random.normal(0, prior.arguments[0])))
 
 
 def _labels(what: str, n: int) -> tuple[str, ...]:

@@ -102,7 +102,7 @@ def draw_prior(
     drawn: dict[str, np.ndarray] = {}
     for variable in CONTRACTS[name].variables:
         if variable.startswith(("mu_", "sigma")):
-            drawn[variable] = _draw(getattr(priors, variable), n_draws, random)
+            drawn[variable] = draw_from(getattr(priors, variable), n_draws, random)
     groups = {group: dims[0] for group, dims in CONTRACTS[name].variables.items() if dims}
     for group, dim in groups.items():
         which = "guide" if group == "delta_k" else group.partition("_")[0]
@@ -120,7 +120,10 @@ def draw_prior(
     )
 
 
-def _draw(prior: Distribution, size: int, random: np.random.Generator) -> np.ndarray:
+def draw_from(
+    prior: Distribution, size: int | tuple[int, ...], random: np.random.Generator
+) -> np.ndarray:
+    """Draw from a prior, an array of this size; () gives a single number."""
     match prior.family:
         case "Normal":
             mean, sd = prior.arguments

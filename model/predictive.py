@@ -19,7 +19,7 @@ import xarray as xr
 from model.design import ScreenDesign
 from model.guide_lines import GuideLines, guide_lines
 from schemas.parameters import Distribution, ModelName, Priors
-from schemas.posterior import CONTRACTS
+from schemas.posterior import CONTRACTS, GROUPS
 
 HDI_MASS = 0.89
 """Mass of every interval shown."""
@@ -105,10 +105,10 @@ def draw_prior(
             drawn[variable] = draw_from(getattr(priors, variable), n_draws, random)
     groups = {group: dims[0] for group, dims in CONTRACTS[name].variables.items() if dims}
     for group, dim in groups.items():
-        which = "guide" if group == "delta_k" else group.partition("_")[0]
-        centre = drawn.get(f"mu_{which}", np.zeros(n_draws))
+        mean, sd = GROUPS[group]
+        centre = drawn.get(mean, np.zeros(n_draws))
         standard = random.standard_normal((n_draws, len(labels[dim])))
-        drawn[group] = centre[:, None] + drawn[f"sigma_{which}"][:, None] * standard
+        drawn[group] = centre[:, None] + drawn[sd][:, None] * standard
     dims = CONTRACTS[name].variables
     return xr.Dataset(
         {key: (("chain", "draw", *dims[key]), value[None]) for key, value in drawn.items()},

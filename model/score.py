@@ -25,14 +25,7 @@ from model.guide_lines import GuideLines, guide_lines
 from model.labels import parameter_names
 from model.predictive import Draw, draws
 from schemas.parameters import Distribution, Priors
-
-GROUPS = {
-    "alpha_g": ("mu_alpha", "sigma_alpha"),
-    "gamma_c": ("mu_gamma", "sigma_gamma"),
-    "beta_g": ("mu_beta", "sigma_beta"),
-    "delta_k": ("", "sigma_guide"),
-}
-"""The mean (0 where a model has none) and the SD of each group of effects."""
+from schemas.posterior import GROUPS
 
 
 def scores(posterior: xr.Dataset, design: ScreenDesign, priors: Priors) -> pd.DataFrame:

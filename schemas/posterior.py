@@ -67,6 +67,13 @@ def posterior_digest(posterior: xr.Dataset) -> str:
     return found.hexdigest()
 
 
+GROUPS = {
+    "alpha_g": ("mu_alpha", "sigma_alpha"),
+    "gamma_c": ("mu_gamma", "sigma_gamma"),
+    "beta_g": ("mu_beta", "sigma_beta"),
+    "delta_k": ("", "sigma_guide"),
+}
+"""The mean (0 where a model has none) and the SD of each group of effects."""
 _GROUPS: dict[str, tuple[str, ...]] = {
     "alpha_g": ("gene",),
     "gamma_c": ("cell_line",),

@@ -9,9 +9,9 @@ import xarray as xr
 from scipy import stats
 
 from model.engines import run_engine
-from model.score import GROUPS, score_draws, scores
+from model.score import score_draws, scores
 from schemas.parameters import FitParameters, Priors, Sampling
-from schemas.posterior import CONTRACTS
+from schemas.posterior import CONTRACTS, GROUPS
 from tests.designs import covariance_of_cells, design_from_rows, nested_rows, original_rows
 
 PRIORS = Priors.model_validate(

@@ -20,6 +20,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from model.labels import is_single
 from schemas.gate import GateDecision
 from schemas.plain_text import visible
 from schemas.reports import Convergence, PreparationReport, Verdict
@@ -89,7 +90,7 @@ def losses_table(preparation: PreparationReport) -> Table:
 
 def hyperparameter_table(summary: pd.DataFrame) -> Table:
     """Return the rows of `summary.csv` that belong to no single gene or cell line."""
-    rows = summary[~summary["parameter"].str.contains("[", regex=False)]
+    rows = summary[is_single(summary["parameter"])]
     interval = [column for column in summary.columns if column.startswith("hdi")]
     columns = ["parameter", "mean", "sd", *interval, "ess_bulk", "r_hat"]
     table = Table(title="Hyperparameters", title_justify="left", show_edge=False)

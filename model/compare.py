@@ -12,6 +12,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from model.data_changes import gene_key
+from model.labels import is_single
 from schemas.columns import COMPARED_GENES
 from schemas.comparison import (
     CheckChange,
@@ -156,9 +157,8 @@ def _scalars(a: pd.DataFrame, b: pd.DataFrame) -> tuple[ScalarChange, ...]:
         {
             name: (mean, sd)
             for name, mean, sd in table[["parameter", "mean", "sd"]].itertuples(index=False)
-            if "[" not in name
         }
-        for table in (a, b)
+        for table in (a[is_single(a["parameter"])], b[is_single(b["parameter"])])
     ]
     unknown = (float("nan"), float("nan"))
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from model.labels import variable_of
 from schemas.reports import Convergence, ExactDiagnostics, NutsDiagnostics, VariableConvergence
 
 N_WORST = 10
@@ -32,7 +33,7 @@ def assess_convergence(tree: xr.DataTree, summary: pd.DataFrame) -> Convergence:
     worst = np.argsort(np.where(np.isnan(rhat), -np.inf, -rhat), kind="stable")[:N_WORST]
     with np.errstate(invalid="ignore", divide="ignore"):
         relative_mcse = summary["mcse_mean"].to_numpy() / summary["sd"].to_numpy()
-    variable = summary["parameter"].str.partition("[")[0]
+    variable = variable_of(summary["parameter"])
     return Convergence(
         rhat_max=np.max(rhat),
         ess_bulk_min=np.min(summary["ess_bulk"].to_numpy()),

@@ -17,6 +17,7 @@ import xarray as xr
 from pydantic import ValidationError
 
 from model.design import ScreenDesign
+from model.labels import is_single
 from model.score import scores
 from schemas.parameters import FitParameters, ModelName, Priors
 from schemas.posterior import CONTRACTS
@@ -273,7 +274,7 @@ def _require_zero_score(posterior: xr.Dataset, design: ScreenDesign, priors: Pri
     if off.empty:
         return
     worst = off.iloc[off["shift"].abs().fillna(np.inf).argmax()]
-    of_data = off["parameter"].str.contains("[", regex=False) | (off["parameter"] == "sigma")
+    of_data = ~is_single(off["parameter"]) | (off["parameter"] == "sigma")
     if of_data.any():
         mend = (
             "the trace and the dataset disagree about which gene, cell line or guide is which, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import xarray as xr
 
 
@@ -11,7 +12,24 @@ def parameter_names(posterior: xr.Dataset) -> list[str]:
     for variable in posterior.data_vars:
         dims = posterior[variable].dims[2:]
         if dims:
-            names += [f"{variable}[{label}]" for label in posterior[dims[0]].to_numpy()]
+            names += [
+                parameter_name(str(variable), label) for label in posterior[dims[0]].to_numpy()
+            ]
         else:
             names.append(str(variable))
     return names
+
+
+def parameter_name(variable: str, label: str) -> str:
+    """Return the name of the effect of one gene, line or guide."""
+    return f"{variable}[{label}]"
+
+
+def variable_of(names: pd.Series) -> pd.Series:
+    """Return the variable that each parameter belongs to."""
+    return names.str.partition("[")[0]
+
+
+def is_single(names: pd.Series) -> pd.Series:
+    """Return which parameters are no effect of a gene, line or guide."""
+    return ~names.str.contains("[", regex=False)

@@ -8,6 +8,8 @@ from string import ascii_uppercase
 import numpy as np
 import pandas as pd
 
+from model.labels import parameter_name
+
 N_GENES, N_CELL_LINES, N_GUIDES = 5, 20, 3
 NOISE_SD = 0.3
 SEED = 103
@@ -58,11 +60,15 @@ def original_screen() -> SimulatedScreen:
         "sigma_gamma": 3.0,
         "sigma_beta": 2.0,
         "sigma": NOISE_SD,
-        **{f"alpha_g[{label}]": float(value) for label, value in zip(genes, alpha, strict=True)},
-        **{f"beta_g[{label}]": float(value) for label, value in zip(genes, beta, strict=True)},
-        **{
-            f"gamma_c[{label}]": float(value)
-            for label, value in zip(cell_lines, gamma, strict=True)
-        },
+        **_named("alpha_g", genes, alpha),
+        **_named("beta_g", genes, beta),
+        **_named("gamma_c", cell_lines, gamma),
     }
     return SimulatedScreen(measurements, truth)
+
+
+def _named(variable: str, labels: list[str], values: np.ndarray) -> dict[str, float]:
+    return {
+        parameter_name(variable, label): float(value)
+        for label, value in zip(labels, values, strict=True)
+    }

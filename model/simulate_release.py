@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from model.labels import parameter_name
 from schemas.posterior import CONTRACTS
 from schemas.simulation import Simulation
 
@@ -66,7 +67,10 @@ class SimulatedRelease:
         labels = {"gene": self.genes, "cell_line": self.cell_lines, "guide": self.guides}
         names: list[str] = []
         for variable, dims in CONTRACTS[self.settings.model].variables.items():
-            names += [f"{variable}[{label}]" for label in labels[dims[0]]] if dims else [variable]
+            if dims:
+                names += [parameter_name(variable, label) for label in labels[dims[0]]]
+            else:
+                names.append(variable)
         return pd.DataFrame(
             {
                 "parameter": names,

@@ -71,6 +71,11 @@ class ScreenDesign:
     labels above), replicate (running number in its guide and line), rna, logfc; None otherwise."""
 
     @property
+    def labels(self) -> dict[str, tuple[str, ...]]:
+        """Labels by dim of the posterior."""
+        return {"gene": self.genes, "cell_line": self.cell_lines, "guide": self.guides}
+
+    @property
     def n_measurements(self) -> int:
         """Number of measurements, all guides and lines."""
         return int(self.count.sum(dtype=np.int64))

@@ -24,11 +24,7 @@ _DIMS: dict[str, tuple[str, ...]] = {
 
 def design_dataset(design: ScreenDesign) -> xr.Dataset:
     """Return all arrays of a design with their labels; single measurements are left out."""
-    coords: dict[str, object] = {
-        "gene": list(design.genes),
-        "cell_line": list(design.cell_lines),
-        "guide": list(design.guides),
-    }
+    coords: dict[str, object] = {dim: list(labels) for dim, labels in design.labels.items()}
     if design.lineage is not None:
         coords["lineage"] = ("cell_line", list(design.lineage))
     return xr.Dataset(

@@ -116,7 +116,7 @@ def imported(
 
 def _draws(posterior: xr.Dataset, model: ModelName, design: ScreenDesign) -> dict[str, np.ndarray]:
     """Return the draws of every variable of the model, (chain, draw) or (chain, draw, codes)."""
-    sizes = {dim: len(labels) for dim, labels in _labels(design).items()}
+    sizes = {dim: len(labels) for dim, labels in design.labels.items()}
     found = {}
     for name, dims in CONTRACTS[model].variables.items():
         variable = posterior[name]
@@ -148,10 +148,6 @@ def _words(dims: Iterable[str]) -> str:
     return " and ".join(f"{dim.replace('_', ' ')}s" for dim in dims)
 
 
-def _labels(design: ScreenDesign) -> dict[str, tuple[str, ...]]:
-    return {"gene": design.genes, "cell_line": design.cell_lines, "guide": design.guides}
-
-
 def _rows(observed: np.ndarray, design: ScreenDesign) -> pd.DataFrame:
     """Return gene, cell_line and guide (codes of the design) of each row of the trace.
 
@@ -181,7 +177,7 @@ def _rows(observed: np.ndarray, design: ScreenDesign) -> pd.DataFrame:
         )
     alike = np.cumsum(np.diff(measured[ours], prepend=-np.inf) > 2 * SAME_LOGFC)
     rows = {}
-    for column in _labels(design):
+    for column in design.labels:
         code = kept[column].to_numpy(np.int64)[ours]
         by_value = pd.Series(code).groupby(alike)
         code[by_value.transform("nunique") > 1] = -1
@@ -198,7 +194,7 @@ def _labelled(
     design: ScreenDesign,
 ) -> Iterator[xr.Dataset]:
     """Yield the posterior under every order its codes may have."""
-    labels = _labels(design)
+    labels = design.labels
     groups = {name: dims[0] for name, dims in CONTRACTS[model].variables.items() if dims}
     orders = {dim: _orders_of_codes(rows[dim], labels[dim]) for dim in set(groups.values())}
     own = {name: _own_order(posterior[name], labels[dim], dim) for name, dim in groups.items()}

@@ -94,11 +94,7 @@ def draw_prior(
 ) -> xr.Dataset:
     """Draw every variable of model `name` from its prior; dims as in the posterior, one chain."""
     random = np.random.default_rng(seed)
-    labels = {
-        "gene": list(design.genes),
-        "cell_line": list(design.cell_lines),
-        "guide": list(design.guides),
-    }
+    labels = design.labels
     drawn: dict[str, np.ndarray] = {}
     for variable in CONTRACTS[name].variables:
         if variable.startswith(("mu_", "sigma")):
@@ -115,7 +111,7 @@ def draw_prior(
         coords={
             "chain": [0],
             "draw": np.arange(n_draws),
-            **{dim: labels[dim] for dim in groups.values()},
+            **{dim: list(labels[dim]) for dim in groups.values()},
         },
     )
 

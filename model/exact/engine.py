@@ -168,7 +168,6 @@ def _drawn(
     flat |= _effects(design, located, theta, common, block_seed)
 
     dims = CONTRACTS[parameters.model].variables
-    coords = {"gene": design.genes, "cell_line": design.cell_lines, "guide": design.guides}
     used = {dim for own in dims.values() for dim in own}
     posterior = xr.Dataset(
         {
@@ -181,7 +180,7 @@ def _drawn(
         coords={
             "chain": np.arange(n_chains),
             "draw": np.arange(n_draws),
-            **{dim: list(labels) for dim, labels in coords.items() if dim in used},
+            **{dim: list(labels) for dim, labels in design.labels.items() if dim in used},
         },
     )
     statistics = xr.Dataset(

@@ -18,7 +18,7 @@ from model.design import ScreenDesign
 from model.exact.blocks import GeneBlock
 from model.exact.by_line import LineTerms, line_terms, within_ss_by_line
 from model.exact.left_out import ByLine, LeftOut, left_out
-from model.exact.marginal import Marginal
+from model.exact.marginal import Marginal, hyperparameters
 from model.exact.proposal import NotIntegrable, Proposal, Weights, maximise, refitted, weigh
 from model.exact.start import start
 from model.exact.work import n_effects
@@ -139,8 +139,9 @@ def integrable(
 
 def log_sds(name: ModelName, posterior: xr.Dataset) -> np.ndarray:
     """Return the logs of the SDs of all draws (S, d), in the order of the exact engine."""
-    names = Marginal(name, Priors(), 0, 0.0, np.zeros(0)).hyperparameters
-    return np.log(np.stack([posterior[one].to_numpy().ravel() for one in names], axis=1))
+    return np.log(
+        np.stack([posterior[one].to_numpy().ravel() for one in hyperparameters(name)], axis=1)
+    )
 
 
 def leave_out(

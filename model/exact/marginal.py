@@ -22,7 +22,7 @@ import numpy as np
 from scipy.linalg import lapack
 
 from model.exact.collapse import RATIOS
-from schemas.parameters import Distribution, Priors
+from schemas.parameters import Distribution, ModelName, Priors
 from schemas.posterior import CONTRACTS
 
 AT_ONCE = 200_000
@@ -31,6 +31,8 @@ SOME_POINTS = 8
 """At least so many, however large the matrices: they share the reading of what is interpolated."""
 LARGE = 64
 """Rows from which a call of LAPACK a matrix costs less than NumPy's copies of it."""
+MEANS = ("mu_alpha", "mu_beta", "mu_gamma")
+"""The population means, in the order they have behind gamma in x."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +51,7 @@ class Factored:
 class Marginal:
     """Everything but the gene effects of one model of one screen."""
 
-    model: str
+    model: ModelName
     priors: Priors
     n_measurements: int | np.ndarray
     """Measurements; by point (P,) where the points are of different parts of a screen."""
@@ -61,17 +63,17 @@ class Marginal:
     @property
     def hyperparameters(self) -> tuple[str, ...]:
         """Names of the standard deviations, in the order of `theta`."""
-        return tuple(name for name in CONTRACTS[self.model].variables if name.startswith("sigma"))
+        return hyperparameters(self.model)
 
     @property
     def means(self) -> tuple[str, ...]:
-        """Names of the population means."""
+        """Names of the population means, in the order of the contract."""
         return tuple(name for name in CONTRACTS[self.model].variables if name.startswith("mu_"))
 
     @property
     def means_in_order(self) -> tuple[str, ...]:
         """Names of the population means, in the order they have behind gamma in x."""
-        return tuple(name for name in ("mu_alpha", "mu_beta", "mu_gamma") if name in self.means)
+        return tuple(name for name in MEANS if name in self.means)
 
     def to_ratios(self) -> np.ndarray:
         """Return the matrix (r, d) that turns theta, log SDs, into the logs of the ratios."""
@@ -133,7 +135,7 @@ class Marginal:
             matrix[:, -1, n_lines + 2] = precision * self.gamma_reference.sum()
         log_priors = np.zeros(len(collapsed))
         for name in self.means:
-            at = n_lines + ("mu_alpha", "mu_beta", "mu_gamma").index(name)
+            at = n_lines + MEANS.index(name)
             centre, sd = getattr(self.priors, name).arguments
             held = np.exp(2 * log_sigma) / sd**2
             matrix[:, at, at] += held
@@ -166,6 +168,11 @@ class Marginal:
         """Cut P points into as many as are factored at once."""
         step = max(SOME_POINTS, AT_ONCE // self.size**2)
         return (slice(start, start + step) for start in range(0, n_points, step))
+
+
+def hyperparameters(model: ModelName) -> tuple[str, ...]:
+    """Return the names of the standard deviations of a model, in the order of `theta`."""
+    return tuple(name for name in CONTRACTS[model].variables if name.startswith("sigma"))
 
 
 def factors(matrices: np.ndarray) -> np.ndarray:

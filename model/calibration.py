@@ -21,7 +21,7 @@ from model.engines import NoIntegral, run_engine
 from model.identified import require_identified
 from model.predictive import draw_from
 from model.summary import parameter_summary
-from model.verdict import exact_findings, give_verdict
+from model.verdict import exact_failures, give_verdict
 from schemas.calibration import CalibrationSettings
 from schemas.parameters import FitParameters
 from schemas.posterior import CONTRACTS
@@ -176,8 +176,7 @@ def _pit(truth: np.ndarray, draws: np.ndarray, random: np.random.Generator) -> n
 
 def _trouble(tree: xr.DataTree, parameters: FitParameters) -> str:
     if "pareto_k" in tree["sample_stats"]:
-        found = list(exact_findings(exact_diagnostics(tree), parameters.thresholds))
-        return "; ".join(reason for status, reason in found if status == "fail")
+        return "; ".join(exact_failures(exact_diagnostics(tree), parameters.thresholds))
     convergence = assess_convergence(tree, parameter_summary(tree))
     verdict = give_verdict(convergence, (), parameters)
     return "; ".join(verdict.reasons) if verdict.status == "fail" else ""

@@ -26,7 +26,7 @@ from model.loo import log_likelihood_group
 from model.memory import Sizes, fit_bytes, in_words, n_parameters, posterior_bytes
 from model.on_progress import OnProgress, nobody
 from model.predictive import data_groups, draw_prior, looked_at, replicate_cells, thin
-from model.verdict import exact_findings
+from model.verdict import exact_failures
 from schemas.errors import UserError
 from schemas.parameters import FitParameters
 from schemas.posterior import CONTRACTS
@@ -76,8 +76,7 @@ def run_engine(
             fell_back = str(error)
         else:
             tree.attrs["engine"] = "exact"
-            found = exact_findings(exact_diagnostics(tree), parameters.thresholds)
-            failures = [reason for status, reason in found if status == "fail"]
+            failures = exact_failures(exact_diagnostics(tree), parameters.thresholds)
             if not failures or parameters.engine == "exact":
                 return tree
             fell_back = "; ".join(failures)

@@ -174,6 +174,11 @@ def exact_findings(
         )
 
 
+def exact_failures(measured: ExactDiagnostics, thresholds: Thresholds) -> list[str]:
+    """Return why an integration cannot be relied on; nothing where it can."""
+    return [reason for status, reason in exact_findings(measured, thresholds) if status == "fail"]
+
+
 def _few(kind: str, size: float, variables: list[str], thresholds: Thresholds) -> str:
     return (
         f"smallest {kind} effective sample size is {size:.0f}, expected at least "

@@ -136,7 +136,6 @@ def data_terms(block: GeneBlock, log_ratios: np.ndarray) -> DataTerms:
     wm = w * mean
     total = wm.sum(axis=0)
     u = weight * s
-    k_all = range(len(w))
 
     n_points, n_genes = len(log_ratios), len(block.genes)
     gram = np.empty((block.n_effects, block.n_effects, n_points, n_genes))
@@ -151,7 +150,7 @@ def data_terms(block: GeneBlock, log_ratios: np.ndarray) -> DataTerms:
     gram[1, 0] = gram[0, 1] = _over_lines(u, rna)
     gram[1, 1] = _over_lines(coupling[1], rna)
     b_s = b * s
-    for k in k_all:
+    for k in range(len(w)):
         np.multiply(w[k], s, out=coupling[2 + k])
         score[2 + k] = (wm[k] - b_s * w[k] * total).sum(axis=-1)
         gram[2 + k, 0] = gram[0, 2 + k] = coupling[2 + k].sum(axis=-1)

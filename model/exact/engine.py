@@ -24,7 +24,7 @@ from model.exact.density import Density
 from model.exact.effect_nodes import effect_nodes
 from model.exact.proposal import Proposal, Weights, refitted, resampled, weigh
 from model.exact.search import Located, locate
-from model.exact.work import PILOT_POINTS, Work
+from model.exact.work import PILOT_POINTS, Work, points_a_chain
 from model.exact.workers import ThisProcess, Workers, one_blas_thread
 from model.on_progress import OnProgress, nobody
 from schemas.parameters import FitParameters
@@ -113,7 +113,7 @@ def _weighted(
 ) -> Weighted:
     """Weigh at least as many points a chain as there are draws, more where few of them count."""
     sampling = parameters.sampling
-    n_points = 1 << (sampling.draws - 1).bit_length()
+    n_points = points_a_chain(sampling)
     most = n_points * MOST_POINTS_A_DRAW
     while True:
         weighted = _weigh_chains(density, proposal, sampling.chains, n_points, seed)

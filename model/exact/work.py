@@ -19,7 +19,7 @@ from model.exact.collapse import RATIOS, collapse
 from model.exact.marginal import factors
 from model.exact.workers import n_threads, one_blas_thread
 from model.on_progress import OnProgress
-from schemas.parameters import FitParameters, ModelName
+from schemas.parameters import FitParameters, ModelName, Sampling
 from schemas.posterior import CONTRACTS
 
 PILOT_POINTS = 512
@@ -101,14 +101,18 @@ def n_ratios(parameters: FitParameters) -> int:
 
 
 def n_points(parameters: FitParameters) -> int:
-    """Return how many points are weighed, those of the pilot included."""
+    """Return how many points are weighed at least, one round of the pilot included."""
     return PILOT_POINTS + n_final_points(parameters)
 
 
 def n_final_points(parameters: FitParameters) -> int:
-    """Return how many points the draws are of: a power of two a chain, none fewer than draws."""
-    sampling = parameters.sampling
-    return sampling.chains * (1 << (sampling.draws - 1).bit_length())
+    """Return how many points the draws are of at least, all chains together."""
+    return parameters.sampling.chains * points_a_chain(parameters.sampling)
+
+
+def points_a_chain(sampling: Sampling) -> int:
+    """Return how many points a chain is begun with: a power of two, none fewer than draws."""
+    return 1 << (sampling.draws - 1).bit_length()
 
 
 class Work:

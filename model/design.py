@@ -121,24 +121,6 @@ class ScreenDesign:
             measurements=_recoded(self.measurements, gene=genes, guide=guides),
         )
 
-    def of_lines(self, indices: Iterable[int]) -> ScreenDesign:
-        """Return the design of some cell lines (by index), with all genes and guides.
-
-        Lines stay sorted, whatever the order of `indices`. RNA stays in the SDs of this design,
-        and a gene or guide may be left without measurements.
-        """
-        lines = np.unique(np.fromiter(indices, np.int64))
-        return replace(
-            self,
-            cell_lines=tuple(self.cell_lines[index] for index in lines),
-            rna=self.rna[:, lines],
-            count=self.count[:, lines],
-            total=self.total[:, lines],
-            sum_of_squares=self.sum_of_squares[:, lines],
-            lineage=None if self.lineage is None else tuple(self.lineage[i] for i in lines),
-            measurements=_recoded(self.measurements, cell_line=lines),
-        )
-
     @cached_property
     def cells(self) -> Cells:
         """The gene-line cells with measurements, by gene, then by line."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,29 @@ def design_from_rows(rows: pd.DataFrame) -> ScreenDesign:
         total=total,
         sum_of_squares=squares,
         measurements=codes,
+    )
+
+
+def of_lines(design: ScreenDesign, indices: Iterable[int]) -> ScreenDesign:
+    """Return the design of some cell lines (by index), with all genes and guides.
+
+    Lines stay sorted. RNA stays in the SDs of the whole, and a gene or guide may be left without
+    measurements.
+    """
+    lines = sorted(set(indices))
+    measurements = design.measurements
+    if measurements is not None:
+        rows = measurements[measurements.cell_line.isin(lines)].reset_index(drop=True)
+        measurements = rows.assign(cell_line=[lines.index(line) for line in rows.cell_line])
+    return replace(
+        design,
+        cell_lines=tuple(design.cell_lines[line] for line in lines),
+        rna=design.rna[:, lines],
+        count=design.count[:, lines],
+        total=design.total[:, lines],
+        sum_of_squares=design.sum_of_squares[:, lines],
+        lineage=None if design.lineage is None else tuple(design.lineage[line] for line in lines),
+        measurements=measurements,
     )
 
 

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from tests.designs import design_from_rows, nested_rows
+from tests.designs import design_from_rows, nested_rows, of_lines
 
 
 def test_a_part_is_the_design_of_its_rows():
@@ -25,7 +25,7 @@ def test_a_part_of_the_lines_is_the_design_of_their_rows():
     rows = rows.drop(index=[0, 1, 5, 40]).reset_index(drop=True)
     kept = rows[rows.cell_line.isin(["c001", "c003"])].reset_index(drop=True)
     whole = dataclasses.replace(design_from_rows(rows), lineage=("skin", "", "lung", "skin"))
-    part = whole.of_lines([3, 1])
+    part = of_lines(whole, [3, 1])
     # RNA stays in the units of the whole, whose SD it is.
     expected = dataclasses.replace(
         design_from_rows(kept), lineage=("", "skin"), rna_sd=whole.rna_sd

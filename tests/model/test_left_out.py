@@ -25,7 +25,7 @@ from model.preparation import prepare
 from schemas.dataset import Dataset
 from schemas.parameters import FitParameters, ModelName, Priors, Sampling
 from tasks.validate import validate
-from tests.designs import design_from_rows, nested_rows
+from tests.designs import design_from_rows, nested_rows, of_lines
 from tests.model.exact.pieces import MODELS
 
 
@@ -63,7 +63,7 @@ def sample(avana: Dataset) -> ScreenDesign:
 
 
 def without(design: ScreenDesign, *lines: int) -> ScreenDesign:
-    return design.of_lines(set(range(len(design.cell_lines))) - set(lines))
+    return of_lines(design, set(range(len(design.cell_lines))) - set(lines))
 
 
 @pytest.mark.parametrize("name", ["m4", "m4_nested"])

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from model.effects import CALLED, NOT_ENOUGH_DATA
 from model.predictive import HDI_MASS
 from schemas.reports import KnownGenes
 
@@ -30,9 +31,9 @@ def known_genes(effects: pd.DataFrame, listed: Iterable[str], seed: int) -> Know
     """
     names = set(listed)
     table = effects.dropna(subset="beta_mean")
-    table = table[table["call"] != "not enough data"]
+    table = table[table["call"] != NOT_ENOUGH_DATA]
     on_list = table["gene"].isin(names)
-    negative, positive = (table["call"] == call for call in ("negative", "positive"))
+    negative, positive = (table["call"] == call for call in CALLED)
     ours, others = (table["beta_mean"][mask].to_numpy() for mask in (on_list, ~on_list))
     low, high = _auc_interval(ours, others, seed)
     n_negative, n_positive = int((negative & on_list).sum()), int((positive & on_list).sum())

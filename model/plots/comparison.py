@@ -10,13 +10,12 @@ import pandas as pd
 import plotnine as p9
 from matplotlib.figure import Figure
 
-from model.plots.style import BLUE, DARK, GREY, ORANGE, names_above, styled, theme
+from model.plots.style import BLUE, DARK, GREY, ORANGE, Z_SHOWN, names_above, styled, theme
 from schemas.comparison import STEP_WORDS, Comparison
 
 N_LABELS = 12
 N_GENES = 20
 Z_NOTED = 2.0
-Z_89 = 1.598  # half the width of the central 89 % of a normal, in SDs
 HIT_COLOURS = {"both": DARK, "lost": ORANGE, "gained": BLUE, "neither": "#c4c4c4"}
 STEP_COLOURS = {
     "lost": "#8c6bb1",
@@ -50,8 +49,8 @@ def slopes_figure(genes: pd.DataFrame, comparison: Comparison) -> Figure:
         moved=(genes["prob_practical"] > 0.5).map({True: "moved", False: "as before"})
     )
     for x in ("a", "b"):
-        table[f"low_{x}"] = table[f"beta_mean_{x}"] - Z_89 * table[f"beta_sd_{x}"]
-        table[f"high_{x}"] = table[f"beta_mean_{x}"] + Z_89 * table[f"beta_sd_{x}"]
+        table[f"low_{x}"] = table[f"beta_mean_{x}"] - Z_SHOWN * table[f"beta_sd_{x}"]
+        table[f"high_{x}"] = table[f"beta_mean_{x}"] + Z_SHOWN * table[f"beta_sd_{x}"]
     a, b = comparison.a, comparison.b
     plot = (
         p9.ggplot(table, p9.aes("beta_mean_a", "beta_mean_b", colour="moved"))

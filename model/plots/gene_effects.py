@@ -13,6 +13,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from model.design import ScreenDesign
+from model.effects import CALLED, NOT_ENOUGH_DATA
 from model.plots.data import labelled, measured
 from model.plots.style import (
     BETA_AXIS,
@@ -30,7 +31,11 @@ from model.predictive import HDI_MASS, thin
 
 N_DRAWS_OF_A_LINE = 500
 N_LABELS = 16
-CALL_COLOURS = {"negative": BLUE, "positive": ORANGE, "none": GREY, "not enough data": "#d9d9d9"}
+CALL_COLOURS = {
+    **dict(zip(CALLED, (BLUE, ORANGE), strict=True)),
+    "none": GREY,
+    NOT_ENOUGH_DATA: "#d9d9d9",
+}
 
 
 def fitted_lines(posterior: xr.Dataset, design: ScreenDesign, genes: list[str]) -> pd.DataFrame:

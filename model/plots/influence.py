@@ -10,7 +10,7 @@ import pandas as pd
 import plotnine as p9
 from matplotlib.figure import Figure
 
-from model.plots.style import BETA_AXIS, BLUE, GREY, ORANGE, styled, subtitle, theme
+from model.plots.style import BETA_AXIS, BLUE, GREY, ORANGE, Z_SHOWN, styled, subtitle, theme
 
 MOST_GENES = 20
 N_LABELS = 6
@@ -29,8 +29,8 @@ def influence_of_lines(effects: pd.DataFrame) -> Figure:
     )
     order = table.sort_values("without", ascending=False)["label"]
     table["label"] = pd.Categorical(table["label"], categories=order, ordered=True)
-    table["low"] = table["beta_mean"] - 1.6 * table["beta_sd"]
-    table["high"] = table["beta_mean"] + 1.6 * table["beta_sd"]
+    table["low"] = table["beta_mean"] - Z_SHOWN * table["beta_sd"]
+    table["high"] = table["beta_mean"] + Z_SHOWN * table["beta_sd"]
     picture = (
         p9.ggplot(table, p9.aes(y="label"))
         + p9.geom_vline(xintercept=0, colour=GREY, size=0.4)
@@ -62,8 +62,8 @@ def influence_of_lines(effects: pd.DataFrame) -> Figure:
 def within_lineages(effects: pd.DataFrame) -> Figure:
     """Draw the slope within lineages over that across all lines, a point a gene."""
     table = effects.dropna(subset="beta_within_lineage_mean").assign(
-        low=lambda t: t["beta_within_lineage_mean"] - 1.6 * t["beta_within_lineage_sd"],
-        high=lambda t: t["beta_within_lineage_mean"] + 1.6 * t["beta_within_lineage_sd"],
+        low=lambda t: t["beta_within_lineage_mean"] - Z_SHOWN * t["beta_within_lineage_sd"],
+        high=lambda t: t["beta_within_lineage_mean"] + Z_SHOWN * t["beta_within_lineage_sd"],
         symbol=lambda t: t["gene"].str.partition(" (")[0],
         kind=lambda t: np.where(t["marks_lineage"].astype(bool), "marks a lineage", "others"),
     )

@@ -14,12 +14,18 @@ import numpy as np
 import pandas as pd
 import plotnine as p9
 from matplotlib.figure import Figure
+from scipy.special import ndtri
+
+from model.predictive import HDI_MASS
 
 LOGFC_AXIS = "log fold change (log2)"
 RNA_AXIS = "RNA (SD from the gene's mean)"
 BETA_AXIS = "beta: log fold change (log2) per SD of RNA"
 
 BLUE, ORANGE, GREY, DARK = "#2b6ca3", "#d1662b", "#9a9a9a", "#333333"
+
+Z_SHOWN = float(ndtri((1 + HDI_MASS) / 2))
+"""Half the width of an interval of a normal that is shown, in SDs."""
 
 MOST_PANELS = 12
 MOST_ROWS_AN_END = 20

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from cyclopts import Parameter
 from pydantic import BaseModel, ValidationError
@@ -20,13 +20,14 @@ from schemas.parameters import (
     Filters,
     FitParameters,
     ModelName,
+    PriorPreset,
     Priors,
     SamplerName,
     Settings,
 )
 from tasks.plain_yaml import NotPlainYaml, read_yaml
 
-PRESETS = ("as_run", "as_written")
+PRESETS = get_args(PriorPreset)
 Several = Parameter(consume_multiple=(1, None), negative="", show_default=False)
 
 

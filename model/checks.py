@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -19,9 +19,7 @@ import xarray as xr
 from model.design import ScreenDesign
 from model.guide_lines import GuideLines, guide_lines
 from model.predictive import HDI_MASS, draws
-from schemas.reports import PredictiveCheck
-
-Stage = Literal["prior", "posterior"]
+from schemas.reports import PredictiveCheck, Stage
 
 
 @dataclass(frozen=True, eq=False)
@@ -246,12 +244,19 @@ def predictive_checks(quantities: pd.DataFrame) -> tuple[PredictiveCheck, ...]:
     of a quantity that comes out NaN is NaN.
     """
     return tuple(
-        _check(stage, name, rows["observed"].to_numpy(), rows["replicated"].to_numpy())
+        _check(
+            cast(Stage, stage),
+            str(name),
+            rows["observed"].to_numpy(),
+            rows["replicated"].to_numpy(),
+        )
         for (stage, name), rows in quantities.groupby(["stage", "quantity"], sort=False)
     )
 
 
-def _check(stage: Any, name: Any, observed: np.ndarray, replicated: np.ndarray) -> PredictiveCheck:
+def _check(
+    stage: Stage, name: str, observed: np.ndarray, replicated: np.ndarray
+) -> PredictiveCheck:
     tail = (1 - HDI_MASS) / 2
     known = np.isfinite(observed).all() and np.isfinite(replicated).all()
     return PredictiveCheck(

@@ -15,14 +15,13 @@ import pandas as pd
 from model.design import ScreenDesign
 from model.selection import PreparationError, require_some, select, with_reason_of
 from schemas.parameters import Filters, FitParameters, Preparation
-from schemas.reports import Loss, PreparationReport
+from schemas.reports import Loss, PreparationReport, Unit
 from schemas.rules import linked_parts
 from schemas.screen import LogfcBlock, Screen
 from schemas.usable import KEPT, first_reason
 
 __all__ = ["PreparationError", "SufficientStatistics", "prepare", "rna_moments"]
 
-Unit = Literal["sequence", "guide", "gene", "cell line", "measurement", "RNA profile"]
 MOST_EXAMPLES = 10
 ROUNDING = 1e-12
 """Share of a sum of squares that may be left over by rounding alone."""

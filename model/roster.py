@@ -12,7 +12,7 @@ import pandas as pd
 
 from model.design import ScreenDesign
 from model.selection import Selection, with_reason_of
-from schemas.reports import PreparationReport
+from schemas.reports import PreparationReport, Unit
 from schemas.screen import Screen
 from schemas.usable import KEPT
 
@@ -66,7 +66,7 @@ def roster_of(
     )
 
 
-def _with_late_reasons(reasons: pd.Series, report: PreparationReport, unit: str) -> pd.Series:
+def _with_late_reasons(reasons: pd.Series, report: PreparationReport, unit: Unit) -> pd.Series:
     """Add what only the measurements decided; of genes and lines the report names every one."""
     late = {
         label: loss.reason for loss in report.losses if loss.unit == unit for label in loss.examples

@@ -13,6 +13,8 @@ from schemas.plain_text import ShownText
 
 Severity = Literal["error", "warning"]
 Status = Literal["pass", "review", "fail"]
+Unit = Literal["sequence", "guide", "gene", "cell line", "measurement", "RNA profile"]
+Stage = Literal["prior", "posterior"]
 
 
 class Finding(Settings):
@@ -74,7 +76,7 @@ class ValidationReport(Settings):
 class Loss(Settings):
     """Items left out of the fit for one reason; an item is counted under its first reason only."""
 
-    unit: Literal["sequence", "guide", "gene", "cell line", "measurement", "RNA profile"]
+    unit: Unit
     """What is counted."""
     reason: str
     """Why, as a phrase."""
@@ -179,7 +181,7 @@ class PredictiveCheck(Settings):
     """Name; the MLflow metric is `ppc_<name>`."""
     description: str
     """What the quantity is and which failure it would show."""
-    stage: Literal["prior", "posterior"]
+    stage: Stage
     """Which predictive distribution the replicates come from."""
     bears_on_beta: bool = False
     """Whether every interval of beta has a wrong width where it fails: the verdict is `review`."""

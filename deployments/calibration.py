@@ -9,6 +9,7 @@ from rich.markdown import Markdown
 from rich.markup import escape
 
 from deployments.environment import embedded_server_may_die
+from deployments.exit_codes import DONE, VERDICT_FAIL
 from deployments.options import checked
 from schemas.calibration import CalibrationSettings
 from schemas.parameters import EngineName, ModelName, SamplerName
@@ -94,4 +95,4 @@ def calibrate(
         write_whole(out / "calibration.json", text.encode())
         console.print(f"Written to {escape(str(out))}/calibration.json")
     console.print(f"[bold]Look at it:[/bold] {escape(outcome.where_to_look)}", soft_wrap=True)
-    return 1 if outcome.report.verdict.status == "fail" else 0
+    return VERDICT_FAIL if outcome.report.verdict.status == "fail" else DONE

@@ -9,6 +9,7 @@ from rich.markdown import Markdown
 from rich.markup import escape
 
 from deployments.environment import embedded_server_may_die
+from deployments.exit_codes import DONE
 from deployments.options import RUN_NAMES, OptionError, require_named
 from schemas.comparison import ComparisonSettings
 
@@ -78,4 +79,4 @@ def compare(
             write_whole(out / name, content)
         console.print(f"Written to {escape(str(out))}: {', '.join(tables)}")
     console.print(f"[bold]Look at it:[/bold] {escape(outcome.where_to_look)}", soft_wrap=True)
-    return 0
+    return DONE

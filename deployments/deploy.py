@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from deployments.exit_codes import DONE
 from schemas.errors import EnvironmentTrouble, UserError
 from schemas.parameters import ModelName
 
@@ -57,7 +58,7 @@ def deploy() -> int:
     """
     register()
     Console().print(_table())
-    return 0
+    return DONE
 
 
 def register() -> None:

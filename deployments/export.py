@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from deployments.exit_codes import DONE
 from deployments.options import RUN_NAMES, require_named
 
 
@@ -45,4 +46,4 @@ def export(run: str, *, out: Path, dataset: str = "", draws: bool = True) -> int
         + ", ".join(map(escape, names)),
         soft_wrap=True,
     )
-    return 0
+    return DONE

@@ -11,6 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
+from deployments.exit_codes import DONE
 from deployments.options import checked
 from schemas.parameters import ModelName
 from schemas.simulation import Simulation
@@ -79,4 +80,4 @@ def simulate(
         f"[bold]{model}[/]; the true values are in truth.csv."
     )
     console.print(f"[bold]Fit it:[/bold] screenbayes fit {escape(str(dataset))}", soft_wrap=True)
-    return 0
+    return DONE

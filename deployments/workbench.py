@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from deployments.deploy import POOL, register
+from deployments.exit_codes import DONE
 from deployments.processes import HOST, Process, require_free
 from deployments.signals import heard_like_interrupts
 from schemas.errors import UserError
@@ -77,7 +78,7 @@ def serve(
         except KeyboardInterrupt:
             console.print("Taking everything down")
     console.print("Down. Everything is kept; the same command brings it up again.")
-    return 0
+    return DONE
 
 
 def _bring_up(

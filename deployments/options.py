@@ -126,10 +126,19 @@ def _problem(problem: ErrorDetails) -> str:
     *sections, name = (str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         return f"{'.'.join([*sections, name])}: there is no such setting{_near(sections, name)}"
-    where = f"--{name.replace('_', '-')}" if name in OPTION_NAMES else ".".join([*sections, name])
+    where = _option(name) if name in OPTION_NAMES else ".".join([*sections, name])
+    return _said(where, problem)
+
+
+def _said(where: str, problem: ErrorDetails) -> str:
+    """Return what pydantic says of an option or setting, in the words of all messages."""
     if problem["type"] == "value_error":  # ours: says what came
         return f"{where}: {problem['ctx']['error']}"
     return f"{where}: {problem['msg'].removeprefix('Input ')}, got {problem['input']!r}"
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _near(sections: list[str], name: str) -> str:
@@ -149,9 +158,7 @@ def checked[Kind: Settings](kind: type[Kind], **options: Any) -> Kind:
     except ValidationError as error:
         raise OptionError(
             "\n".join(
-                f"--{str(problem['loc'][-1]).replace('_', '-')}: "
-                f"{problem['msg'].removeprefix('Input ')}, got {problem['input']!r}"
-                for problem in error.errors()
+                _said(_option(str(problem["loc"][-1])), problem) for problem in error.errors()
             )
         ) from None
 
@@ -161,7 +168,7 @@ def _names(option: str, values: tuple[str, ...]) -> list[str]:
     names = [part.strip() for value in values for part in value.split(",") if part.strip()]
     if not names:
         raise OptionError(
-            f"--{option.replace('_', '-')}: expected at least one name, got {' '.join(values)!r}; "
+            f"{_option(option)}: expected at least one name, got {' '.join(values)!r}; "
             "leave the option out to fit all"
         )
     return names

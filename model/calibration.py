@@ -30,7 +30,7 @@ Engine = Callable[[ScreenDesign, FitParameters], xr.DataTree]
 
 
 @dataclass(frozen=True, eq=False)
-class SimulatedScreen:
+class DrawnScreen:
     """A screen drawn from the prior, and what it was drawn with."""
 
     design: ScreenDesign
@@ -53,7 +53,7 @@ class SimulationResult:
     """What the engine says against its own result; nothing where all is well."""
 
 
-def simulate_screen(settings: CalibrationSettings, seed: np.random.SeedSequence) -> SimulatedScreen:
+def simulate_screen(settings: CalibrationSettings, seed: np.random.SeedSequence) -> DrawnScreen:
     """Draw parameters from the prior, RNA from a standard normal, and a whole screen from both."""
     random = np.random.default_rng(seed)
     n_genes, n_lines, n_guides = settings.genes, settings.cell_lines, settings.guides
@@ -94,7 +94,7 @@ def simulate_screen(settings: CalibrationSettings, seed: np.random.SeedSequence)
         total=logfc.sum(axis=-1),
         sum_of_squares=(logfc**2).sum(axis=2).reshape(n_genes, n_guides, n_lines).sum(axis=1),
     )
-    return SimulatedScreen(design, truth)
+    return DrawnScreen(design, truth)
 
 
 def require_possible(settings: CalibrationSettings) -> None:

@@ -15,7 +15,7 @@ from model.predictive import HDI_MASS
 from schemas.columns import GENE_EFFECTS
 from schemas.parameters import Calls
 
-GENES_AT_A_TIME = 1000  # with 4,000 draws 32 MB a copy; the HDI needs a few
+GENES_AT_ONCE = 1000  # with 4,000 draws 32 MB a copy; the HDI needs a few
 
 
 CALLED = ("negative", "positive")
@@ -42,9 +42,9 @@ def gene_effects(tree: xr.DataTree, design: ScreenDesign, calls: Calls = Calls()
     posterior = tree["posterior"].dataset
     parts = [
         _posterior_columns(
-            posterior, list(design.genes[start : start + GENES_AT_A_TIME]), calls.min_effect
+            posterior, list(design.genes[start : start + GENES_AT_ONCE]), calls.min_effect
         )
-        for start in range(0, len(design.genes), GENES_AT_A_TIME)
+        for start in range(0, len(design.genes), GENES_AT_ONCE)
     ]
     table = pd.concat(parts, ignore_index=True)
     table["s_value"] = s_value(table["lfsr"].to_numpy())

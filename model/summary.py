@@ -17,8 +17,8 @@ from scipy.stats import rankdata
 from model.labels import parameter_names
 from model.predictive import HDI_MASS
 
-NUMBERS_AT_A_TIME = 2_000_000
-"""Draws (of all parameters of a block) in memory at a time, 16 MB; a dozen copies are made."""
+NUMBERS_AT_ONCE = 2_000_000
+"""Draws (of all parameters of a block) in memory at once, 16 MB; a dozen copies are made."""
 
 
 def parameter_summary(tree: xr.DataTree) -> pd.DataFrame:
@@ -42,7 +42,7 @@ def parameter_summary(tree: xr.DataTree) -> pd.DataFrame:
 def _blocks(posterior: xr.Dataset) -> Iterator[np.ndarray]:
     """Yield the draws of all parameters in turn, (parameter, chain, draw), block by block."""
     n_draws = posterior.sizes["chain"] * posterior.sizes["draw"]
-    width = max(1, NUMBERS_AT_A_TIME // n_draws)
+    width = max(1, NUMBERS_AT_ONCE // n_draws)
     for variable in posterior.data_vars.values():
         draws = variable.to_numpy().reshape(*variable.shape[:2], -1)
         for start in range(0, draws.shape[2], width):

@@ -14,7 +14,7 @@ import numpy as np
 
 from model.exact import interpolation
 from model.exact.collapse import collapse, n_sums
-from model.exact.marginal import LARGE, Marginal
+from model.exact.marginal import LARGE_MATRIX, Marginal
 from model.exact.work import Work
 from model.exact.workers import Held, side_by_side, sum_of
 
@@ -189,6 +189,6 @@ def _in_batches(
 
     batches = marginal.batches(len(theta))
     # NumPy factors stacks of small matrices one thread at a time.
-    for _ in map(fill, batches) if marginal.size < LARGE else side_by_side(fill, batches):
+    for _ in map(fill, batches) if marginal.size < LARGE_MATRIX else side_by_side(fill, batches):
         pass
     return Points(log_density, common)

@@ -29,7 +29,7 @@ AT_ONCE = 200_000
 """Numbers in a stack of matrices that is factored at once: 1.6 MB, so that it stays in cache."""
 SOME_POINTS = 8
 """At least so many, however large the matrices: they share the reading of what is interpolated."""
-LARGE = 64
+LARGE_MATRIX = 64
 """Rows from which a call of LAPACK a matrix costs less than NumPy's copies of it."""
 MEANS = ("mu_alpha", "mu_beta", "mu_gamma")
 """The population means, in the order they have behind gamma in x."""
@@ -177,7 +177,7 @@ def hyperparameters(model: ModelName) -> tuple[str, ...]:
 
 def factors(matrices: np.ndarray) -> np.ndarray:
     """Overwrite the lower triangles with the factors; NaN where not positive definite."""
-    if matrices.shape[-1] < LARGE:
+    if matrices.shape[-1] < LARGE_MATRIX:
         try:
             return np.linalg.cholesky(matrices)
         except np.linalg.LinAlgError:
@@ -192,7 +192,7 @@ def factors(matrices: np.ndarray) -> np.ndarray:
 
 def _solved_transposed(lower: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Overwrite right-hand sides (P, n) with X of L' X = B."""
-    if right.shape[1] >= LARGE:
+    if right.shape[1] >= LARGE_MATRIX:
         for row, factor in zip(right, lower, strict=True):
             row[:], _ = lapack.dtrtrs(factor.T, row, lower=0)
         return right

@@ -28,7 +28,7 @@ USUAL_PASSES = {False: {2: 150, 5: 1100}, True: {2: 40, 5: 110}}
 """Passes that small and large screens have been seen to take, by the number of variance ratios."""
 USUAL_NODES = {2: 1, 5: 6}
 """Nodes that the effects are usually drawn at, by the number of variance ratios."""
-LARGE = 1e8
+LARGE_PASS = 1e8
 """Multiplications of a pass from which a part of the screen is searched first."""
 SMALLEST_PART = 200
 """Genes of the part that is searched first."""
@@ -87,7 +87,7 @@ def is_large(design: ScreenDesign, parameters: FitParameters) -> bool:
     """Whether it pays to search a part of the screen before the whole."""
     n_genes, n_lines = len(design.genes), len(design.cell_lines)
     rows = n_effects(parameters.model, n_genes, len(design.guides))
-    return rows * n_lines**2 >= LARGE and n_genes >= 4 * SMALLEST_PART
+    return rows * n_lines**2 >= LARGE_PASS and n_genes >= 4 * SMALLEST_PART
 
 
 def n_effects(name: ModelName, n_genes: int, n_guides: int) -> int:

@@ -12,7 +12,7 @@ import plotnine as p9
 from matplotlib.figure import Figure
 
 from model.design import ScreenDesign
-from model.plots.style import GREY, LOGFC_AXIS, RNA_AXIS, ends, left_out, styled, subtitle, theme
+from model.plots.style import GREY, LOGFC_AXIS, RNA_AXIS, ends, only_ends, styled, subtitle, theme
 
 MOST_POINTS = 20_000
 MOST_COLOURS = 8
@@ -113,7 +113,7 @@ def logfc_by_cell_line(design: ScreenDesign) -> Figure:
         + p9.coord_flip()
         + p9.labs(
             title="Log fold change by cell line, all genes",
-            subtitle=subtitle(left_out(len(order), len(median), "cell lines"), note),
+            subtitle=subtitle(only_ends(len(order), len(median), "cell lines"), note),
             x="",
             y=LOGFC_AXIS,
         )

@@ -11,7 +11,7 @@ import pymc as pm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from model.plots.style import DARK, GREY, spread, styled, title
+from model.plots.style import DARK, GREY, spaced, styled, title
 
 WIDTH, HEIGHT = 1.6, 1.35  # inches from box to box
 _FILLS = {"observed": "#cfd8e3", "computed": "#f6efe2", "unknown": "white"}
@@ -76,6 +76,6 @@ def _layout(graph: nx.DiGraph, names: list[str]) -> dict[str, tuple[float, float
         wanted = [np.mean([x[child] for child in graph.successors(node)] or [0]) for node in nodes]
         order = np.argsort(wanted, kind="stable")
         nodes = [nodes[index] for index in order]
-        x |= dict(zip(nodes, spread(np.array(wanted)[order], WIDTH).tolist(), strict=True))
+        x |= dict(zip(nodes, spaced(np.array(wanted)[order], WIDTH).tolist(), strict=True))
         places |= {node: (x[node], height * HEIGHT) for node in nodes}
     return places

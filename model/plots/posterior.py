@@ -13,7 +13,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from model.plots.style import BETA_AXIS, GREY, LOGFC_AXIS, ends, left_out, styled, title
+from model.plots.style import BETA_AXIS, GREY, LOGFC_AXIS, ends, only_ends, styled, title
 from model.predictive import HDI_MASS
 
 _FORESTS = {
@@ -135,7 +135,7 @@ def forest(
         figure_kwargs={"figsize": (8, 1.6 + 0.24 * shown.size)},
     )
     figure = _figure(collection)
-    title(figure, what, left_out(shown.size, draws.sizes[dim], items))
+    title(figure, what, only_ends(shown.size, draws.sizes[dim], items))
     labels, intervals = figure.axes
     labels.spines["bottom"].set_visible(False)
     labels.set_xticks([])

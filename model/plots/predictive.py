@@ -23,7 +23,7 @@ from model.plots.style import (
     MOST_PANELS,
     ORANGE,
     ends,
-    left_out,
+    only_ends,
     styled,
     subtitle,
     theme,
@@ -117,7 +117,7 @@ def residual_spread(tree: xr.DataTree, design: ScreenDesign, what: Grouping) -> 
             title=f"Spread around the fit, by {word}",
             subtitle=subtitle(
                 "blue: 89 % of replicates; points: the data, orange where above them",
-                left_out(len(table), len(every), f"{word}s, relative to replicates"),
+                only_ends(len(table), len(every), f"{word}s, relative to replicates"),
                 "" if n_genes == len(design.genes) else _partial(n_genes, design),
             ),
             x="",

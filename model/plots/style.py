@@ -78,7 +78,7 @@ def names_above(named: pd.DataFrame, x: str, top: float, gap: float) -> list[Any
     Symbols stand at least `gap` apart, each on a line to its point at `x`.
     """
     placed = named.sort_values(x)
-    placed["label_at"] = spread(placed[x].to_numpy(), gap)
+    placed["label_at"] = spaced(placed[x].to_numpy(), gap)
     placed["symbol"] = placed["gene"].str.partition(" (")[0]
     return [
         p9.geom_segment(
@@ -115,14 +115,14 @@ def ends(values: np.ndarray, each: int = MOST_ROWS_AN_END) -> np.ndarray:
     return order if order.size <= 3 * each else np.r_[order[:each], order[-each:]]
 
 
-def left_out(shown: int, total: int, what: str) -> str:
+def only_ends(shown: int, total: int, what: str) -> str:
     """Return a note on how many are not in the picture, empty where all are."""
     if shown == total:
         return ""
     return f"the {shown // 2} lowest and {shown // 2} highest of {total:,} {what}"
 
 
-def spread(wanted: np.ndarray, gap: float) -> np.ndarray:
+def spaced(wanted: np.ndarray, gap: float) -> np.ndarray:
     """Return places at least `gap` apart, in the order and near the ascending `wanted` ones."""
     room = gap * np.arange(wanted.size)
     pushed_up = np.maximum.accumulate(wanted - room)

@@ -93,7 +93,7 @@ def test_a_gene_without_draws_is_an_error():
 
 def test_the_pieces_make_the_same_table_as_the_whole(monkeypatch):
     whole = gene_effects(posterior(), design())
-    monkeypatch.setattr("model.effects.GENES_AT_A_TIME", 2)
+    monkeypatch.setattr("model.effects.GENES_AT_ONCE", 2)
     assert gene_effects(posterior(), design()).equals(whole)
 
 

@@ -75,7 +75,7 @@ def awkward(n_draws: int) -> xr.DataTree:
 @pytest.mark.parametrize("n_draws", [60, 251])
 @pytest.mark.parametrize("at_a_time", [1, 1500, 10**6])
 def test_every_number_is_that_of_arviz(n_draws, at_a_time, monkeypatch):
-    monkeypatch.setattr("model.summary.NUMBERS_AT_A_TIME", at_a_time)
+    monkeypatch.setattr("model.summary.NUMBERS_AT_ONCE", at_a_time)
     tree = awkward(n_draws)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -161,7 +161,7 @@ def test_the_table_asks_neither_for_the_order_of_draws_and_genes_nor_for_pieces(
     genes = random.permutation(list(of.genes))
     shuffled["posterior"] = shuffled["posterior"].dataset.sel(gene=genes)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("model.effects.GENES_AT_A_TIME", int(random.integers(1, n_genes + 1)))
+        patch.setattr("model.effects.GENES_AT_ONCE", int(random.integers(1, n_genes + 1)))
         again = gene_effects(shuffled, of, CALLS).set_index("gene")
     pd.testing.assert_frame_equal(again, table, check_exact=False, rtol=1e-12)
     per_log2 = [name for name in table if str(name).startswith("beta_per_log2")]

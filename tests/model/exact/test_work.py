@@ -63,10 +63,10 @@ def test_progress_stays_below_the_whole_until_the_end():
 @pytest.mark.parametrize("model", ["m4", "m4_nested"])
 def test_a_large_screen_searched_in_part_gives_what_the_whole_gives(model, large, monkeypatch):
     parameters = FitParameters(model=model, sampling=Sampling(draws=500))
-    monkeypatch.setattr(work, "LARGE", 1e6)
+    monkeypatch.setattr(work, "LARGE_PASS", 1e6)
     assert is_large(large, parameters)
     in_part = sample(large, parameters, seed=1)
-    monkeypatch.setattr(work, "LARGE", np.inf)
+    monkeypatch.setattr(work, "LARGE_PASS", np.inf)
     assert not is_large(large, parameters)
     whole = sample(large, parameters, seed=1)
     one, other = (tree["sample_stats"].dataset for tree in (in_part, whole))
@@ -103,7 +103,7 @@ def test_a_large_screen_is_never_passed_over_point_by_point(large, monkeypatch):
     """Where no degree suffices the error is told, and the verdict judges it."""
     monkeypatch.setattr(search, "MOST_DEGREE", 1)
     monkeypatch.setattr(search, "FIRST_DEGREE", 1)
-    monkeypatch.setattr(work, "LARGE", 1e6)
+    monkeypatch.setattr(work, "LARGE_PASS", 1e6)
     parameters = FitParameters(model="m4_nested", sampling=Sampling(draws=200))
     tree = sample(large, parameters, seed=1)
     measured = exact_diagnostics(tree)
@@ -116,7 +116,7 @@ def test_a_large_screen_is_never_passed_over_point_by_point(large, monkeypatch):
 def test_a_box_that_is_too_narrow_is_told(large, monkeypatch):
     """What a large screen's box cuts off is not known, and the verdict must not pass it."""
     monkeypatch.setattr(search, "HALF_WIDTH", 1.5)
-    monkeypatch.setattr(work, "LARGE", 1e6)
+    monkeypatch.setattr(work, "LARGE_PASS", 1e6)
     parameters = FitParameters(model="m4_nested", sampling=Sampling(draws=200))
     measured = exact_diagnostics(sample(large, parameters, seed=1))
     assert measured.interpolation_error == np.inf

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from model.plots.style import ends, left_out, spread
+from model.plots.style import ends, only_ends, spaced
 
 
 def test_few_values_are_all_shown_ascending():
@@ -19,17 +19,17 @@ def test_of_many_values_both_ends_are_shown():
     [(5, 5, ""), (40, 1105, "the 20 lowest and 20 highest of 1,105 genes")],
 )
 def test_what_is_left_out_is_said(shown, total, note):
-    assert left_out(shown, total, "genes") == note
+    assert only_ends(shown, total, "genes") == note
 
 
 def test_places_far_enough_apart_stay():
-    assert spread(np.array([0.0, 2.0, 5.0]), gap=1.0).tolist() == [0, 2, 5]
+    assert spaced(np.array([0.0, 2.0, 5.0]), gap=1.0).tolist() == [0, 2, 5]
 
 
 def test_places_too_close_are_spread_around_their_middle():
-    assert spread(np.array([1.0, 1.0, 1.0]), gap=1.0).tolist() == [0, 1, 2]
+    assert spaced(np.array([1.0, 1.0, 1.0]), gap=1.0).tolist() == [0, 1, 2]
 
 
 def test_spread_keeps_the_gap_and_the_order():
     wanted = np.sort(np.random.default_rng(3).normal(size=50))
-    assert (np.diff(spread(wanted, gap=0.1)) >= 0.1 - 1e-9).all()
+    assert (np.diff(spaced(wanted, gap=0.1)) >= 0.1 - 1e-9).all()

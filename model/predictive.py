@@ -215,7 +215,7 @@ def fitted_cells(posterior: xr.Dataset, design: ScreenDesign) -> pd.DataFrame:
     The expectation is that of `logfc_mean` with these guides, eps and zeta at 0. `posterior` may
     be of a larger design.
     """
-    import arviz as az
+    import arviz as az  # here: `export` loads this module, and does without ArviZ
 
     cells = design.cells
     rows = []

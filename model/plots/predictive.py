@@ -1,7 +1,7 @@
 """Pictures of data the model would make beside the data there are.
 
-The numbers behind them are `model.predictive` and `model.checks`. Of a large
-screen the replicates, and so the pictures, are of a part of the genes (`predictive.looked_at`).
+The numbers behind them are `model.predictive`, `model.checks` and `model.spread`. Of a large screen
+the replicates, and so the pictures, are of a part of the genes (`predictive.looked_at`).
 """
 
 from __future__ import annotations

@@ -121,6 +121,15 @@ class ScreenDesign:
             measurements=_recoded(self.measurements, gene=genes, guide=guides),
         )
 
+    def within_ss_by_line(self, *, by_guide: bool) -> np.ndarray:
+        """Return the sum of squares of each line (C,) within its guide-line or gene-line cells."""
+        count, total = (self.count, self.total) if by_guide else (self.gene_count, self.gene_total)
+        of_means = np.zeros(len(self.cell_lines))
+        for n, one in zip(count, total, strict=True):  # squares of all cells take much memory
+            of_means += one**2 / np.maximum(n, 1)
+        # Rounding may leave a few ulp below zero where all replicates agree.
+        return np.maximum(0, self.sum_of_squares.sum(axis=0) - of_means)
+
     @cached_property
     def cells(self) -> Cells:
         """The gene-line cells with measurements, by gene, then by line."""

@@ -77,11 +77,6 @@ def guide_lines(design: ScreenDesign) -> GuideLines:
         # Rounding may leave a few ulp below zero where all replicates agree.
         within_ss=max(0.0, design.total_sum_of_squares - float((total**2 / count).sum())),
         within_df=design.n_measurements - guide.size,
-        # As above, line by line.
-        line_within_ss=np.maximum(
-            design.sum_of_squares.sum(axis=0)
-            - np.bincount(line, total**2 / count, len(design.cell_lines)),
-            0.0,
-        ),
+        line_within_ss=design.within_ss_by_line(by_guide=True),
         line_within_df=np.maximum(design.count.astype(np.int64) - 1, 0).sum(axis=0),
     )

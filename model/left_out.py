@@ -16,7 +16,7 @@ from scipy.special import logsumexp, ndtr
 
 from model.design import ScreenDesign
 from model.exact.blocks import GeneBlock
-from model.exact.by_line import LineTerms, line_terms, within_ss_by_line
+from model.exact.by_line import LineTerms, line_terms
 from model.exact.left_out import ByLine, LeftOut, left_out
 from model.exact.marginal import Marginal, hyperparameters
 from model.exact.proposal import NotIntegrable, Proposal, Weights, maximise, refitted, weigh
@@ -131,7 +131,7 @@ def integrable(
         marginal,
         ByLine(
             design.count.sum(axis=0, dtype=np.float64),
-            within_ss_by_line(design, nested=name == "m4_nested"),
+            design.within_ss_by_line(by_guide=name == "m4_nested"),
         ),
         Proposal(centre, shrink * np.cov(theta.T), DEGREES_OF_FREEDOM),
     )

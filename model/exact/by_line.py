@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from model.design import ScreenDesign
 from model.exact.blocks import GeneBlock
 
 
@@ -67,15 +66,3 @@ def line_terms(block: GeneBlock, log_ratios: np.ndarray) -> LineTerms:
         square=np.einsum("kgc,kgc->c", wm, mean) - (b * s * total**2).sum(axis=0),
         half_log_det=-0.5 * (np.log(spread).sum(axis=(0, 1)) - np.log(s).sum(axis=0)),
     )
-
-
-def within_ss_by_line(design: ScreenDesign, *, nested: bool) -> np.ndarray:
-    """Return the sum of squares within the units of each line (C,)."""
-    count, total = (
-        (design.count, design.total) if nested else (design.gene_count, design.gene_total)
-    )
-    of_means = np.zeros(len(design.cell_lines))
-    for n, one in zip(count, total, strict=True):  # squares of all cells at once take much memory
-        of_means += one**2 / np.maximum(n, 1)
-    # Rounding may leave a few ulp below zero.
-    return np.maximum(0, design.sum_of_squares.sum(axis=0) - of_means)

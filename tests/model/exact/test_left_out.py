@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from model.exact.blocks import data_terms
-from model.exact.by_line import line_terms, within_ss_by_line
+from model.exact.by_line import line_terms
 from model.exact.left_out import ByLine, LeftOut, left_out
 from tests.model.exact.dense import dense
 from tests.model.exact.pieces import MODELS, PRIORS, Pieces, random_rows
@@ -15,7 +15,7 @@ from tests.model.exact.pieces import MODELS, PRIORS, Pieces, random_rows
 def without(pieces: Pieces, groups: np.ndarray) -> LeftOut:
     design, nested = pieces.design, pieces.marginal.model == "m4_nested"
     by_line = ByLine(
-        design.count.sum(axis=0, dtype=float), within_ss_by_line(design, nested=nested)
+        design.count.sum(axis=0, dtype=float), design.within_ss_by_line(by_guide=nested)
     )
     terms = [line_terms(block, pieces.log_ratios[0, 3:]) for block in pieces.blocks]
     return left_out(pieces.blocks, terms, pieces.marginal, by_line, pieces.theta, groups)

@@ -105,6 +105,9 @@ def reader(
             [str(tmp_path / "clone" / ".venv" / "bin"), os.environ["PATH"], *map(str, programs)]
         ),
         "COLUMNS": "200",
+        # `mlflow ui` would start twelve processes; nothing here needs more than the one.
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "MLFLOW_WORKERS": "1",
     }
     for name, value in environment.items():
         if name.startswith("AWS_"):

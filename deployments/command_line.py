@@ -31,7 +31,7 @@ from deployments.import_trace import import_trace
 from deployments.options import FitOptions, require_named
 from deployments.outcome import begin_result, conclude
 from deployments.promotion import promote
-from deployments.signals import Heard, forget_terminal, heard_like_interrupts
+from deployments.signals import Heard, forget_terminal, forget_unprinted, heard_like_interrupts
 from deployments.simulation import simulate
 from deployments.workbench import serve
 from schemas.errors import MEMORY_MENDS, EnvironmentTrouble, UserError, told, was_interrupted
@@ -222,6 +222,7 @@ def _told(console: Console, codes: list[int], heard: Heard) -> Iterator[list[int
             codes.append(NOT_READ)
         elif (trouble := _trouble(error)) is not None:
             tell(TROUBLE, trouble)
+            forget_unprinted()
         else:
             # A defect of ours: the whole traceback, and not the exit code of a failed verdict.
             console.print_exception()

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TextIO
 
 from deployments.exit_codes import HUNG_UP, INTERRUPTED, TERMINATED
 
@@ -95,8 +96,24 @@ def heard_like_interrupts(*, even_ignored: bool = False) -> Iterator[Heard]:
 
 def forget_terminal() -> None:
     """Write to nowhere what would be written to a terminal or a pipe that is gone."""
+    _to_nowhere(sys.stdout, sys.stderr)
+
+
+def forget_unprinted() -> None:
+    """Give up what stdout still holds and cannot write, as on a full disk.
+
+    Python would try once more at its very end, complain in its own words, and exit with 120.
+    """
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError:
+        _to_nowhere(sys.stdout)
+
+
+def _to_nowhere(*streams: TextIO | None) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
+    for stream in streams:
         if stream is not None:
             os.dup2(nowhere, stream.fileno())
     os.close(nowhere)

@@ -60,7 +60,9 @@ class Command:
         self.fault = fault
         self.folder = folder
         self.environment = {**os.environ, **QUIET, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-        self.environment.pop("MLFLOW_TRACKING_URI", None)
+        # A store of its own; and what is printed is buffered, as it is for most people.
+        for name in ("MLFLOW_TRACKING_URI", "PYTHONUNBUFFERED"):
+            self.environment.pop(name, None)
         self.terminal: Terminal | None = None
         """Where it runs; none: where nobody looks on, its output in files."""
         self.standard_output: str | None = None

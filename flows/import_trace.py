@@ -15,7 +15,7 @@ from schemas.errors import UserError
 from schemas.identity import data_digest, trace_key
 from schemas.parameters import FitParameters
 from schemas.trace import Trace, TraceOrigin
-from tasks.flow_runs import describe_run, one_at_a_time, refused, this_flow_run
+from tasks.flow_runs import describe_run, refused
 from tasks.import_steps import import_task, read_trace_task
 from tasks.progress import tell
 from tasks.reproduce import import_command
@@ -51,8 +51,7 @@ def import_trace(
             f"{dataset.name} {dataset.release} {parameters.model} from {origin.imported_from}",
             [dataset.name, dataset.release, parameters.model],
         )
-        with one_at_a_time(dataset):
-            return _import(trace, origin, dataset, dataset_file, parameters)
+        return _import(trace, origin, dataset, dataset_file, parameters)
     except UserError as error:
         return refused(error)  # type: ignore[return-value]  # Prefect raises what is in it
 
@@ -78,7 +77,7 @@ def _import(
     sampled: xr.DataTree = import_task(trace, origin, screen.design, parameters)  # type: ignore[assignment]
     if origin.seconds is not None:
         stopwatch.seconds["fit"] = origin.seconds
-    opened = open_run_task(dataset, parameters, digest, this_flow_run(), origin)
+    opened = open_run_task(dataset, parameters, digest, origin=origin)
     with seen_to_its_end(opened) as run:
         command = import_command(origin.location, dataset_file, parameters)
         return track_posterior(run, sampled, screen, command, stopwatch, origin)

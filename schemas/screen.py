@@ -55,7 +55,6 @@ class TableSource:
     """Name of the recognised layout."""
     sha256: str
     """Digest of the content of the file as stored."""
-    size_bytes: int
 
 
 @dataclass(frozen=True)

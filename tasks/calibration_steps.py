@@ -11,7 +11,6 @@ from prefect.cache_policies import NO_CACHE
 
 from model.calibration import Engine, SimulationResult, one_simulation
 from model.calibration_verdict import ecdf_table, judge, pit_table
-from model.engines import run_engine
 from schemas.calibration import CalibrationSettings
 from tasks.progress import Progress, tell
 from tasks.track_calibration import open_calibration, track_calibration
@@ -27,9 +26,7 @@ TRIAL = 2
 
 
 @task(name="simulate and fit", cache_policy=NO_CACHE)
-def simulations_task(
-    settings: CalibrationSettings, engine: Engine = run_engine
-) -> list[SimulationResult]:
+def simulations_task(settings: CalibrationSettings, engine: Engine) -> list[SimulationResult]:
     """Run all simulations, in order; progress in simulations, their cost told first."""
     n, cores = settings.simulations, joblib.cpu_count()
     seconds = 0.0

@@ -155,4 +155,4 @@ def _read_rna(file: TableFile, source: TableSource, table: pd.DataFrame) -> RawR
 
 
 def _part(source: TableSource, name: TableName) -> TableSource:
-    return TableSource(name, source.location, source.layout, source.sha256, source.size_bytes)
+    return TableSource(name, source.location, source.layout, source.sha256)

@@ -53,7 +53,6 @@ class StorageError(EnvironmentTrouble):
 
     def __init__(self, location: str, cause: Exception) -> None:
         super().__init__(f"cannot read {location}: {cause or type(cause).__name__}; {_mend(cause)}")
-        self.location = location
 
 
 class FileReplaced(StorageError):
@@ -65,7 +64,6 @@ class FileReplaced(StorageError):
             f"{location} was {what} while it was read, and what was read is thrown away; run again "
             "when nobody writes to it",
         )
-        self.location = location
 
 
 class NoSuchFile(FileNotFoundError):
@@ -88,7 +86,7 @@ class StoredFile:
 
     def __init__(self, location: str) -> None:
         self.location = location
-        self._digest: tuple[str, int] | None = None
+        self._sha256: str | None = None
         self._version: str | None = None
 
     def open(self) -> io.BufferedReader:
@@ -104,23 +102,15 @@ class StoredFile:
     @property
     def sha256(self) -> str:
         """SHA-256 of the stored bytes, in hex."""
-        return self._known_digest()[0]
-
-    @property
-    def size_bytes(self) -> int:
-        """Number of stored bytes."""
-        return self._known_digest()[1]
-
-    def _remember(self, sha256: str, size_bytes: int) -> None:
-        self._digest = sha256, size_bytes
-
-    def _known_digest(self) -> tuple[str, int]:
-        if self._digest is None:
+        if self._sha256 is None:
             with self.open() as stored:
                 while stored.read(_CHUNK):
                     pass
-        assert self._digest is not None
-        return self._digest
+        assert self._sha256 is not None
+        return self._sha256
+
+    def _remember(self, sha256: str) -> None:
+        self._sha256 = sha256
 
 
 def read_text(location: str) -> str:
@@ -251,11 +241,11 @@ def _bucket(settings: tuple[tuple[str, str], ...], read_timeout: int, *user: int
 class _Reader(io.RawIOBase):
     """Stored bytes; read from end to end without a jump, they are digested on the way."""
 
-    def __init__(self, location: str, remember: Callable[[str, int], None]) -> None:
+    def __init__(self, location: str, remember: Callable[[str], None]) -> None:
         self._location = location
         self._remember = remember
         self._sha256 = hashlib.sha256()
-        self._digested: int | None = 0
+        self._in_order = True
         with _storage_errors(location):
             if not location.startswith("s3://"):
                 _require_plain(location)
@@ -284,12 +274,11 @@ class _Reader(io.RawIOBase):
             raise FileReplaced(self._location, "deleted") from error
         if not unchanged:
             raise FileReplaced(self._location, "changed")
-        if self._digested is not None:
+        if self._in_order:
             if size:
                 self._sha256.update(memoryview(buffer)[:size])
-                self._digested += size
             else:
-                self._remember(self._sha256.hexdigest(), self._digested)
+                self._remember(self._sha256.hexdigest())
         return size
 
     def _version_now(self) -> str:
@@ -300,7 +289,7 @@ class _Reader(io.RawIOBase):
         return f"{found.st_size} {found.st_mtime_ns} {found.st_ino}"
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._digested = None
+        self._in_order = False
         position: int = self._file.seek(offset, whence)
         return position
 

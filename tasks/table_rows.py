@@ -83,8 +83,7 @@ class TableFile(ABC):
 
     def source(self, layout: str) -> TableSource:
         """Return where the table is; takes the digest first, where it was not yet read through."""
-        stored = self.stored
-        return TableSource(self.table, stored.location, layout, stored.sha256, stored.size_bytes)
+        return TableSource(self.table, self.stored.location, layout, self.stored.sha256)
 
     def error(self, rule: str, message: str, mend: str) -> TableFormatError:
         """Return an error about this table."""

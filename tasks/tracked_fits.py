@@ -59,11 +59,6 @@ class TrackedFit:
     screen: FittedScreen | None
     """None in a run of before screens were kept, and where it was not asked for."""
 
-    @property
-    def run_id(self) -> str:
-        """Run in MLflow."""
-        return self.compared.summary.run_id
-
 
 def read_fit(run_id: str, *, screen: bool = True) -> TrackedFit:
     """Read a finished fit; raise NoSuchFit or TrackingError.

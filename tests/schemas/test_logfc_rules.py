@@ -28,7 +28,7 @@ class Logfc:
 
     @property
     def source(self) -> TableSource:
-        return TableSource("logfc", "logfc.csv", self.layout, "0" * 64, 1)
+        return TableSource("logfc", "logfc.csv", self.layout, "0" * 64)
 
     def blocks(self) -> Iterator[LogfcBlock]:
         raise AssertionError("blocks are given one by one")

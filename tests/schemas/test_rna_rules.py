@@ -27,7 +27,7 @@ def rna(
     if values is None:
         values = np.arange(len(cell_lines) * len(genes), dtype=float).reshape(len(cell_lines), -1)
     return RawRna(
-        TableSource("rna", "rna.csv", layout, "0" * 64, 1),
+        TableSource("rna", "rna.csv", layout, "0" * 64),
         pd.DataFrame({"cell_line": cell_lines, **leading}, index=lines, dtype="str"),
         pd.DataFrame(values, lines, pd.Index(genes)),
     )

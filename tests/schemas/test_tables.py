@@ -12,7 +12,7 @@ GUIDES = ["ACGTACGTACGTACGTACGT", "CCGTACGTACGTACGTACG", "GCGTACGTACGTACGTACGT"]
 
 
 def source(table: TableName, layout: str = "current") -> TableSource:
-    return TableSource(table, f"{table}.csv", layout, "0" * 64, 1)
+    return TableSource(table, f"{table}.csv", layout, "0" * 64)
 
 
 def raw(table: TableName, layout: str = "current", **columns: list[str | None]) -> RawTable:

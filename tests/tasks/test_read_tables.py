@@ -61,7 +61,6 @@ def test_a_small_table_is_text_under_canonical_names_with_its_lines(tmp_path: Pa
     assert table.frame.loc[2, "n_alignments"] == "1.0"
     assert list(table.frame.loc[3].isna()) == [False, True, False, False, True, False]
     assert table.source.layout == "current"
-    assert table.source.size_bytes == len(GUIDE_MAP)
 
 
 def test_columns_a_layout_does_not_have_are_absent_and_others_ignored(tmp_path: Path):

@@ -32,6 +32,11 @@ from schemas.trace import TraceOrigin
 from schemas.usable import KEPT
 from tasks.out_files import require_room
 
+POSTERIOR_FILE = "posterior.nc"
+SUMMARY_FILE = "summary.csv"
+EFFECTS_FILE = "gene_effects.parquet"
+CELLS_FILE = "loo_cells.parquet"
+CHECKS_FILE = "predictive_checks.json"
 PARAMETERS_FILE = "parameters.json"
 PREPARATION_FILE = "preparation.json"
 SCREEN_FOLDER = "screen"
@@ -100,13 +105,13 @@ def write_artifacts(results: FitResults, report_html: str, folder: Path) -> None
     of its objects, and leaves a file that looks whole.
     """
     require_room(folder, results.tree.nbytes + HDF5_OVERHEAD)
-    results.tree.to_netcdf(folder / "posterior.nc", engine="h5netcdf")
-    results.summary.to_csv(folder / "summary.csv", index=False)
+    results.tree.to_netcdf(folder / POSTERIOR_FILE, engine="h5netcdf")
+    results.summary.to_csv(folder / SUMMARY_FILE, index=False)
     results.effects.to_csv(folder / "gene_effects.csv", index=False)
-    results.effects.to_parquet(folder / "gene_effects.parquet", index=False)
+    results.effects.to_parquet(folder / EFFECTS_FILE, index=False)
     without_effect(results.roster).to_csv(folder / "genes_without_effect.csv", index=False)
     results.fitted_cells.to_parquet(folder / "fitted_cells.parquet", index=False)
-    results.loo.cells.to_parquet(folder / "loo_cells.parquet", index=False)
+    results.loo.cells.to_parquet(folder / CELLS_FILE, index=False)
 
     write_screen(results.design, results.roster, folder / SCREEN_FOLDER)
 
@@ -130,7 +135,7 @@ def write_artifacts(results: FitResults, report_html: str, folder: Path) -> None
     for name, report in reports.items():
         _write(folder / name, report.model_dump_json(indent=2))
     checks = TypeAdapter(tuple[PredictiveCheck, ...]).dump_json(results.checks, indent=2)
-    (folder / "predictive_checks.json").write_bytes(checks)
+    (folder / CHECKS_FILE).write_bytes(checks)
 
     (folder / "plots").mkdir()
     for name, png in results.figures.items():

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mlflow.entities import Run
 
+from tasks.artifacts import POSTERIOR_FILE
 from tasks.out_files import require_empty, require_room, temporary_folder
 from tasks.tracked_fits import NoSuchFit, get_run, require_whole, whole_files
 from tasks.tracking_run import (
@@ -20,7 +21,6 @@ from tasks.tracking_run import (
     without_password,
 )
 
-POSTERIOR_FILE = "posterior.nc"
 RUN_FILE = "run.json"
 
 

@@ -28,14 +28,18 @@ from schemas.comparison import FitSummary
 from schemas.errors import UserError, refused_by_the_machine
 from schemas.parameters import FitParameters
 from schemas.reports import PredictiveCheck
-from tasks.artifacts import DESIGN_FILE, PARAMETERS_FILE, SCREEN_FOLDER
+from tasks.artifacts import (
+    CELLS_FILE,
+    CHECKS_FILE,
+    DESIGN_FILE,
+    EFFECTS_FILE,
+    PARAMETERS_FILE,
+    SCREEN_FOLDER,
+    SUMMARY_FILE,
+)
 from tasks.out_files import temporary_folder
 from tasks.tracking_run import connect, tracking_errors, tracking_uri, without_password
 
-GENES_FILE = "gene_effects.parquet"
-PARAMETER_TABLE = "summary.csv"
-CHECKS_FILE = "predictive_checks.json"
-CELLS_FILE = "loo_cells.parquet"
 LONGEST_DAMAGE = 200
 """Characters of what a library says of a damaged file."""
 
@@ -79,7 +83,7 @@ def read_fit(run_id: str, *, screen: bool = True) -> TrackedFit:
         there = {file.path for file in client.list_artifacts(run_id)}
         if not screen:
             there.discard(SCREEN_FOLDER)
-        wanted = {GENES_FILE, PARAMETERS_FILE, PARAMETER_TABLE, CHECKS_FILE, CELLS_FILE}
+        wanted = {EFFECTS_FILE, PARAMETERS_FILE, SUMMARY_FILE, CHECKS_FILE, CELLS_FILE}
         for path in (wanted | {SCREEN_FOLDER}) & there:
             client.download_artifacts(run_id, path, name)
         with whole_files(run_id, where):
@@ -97,9 +101,9 @@ def _read(run: Run, folder: Path, there: set[str]) -> TrackedFit:
         parameters=parameters,
         compared=ComparedFit(
             summary=_summary(run),
-            effects=pd.read_parquet(folder / GENES_FILE),
+            effects=pd.read_parquet(folder / EFFECTS_FILE),
             settings=settings_of(parameters),
-            parameters=pd.read_csv(folder / PARAMETER_TABLE),
+            parameters=pd.read_csv(folder / SUMMARY_FILE),
             checks=TypeAdapter(tuple[PredictiveCheck, ...]).validate_json(
                 (folder / CHECKS_FILE).read_bytes()
             ),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from schemas.dataset import Dataset
 from schemas.parameters import FitParameters
@@ -16,7 +16,12 @@ from schemas.reports import TableSummary
 
 def data_digest(tables: Iterable[TableSummary]) -> str:
     """Return the SHA-256, in hex, of names and contents of tables, whatever their order."""
-    lines = sorted(f"{table.table} {table.sha256}\n" for table in tables)
+    return content_digest({table.table: table.sha256 for table in tables})
+
+
+def content_digest(contents: Mapping[str, str]) -> str:
+    """Return the same of what tells the content of each table, by its name."""
+    lines = sorted(f"{name} {content}\n" for name, content in contents.items())
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

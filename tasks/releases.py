@@ -5,13 +5,13 @@ What is done with a release is `flows.refresh_releases`; reading one for a fit i
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from schemas.dataset import Dataset
 from schemas.errors import UserError
+from schemas.identity import content_digest
 from tasks.read_dataset import CONTROLS, TABLES, DatasetError, load_dataset
 from tasks.storage import Stamp, StorageError, StoredFile, find_files, stamp
 
@@ -107,8 +107,7 @@ def digest_of(
             contents |= dict(zip(unread, contents_of(asked), strict=True))
         except (FileNotFoundError, StorageError) as error:
             return Unready(release.dataset_file, str(error))
-    lines = sorted(f"{name} {content}\n" for name, content in contents.items())
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return content_digest(contents)
 
 
 def content_digests(files: tuple[tuple[str, str], ...]) -> list[str]:

@@ -13,7 +13,7 @@ from mlflow.entities import Run
 from schemas.dataset import Dataset
 from tasks.progress import tell
 from tasks.registry import withdraw
-from tasks.tracking_run import FitRun, connect, tracking_errors, tracking_uri
+from tasks.tracking_run import FitRun, connect, newest_runs, tracking_errors, tracking_uri
 
 
 def finished_fit(dataset: Dataset, key: str, flow_run: str = "") -> FitRun | None:
@@ -78,5 +78,4 @@ def _search(client: MlflowClient, dataset_name: str, wanted: str, most: int = 10
     experiment = client.get_experiment_by_name(dataset_name)
     if experiment is None:
         return []
-    newest_first = ["attributes.start_time DESC"]
-    return list(client.search_runs([experiment.experiment_id], wanted, 1, most, newest_first))
+    return newest_runs(client, [experiment.experiment_id], wanted, most)

@@ -11,9 +11,10 @@ from collections.abc import Iterable
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from tasks.front_page import A_FIT
 from tasks.registry import CHALLENGER, CHAMPION, version_at
 from tasks.tracked_fits import NoSuchFit
-from tasks.tracking_run import connect, tracking_errors, tracking_uri, without_password
+from tasks.tracking_run import connect, newest_runs, tracking_errors, tracking_uri, without_password
 
 LATEST = "latest"
 """The newest finished fit."""
@@ -110,9 +111,8 @@ def _search(
     client: MlflowClient, experiments: list[str], only: str = "", most: int = 1000
 ) -> list[Run]:
     # Of the kinds of runs, only fits have a key.
-    wanted = f"attributes.status = 'FINISHED' and tags.fit_key LIKE '%'{only}"
-    order = ["attributes.start_time DESC"]
-    return list(client.search_runs(experiments, wanted, 1, most, order))
+    wanted = f"attributes.status = 'FINISHED' and {A_FIT}{only}"
+    return newest_runs(client, experiments, wanted, most)
 
 
 def _there(names: Iterable[str]) -> str:

@@ -14,17 +14,24 @@ from mlflow.utils.time import get_current_time_millis
 
 from tasks.flow_runs import this_flow_run
 from tasks.out_files import temporary_folder
-from tasks.tracking_run import FitRun, code_version, connect, tracking_errors, tracking_uri
+from tasks.tracking_run import (
+    FitRun,
+    code_version,
+    connect,
+    newest_runs,
+    tracking_errors,
+    tracking_uri,
+)
 
 
 def finished_run(experiment_id: str, tags: Mapping[str, str]) -> FitRun | None:
-    """Return a finished run of an experiment with these tags, if any; raise TrackingError."""
+    """Return the newest finished run of an experiment with these tags; raise TrackingError."""
     named = {"attributes.status": "FINISHED", **{f"tags.{tag}": of for tag, of in tags.items()}}
     wanted = " and ".join(f"{name} = '{value}'" for name, value in named.items())
     uri = tracking_uri()
     with tracking_errors(uri):
         client = connect(uri)
-        for run in client.search_runs([experiment_id], wanted, max_results=1):
+        for run in newest_runs(client, [experiment_id], wanted, most=1):
             return FitRun(client, uri, experiment_id, run.info.run_id, finished=True)
     return None
 

@@ -10,7 +10,14 @@ from schemas.calibration import CalibrationReport, CalibrationSettings
 from schemas.gate import CalibrationEvidence
 from tasks.render_calibration import calibration_markdown
 from tasks.side_runs import begin_run, conclude_run
-from tasks.tracking_run import FitRun, connect, experiment_of, tracking_errors, tracking_uri
+from tasks.tracking_run import (
+    FitRun,
+    connect,
+    experiment_of,
+    newest_runs,
+    tracking_errors,
+    tracking_uri,
+)
 
 EXPERIMENT = "calibration"
 
@@ -91,8 +98,7 @@ def latest_calibration(model: str, engine: str) -> CalibrationEvidence | None:
             f"tags.model = '{model}' and tags.simulated_model = '{model}' and "
             f"tags.engine = '{engine}'"
         )
-        newest_first = ["attributes.start_time DESC"]
-        for run in client.search_runs([experiment.experiment_id], wanted, 1, 1, newest_first):
+        for run in newest_runs(client, [experiment.experiment_id], wanted, most=1):
             return CalibrationEvidence.model_validate(
                 {
                     "run_id": run.info.run_id,

@@ -15,7 +15,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 import requests
 from filelock import FileLock
 from mlflow import MlflowClient
-from mlflow.entities import Param
+from mlflow.entities import Param, Run, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from mlflow.tracking.context.registry import resolve_tags
@@ -245,6 +245,14 @@ def connect(uri: str) -> MlflowClient:
             client.search_experiments(max_results=1)
         return client
     return MlflowClient(uri)
+
+
+def newest_runs(
+    client: MlflowClient, experiment_ids: Sequence[str], wanted: str, most: int = 1000
+) -> list[Run]:
+    """Return the runs of experiments that a search in MLflow's words finds, the newest first."""
+    order = ["attributes.start_time DESC"]
+    return list(client.search_runs(list(experiment_ids), wanted, ViewType.ACTIVE_ONLY, most, order))
 
 
 def require_answer(uri: str) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from mlflow import MlflowClient
 
+from schemas.parameters import Thresholds
 from tasks.markdown import as_text
 
 if TYPE_CHECKING:  # a look at the releases does without the statistics it would load
@@ -110,6 +111,7 @@ def describe_experiment(client: MlflowClient, experiment_id: str) -> None:
 def _experiment_note(name: str, experiment_id: str) -> str:
     """Its first line is all that MLflow shows until it is unfolded."""
     page = f"#/experiments/{experiment_id}/runs?{TRAINING_PAGES}&viewStateShareKey="
+    limits = Thresholds()
     links = {key: f"[{view.title}]({page}{key})" for key, view in VIEWS.items()}
     return "\n".join(
         [
@@ -125,8 +127,8 @@ def _experiment_note(name: str, experiment_id: str) -> str:
             "|---|---|",
             "| `verdict` | `pass`: may be used; `review`: read the reasons first; `fail`: do not |",
             "| `data_digest` | the same where two fits saw the same tables |",
-            "| `rhat_max`, `ess_bulk_min` | worst over all parameters; expected at most 1.01, at "
-            "least 400 |",
+            "| `rhat_max`, `ess_bulk_min` | worst over all parameters; expected at most "
+            f"{limits.rhat_max:g}, at least {limits.ess_min:g} |",
             "| `log_evidence` | how well model and priors predict the measurements |",
             "| `imported_from` | the draws were sampled by another library |",
             "",

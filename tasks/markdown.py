@@ -6,7 +6,7 @@ What is said is in the modules `render_*`; pages are shown by Prefect and MLflow
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 _MARKS = re.compile(r"[\\`*\[\]~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 """What makes emphasis, code and links; an underscore within a word does not."""
@@ -26,12 +26,22 @@ def as_text(words: str) -> str:
     return _HTML.sub(lambda mark: "&lt;" if mark[0] == "<" else "&amp;", text)
 
 
+def link_to(title: str, where: str) -> str:
+    """Return a link to a page of MLflow; the command, where it has to be served first."""
+    return f"[{title}]({where})" if where.startswith("http") else f"MLflow: {where}"
+
+
 def markdown_row(cells: Iterable[str]) -> str:
     """Return a row of a table in Markdown, whatever the cells hold; marks in them are marks."""
     return f"| {' | '.join(cell.replace('|', '\\|').replace('\n', ' ') for cell in cells)} |"
 
 
+def markdown_head(header: Sequence[str]) -> list[str]:
+    """Return the first two lines of a table in Markdown."""
+    return [markdown_row(header), markdown_row(("---",) * len(header))]
+
+
 def markdown_table(header: tuple[str, ...], rows: Iterable[Iterable[str]]) -> list[str]:
     """Return the lines of a table in Markdown whose cells are words."""
     words = (markdown_row(map(as_text, row)) for row in rows)
-    return [markdown_row(header), markdown_row(("---",) * len(header)), *words]
+    return [*markdown_head(header), *words]

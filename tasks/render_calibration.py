@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from schemas.calibration import LEVELS, CalibrationReport
-from tasks.markdown import markdown_row
+from tasks.markdown import markdown_head, markdown_row
 
 
 def calibration_markdown(report: CalibrationReport, where_to_look: str = "") -> str:
@@ -26,12 +26,9 @@ def calibration_markdown(report: CalibrationReport, where_to_look: str = "") -> 
             "fit's verdict would say); they are counted like the others.",
             "",
         ]
-    lines += [
-        markdown_row(
-            ("quantity", "ranks", "largest difference", *(f"{level:.0%}" for level in LEVELS))
-        ),
-        markdown_row(("---",) * (3 + len(LEVELS))),
-    ]
+    lines += markdown_head(
+        ("quantity", "ranks", "largest difference", *(f"{level:.0%}" for level in LEVELS))
+    )
     coverage = {(one.variable, one.level): one.coverage for one in report.coverage}
     for one in report.quantities:
         of_levels = (coverage.get((one.quantity, level)) for level in LEVELS)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from schemas.comparison import STEP_WORDS, Comparison, DataChanges, FitSummary, ItemChange
 from schemas.shares import share_in_words
-from tasks.markdown import as_text, markdown_table
+from tasks.markdown import as_text, link_to, markdown_table
 
 GENES_SHOWN = 10
 NAMES_SHOWN = 12
@@ -67,10 +67,8 @@ def comparison_markdown(
         lines += _table(("parameter", "A", "B"), changed)
     if not comparison.identical:
         lines += [*_dues(comparison), *_model_tables(comparison), *_genes(comparison, genes)]
-    if where_to_look.startswith("http"):
-        lines.append(f"[The comparison in MLflow]({where_to_look})")
-    elif where_to_look:
-        lines.append(f"MLflow: {where_to_look}")
+    if where_to_look:
+        lines.append(link_to("The comparison in MLflow", where_to_look))
     return "\n".join(lines)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from schemas.comparison import FitSummary
 from schemas.gate import GateDecision
-from tasks.markdown import as_text, markdown_row
+from tasks.markdown import as_text, link_to, markdown_head, markdown_row
 
 LOSSES_SHOWN = 50
 
@@ -18,7 +18,7 @@ def gate_markdown(decision: GateDecision, where_to_look: str = "") -> str:
         "",
     ]
     if decision.conditions:
-        lines += [markdown_row(("condition", "", "what was found")), markdown_row(("---",) * 3)]
+        lines += markdown_head(("condition", "", "what was found"))
         lines += [
             markdown_row((one.name, "met" if one.met else "**not met**", as_text(one.detail)))
             for one in decision.conditions
@@ -26,7 +26,7 @@ def gate_markdown(decision: GateDecision, where_to_look: str = "") -> str:
         lines.append("")
     if decision.lost_hits:
         lines += [f"## Hits of the champion that are lost: {len(decision.lost_hits):,}", ""]
-        lines += [markdown_row(("gene", "explained", "why")), markdown_row(("---",) * 3)]
+        lines += markdown_head(("gene", "explained", "why"))
         lines += [
             markdown_row(
                 (as_text(one.gene), "yes" if one.explained else "**no**", as_text(one.why))
@@ -36,10 +36,8 @@ def gate_markdown(decision: GateDecision, where_to_look: str = "") -> str:
         if len(decision.lost_hits) > LOSSES_SHOWN:
             lines += ["", f"The others are in `gate.json` of run {decision.candidate.run_id}."]
         lines.append("")
-    if where_to_look.startswith("http"):
-        lines.append(f"[The run in MLflow]({where_to_look})")
-    elif where_to_look:
-        lines.append(f"MLflow: {where_to_look}")
+    if where_to_look:
+        lines.append(link_to("The run in MLflow", where_to_look))
     return "\n".join(lines)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from schemas.refresh import SeenRelease
-from tasks.markdown import as_text, markdown_row
+from tasks.markdown import as_text, markdown_head, markdown_row
 
 
 def refresh_markdown(prefix: str, seen: tuple[SeenRelease, ...]) -> str:
@@ -14,7 +14,7 @@ def refresh_markdown(prefix: str, seen: tuple[SeenRelease, ...]) -> str:
     lines = [f"## Releases under {as_text(prefix)}", ""]
     if not rows:
         return "\n".join([*lines, "There are none.\n"])
-    lines += [markdown_row(header), markdown_row(("---",) * len(header))]
+    lines += markdown_head(header)
     lines += [
         markdown_row(
             (as_text(one.name), one.status, _link(one.flow_run), as_text(one.dataset_file))

@@ -12,7 +12,7 @@ from schemas.parameters import FitParameters
 from schemas.reports import Convergence, KnownGenes, PreparationReport, Verdict
 from schemas.shares import share_in_words
 from tasks.artifacts import FitResults, without_effect
-from tasks.markdown import as_text, markdown_table
+from tasks.markdown import as_text, link_to, markdown_table
 
 GENES_SHOWN = 10
 NOT_KNOWN = "–"
@@ -39,7 +39,7 @@ def result_markdown(results: FitResults, where_to_look: str) -> str:
             "",
             _what_was_fitted(results.preparation),
             "",
-            _mlflow(where_to_look),
+            link_to("The run in MLflow", where_to_look),
             "",
             how_computed(results.convergence),
             "",
@@ -76,15 +76,9 @@ def reused_markdown(
             "",
             same,
             "",
-            _mlflow(where_to_look),
+            link_to("The run in MLflow", where_to_look),
         ]
     )
-
-
-def _mlflow(where_to_look: str) -> str:
-    if where_to_look.startswith("http"):
-        return f"[The run in MLflow]({where_to_look})"
-    return f"MLflow: {where_to_look}"
 
 
 def _what_was_fitted(prepared: PreparationReport) -> str:

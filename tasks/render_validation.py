@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas.reports import Finding, ValidationReport
-from tasks.markdown import as_text, markdown_row
+from tasks.markdown import as_text, markdown_head, markdown_row
 from tasks.out_files import write_whole
 
 MOST_SHOWN = 3
@@ -64,7 +64,7 @@ def validation_markdown(report: ValidationReport) -> str:
     header = ("severity", "table", "column", "rule", "how many")
     lines = [f"## {_title(report)}", "", _caption(report), ""]
     if findings:
-        lines += [markdown_row(header), markdown_row(("---",) * len(header))]
+        lines += markdown_head(header)
         lines += [markdown_row(_in_short(finding)) for finding in findings]
     for finding in findings:
         lines += [

@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from mlflow.entities import Metric
-from mlflow.utils.time import get_current_time_millis
-
 from tasks.flow_runs import this_flow_run
+from tasks.front_page import NOTE
 from tasks.out_files import temporary_folder
 from tasks.tracking_run import (
     FitRun,
     code_version,
     connect,
+    metrics_of,
     newest_runs,
     tracking_errors,
     tracking_uri,
@@ -61,15 +60,12 @@ def conclude_run(
 
     Raises TrackingError.
     """
-    now = get_current_time_millis()
     with temporary_folder() as folder, tracking_errors(run.uri):
         for name, content in files.items():
             path = Path(folder, name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
         run.client.log_artifacts(run.run_id, folder)
-        run.client.log_batch(
-            run.run_id, metrics=[Metric(key, float(of), now, 0) for key, of in measures.items()]
-        )
-        run.client.set_tag(run.run_id, "mlflow.note.content", page)
+        run.client.log_batch(run.run_id, metrics=metrics_of(measures))
+        run.client.set_tag(run.run_id, NOTE, page)
         run.finish()

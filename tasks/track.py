@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, RunTag
 from pydantic import BaseModel
 
 from model.effects import count_calls
@@ -27,7 +27,14 @@ from tasks.front_page import NOTE, run_note
 from tasks.logged_model import log_effect_model, register_version
 from tasks.out_files import TEMPORARY
 from tasks.registry import withdraw
-from tasks.tracking_run import FitRun, TakenOver, TrackingError, run_name, tracking_errors
+from tasks.tracking_run import (
+    FitRun,
+    TakenOver,
+    TrackingError,
+    metrics_of,
+    run_name,
+    tracking_errors,
+)
 
 LONGEST_DIGEST = 36  # characters that MLflow takes
 
@@ -72,7 +79,7 @@ def track_fit(
             }
             client.log_batch(
                 run_id,
-                metrics=_metrics(_measures(results) | _named("seconds", seconds)),
+                metrics=metrics_of(_measures(results) | _named("seconds", seconds)),
                 tags=[RunTag(key, value) for key, value in run_tags.items()],
             )
             # Begun under the engine that was asked for, which may have been `auto`.
@@ -148,12 +155,6 @@ def _check_name(check: PredictiveCheck) -> str:
 
 def _named(prefix: str, values: dict[str, float]) -> dict[str, float]:
     return {f"{prefix}_{name}": value for name, value in values.items()}
-
-
-def _metrics(values: dict[str, float]) -> list[Metric]:
-    """NaN is logged as it is: MLflow shows it, and no search for a limit on it finds the run."""
-    now = int(time.time() * 1000)
-    return [Metric(name, float(value), now, 0) for name, value in values.items()]
 
 
 def _inputs(results: FitResults) -> list[DatasetInput]:

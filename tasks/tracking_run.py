@@ -15,7 +15,8 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -25,7 +26,7 @@ from typing import TYPE_CHECKING
 import requests
 from filelock import FileLock
 from mlflow import MlflowClient
-from mlflow.entities import Param, Run, ViewType
+from mlflow.entities import Metric, Param, Run, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from mlflow.tracking.context.registry import resolve_tags
@@ -245,6 +246,15 @@ def connect(uri: str) -> MlflowClient:
             client.search_experiments(max_results=1)
         return client
     return MlflowClient(uri)
+
+
+def metrics_of(values: Mapping[str, float]) -> list[Metric]:
+    """Return values as metrics of now.
+
+    NaN is logged as it is: MLflow shows it, and no search for a limit on it finds the run.
+    """
+    now = int(time.time() * 1000)
+    return [Metric(name, float(value), now, 0) for name, value in values.items()]
 
 
 def newest_runs(

@@ -21,7 +21,7 @@ class CalibrationSettings(Settings):
 
     model: ModelName = "m4_nested"
     """Model that is fitted."""
-    simulated_model: Literal["", "m4", "m4_zero_mean", "m4_nested"] = ""
+    simulated_model: Literal["", ModelName] = ""
     """Model the screens are drawn from; nothing for the one that is fitted. Another one shows what
     the fitted model is worth where its assumptions do not hold."""
     engine: EngineName = "auto"

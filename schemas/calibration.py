@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from schemas.frozen import Frozen
 from schemas.parameters import EngineName, FitParameters, ModelName, Priors, Sampling, Settings
 from schemas.reports import Verdict
 
@@ -66,7 +67,7 @@ class CalibrationSettings(Settings):
         )
 
 
-class CalibratedQuantity(Settings):
+class CalibratedQuantity(Frozen):
     """One test quantity over all simulations."""
 
     quantity: str
@@ -80,7 +81,7 @@ class CalibratedQuantity(Settings):
     """Where that is, a probability."""
 
 
-class Coverage(Settings):
+class Coverage(Frozen):
     """How often intervals of one level hold the truth, over all elements of a variable."""
 
     variable: str
@@ -97,7 +98,7 @@ class Coverage(Settings):
         return (self.coverage - self.level) / self.mcse
 
 
-class CalibrationReport(Settings):
+class CalibrationReport(Frozen):
     """The result of a calibration."""
 
     settings: CalibrationSettings

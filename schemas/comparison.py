@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from schemas.frozen import Frozen
 from schemas.parameters import Settings
 
 StepName = Literal["lost", "sequences", "values", "rna", "settings", "gained"]
@@ -36,7 +37,7 @@ class ComparisonSettings(Settings):
     comes from other cell lines, from new data of the same lines, or from the settings."""
 
 
-class FitSummary(Settings):
+class FitSummary(Frozen):
     """One of the two fits."""
 
     run_id: str
@@ -55,7 +56,7 @@ class FitSummary(Settings):
     """Natural log of the marginal likelihood; only the exact engine has it."""
 
 
-class ItemChange(Settings):
+class ItemChange(Frozen):
     """A sequence, guide, gene or cell line that is fitted in one of the two only."""
 
     item: str
@@ -68,7 +69,7 @@ class ItemChange(Settings):
     """The same of fit B."""
 
 
-class ProfileChange(Settings):
+class ProfileChange(Frozen):
     """A cell line whose default RNA profile is another one."""
 
     cell_line: str
@@ -76,7 +77,7 @@ class ProfileChange(Settings):
     b: str
 
 
-class BatchShift(Settings):
+class BatchShift(Frozen):
     """How far the log fold changes of the same sequences have moved, by pDNA batch."""
 
     pdna_batch: str
@@ -89,7 +90,7 @@ class BatchShift(Settings):
     alike, and only the line's gamma can move."""
 
 
-class DataChanges(Settings):
+class DataChanges(Frozen):
     """What differs between what two fits were fitted to. Genes are joined as in the comparison."""
 
     n_cell_lines_joined: int
@@ -121,7 +122,7 @@ class DataChanges(Settings):
         return not any(listed.values())
 
 
-class Step(Settings):
+class Step(Frozen):
     """One part of the way from fit A to fit B; the parts of a gene add up to its difference."""
 
     name: StepName
@@ -133,7 +134,7 @@ class Step(Settings):
     """Genes it moves most, by the label of B."""
 
 
-class ScalarChange(Settings):
+class ScalarChange(Frozen):
     """A mean or standard deviation of the model, in both fits; NaN where a model has none."""
 
     parameter: str
@@ -143,7 +144,7 @@ class ScalarChange(Settings):
     sd_b: float
 
 
-class CheckChange(Settings):
+class CheckChange(Frozen):
     """A predictive check in both fits; NaN where one has none."""
 
     check: str
@@ -154,7 +155,7 @@ class CheckChange(Settings):
     n_draws_b: int
 
 
-class Comparison(Settings):
+class Comparison(Frozen):
     """Two fits side by side; differences are B less A. Genes and lines are tables beside it."""
 
     dataset: str

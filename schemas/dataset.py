@@ -9,13 +9,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import StringConstraints, model_validator
 
-from schemas.parameters import Settings
+from schemas.frozen import Frozen
 
 Location = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.+-]*$", max_length=100)]
 
 
-class Controls(Settings):
+class Controls(Frozen):
     """Gene lists with a known answer, one column `Gene`, `SYMBOL (ENTREZ)`."""
 
     essential: Location | None = None
@@ -26,7 +26,7 @@ class Controls(Settings):
     """Genes known to be needed more where they are expressed more: path or s3:// address."""
 
 
-class Dataset(Settings):
+class Dataset(Frozen):
     """One release of one screen. Paths are local or `s3://`, relative to the dataset file."""
 
     name: Label

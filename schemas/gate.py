@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from schemas.comparison import ComparisonSettings, FitSummary
+from schemas.frozen import Frozen
 from schemas.parameters import Settings
 from schemas.reports import Status
 
@@ -38,7 +39,7 @@ class GateSettings(Settings):
         )
 
 
-class CalibrationEvidence(Settings):
+class CalibrationEvidence(Frozen):
     """The latest calibration of a model and an engine on the model's own screens."""
 
     run_id: str
@@ -48,7 +49,7 @@ class CalibrationEvidence(Settings):
     """Simulations that gave a posterior."""
 
 
-class LostHit(Settings):
+class LostHit(Frozen):
     """A hit of the champion that the candidate does not have, or has with the other sign."""
 
     gene: str
@@ -59,7 +60,7 @@ class LostHit(Settings):
     """What explains it; where nothing does, what was seen."""
 
 
-class GateCondition(Settings):
+class GateCondition(Frozen):
     """One thing the gate asks for."""
 
     name: ConditionName
@@ -68,7 +69,7 @@ class GateCondition(Settings):
     """What was found and, where it is not enough, what to do."""
 
 
-class GateDecision(Settings):
+class GateDecision(Frozen):
     """Whether a fit becomes the champion of its dataset, and why."""
 
     dataset: str

@@ -13,13 +13,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     WithJsonSchema,
     model_serializer,
 )
+
+from schemas.frozen import Frozen
 
 ModelName = Literal["m4", "m4_zero_mean", "m4_nested"]
 EngineName = Literal["auto", "exact", "nuts"]
@@ -27,53 +27,13 @@ SamplerName = Literal["nutpie", "pymc", "numpyro"]
 PriorPreset = Literal["as_run", "as_written"]
 
 
-_WORDS = {
-    "bfmi": "BFMI",
-    "ess": "ESS",
-    "lfsr": "local false sign rate",
-    "logfc": "log fold change",
-    "max": "largest",
-    "min": "smallest",
-    "p": "p-value",
-    "pareto": "Pareto",
-    "rhat": "R-hat",
-    "rna": "RNA",
-    "sd": "SD",
-    "tune": "tuning steps",
-}
-
-
-def title_in_words(name: str, _: object = None) -> str:
-    """Return what a form calls a field: its name in words, `Smallest RNA SD`."""
-    *others, last = name.split("_")
-    # The limit comes last in some names, and first in speech.
-    words = [last, *others] if last in ("min", "max") else [*others, last]
-    text = " ".join(_WORDS.get(word, word) for word in words)
-    return text[0].upper() + text[1:]
-
-
 def form_title(title: str) -> dict[str, Any]:
     """Return what `Field` is told so that Prefect's form calls a parameter of a flow this."""
     return {"json_schema_extra": {"title": title}}  # Prefect overrides `title` with the name
 
 
-def _number_fields(schema: dict[str, Any]) -> None:
-    """Give each field its place in the form: PostgreSQL keeps no order of keys."""
-    for position, field in enumerate(schema.get("properties", {}).values()):
-        field["position"] = position
-
-
-class Settings(BaseModel):
-    """Base of all settings: frozen, no unknown fields, field texts as descriptions."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        use_attribute_docstrings=True,
-        field_title_generator=title_in_words,
-        json_schema_extra=_number_fields,
-        ser_json_inf_nan="strings",  # null, the default, is refused when read back
-    )
+class Settings(Frozen):
+    """Base of all settings."""
 
     def flat(self) -> dict[str, str | int | float]:
         """Return one entry a setting, names joined by dots, lists by commas."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
-from schemas.parameters import Settings
+from schemas.frozen import Frozen
 
 ReleaseStatus = Literal[
     "started", "under way", "fitted", "refused", "failed", "changing", "incomplete"
 ]
 
 
-class SeenRelease(Settings):
+class SeenRelease(Frozen):
     """One dataset file under the prefix, and how far it is."""
 
     dataset_file: str

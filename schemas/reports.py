@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from schemas.parameters import Settings
+from schemas.frozen import Frozen
 from schemas.plain_text import ShownText
 
 Severity = Literal["error", "warning"]
@@ -17,7 +17,7 @@ Unit = Literal["sequence", "guide", "gene", "cell line", "measurement", "RNA pro
 Stage = Literal["prior", "posterior"]
 
 
-class Finding(Settings):
+class Finding(Frozen):
     """One rule broken in one table."""
 
     table: str
@@ -38,7 +38,7 @@ class Finding(Settings):
     """What to do about it."""
 
 
-class TableSummary(Settings):
+class TableSummary(Frozen):
     """What was read of one table."""
 
     table: str
@@ -49,7 +49,7 @@ class TableSummary(Settings):
     sha256: str
 
 
-class ValidationReport(Settings):
+class ValidationReport(Frozen):
     """All findings in all tables of a dataset."""
 
     dataset: str
@@ -73,7 +73,7 @@ class ValidationReport(Settings):
         return not self.errors
 
 
-class Loss(Settings):
+class Loss(Frozen):
     """Items left out of the fit for one reason; an item is counted under its first reason only."""
 
     unit: Unit
@@ -86,7 +86,7 @@ class Loss(Settings):
     """Labels: all of genes and cell lines, the first ten of others, none of measurements."""
 
 
-class PreparationReport(Settings):
+class PreparationReport(Frozen):
     """What went into the design and what did not."""
 
     losses: tuple[Loss, ...]
@@ -101,7 +101,7 @@ class PreparationReport(Settings):
     """Measurements that were fitted: of a guide in a sequence."""
 
 
-class VariableConvergence(Settings):
+class VariableConvergence(Frozen):
     """Convergence of one variable, the worst over its genes or cell lines."""
 
     variable: str
@@ -110,7 +110,7 @@ class VariableConvergence(Settings):
     ess_tail_min: float
 
 
-class NutsDiagnostics(Settings):
+class NutsDiagnostics(Frozen):
     """What only a sampler can be asked; NaN means no evidence."""
 
     divergences: int
@@ -123,7 +123,7 @@ class NutsDiagnostics(Settings):
     """Largest step size of a chain."""
 
 
-class ExactDiagnostics(Settings):
+class ExactDiagnostics(Frozen):
     """What only the integration over the hyperparameters can be asked; NaN means no evidence."""
 
     pareto_k: float
@@ -148,7 +148,7 @@ class ExactDiagnostics(Settings):
         return self.importance_efficiency * self.n_points
 
 
-class Convergence(Settings):
+class Convergence(Frozen):
     """Whether the draws can stand for the posterior; NaN means no evidence.
 
     One of `nuts` and `exact` is there, by the engine that ran.
@@ -174,7 +174,7 @@ class Convergence(Settings):
     """The integrator's own measures, where the posterior was integrated."""
 
 
-class PredictiveCheck(Settings):
+class PredictiveCheck(Frozen):
     """One test quantity of the data beside its replicates under the model."""
 
     name: str
@@ -202,7 +202,7 @@ class PredictiveCheck(Settings):
     each with its spread over that of the model."""
 
 
-class LooSummary(Settings):
+class LooSummary(Frozen):
     """Predictive accuracy for gene-line cells left out one at a time (PSIS-LOO)."""
 
     elpd_loo: float
@@ -219,7 +219,7 @@ class LooSummary(Settings):
     """Cells of the whole screen; more than `n_cells` where only a part of a large one is taken."""
 
 
-class KnownGenes(Settings):
+class KnownGenes(Frozen):
     """Agreement with a list of genes expected to have negative slopes; NaN where nothing is known.
 
     Genes without enough data for a call are in none of the numbers but the first.
@@ -252,7 +252,7 @@ class KnownGenes(Settings):
     """p-value of Fisher's test that listed genes are called negative more often than others."""
 
 
-class InfluenceSummary(Settings):
+class InfluenceSummary(Frozen):
     """What leaving out every cell line, and every lineage, has shown."""
 
     elpd_lolo: float
@@ -275,7 +275,7 @@ class InfluenceSummary(Settings):
     """Genes whose sign is sure, and whose effect all but vanishes within lineages."""
 
 
-class Verdict(Settings):
+class Verdict(Frozen):
     """Whether the fit may be used, and why not."""
 
     status: Status

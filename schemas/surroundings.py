@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from schemas.parameters import Settings
+from schemas.frozen import Frozen
 
 Status = Literal["ok", "warning", "trouble"]
 """`warning`: works, but not as well as it could; `trouble`: something will fail."""
 
 
-class Looked(Settings):
+class Looked(Frozen):
     """One thing that was looked at."""
 
     what: str

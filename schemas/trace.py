@@ -11,7 +11,8 @@ import numpy as np
 import xarray as xr
 
 from schemas.errors import UserError
-from schemas.parameters import FitParameters, Settings
+from schemas.frozen import Frozen
+from schemas.parameters import FitParameters
 
 STATISTICS = ("diverging", "energy", "step_size")
 """What a sampler of NUTS has to have said of every draw, for the trace to be judged."""
@@ -37,7 +38,7 @@ class Trace:
     """Variables of its posterior that no model of ours has."""
 
 
-class TraceOrigin(Settings):
+class TraceOrigin(Frozen):
     """Where a trace comes from."""
 
     location: str

@@ -19,7 +19,8 @@ from model.effects import NOT_ENOUGH_DATA
 from model.influence import Influence
 from model.plots import as_bytes
 from model.plots.comparison import slopes_figure
-from schemas.parameters import Priors, Settings, Thresholds
+from schemas.frozen import Frozen
+from schemas.parameters import Priors, Thresholds
 from schemas.posterior import CONTRACTS
 from schemas.reports import Convergence
 from schemas.shares import share_in_words
@@ -187,7 +188,7 @@ def _influence_rows(influence: Influence | None) -> list[tuple[str, float | None
     ]
 
 
-def _rows(summary: Settings) -> list[tuple[str, float, str]]:
+def _rows(summary: Frozen) -> list[tuple[str, float, str]]:
     """Name, value and meaning of every number."""
     return [
         (name, getattr(summary, name), _plain(field.description))
@@ -209,7 +210,7 @@ def _convergence_rows(
         "importance_efficiency": f"times the points at least {limits.ess_min:g}",
         "interpolation_error": f"at most {limits.interpolation_error_max:g}",
     }
-    parts: list[Settings | None] = [convergence, convergence.nuts, convergence.exact]
+    parts: list[Frozen | None] = [convergence, convergence.nuts, convergence.exact]
     return [
         (name, getattr(part, name), words.get(name, ""), _plain(field.description))
         for part in parts

@@ -15,7 +15,8 @@ from flows.compare_runs import compare_runs
 from flows.fit_screen import fit_screen
 from flows.promote_fit import promote_fit
 from flows.refresh_releases import refresh_releases
-from schemas.parameters import FitParameters, title_in_words
+from schemas.frozen import title_in_words
+from schemas.parameters import FitParameters
 
 FORM: dict[str, Any] = fit_screen.parameters.model_dump()
 

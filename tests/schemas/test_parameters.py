@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from schemas.frozen import title_in_words
 from schemas.parameters import (
     Distribution,
     Filters,
@@ -14,7 +15,6 @@ from schemas.parameters import (
     Priors,
     Sampling,
     form_title,
-    title_in_words,
 )
 
 

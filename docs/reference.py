@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -24,7 +25,7 @@ from schemas.tracked import CALIBRATION_METRICS, COMPARISON_METRICS, FIT_METRICS
 from tasks.markdown import markdown_row
 
 ROOT = Path(__file__).resolve().parents[1]
-RULES = ("tables", "rna_rules", "logfc_rules", "rules")
+RULES = ("tables", "rna_rules", "logfc_rules", "rules", "coverage_rules")
 """Modules of rules; a rule that several import is told where it comes first."""
 PLACE = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -60,9 +61,9 @@ def rules(module: str) -> Iterator[list[str]]:
             yield [f"`{rule.name}`", rule.severity, expected, rule.mend]
 
 
-def _rules(module: str) -> Callable[[], str]:
+def _rules(*modules: str) -> Callable[[], str]:
     head = ("rule", "severity", "expected", "what to do")
-    return lambda: table(head, rules(module))
+    return lambda: table(head, chain.from_iterable(map(rules, modules)))
 
 
 def _columns(columns: Columns) -> str:
@@ -113,7 +114,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "rules_of_one_table": _rules("tables"),
     "rules_of_rna": _rules("rna_rules"),
     "rules_of_logfc": _rules("logfc_rules"),
-    "rules_across_tables": _rules("rules"),
+    "rules_across_tables": _rules("rules", "coverage_rules"),
     "gene_effects": lambda: _columns(next(iter(TABLES.values()))),
     "tables": lambda: _tables(TABLES),
     "comparison_tables": lambda: _tables(COMPARISON_TABLES),

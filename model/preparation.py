@@ -14,9 +14,9 @@ import pandas as pd
 
 from model.design import ScreenDesign
 from model.selection import PreparationError, require_some, select, with_reason_of
+from schemas.coverage_rules import linked_parts
 from schemas.parameters import Filters, FitParameters, Preparation
 from schemas.reports import Loss, PreparationReport, Unit
-from schemas.rules import linked_parts
 from schemas.screen import LogfcBlock, Screen
 from schemas.usable import KEPT, first_reason
 

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
+from schemas.coverage_rules import Coverage, join_of
 from schemas.findings import MOST_KEPT, MOST_SHOWN, Rule, at_line, first_cells, share
 from schemas.layouts import free_labels
 from schemas.parameters import Contract
 from schemas.reports import Finding
-from schemas.rules import Coverage, join_of
 from schemas.screen import LogfcBlock, LogfcSource
 from schemas.tables import (
     GUIDE_PATTERN,

@@ -1,7 +1,8 @@
 """Which rows of the guide map and the sequence map may be fitted, and why not the others.
 
 Said once, for the rules of validation and for the selection in `model`. Only about rows by
-themselves; what the join with other tables leaves is for `schemas.rules` and `model.selection`.
+themselves; what the join with other tables leaves is for `schemas.coverage_rules` and
+`model.selection`.
 """
 
 from __future__ import annotations

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 
 from model.memory import Sizes, reading_bytes
 from model.preparation import SufficientStatistics
+from schemas.coverage_rules import check_coverage
 from schemas.dataset import Dataset
 from schemas.errors import UserError
 from schemas.logfc_rules import LogfcChecks
 from schemas.parameters import FitParameters
 from schemas.reports import Finding, TableSummary, ValidationReport
 from schemas.rna_rules import check_rna
-from schemas.rules import check_across, check_coverage
+from schemas.rules import check_across
 from schemas.screen import LogfcSource, RawScreen, Screen, TableFormatError, TableSource
 from schemas.tables import check_tables
 from tasks.memory import require_memory

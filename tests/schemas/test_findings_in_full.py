@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 
 from schemas.reports import Finding
+from tests.schemas import test_coverage_rules as of_join
 from tests.schemas import test_logfc_rules as logfc
 from tests.schemas import test_rna_rules as rna
 from tests.schemas import test_rules as across
@@ -38,7 +39,7 @@ def rna_of(*genes: str) -> pd.DataFrame:
 def covered(*lines_of_genes: range, guides: int = 4) -> list[Finding]:
     """Genes measured in these of twelve lines."""
     measured = np.array([[line in lines for line in range(12)] for lines in lines_of_genes])
-    return across.covered(measured, [4] * (len(measured) - 1) + [guides])
+    return of_join.covered(measured, [4] * (len(measured) - 1) + [guides])
 
 
 ACROSS: dict[str, Callable[[], list[Finding]]] = {

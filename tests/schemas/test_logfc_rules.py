@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from schemas.coverage_rules import check_coverage
 from schemas.logfc_rules import LogfcChecks
 from schemas.parameters import Contract, FitParameters
 from schemas.reports import Finding
-from schemas.rules import check_coverage
 from schemas.screen import LogfcBlock, TableSource
 from schemas.tables import CheckedTables
 

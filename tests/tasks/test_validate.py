@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from model.preparation import prepare
+from schemas.coverage_rules import Coverage, check_coverage
 from schemas.dataset import Dataset
 from schemas.parameters import FitParameters
 from schemas.reports import Finding
-from schemas.rules import Coverage, check_coverage
 from schemas.screen import LogfcBlock, TableFormatError
 from tasks.read_logfc import WideLogfc
 from tasks.storage import StoredFile

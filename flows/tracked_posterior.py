@@ -26,7 +26,7 @@ from tasks.render_result import result_markdown, reused_markdown
 from tasks.render_validation import validation_markdown
 from tasks.reproduce import key_versions
 from tasks.steps import (
-    champion_task,
+    champion_fit_task,
     compare_with_champion_task,
     complete_task,
     convergence_task,
@@ -166,7 +166,7 @@ def track_posterior(
     since = None
     try:
         wait_for_mlflow(fitted=True)
-        champion = champion_task(run, screen.dataset.name)
+        champion = champion_fit_task(run, screen.dataset.name)
         if champion is not None:
             since = compare_with_champion_task(results, run.run_id, champion)
     except (TrackingError, DamagedFit, OSError) as error:

@@ -55,7 +55,7 @@ class Join:
 
 
 @dataclass(frozen=True)
-class Coverage:
+class JoinCoverage:
     """What the logFC table holds of the join."""
 
     join: Join
@@ -81,7 +81,7 @@ def join_of(tables: CheckedTables, sequences: Sequence[str], library: str) -> Jo
     return Join(genes, cell_lines, np.isfinite(rna.loc[cell_lines, genes].to_numpy()).T)
 
 
-def check_coverage(coverage: Coverage, parameters: FitParameters) -> list[Finding]:
+def check_coverage(coverage: JoinCoverage, parameters: FitParameters) -> list[Finding]:
     """Return the rules broken by what the logFC table holds of the join of all tables.
 
     Where nothing is in all tables, that has been said by the rules across them.
@@ -89,7 +89,7 @@ def check_coverage(coverage: Coverage, parameters: FitParameters) -> list[Findin
     return list(_covered(coverage, parameters)) if coverage.join.has_rna.size else []
 
 
-def _covered(coverage: Coverage, parameters: FitParameters) -> Iterator[Finding]:
+def _covered(coverage: JoinCoverage, parameters: FitParameters) -> Iterator[Finding]:
     genes, cell_lines = coverage.join.genes, coverage.join.cell_lines
     least_guides = parameters.contract.min_guides_per_gene
     least_lines = parameters.preparation.min_cell_lines_per_gene

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from schemas.coverage_rules import Coverage, join_of
+from schemas.coverage_rules import JoinCoverage, join_of
 from schemas.findings import MOST_KEPT, MOST_SHOWN, Rule, at_line, first_cells, share
 from schemas.layouts import free_labels
 from schemas.parameters import Contract
@@ -211,11 +211,11 @@ class LogfcChecks:
             found = f"median {essential:.2f} of essentials, {nonessential:.2f} of non-essentials"
             yield CONTROLS_SEPARATED.broken("logfc+essential+nonessential", (found,))
 
-    def coverage(self) -> Coverage | None:
+    def coverage(self) -> JoinCoverage | None:
         """Return what the table holds of the join; None where one of its tables holds nothing."""
         if self._join is None or not self.n_guides:
             return None
-        return Coverage(self._join, self._gene_n_guides, self._measured)
+        return JoinCoverage(self._join, self._gene_n_guides, self._measured)
 
     def _note(
         self, rule: Rule, found: list[str], count: int | None = None, most: int = MOST_KEPT

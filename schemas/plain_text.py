@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator
 
-MOST_SHOWN = 2000
+MOST_CHARACTERS = 2000
 """Characters of a text that are shown: one cell of a table may hold a gigabyte."""
 
 
@@ -44,7 +44,7 @@ _OBEYED = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 def _shown(text: str) -> str:
-    return visible(text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]} ...")
+    return visible(text if len(text) <= MOST_CHARACTERS else f"{text[:MOST_CHARACTERS]} ...")
 
 
 ShownText = Annotated[str, AfterValidator(_shown)]

@@ -6,7 +6,7 @@ from typing import Literal
 
 from schemas.frozen import Frozen
 
-Status = Literal["ok", "warning", "trouble"]
+LookStatus = Literal["ok", "warning", "trouble"]
 """`warning`: works, but not as well as it could; `trouble`: something will fail."""
 
 
@@ -15,7 +15,7 @@ class Looked(Frozen):
 
     what: str
     """The part of the surroundings, in a word or two."""
-    status: Status
+    status: LookStatus
     found: str
     mend: str = ""
     """What to do; nothing where nothing is to be done."""

@@ -16,7 +16,7 @@ from schemas.parameters import FitParameters
 
 STATISTICS = ("diverging", "energy", "step_size")
 """What a sampler of NUTS has to have said of every draw, for the trace to be judged."""
-NOT_KNOWN = ("sampling.sampler", "sampling.target_accept")
+UNTOLD_SETTINGS = ("sampling.sampler", "sampling.target_accept")
 """Settings of a fit that a trace does not tell."""
 
 
@@ -61,5 +61,5 @@ class TraceOrigin(Frozen):
 
     def known(self, parameters: FitParameters) -> dict[str, str | int | float]:
         """Return the flat settings of a fit without those the trace does not tell."""
-        hidden = {*NOT_KNOWN, *(() if self.tune else ("sampling.tune",))}
+        hidden = {*UNTOLD_SETTINGS, *(() if self.tune else ("sampling.tune",))}
         return {name: value for name, value in parameters.flat().items() if name not in hidden}

@@ -17,7 +17,7 @@ from tasks.tracked_fits import DamagedFit, NoSuchFit, TrackedFit, read_fit, sett
 from tasks.tracking_run import FitRun, tracking_errors
 
 
-def read_champion(run: FitRun, dataset: str) -> TrackedFit | None:
+def champion_fit(run: FitRun, dataset: str) -> TrackedFit | None:
     """Return the fit behind the alias `champion` of a dataset; None where there is none.
 
     `run` is of the store that is asked. Raises TrackingError or DamagedFit.

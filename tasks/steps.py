@@ -34,7 +34,7 @@ from tasks.pictures import draw_model_graph, draw_pictures
 from tasks.progress import Progress, tell
 from tasks.read_dataset import load_dataset
 from tasks.report import render_report
-from tasks.since_champion import compare_with_champion, read_champion
+from tasks.since_champion import champion_fit, compare_with_champion
 from tasks.track import track_fit
 from tasks.tracking_run import TrackingError, open_run, require_answer, tracking_uri
 from tasks.validate import ValidatedScreen, validate
@@ -59,7 +59,7 @@ open_run_task = task(name="open run", cache_policy=NO_CACHE)(open_run)
 finished_fit_task = task(name="look for the fit", cache_policy=NO_CACHE)(finished_fit)
 close_abandoned_task = task(name="close abandoned runs", cache_policy=NO_CACHE)(close_abandoned)
 model_graph_task = task(name="draw model graph", cache_policy=NO_CACHE)(draw_model_graph)
-champion_task = task(name="read the champion", cache_policy=NO_CACHE)(read_champion)
+champion_fit_task = task(name="read the champion", cache_policy=NO_CACHE)(champion_fit)
 compare_with_champion_task = task(name="compare with the champion", cache_policy=NO_CACHE)(
     compare_with_champion
 )

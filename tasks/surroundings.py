@@ -26,7 +26,7 @@ from sqlalchemy.engine import make_url
 from model.exact.workers import n_threads
 from model.memory import in_words
 from schemas.errors import EnvironmentTrouble
-from schemas.surroundings import Looked, Status
+from schemas.surroundings import Looked, LookStatus
 from tasks.memory import available_bytes
 from tasks.releases import ENDING, LEVELS
 from tasks.storage import find_files
@@ -106,7 +106,7 @@ def look_at_machine(available: Callable[[], int | None] = available_bytes) -> It
     if memory is None:
         yield Looked(what="memory", status="ok", found="the machine does not say")
         return
-    mends: dict[Status, str] = {
+    mends: dict[LookStatus, str] = {
         "ok": "",
         "warning": f"enough for a sample; a whole release wants {in_words(ENOUGH_MEMORY)}: take "
         "fewer genes, or a larger machine",
@@ -152,7 +152,7 @@ def _look_at_folder(what: str, folder: Path) -> Iterator[Looked]:
     )
 
 
-def _enough(there: float, least: float, enough: float) -> Status:
+def _enough(there: float, least: float, enough: float) -> LookStatus:
     if there >= enough:
         return "ok"
     return "warning" if there >= least else "trouble"

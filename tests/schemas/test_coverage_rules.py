@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from schemas.coverage_rules import Coverage, Join, check_coverage
+from schemas.coverage_rules import Join, JoinCoverage, check_coverage
 from schemas.parameters import FitParameters
 from schemas.reports import Finding
 
@@ -21,7 +21,7 @@ def covered(measured: np.ndarray, n_guides: list[int] | None = None) -> list[Fin
         np.ones(measured.shape, dtype=bool),
     )
     guides = np.array(n_guides or [4] * n_genes)
-    return check_coverage(Coverage(join, guides, measured), PARAMETERS)
+    return check_coverage(JoinCoverage(join, guides, measured), PARAMETERS)
 
 
 def test_full_coverage_breaks_no_rule():
@@ -92,5 +92,5 @@ def test_lines_without_rna_do_not_link():
     has_rna[0, 6:] = False
     has_rna[1, :6] = False
     join = Join(pd.Index(["A", "B"]), pd.Index(range(11)), has_rna)
-    (finding,) = check_coverage(Coverage(join, np.array([2, 2]), measured), PARAMETERS)
+    (finding,) = check_coverage(JoinCoverage(join, np.array([2, 2]), measured), PARAMETERS)
     assert finding.rule == "connected"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.plain_text import MOST_SHOWN, is_plain_label, visible
+from schemas.plain_text import MOST_CHARACTERS, is_plain_label, visible
 from schemas.reports import Finding
 
 
@@ -41,7 +41,7 @@ def test_what_a_finding_shows_is_on_a_line_and_ends():
     )
     assert finding.column == r"\x1b[31m"
     assert finding.found[0] == r"a\nb"
-    assert len(finding.found[1]) < MOST_SHOWN + 10
+    assert len(finding.found[1]) < MOST_CHARACTERS + 10
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from schemas.parameters import FitParameters
 from tasks.artifacts import FitResults
 from tasks.registry import CHAMPION
 from tasks.report import render_report
-from tasks.since_champion import compare_with_champion, read_champion
+from tasks.since_champion import champion_fit, compare_with_champion
 from tasks.track import track_fit
 from tasks.tracked_fits import DamagedFit
 from tasks.tracking_run import FitRun, open_run, seen_to_its_end
@@ -31,14 +31,14 @@ def tracked(tmp_path, monkeypatch) -> tuple[FitResults, FitRun]:
 
 def test_without_a_champion_the_report_says_nothing_of_one(tracked):
     results, run = tracked
-    assert read_champion(run, results.dataset.name) is None
+    assert champion_fit(run, results.dataset.name) is None
     assert "champion" not in Page(render_report(results, "run-17", "fit", {})).text
 
 
 def test_the_report_says_what_changed_since_the_champion(tracked):
     results, run = tracked
     run.client.set_registered_model_alias(results.dataset.name, CHAMPION, "1")
-    champion = read_champion(run, results.dataset.name)
+    champion = champion_fit(run, results.dataset.name)
     assert champion is not None and champion.run_id == run.run_id
 
     other = replace(
@@ -68,7 +68,7 @@ def test_a_champion_whose_run_is_deleted_is_none(tracked):
     results, run = tracked
     run.client.set_registered_model_alias(results.dataset.name, CHAMPION, "1")
     run.client.delete_run(run.run_id)
-    assert read_champion(run, results.dataset.name) is None
+    assert champion_fit(run, results.dataset.name) is None
 
 
 def test_a_champion_that_is_damaged_is_told(tracked):
@@ -77,4 +77,4 @@ def test_a_champion_that_is_damaged_is_told(tracked):
     stored = run.client.get_run(run.run_id).info.artifact_uri.removeprefix("file://")
     Path(stored, "gene_effects.parquet").write_bytes(b"PAR1")
     with pytest.raises(DamagedFit, match="damaged or gone"):
-        read_champion(run, results.dataset.name)
+        champion_fit(run, results.dataset.name)

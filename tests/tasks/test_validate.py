@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from model.preparation import prepare
-from schemas.coverage_rules import Coverage, check_coverage
+from schemas.coverage_rules import JoinCoverage, check_coverage
 from schemas.dataset import Dataset
 from schemas.parameters import FitParameters
 from schemas.reports import Finding
@@ -164,9 +164,9 @@ def test_the_error_names_rules_values_and_where_to_see_all(dataset: Dataset):
 
 def test_what_is_covered_is_what_is_fitted(avana: Dataset, monkeypatch: pytest.MonkeyPatch):
     """The join that is judged and the design that is fitted are built apart, and must agree."""
-    judged: list[Coverage] = []
+    judged: list[JoinCoverage] = []
 
-    def keeping(coverage: Coverage, parameters: FitParameters) -> list[Finding]:
+    def keeping(coverage: JoinCoverage, parameters: FitParameters) -> list[Finding]:
         judged.append(coverage)
         return check_coverage(coverage, parameters)
 

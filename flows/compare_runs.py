@@ -104,8 +104,8 @@ def _compare(run_a: str, run_b: str, settings: ComparisonSettings) -> Comparison
     where, comparison = where_to_look(run), found.comparison
     publish(comparison_markdown(comparison, found.genes, where), key="comparison")
     tell(
-        f"{comparison.genes_joined} genes in both; hits gained {len(comparison.hits_gained)}, lost "
-        f"{len(comparison.hits_lost)}; run {run.run_id}: {where}"
+        f"{comparison.n_genes_joined} genes in both; hits gained {len(comparison.hits_gained)}, "
+        f"lost {len(comparison.hits_lost)}; run {run.run_id}: {where}"
     )
     return ComparisonOutcome(run.run_id, where, found)
 

@@ -109,7 +109,7 @@ def compare_fits(
             for name in sorted({*a.settings, *b.settings})
             if a.settings.get(name) != b.settings.get(name)
         },
-        genes_joined=len(genes),
+        n_genes_joined=len(genes),
         genes_lost=tuple(sorted(set(a.effects["gene"]) - set(genes["gene_a"]))),
         genes_gained=tuple(sorted(set(b.effects["gene"]) - set(genes["gene"]))),
         genes_renamed=dict(zip(renamed["gene_a"], renamed["gene"], strict=True)),

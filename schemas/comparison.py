@@ -169,7 +169,7 @@ class Comparison(Frozen):
     """Whether every draw of every parameter is; None where a run does not say."""
     changed_parameters: dict[str, tuple[str, str]]
     """Setting: its value in A and in B, where they differ."""
-    genes_joined: int
+    n_genes_joined: int
     genes_lost: tuple[str, ...]
     """In A only."""
     genes_gained: tuple[str, ...]

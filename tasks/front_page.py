@@ -86,7 +86,7 @@ VIEWS = {
         "Comparisons",
         "what changed between two fits",
         "tags.kind = 'comparison'",
-        _metrics("hits_gained", "hits_lost", "beta_correlation", "largest_abs_z"),
+        _metrics("n_hits_gained", "n_hits_lost", "beta_correlation", "largest_abs_z"),
     ),
     "unfinished": View(
         "Not finished",

@@ -195,7 +195,7 @@ def _genes(comparison: Comparison, genes: pd.DataFrame) -> list[str]:
         for row in shown.itertuples(index=False)
     )
     return [
-        f"## Largest differences of {comparison.genes_joined} genes",
+        f"## Largest differences of {comparison.n_genes_joined} genes",
         "",
         *_table(header, rows),
         LEGEND,

@@ -159,11 +159,11 @@ def track_comparison(run: FitRun, found: ComparedFits) -> None:
 
 def _measures(comparison: Comparison) -> dict[str, float]:
     measures: dict[str, float | None] = {
-        "n_genes_joined": comparison.genes_joined,
+        "n_genes_joined": comparison.n_genes_joined,
         "n_genes_lost": len(comparison.genes_lost),
         "n_genes_gained": len(comparison.genes_gained),
-        "hits_lost": len(comparison.hits_lost),
-        "hits_gained": len(comparison.hits_gained),
+        "n_hits_lost": len(comparison.hits_lost),
+        "n_hits_gained": len(comparison.hits_gained),
         "beta_correlation": comparison.beta_correlation,
         "largest_abs_z": comparison.largest_abs_z,
         "log_evidence_difference": comparison.log_evidence_difference,
@@ -175,7 +175,7 @@ def _measures(comparison: Comparison) -> dict[str, float]:
             "n_cell_lines_joined": comparison.data.n_cell_lines_joined,
             "n_cell_lines_lost": len(comparison.data.cell_lines_lost),
             "n_cell_lines_gained": len(comparison.data.cell_lines_gained),
-            "n_cell_lines_reprocessed": len(comparison.data.values_changed),
+            "n_cell_lines_values_changed": len(comparison.data.values_changed),
             "n_sequences_lost": len(comparison.data.sequences_lost),
             "n_sequences_gained": len(comparison.data.sequences_gained),
         }

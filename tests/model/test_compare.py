@@ -88,7 +88,7 @@ def test_genes_are_joined_on_the_entrez_number() -> None:
     assert result.genes_renamed == {"OLD (1)": "NEW (1)"}
     assert result.genes_lost == ("GONE (2)",)
     assert result.genes_gained == ("CAME (3)",)
-    assert result.genes_joined == 1
+    assert result.n_genes_joined == 1
 
 
 def test_hits_gained_and_lost() -> None:

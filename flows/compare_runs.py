@@ -66,7 +66,7 @@ def compare_runs(
 
     Args:
         run_a: The earlier fit, or the one to compare with: the id of its run, `latest`,
-            `champion`, or a release, whose newest fit is taken.
+            `champion`, `challenger`, or a release, whose newest fit is taken.
         run_b: The other fit, named likewise; differences are this one less the other.
         settings: Which differences count.
         dataset: Of which dataset, where fits are not named by ids and there are several.

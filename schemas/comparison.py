@@ -1,7 +1,6 @@
 """What is asked of a comparison of two fits, and what it returns.
 
-What is in the tables that go with it, by gene and by cell line, say `model.compare` and
-`model.data_changes`, which compute them.
+The columns of the tables that go with it are `schemas.columns`.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ class FitSummary(Frozen):
     verdict: str
     data_digest: str
     posterior_digest: str = ""
-    """SHA-256 of the draws; nothing in runs of before it was kept."""
+    """SHA-256 of the draws. Empty in runs from before it was kept."""
     n_genes: int
     n_cell_lines: int
     n_measurements: int

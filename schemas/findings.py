@@ -1,7 +1,7 @@
 """How a broken rule becomes a `Finding`: fixed name, what it asks for, how to mend it.
 
-The rules themselves stand beside what they check: `schemas.tables`, `schemas.rules` and
-`schemas.logfc_rules`.
+The rules themselves stand beside what they check: `schemas.tables`, `schemas.rules`,
+`schemas.coverage_rules`, `schemas.rna_rules` and `schemas.logfc_rules`.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ class GateSettings(Settings):
     verdict: Literal["pass", "review"] = "pass"
     """Verdict the fit must have at least; one with `fail` never becomes champion."""
     max_unexplained_losses: int = Field(0, ge=0)
-    """So many hits of the champion may be lost with nothing that explains it."""
+    """So many hits of the champion may be lost with nothing that explains them."""
     practical_difference: float = Field(ComparisonSettings().practical_difference, gt=0)
     """A slope that moves by less than this, log fold change per SD of RNA, has not changed."""
     lfsr_max: float = Field(ComparisonSettings().lfsr_max, gt=0, lt=1)
@@ -81,7 +81,7 @@ class GateDecision(Frozen):
     """Its version of the registered model, the one to go back to; empty where there was none."""
     settings: GateSettings
     conditions: tuple[GateCondition, ...]
-    """None where the candidate was the champion already: nothing was asked."""
+    """Empty where the candidate was the champion already: nothing was asked."""
     lost_hits: tuple[LostHit, ...] = ()
     """All of them, the unexplained first."""
 

@@ -267,7 +267,7 @@ def parse_header(table: TableName, location: str, line: bytes) -> tuple[str, ...
     """Return the column names of the first line; a column without a name is `UNNAMED`.
 
     Raises:
-        TableFormatError: `not_utf8`.
+        TableFormatError: `not_utf8` or `damaged_file`.
     """
     try:
         text = line.decode("utf-8-sig")

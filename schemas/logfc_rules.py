@@ -1,7 +1,8 @@
 """The rules of the logFC table, checked block by block while it is read once.
 
 A release has 1.6e8 values: only counts, a histogram and what is missing are kept. Rules of the
-other tables are in `schemas.tables` and `schemas.rules`.
+other tables are in `schemas.tables`, `schemas.rna_rules`, `schemas.rules` and
+`schemas.coverage_rules`.
 """
 
 from __future__ import annotations

@@ -99,13 +99,7 @@ def _refresh(
         tell(f"{len(waits)} release(s) still changing; looking again in {min(waits):.0f} s")
         time.sleep(min(waits) + 0.1)
 
-    # What the first pass started is under way by the last.
-    seen = tuple(
-        one.model_copy(update={"status": "started", "detail": ""})
-        if one.status == "under way" and one.flow_run in started
-        else one
-        for one in seen
-    )
+    seen = started_by_this_look(seen, started)
     fitted = _fitted(looked, parameters)
     compared = [_compare(a, b) for fits in fitted for a, b in pairwise(fits)]
     if promote:
@@ -114,6 +108,18 @@ def _refresh(
     publish(refresh_markdown(prefix, seen), key="releases")
     tell(_in_a_line(seen, sum(compared)))
     return seen
+
+
+def started_by_this_look(
+    seen: tuple[SeenRelease, ...], started: set[str]
+) -> tuple[SeenRelease, ...]:
+    """Call `started` what an earlier pass of this look has started: by the last it is under way."""
+    return tuple(
+        one.model_copy(update={"status": "started", "detail": ""})
+        if one.status == "under way" and one.flow_run in started
+        else one
+        for one in seen
+    )
 
 
 def _attend(

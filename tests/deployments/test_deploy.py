@@ -42,3 +42,11 @@ def test_releases_are_fitted_with_the_model_that_is_set(monkeypatch: pytest.Monk
     assert _settings()["SCREENBAYES_MODEL"] == "m4"
     monkeypatch.setenv("SCREENBAYES_MODEL", "m4_nested")
     assert _settings()["SCREENBAYES_MODEL"] == "m4_nested"
+
+
+def test_an_empty_setting_is_one_that_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    default = _settings()
+    for name in default:
+        monkeypatch.setenv(name, "")
+    assert _settings() == default
+    assert default["SCREENBAYES_FITS_AT_ONCE"] == "2"

@@ -54,6 +54,13 @@ def test_what_is_ignored_stays_ignored() -> None:
         with heard_like_interrupts() as heard:
             os.kill(os.getpid(), signal.SIGHUP)
             assert heard.code not in (HUNG_UP,)
+        with (
+            pytest.raises(KeyboardInterrupt),
+            heard_like_interrupts(even_ignored=True) as heard,
+        ):
+            os.kill(os.getpid(), signal.SIGHUP)
+            time.sleep(10)
+        assert heard.code == HUNG_UP
     finally:
         signal.signal(signal.SIGHUP, before)
 

@@ -15,7 +15,10 @@ def test_what_is_simulated_is_valid(tmp_path, capsys):
     assert "36 guides of 12 genes x 14 sequences of 7 cell lines" in " ".join(
         capsys.readouterr().out.split()
     )
-    assert main(["validate", str(out / "dataset.yaml"), "--out", str(tmp_path)]) == DONE
+    # Brackets are markup where it is printed.
+    report = tmp_path / "[/b]"
+    assert main(["validate", str(out / "dataset.yaml"), "--out", str(report)]) == DONE
+    assert "[/b]/validation.json" in capsys.readouterr().out.replace("\n", "")
 
 
 @pytest.mark.parametrize(

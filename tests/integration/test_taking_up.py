@@ -13,8 +13,10 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.states import Cancelled, Completed, Crashed, Failed, Pending, Running
 
+from flows.refresh_releases import started_by_this_look
 from schemas.dataset import Dataset
 from schemas.errors import UserError
+from schemas.refresh import ReleaseStatus, SeenRelease
 from tasks import flow_runs
 from tasks.flow_runs import (
     MOST_ATTEMPTS,
@@ -204,3 +206,13 @@ class Ear:
 
     def progress(self, stage: str, done: int, total: int | None) -> None:
         pass
+
+
+def test_what_a_look_has_started_is_started_to_its_end() -> None:
+    def of(status: ReleaseStatus, flow_run: str, detail: str = "") -> SeenRelease:
+        return SeenRelease(
+            dataset_file="d.yaml", name="a", status=status, flow_run=flow_run, detail=detail
+        )
+
+    seen = (of("under way", "1", "running"), of("under way", "2", "running"), of("fitted", "1"))
+    assert started_by_this_look(seen, {"1"}) == (of("started", "1"), *seen[1:])

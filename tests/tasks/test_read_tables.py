@@ -152,6 +152,18 @@ def test_formats_of_rna_agree(tmp_path: Path, suffix: str):
     pd.testing.assert_frame_equal(came.profiles, expected.profiles)
 
 
+def test_a_list_in_hdf5_is_refused(tmp_path: Path):
+    with h5py.File(tmp_path / "e.hdf5", "w") as file:
+        file["data"] = np.zeros((2, 1))
+        file["dim_0"] = np.array([b"MYB (4602)", b"SOX10 (6663)"])
+        file["dim_1"] = np.array([b"Gene"])
+    with pytest.raises(
+        TableFormatError, match="got a table of texts in HDF5; give it as CSV"
+    ) as refused:
+        read_small_table("essential", str(tmp_path / "e.hdf5"))
+    assert refused.value.rule == "unknown_layout"
+
+
 @pytest.mark.parametrize(
     ("table", "name", "content", "rule", "words"),
     [

@@ -142,8 +142,11 @@ def test_processes_that_start_together_on_a_fresh_store_all_succeed(tmp_path: Pa
 
 
 def test_a_run_closed_from_outside_is_not_finished_by_who_had_opened_it(
-    working_folder: Path,
+    working_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    temporary = working_folder / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
     results = results_of()
     with (
         pytest.raises(TakenOver, match="given to another"),
@@ -153,6 +156,7 @@ def test_a_run_closed_from_outside_is_not_finished_by_who_had_opened_it(
         track_fit(run, results, REPORT, lambda: 30.0)
     assert only_run(run.client).info.status == "KILLED"
     assert not run.client.search_model_versions()
+    assert not list(temporary.iterdir())  # another makes this fit
 
 
 def test_a_run_closed_while_it_is_registered_leaves_no_version(

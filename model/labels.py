@@ -27,9 +27,9 @@ def parameter_name(variable: str, label: str) -> str:
 
 def variable_of(names: pd.Series) -> pd.Series:
     """Return the variable that each parameter belongs to."""
-    return names.str.partition("[")[0]
+    return names.astype(str).str.partition("[")[0]
 
 
 def is_single(names: pd.Series) -> pd.Series:
     """Return which parameters are no effect of a gene, line or guide."""
-    return ~names.str.contains("[", regex=False)
+    return ~names.astype(str).str.contains("[", regex=False)

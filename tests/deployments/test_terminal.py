@@ -51,7 +51,7 @@ def test_the_table_of_genes_shows_whole_what_an_effect_rests_on(width, name):
     shown = console.file.getvalue()
     (row,) = [line for line in shown.splitlines() if "SMARCA4" in line]
     assert [cell.strip() for cell in row.split("│")] == [
-        *(name, "negative", "ACH-000007", "-0.125", "0.031", "-0.125", "-0.125", "0.031")
+        *(name, "negative", "ACH-000007", "-0.125", "0.031", "-0.125", "-0.125", "0.03125")
     ]
     assert "(6597)" in shown and "…" not in shown
     assert shown.count("ACH-000007") == 1

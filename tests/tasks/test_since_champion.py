@@ -39,7 +39,7 @@ def test_the_report_says_what_changed_since_the_champion(tracked):
     results, run = tracked
     run.client.set_registered_model_alias(results.dataset.name, CHAMPION, "1")
     champion = champion_fit(run, results.dataset.name)
-    assert champion is not None and champion.run_id == run.run_id
+    assert champion is not None and champion.compared.summary.run_id == run.run_id
 
     other = replace(
         results,

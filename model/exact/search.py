@@ -61,8 +61,13 @@ class Located:
         inside = theta[self.density.inside(theta)]
         if not len(inside):
             return 0.0
-        error = self.density(inside).log_density - self.screen(inside).log_density
-        return float(np.max(np.abs(error)))
+        return largest_difference(self.density(inside).log_density, self.screen(inside).log_density)
+
+
+def largest_difference(a: np.ndarray, b: np.ndarray) -> float:
+    """Return the largest difference of two log densities (P,): none where neither has any."""
+    with np.errstate(invalid="ignore"):  # -inf less -inf
+        return float(np.max(np.where(a == b, 0.0, np.abs(a - b))))
 
 
 def locate(
@@ -153,7 +158,7 @@ def _interpolated(
     degree, error = FIRST_DEGREE, np.inf
     while degree <= MOST_DEGREE and n_nodes(box.dim, degree) <= min(most, box.most_nodes):
         box.raise_degree(degree)
-        error = float(np.max(np.abs(box(checks).log_density - truth)))
+        error = largest_difference(box(checks).log_density, truth)
         if error <= TOLERANCE:
             break
         degree += 1 if box.dim > 2 else 2

@@ -29,6 +29,7 @@ PLACES = {
     # The same in little.
     "--genes 18000 --cell-lines 1100": "--genes 180 --cell-lines 11",
     "--simulations 2000": "--simulations 60",
+    "--simulated-model m4_nested": "--simulated-model m4_nested --simulations 60",
 }
 """Text of a command or a file: what stands in its place. `{data}` is a folder with simulated
 releases, the others are free ports. `FIRST_RUN` and `RUN_OF_...` are runs of the page."""

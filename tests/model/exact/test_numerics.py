@@ -8,6 +8,7 @@ from scipy import stats
 
 from model.exact import interpolation, stacked
 from model.exact.proposal import NotIntegrable, Proposal, maximise, refitted, resampled, weigh
+from model.exact.search import largest_difference
 
 
 def positive_definite(p: int, *stack: int) -> np.ndarray:
@@ -108,6 +109,13 @@ def test_a_flat_direction_gets_a_finite_width():
 def test_no_density_at_the_start_is_refused():
     with pytest.raises(NotIntegrable, match="where its search begins"):
         maximise(lambda points: np.full(len(points), -np.inf), np.zeros(2), np.eye(2))
+
+
+def test_points_without_density_are_no_error_of_the_interpolation():
+    nowhere = -np.inf
+    a, b = np.array([-1.0, nowhere, -3.0]), np.array([-1.5, nowhere, -3.0])
+    assert largest_difference(a, b) == 0.5
+    assert largest_difference(a, np.array([-1.0, -2.0, -3.0])) == np.inf
 
 
 def test_points_of_the_proposal_follow_its_density():

@@ -231,7 +231,8 @@ def _told(console: Console, codes: list[int], heard: Heard) -> Iterator[list[int
 
 def _trouble(error: BaseException) -> str | None:
     """Say in a line what the surroundings did, where that is what is behind an error."""
-    if isinstance(error, MemoryError):
+    # A thread wants a stack; Python has no error of its own for one that there is no memory for.
+    if isinstance(error, MemoryError) or "can't start new thread" in str(error):
         what = " ".join(str(error).split()) or "none could be had"
         return f"memory: there was not enough ({what}); {MEMORY_MENDS}"
     if isinstance(error, OSError):

@@ -63,15 +63,16 @@ def _fetch(uri: str, run_id: str, whole: Path, *, draws: bool) -> Run:
         if run.info.status != "FINISHED":
             raise NoSuchFit(f"expected a finished run, {run_id} is {run.info.status}; take another")
         files = client.list_artifacts(run_id)
-    for file in files:
-        if not draws and file.path == POSTERIOR_FILE:
-            continue
-        try:
-            with tracking_errors(uri):
-                client.download_artifacts(run_id, file.path, str(whole))
-        except TrackingError:
-            require_room(whole, file.file_size or 0)  # MLflow does not say it
-            raise
+    size = 0
+    try:
+        with tracking_errors(uri):
+            for file in files:
+                if draws or file.path != POSTERIOR_FILE:
+                    size = file.file_size or 0
+                    client.download_artifacts(run_id, file.path, str(whole))
+    except TrackingError:
+        require_room(whole, size)  # MLflow does not say it
+        raise
     with whole_files(run_id, without_password(uri)):
         for path in whole.rglob("*"):
             require_whole(path)

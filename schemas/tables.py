@@ -33,7 +33,7 @@ from schemas.usable import FITTED_SCREEN_TYPE, usable_guides
 
 CELL_LINE_PATTERN = r"ACH-\d{6}"
 GENE_PATTERN = r"[^\s()]+ \((\d+)\)"
-GUIDE_PATTERN = r"[ACGT]{19,20}"
+GUIDE_PATTERN = r"[ACGT]{19,23}"  # guides of Cas9 have 19 or 20 letters, of Cas12a up to 23
 PDNA = "pDNA"
 FLAGS = {
     **dict.fromkeys(("True", "true", "TRUE", "1", "1.0", "Yes"), True),
@@ -51,7 +51,7 @@ LABEL = Rule(
 )
 GUIDE_SEQUENCE = Rule(
     "guide_sequence",
-    "19 or 20 letters, each A, C, G or T",
+    "19 to 23 letters, each A, C, G or T",
     "check that the column holds the guides' own sequences, in capitals",
 )
 GENE_LABEL = Rule("gene_label", "SYMBOL (ENTREZ), as SOX10 (6663)", "label genes as DepMap does")

@@ -98,11 +98,16 @@ def test_a_flag_that_cannot_be_read_keeps_its_row_for_the_other_rules():
 
 
 @pytest.mark.parametrize(
-    "guide", ["ACGTACGTACGTACGTAC", "ACGTACGTACGTACGTACGTA", "ACGTACGTACGTACGTACGN"]
+    "guide", ["ACGTACGTACGTACGTAC", "ACGTACGTACGTACGTACGTACGT", "ACGTACGTACGTACGTACGN"]
 )
 def test_a_guide_of_another_form_is_named_with_its_line(guide: str):
     findings = broken(guide_map=guide_map(guide=[GUIDES[0], guide, GUIDES[2]]))
     assert findings == [("guide_sequence", "guide", (f"line 3: {guide!r}",))]
+
+
+def test_guides_of_cas12a_are_longer():
+    longest = "ACGTACGTACGTACGTACGTACG"
+    assert broken(guide_map=guide_map(guide=[GUIDES[0], longest, GUIDES[2]])) == []
 
 
 def test_lower_case_is_no_guide():

@@ -34,7 +34,14 @@ from deployments.promotion import promote
 from deployments.signals import Heard, forget_terminal, forget_unprinted, heard_like_interrupts
 from deployments.simulation import simulate
 from deployments.workbench import serve
-from schemas.errors import MEMORY_MENDS, EnvironmentTrouble, UserError, told, was_interrupted
+from schemas.errors import (
+    MEMORY_MENDS,
+    EnvironmentTrouble,
+    UserError,
+    told,
+    was_interrupted,
+    without_memory,
+)
 from schemas.plain_text import visible
 
 if TYPE_CHECKING:
@@ -231,9 +238,8 @@ def _told(console: Console, codes: list[int], heard: Heard) -> Iterator[list[int
 
 def _trouble(error: BaseException) -> str | None:
     """Say in a line what the surroundings did, where that is what is behind an error."""
-    # A thread wants a stack; Python has no error of its own for one that there is no memory for.
-    if isinstance(error, MemoryError) or "can't start new thread" in str(error):
-        what = " ".join(str(error).split()) or "none could be had"
+    if (asked := without_memory(error)) is not None:
+        what = " ".join(str(asked).split()) or "none could be had"
         return f"memory: there was not enough ({what}); {MEMORY_MENDS}"
     if isinstance(error, OSError):
         return told(error)

@@ -51,6 +51,15 @@ def refused_by_the_machine(error: BaseException) -> OSError | None:
     return None
 
 
+def without_memory(error: BaseException) -> BaseException | None:
+    """Return what asked for memory in vain, where that is behind an error."""
+    for one in _behind(error):
+        # A thread wants a stack; Python has no error of its own for one that has no room.
+        if isinstance(one, MemoryError) or "can't start new thread" in str(one):
+            return one
+    return None
+
+
 def was_interrupted(error: BaseException | None) -> bool:
     """Whether Ctrl-C is at the root of an error.
 

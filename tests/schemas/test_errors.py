@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.errors import refused_by_the_machine, told, was_interrupted
+from schemas.errors import refused_by_the_machine, told, was_interrupted, without_memory
 
 
 def raised(outer: BaseException, inner: BaseException | None = None) -> BaseException:
@@ -50,3 +50,9 @@ def test_what_the_machine_refused_is_found_behind_what_libraries_raise():
     full = OSError(28, "No space left on device")
     assert refused_by_the_machine(raised(ValueError(), full)) is full
     assert refused_by_the_machine(raised(ValueError(), FileNotFoundError(2, "none"))) is None
+
+
+@pytest.mark.parametrize("asked", [MemoryError(), RuntimeError("can't start new thread")])
+def test_memory_that_is_gone_is_found_however_python_says_it(asked):
+    assert without_memory(raised(ValueError("of a library"), asked)) is asked
+    assert without_memory(raised(ValueError("of ours"), OSError())) is None

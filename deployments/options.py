@@ -61,7 +61,7 @@ class FitOptions:
     sampler: SamplerName | None = None
     """Which NUTS: nutpie is the fastest, pymc the reference; nuts only. [default: nutpie]"""
     draws: int | None = None
-    """Draws kept a chain (exact: a batch), so four times as many in all. [default: 2000; demo with
+    """Draws kept a chain (exact: a batch), of which there are --chains. [default: 2000; demo with
     nuts: 20000]"""
     tune: int | None = None
     """Tuning steps a chain; nuts only. [default: 2000]"""

@@ -9,10 +9,12 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from model.exact.collapse import CommonDraws, collapse, gene_effects
 from model.exact.effect_nodes import EffectNodes
-from schemas.parameters import ModelName
+from model.exact.marginal import hyperparameters
+from schemas.parameters import ModelName, Priors
 from tests.model.exact.dense import dense
 from tests.model.exact.pieces import MODELS, PRIORS, Pieces, random_rows
 
@@ -139,3 +141,26 @@ def test_a_matrix_that_is_not_positive_definite_has_no_density():
     found = pieces.marginal.factored(np.repeat(pieces.theta[None], 2, axis=0), two)
     assert found.log_density[0] == pytest.approx(pieces.factored.log_density[0], rel=1e-13)
     assert found.log_density[1] == -np.inf
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_prior_is_of_the_sds_and_the_density_of_their_logs(model):
+    """Every SD has a prior of its own, so that none is taken for another."""
+    names = hyperparameters(model)
+    given = {
+        name: (f"HalfNormal({scale})", stats.halfnorm(scale=scale))
+        if at % 2
+        else (f"Exponential({scale})", stats.expon(scale=1 / scale))
+        for at, (name, scale) in enumerate(
+            zip(names, (0.4, 0.7, 1.1, 1.3, 1.7, 2.3, 3.1), strict=False)
+        )
+    }
+    priors = Priors.model_validate({name: text for name, (text, _) in given.items()})
+    theta = np.random.default_rng(4).normal(0, 0.8, 7)
+    pieces = Pieces(model, random_rows(2), theta, priors=priors)
+    expected = sum(
+        prior.logpdf(np.exp(log_sd)) + log_sd
+        for (_, prior), log_sd in zip(given.values(), pieces.theta, strict=True)
+    )
+    found = pieces.factored.log_density - pieces.factored.log_likelihood
+    assert found[0] == pytest.approx(expected, abs=1e-9)

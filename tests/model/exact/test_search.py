@@ -1,0 +1,152 @@
+"""Where the mass is: the mode, the box around it, and what is told of its error."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.screens import TRUTHS, made
+from model.design import ScreenDesign
+from model.exact import search as module
+from model.exact.density import InterpolatedDensity
+from model.exact.proposal import Proposal
+from model.exact.search import Located, locate
+from model.exact.work import SMALLEST_PART, Work
+from model.exact.workers import ThisProcess
+from schemas.parameters import FitParameters
+from tests.designs import design_from_rows, nested_rows
+from tests.model.exact.pieces import MODELS
+
+ROWS = nested_rows(6, 7, 3, 2)[0]
+DESIGN = design_from_rows(ROWS)
+
+
+def located(model: str, design: ScreenDesign = DESIGN) -> Located:
+    parameters = FitParameters(model=model)
+    work = Work(design, parameters, lambda done, total: None)
+    return locate(design, parameters, ThisProcess(), work)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_proposal_has_the_mode_and_the_curvature_of_the_density(model):
+    found = located(model)
+    mode, covariance = found.proposal.location, found.proposal.covariance
+    root = np.linalg.cholesky(covariance)
+    step = 0.02
+
+    def at(z: np.ndarray) -> np.ndarray:
+        return found.screen(mode + z @ root.T).log_density
+
+    unit = np.eye(len(mode))
+    plus, minus, middle = at(step * unit), at(-step * unit), at(np.zeros((1, len(mode))))[0]
+    # In SDs of the posterior: slopes of none, curvatures of one.
+    np.testing.assert_allclose((plus - minus) / (2 * step), 0, atol=0.03)
+    np.testing.assert_allclose((plus + minus - 2 * middle) / step**2, -1, atol=0.1)
+    assert found.proposal.df == module.HEAVIEST_TAIL
+
+
+def test_tails_are_thinner_the_more_genes_there_are():
+    few = DESIGN
+    assert module._most_df(few) == 7.0
+    for n_genes, df in ((100, 10.0), (400, 40.0), (1000, 60.0)):
+        many = design_from_rows(nested_rows(6, 2, 1, 1)[0])
+        object.__setattr__(many, "genes", tuple(map(str, range(n_genes))))
+        assert module._most_df(many) == df
+
+
+def test_the_scale_of_the_search_is_the_sd_of_the_log_of_an_sd_of_n_effects():
+    """Of n normal effects log(sd) has the SD 1 / sqrt(2 n)."""
+    rows = ROWS.iloc[:-1]  # one sequence fewer in one unit
+    design = design_from_rows(rows)
+    found = located("m4_nested")
+    scale = module._expected_scale(design, found.screen.marginal)
+    n = {"sigma_alpha": 6, "sigma_beta": 6, "sigma_gamma": 7, "sigma_guide": 18}
+    n |= {"sigma_gene_line": 42, "sigma_guide_line": 126, "sigma": 251}
+    expected = [1 / np.sqrt(2 * n[name]) for name in found.screen.marginal.hyperparameters]
+    np.testing.assert_allclose(scale, np.diag(expected))
+
+
+def test_genes_of_the_part_are_taken_evenly(monkeypatch):
+    monkeypatch.setattr("model.exact.work.LARGE_PASS", 1.0)
+    monkeypatch.setattr("model.exact.work.SMALLEST_PART", 1)
+    monkeypatch.setattr(module, "SMALLEST_PART", 3)
+    part = module._part(DESIGN, FitParameters())
+    assert part.genes == tuple(DESIGN.genes[at] for at in (0, 2, 5))
+    monkeypatch.setattr("model.exact.work.LARGE_PASS", np.inf)
+    assert module._part(DESIGN, FitParameters()) is DESIGN
+    assert SMALLEST_PART == 200
+
+
+@pytest.mark.parametrize(
+    ("model", "away", "n_zooms"), [("m4", 1.5, 1), ("m4_nested", 1.5, 1), ("m4", 12, 3)]
+)
+def test_zooming_in_from_elsewhere_ends_beside_the_mode(model, away, n_zooms):
+    """As the mode of a part of a large screen is left for that of the whole.
+
+    Of a polynomial of degree 2 that reaches over four SDs no more is wanted: the points that are
+    weighed reach over five.
+    """
+    design = made(150, 40, 3, TRUTHS["m4_nested"], seed=1)[0]
+    found = located(model, design)
+    screen, mode, covariance = found.screen, found.proposal.location, found.proposal.covariance
+    sd, passes = np.sqrt(np.diag(covariance)), screen.n_passes
+    scale = module._expected_scale(design, screen.marginal)
+    zoomed, narrow = module._zoomed(screen, mode + away * sd, covariance, scale)
+    assert np.abs((zoomed - mode) / sd).max() < 1
+    assert np.abs(np.log(np.sqrt(np.diag(narrow)) / sd)).max() < 0.3
+    n_nodes = {2: 6, 5: 21}[len(screen.marginal.to_ratios())]
+    assert screen.n_passes - passes == n_zooms * n_nodes
+
+
+def test_a_few_points_are_passed_over_one_by_one_where_no_degree_suffices(monkeypatch):
+    monkeypatch.setattr(module, "FIRST_DEGREE", 1)
+    monkeypatch.setattr(module, "MOST_DEGREE", 1)
+    monkeypatch.setattr(module, "USABLE", 1e-9)
+    found = located("m4")
+    assert found.density is found.screen
+    assert found.error_at(np.zeros((3, 4)), np.zeros((3, 4))) == 0
+    # Of a large screen the box stays, and its error is told.
+    kept = module._interpolated(found.screen, found.proposal, 1000, large=True)
+    assert isinstance(kept, InterpolatedDensity)
+    assert kept.degree == 1
+
+
+def test_the_degree_is_the_first_that_is_good_enough(monkeypatch):
+    found = located("m4")
+    assert isinstance(found.density, InterpolatedDensity)
+    degree = found.density.degree
+    assert module.FIRST_DEGREE <= degree < module.MOST_DEGREE
+    assert (degree - module.FIRST_DEGREE) % 2 == 0  # of two ratios, every other degree is tried
+    fresh = found.proposal.points(64, np.random.SeedSequence(3))
+    assert found.error_at(fresh, fresh) < 10 * module.TOLERANCE
+    monkeypatch.setattr(module, "TOLERANCE", 1e-9)
+    finer = module._interpolated(found.screen, found.proposal, 1000, large=False)
+    assert isinstance(finer, InterpolatedDensity)
+    assert finer.degree > degree
+    # No more nodes than a quarter of the points that will be wanted.
+    few = module._interpolated(found.screen, found.proposal, 4 * 10, large=True)
+    assert isinstance(few, InterpolatedDensity)
+    assert few.degree == 3  # ten nodes
+
+
+def test_what_is_told_of_the_error():
+    found = located("m4")
+    box, mode = found.density, found.proposal.location
+    assert isinstance(box, InterpolatedDensity)
+    inside = mode[None]
+    outside = mode[None].copy()
+    outside[0, -1] += 10
+    both = np.concatenate([inside, outside])
+    small = found.error_at(both, both)
+    assert small == abs(box(inside).log_density[0] - found.screen(inside).log_density[0])
+    assert found.error_at(outside, both) == 0
+    narrow = InterpolatedDensity(
+        found.screen, mode, found.proposal.covariance, 5.0, zero_outside=True
+    )
+    narrow.raise_degree(3)
+    large = Located(found.blocks, found.screen, narrow, Proposal(mode, np.eye(len(mode)), 7.0))
+    assert large.error_at(inside, np.repeat(inside, 200, axis=0)) < 0.05
+    # One in a hundred may lie outside, two in a hundred not.
+    weighted = np.concatenate([np.repeat(inside, 99, axis=0), outside])
+    assert np.isfinite(large.error_at(inside, weighted))
+    assert large.error_at(inside, np.concatenate([weighted[1:], outside])) == np.inf

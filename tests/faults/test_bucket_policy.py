@@ -1,4 +1,4 @@
-"""Keys that may do no more than docs/security.md gives to workers. The endpoint enforces it.
+"""Keys that may do no more than docs/security.md gives. The endpoint enforces it.
 
 It holds actions and resources against the policy of a key; conditions it does not look at.
 """
@@ -14,6 +14,7 @@ import boto3
 import pytest
 import requests
 from botocore.exceptions import ClientError
+from mlflow.store.artifact.s3_artifact_repo import S3ArtifactRepository
 
 from deployments.exit_codes import DONE
 from tasks.storage import find_files, stamp
@@ -25,7 +26,7 @@ pytestmark = [pytest.mark.integration]
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "security.md"
 POLICIES = re.findall(r"```json\n(\{.*?\n\})\n```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-OF_WORKERS, _ = POLICIES
+OF_WORKERS, OF_MLFLOW = POLICIES
 
 Limited = Callable[[str], str]
 
@@ -53,6 +54,7 @@ def limited(
         key = iam.create_access_key(UserName=user)["AccessKey"]
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it keeps the key of before
         requests.post(enforce, data=b"0", timeout=10)
         return f"s3://{s3_bucket}/releases/{screen.name}"
 
@@ -61,11 +63,11 @@ def limited(
 
 
 def refused(what: Callable[[], object]) -> bool:
-    """Whether the endpoint refuses it to this key."""
+    """Whether the endpoint knows this key, and refuses it this."""
     try:
         what()
     except ClientError as error:
-        return bool(error.response["ResponseMetadata"]["HTTPStatusCode"] == 403)
+        return bool(error.response["Error"]["Code"] == "AccessDenied")
     return False
 
 
@@ -86,3 +88,30 @@ def test_what_workers_need(limited: Limited, at_once: InThisProcess, s3_bucket: 
     assert refused(lambda: client.put_object(Bucket=s3_bucket, Key="releases/a", Body=b""))
     assert refused(lambda: client.delete_object(Bucket=s3_bucket, Key="releases/a"))
     assert refused(lambda: client.get_object(Bucket=s3_bucket, Key=f"others/{Path(dataset).name}"))
+
+
+def test_what_the_mlflow_server_needs(limited: Limited, s3_bucket: str, tmp_path: Path) -> None:  # noqa: F811
+    """All that a server does with artifacts it does by a repository as this one."""
+    dataset = limited(OF_MLFLOW)
+    repository = S3ArtifactRepository(f"s3://{s3_bucket}/mlflow")
+    small, large = tmp_path / "small.txt", tmp_path / "large.bin"
+    small.write_text("of a run", encoding="utf-8")
+    large.write_bytes(b"0" * 20_000_000)  # uploaded in parts
+    for path in (small, large):
+        repository.log_artifact(str(path), "1/run/artifacts")
+    listed = [
+        (Path(one.path).name, one.file_size) for one in repository.list_artifacts("1/run/artifacts")
+    ]
+    assert listed == [("large.bin", 20_000_000), ("small.txt", 8)]
+    read = repository.download_artifacts("1/run/artifacts", str(tmp_path))
+    assert (Path(read) / "large.bin").read_bytes() == large.read_bytes()
+    client, release = boto3.client("s3"), f"releases/{Path(dataset).name}"
+    # MLflow deletes many at once: it takes this of each, for which the endpoint asks the bucket.
+    client.delete_object(Bucket=s3_bucket, Key="mlflow/1/run/artifacts/large.bin")
+    assert [one.path for one in repository.list_artifacts("1/run/artifacts")] == [
+        "1/run/artifacts/small.txt"
+    ]
+    assert refused(lambda: client.get_object(Bucket=s3_bucket, Key=release))
+    assert refused(lambda: client.put_object(Bucket=s3_bucket, Key=release, Body=b""))
+    assert refused(lambda: client.delete_object(Bucket=s3_bucket, Key=release))
+    assert refused(lambda: client.delete_bucket(Bucket=s3_bucket))

@@ -99,13 +99,11 @@ LAYOUTS: dict[TableName, tuple[Layout, ...]] = {
                 "nAlignments": "n_alignments",
                 "UsedByChronos": "used",
             },
-            {"GenomeAlignment": "alignment", "DropReason": "drop_reason"},
         ),
         Layout(
             "older",
             "guide_map",
             {"sgrna": "guide", "gene": "gene", "n_alignments": "n_alignments"},
-            {"genome_alignment": "alignment"},
         ),
     ),
     "sequence_map": (
@@ -119,14 +117,7 @@ LAYOUTS: dict[TableName, tuple[Layout, ...]] = {
                 "Library": "library",
                 "PassesQC": "passes_qc",
             },
-            {
-                "ScreenID": "screen",
-                "ModelConditionID": "model_condition",
-                "Days": "days",
-                "pDNABatch": "pdna_batch",
-                "ExcludeFromCRISPRCombined": "excluded",
-                "Replicate": "replicate",
-            },
+            {"pDNABatch": "pdna_batch", "ExcludeFromCRISPRCombined": "excluded"},
         ),
         Layout(
             "older",
@@ -145,8 +136,8 @@ LAYOUTS: dict[TableName, tuple[Layout, ...]] = {
                 "IsDefaultEntryForModel": "is_default",
             },
             {
-                "ModelConditionID": "model_condition",
                 UNNAMED: "",  # a running number
+                "ModelConditionID": "",
                 "IsDefaultEntryForMC": "",
             },
             matrix_of="gene",
@@ -154,18 +145,8 @@ LAYOUTS: dict[TableName, tuple[Layout, ...]] = {
         Layout("one_profile", "rna", {UNNAMED: "cell_line"}, matrix_of="gene"),
     ),
     "model_table": (
-        Layout(
-            "current",
-            "model_table",
-            {"ModelID": "cell_line", "OncotreeLineage": "lineage"},
-            {"CellLineName": "cell_line_name"},
-        ),
-        Layout(
-            "older",
-            "model_table",
-            {"DepMap_ID": "cell_line", "lineage": "lineage"},
-            {"cell_line_name": "cell_line_name"},
-        ),
+        Layout("current", "model_table", {"ModelID": "cell_line", "OncotreeLineage": "lineage"}),
+        Layout("older", "model_table", {"DepMap_ID": "cell_line", "lineage": "lineage"}),
     ),
     "essential": (
         Layout("current", "essential", {"Gene": "gene"}),

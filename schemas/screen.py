@@ -26,22 +26,18 @@ TableName = Literal[
     "expression_addictions",
 ]
 
-GUIDE_MAP_COLUMNS = ("guide", "alignment", "gene", "n_alignments", "used", "drop_reason")
+GUIDE_MAP_COLUMNS = ("guide", "gene", "n_alignments", "used")
 SEQUENCE_MAP_COLUMNS = (
     "sequence",
-    "screen",
-    "model_condition",
     "cell_line",
     "screen_type",
     "library",
-    "days",
     "pdna_batch",
     "passes_qc",
     "excluded",
-    "replicate",
 )
-PROFILE_COLUMNS = ("profile", "model_condition", "cell_line", "is_default")
-MODEL_TABLE_COLUMNS = ("cell_line", "cell_line_name", "lineage")
+PROFILE_COLUMNS = ("profile", "cell_line", "is_default")
+MODEL_TABLE_COLUMNS = ("cell_line", "lineage")
 
 
 @dataclass(frozen=True)

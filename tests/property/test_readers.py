@@ -157,15 +157,15 @@ def test_every_way_of_writing_a_number_or_none(
 
 @examples(60)
 @given(
-    rows=st.lists(st.tuples(labels, labels, labels), min_size=1, max_size=6),
+    rows=st.lists(st.tuples(labels, labels), min_size=1, max_size=6),
     suffix=st.sampled_from(LIST_SUFFIXES),
     with_breaks=st.booleans(),
 )
-@example(rows=[("a\nb", "c,d", '"e"')], suffix=".csv", with_breaks=True)
+@example(rows=[("a\nb", 'c,"d"')], suffix=".csv", with_breaks=True)
 def test_text_of_any_kind_comes_back(
-    folder: Path, rows: list[tuple[str, str, str]], suffix: str, with_breaks: bool
+    folder: Path, rows: list[tuple[str, str]], suffix: str, with_breaks: bool
 ):
-    frame = pd.DataFrame(rows, columns=["DepMap_ID", "lineage", "cell_line_name"])
+    frame = pd.DataFrame(rows, columns=["DepMap_ID", "lineage"])
     if with_breaks:
         frame["lineage"] = "a,\n" + frame["lineage"] + '\n"b"'
     path = folder / f"models{suffix}"
@@ -173,7 +173,6 @@ def test_text_of_any_kind_comes_back(
     read = read_small_table("model_table", str(path))
     assert read.frame["cell_line"].tolist() == frame["DepMap_ID"].tolist()
     assert read.frame["lineage"].tolist() == frame["lineage"].tolist()
-    assert read.frame["cell_line_name"].tolist() == frame["cell_line_name"].tolist()
 
 
 @examples(60)

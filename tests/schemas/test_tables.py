@@ -23,11 +23,9 @@ def raw(table: TableName, layout: str = "current", **columns: list[str | None]) 
 def guide_map(layout: str = "current", **changed: list[str | None]) -> RawTable:
     columns: dict[str, list[str | None]] = {
         "guide": list(GUIDES),
-        "alignment": ["chr1_1_+"] * 3,
         "gene": ["SOX10 (6663)", "SOX10 (6663)", "HLA-A (3105)"],
         "n_alignments": ["1.0", "1", "2"],
         "used": ["True", "1", "False"],
-        "drop_reason": [None, None, "many"],
     }
     return raw("guide_map", layout, **(columns | changed))
 

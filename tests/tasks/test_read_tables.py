@@ -50,16 +50,9 @@ def refusal(table: TableName, location: str) -> TableFormatError:
 def test_a_small_table_is_text_under_canonical_names_with_its_lines(tmp_path: Path):
     table = read_small_table("guide_map", put(tmp_path, "g.csv", GUIDE_MAP))
     assert table.frame.index.tolist() == [2, 3]
-    assert list(table.frame) == [
-        "guide",
-        "gene",
-        "n_alignments",
-        "used",
-        "alignment",
-        "drop_reason",
-    ]
+    assert list(table.frame) == ["guide", "gene", "n_alignments", "used"]
     assert table.frame.loc[2, "n_alignments"] == "1.0"
-    assert list(table.frame.loc[3].isna()) == [False, True, False, False, True, False]
+    assert list(table.frame.loc[3].isna()) == [False, True, False, False]
     assert table.source.layout == "current"
 
 
@@ -88,13 +81,9 @@ def test_lines_are_counted_over_empty_lines_and_windows_endings(tmp_path: Path):
 
 
 def test_quoted_values_may_hold_commas_and_line_breaks(tmp_path: Path):
-    text = 'ModelID,CellLineName,OncotreeLineage\nACH-000001,"a, ""b""\nc",Skin\n'
+    text = 'ModelID,OncotreeLineage\nACH-000001,"a, ""b""\nc"\n'
     frame = read_small_table("model_table", put(tmp_path, "m.csv", text)).frame
-    assert frame.loc[2].to_dict() == {
-        "cell_line": "ACH-000001",
-        "lineage": "Skin",
-        "cell_line_name": 'a, "b"\nc',
-    }
+    assert frame.loc[2].to_dict() == {"cell_line": "ACH-000001", "lineage": 'a, "b"\nc'}
 
 
 def test_a_table_of_a_header_alone_is_empty(tmp_path: Path):
@@ -126,7 +115,6 @@ def test_rna_of_several_profiles_keeps_its_flags_as_text(tmp_path: Path):
     assert raw.source.layout == "several_profiles"
     assert raw.profiles.loc[2].to_dict() == {
         "profile": "CDS-1",
-        "model_condition": "MC-1",
         "cell_line": "ACH-000001",
         "is_default": "No",
     }
@@ -191,7 +179,7 @@ def test_a_list_in_hdf5_is_refused(tmp_path: Path):
         (
             "guide_map",
             "g.csv",
-            GUIDE_MAP.replace("in_dropped", "é").encode("latin-1"),
+            GUIDE_MAP.replace("SOX10", "é").encode("latin-1"),
             "not_utf8",
             "",
         ),

@@ -31,6 +31,7 @@ def test_without_ratios_one_node_serves_all_draws():
 
 def test_a_few_nodes_make_the_terms_of_every_draw():
     block, pairs = block_of("m4_nested"), pairs_of(400, 0.05)
+    pairs[0] = pairs.mean(axis=0)  # there the first of the nodes is right by itself
     nodes = effect_nodes(block, pairs)
     assert nodes.weights is not None
     assert nodes.weights.shape == (400, len(nodes.at))
@@ -54,6 +55,14 @@ def test_the_nodes_lie_about_the_draws_along_their_axes():
     remote = np.abs(np.linalg.solve(axes, (pairs - pairs.mean(axis=0)).T)).max()
     in_box = np.linalg.solve(axes, (nodes.at - nodes.at[0]).T) / remote
     assert np.abs(in_box).max() == pytest.approx(1, abs=1e-5)
+
+
+def test_draws_that_are_all_the_same_have_nodes_too():
+    block, pairs = block_of("m4_nested"), np.repeat(pairs_of(1, 0.05), 9, axis=0)
+    nodes = effect_nodes(block, pairs)
+    assert nodes.weights is not None
+    gram = np.einsum("sn,ijng->ijsg", nodes.weights, data_terms(block, nodes.at).gram)
+    np.testing.assert_allclose(gram, data_terms(block, pairs).gram, rtol=1e-9, atol=1e-9)
 
 
 def test_wider_draws_take_more_nodes():

@@ -92,11 +92,23 @@ def test_units_that_differ_by_noise_alone_get_a_tenth_of_it():
 
 
 def test_what_has_no_spread_of_its_own_gets_that_of_the_measurements():
-    rows = random_rows(2, n_genes=1, n_lines=5)
-    _, marginal, theta = start("m4", design_from_rows(rows), PRIORS)
+    rows = random_rows(2, n_genes=1, n_lines=1, most_guides=1).iloc[:1]
+    rows = pd.concat([rows, rows.assign(logfc=rows.logfc + 1)])  # of one unit
+    _, marginal, theta = start("m4_nested", design_from_rows(rows), PRIORS)
     sd = dict(zip(marginal.hyperparameters, np.exp(theta), strict=True))
-    assert sd["sigma_alpha"] == sd["sigma_beta"] == pytest.approx(rows.logfc.std(ddof=0))
-    assert sd["sigma"] < rows.logfc.std(ddof=0)
+    for name in ("sigma_alpha", "sigma_beta", "sigma_gamma", "sigma_guide"):
+        assert sd[name] == pytest.approx(0.5), name
+    # One degree of freedom is left within the unit: 1/4 + 1/4 of squares.
+    assert sd["sigma"] == pytest.approx(np.sqrt(0.5))
+
+
+def test_two_have_a_spread_of_their_own():
+    rows = random_rows(2, n_genes=2, n_lines=2)
+    blocks, marginal, theta = start("m4", design_from_rows(rows), PRIORS)
+    sd = dict(zip(marginal.hyperparameters, np.exp(theta), strict=True))
+    assert sd["sigma_gamma"] == pytest.approx(marginal.gamma_reference.std())
+    alphas = np.concatenate([block.reference[0] for block in blocks])
+    assert sd["sigma_alpha"] == pytest.approx(alphas.std())
 
 
 def test_no_sd_is_so_small_that_the_search_could_not_begin():

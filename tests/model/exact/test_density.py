@@ -15,6 +15,7 @@ from schemas.parameters import ModelName
 from tests.model.exact.pieces import MODELS, Pieces, random_rows
 
 ROWS = random_rows(4, n_genes=4)
+THETA = np.array([-0.3, -0.5, 0.1, -0.2, -0.4, 0.0, -0.6])
 
 
 class Counted(Work):
@@ -53,7 +54,7 @@ def test_many_points_are_those_one_by_one(model, at_once, monkeypatch):
     monkeypatch.setattr(module, "SUMS_AT_ONCE", at_once)
     monkeypatch.setattr("model.exact.marginal.SOME_POINTS", 3)
     monkeypatch.setattr("model.exact.marginal.AT_ONCE", 1)
-    pieces = Pieces(model, ROWS, np.full(7, -0.3))
+    pieces = Pieces(model, ROWS, THETA)
     work = Counted()
     screen, points = screen_of(pieces, work), thetas(pieces, 7)
     noise = np.random.default_rng(2).standard_normal((7, pieces.marginal.size - 1))
@@ -75,6 +76,16 @@ def test_as_many_points_are_asked_for_as_there_is_room_for(monkeypatch):
     assert [range(7)[part] for part in parts] == [range(3), range(3, 6), range(6, 7)]
     monkeypatch.setattr(module, "SUMS_AT_ONCE", 1)
     assert [range(2)[part] for part in screen.pieces(2)] == [range(1), range(1, 2)]
+
+
+def test_as_many_points_are_factored_at_once_as_stay_in_cache(monkeypatch):
+    marginal = Pieces("m4", ROWS, THETA).marginal
+    monkeypatch.setattr("model.exact.marginal.SOME_POINTS", 2)
+    monkeypatch.setattr("model.exact.marginal.AT_ONCE", 5 * marginal.size**2 + 1)
+    parts = [range(12)[part] for part in marginal.batches(12)]
+    assert parts == [range(5), range(5, 10), range(10, 12)]
+    monkeypatch.setattr("model.exact.marginal.AT_ONCE", 1)
+    assert [range(3)[part] for part in marginal.batches(3)] == [range(2), range(2, 3)]
 
 
 def test_large_matrices_are_worked_on_side_by_side_to_the_same_end(monkeypatch):
@@ -102,7 +113,7 @@ def box_of(
 
 @pytest.mark.parametrize("model", MODELS)
 def test_inside_the_box_the_density_is_the_screen_s(model):
-    pieces = Pieces(model, ROWS, np.full(7, -0.3))
+    pieces = Pieces(model, ROWS, THETA)
     work = Counted()
     screen = screen_of(pieces, work)
     box, points = box_of(screen, pieces.theta), thetas(pieces, 9, sd=0.01)
@@ -119,7 +130,7 @@ def test_inside_the_box_the_density_is_the_screen_s(model):
 
 
 def test_a_degree_that_is_raised_is_one_that_was_begun_with(monkeypatch):
-    pieces = Pieces("m4", ROWS, np.full(7, -0.3))
+    pieces = Pieces("m4", ROWS, THETA)
     monkeypatch.setattr(module, "SUMS_AT_ONCE", 1)
     in_steps, at_once = (box_of(screen_of(pieces), pieces.theta) for _ in range(2))
     for degree in (1, 2, 5):
@@ -133,7 +144,7 @@ def test_a_degree_that_is_raised_is_one_that_was_begun_with(monkeypatch):
 
 
 def test_outside_the_box_it_is_the_screen_or_nothing():
-    pieces = Pieces("m4", ROWS, np.full(7, -0.3))
+    pieces = Pieces("m4", ROWS, THETA)
     screen = screen_of(pieces)
     near, far = pieces.theta + 0.01, pieces.theta.copy()
     far[-1] += 0.5
@@ -160,7 +171,7 @@ def test_outside_the_box_it_is_the_screen_or_nothing():
 
 
 def test_the_polynomial_goes_on_outside_the_box():
-    pieces = Pieces("m4", ROWS, np.full(7, -0.3))
+    pieces = Pieces("m4", ROWS, THETA)
     screen = screen_of(pieces)
     box = box_of(screen, pieces.theta, zero_outside=True)
     box.raise_degree(4)
@@ -175,7 +186,7 @@ def test_the_polynomial_goes_on_outside_the_box():
 
 
 def test_the_box_reaches_as_many_sds_as_it_is_told_to():
-    pieces = Pieces("m4", ROWS, np.full(7, -0.3))
+    pieces = Pieces("m4", ROWS, THETA)
     box = box_of(screen_of(pieces), pieces.theta, sd=0.1)
     of_alpha = pieces.marginal.hyperparameters.index("sigma_alpha")
     for away, inside in ((0.27, True), (0.29, False), (-0.27, True), (-0.29, False)):
@@ -187,7 +198,7 @@ def test_the_box_reaches_as_many_sds_as_it_is_told_to():
 
 
 def test_points_to_check_are_from_far_to_near():
-    pieces = Pieces("m4", ROWS, np.full(7, -0.3))
+    pieces = Pieces("m4", ROWS, THETA)
     box = box_of(screen_of(pieces), pieces.theta, sd=0.1)
     steps = np.linspace(0.01, 0.32, 32)
     points = np.repeat(pieces.theta[None], 32, axis=0)

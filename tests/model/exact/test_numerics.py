@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.stats import qmc
 
 from model.exact import interpolation, stacked
 from model.exact.proposal import (
@@ -137,6 +138,16 @@ def test_points_of_the_proposal_follow_its_density():
     )
 
 
+def test_points_are_the_seed_s_and_finite_at_the_ends(monkeypatch):
+    proposal = Proposal(LOCATION, COVARIANCE, df=12.0)
+    one, same, other = (proposal.points(8, np.random.SeedSequence(at)) for at in (1, 1, 2))
+    np.testing.assert_array_equal(one, same)
+    assert not np.isclose(one, other).any()
+    ends = np.repeat([[0.0], [1.0]], 4, axis=1)
+    monkeypatch.setattr(qmc.Sobol, "random", lambda self, n: ends)
+    assert np.isfinite(proposal.points(2, np.random.SeedSequence(1))).all()
+
+
 def test_weights_of_a_good_and_of_a_bad_proposal():
     good = Proposal(LOCATION, COVARIANCE, df=25.0)
     points = good.points(2048, np.random.SeedSequence(1))
@@ -176,6 +187,21 @@ def test_a_refitted_proposal_is_better():
     points = better.points(2048, np.random.SeedSequence(2))
     after = weigh(normal(points) - better.log_density(points))
     assert after.efficiency > 0.9 > weigh(log_ratio).efficiency
+
+
+@pytest.mark.parametrize(
+    ("tail", "most_df", "df"), [(7.0, 60.0, 7.0), (60.0, 60.0, 60.0), (60.0, 12.0, 12.0)]
+)
+def test_a_refitted_proposal_has_the_tail_that_leaves_the_weights_most_even(tail, most_df, df):
+    target = Proposal(LOCATION, COVARIANCE, tail)
+    off = Proposal(LOCATION + 0.2, COVARIANCE * 1.5, df=4.0)
+    points = off.points(8192, np.random.SeedSequence(1))
+    log_ratio = target.log_density(points) - off.log_density(points)
+    better = refitted(off, points, log_ratio, most_df=most_df)
+    assert better.df == df
+    np.testing.assert_allclose(better.location, LOCATION, atol=0.05)
+    if df == tail:
+        np.testing.assert_allclose(better.covariance, COVARIANCE, rtol=0.1, atol=0.05)
 
 
 def test_points_are_drawn_by_their_weight():

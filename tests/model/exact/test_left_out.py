@@ -58,4 +58,5 @@ def test_leaving_nothing_out_is_the_fit():
     pieces = Pieces("m4_nested", random_rows(7), np.zeros(7))
     found = without(pieces, np.zeros((1, 4), bool))
     np.testing.assert_allclose(found.log_likelihood, pieces.factored.log_likelihood, rtol=1e-12)
+    np.testing.assert_allclose(found.log_density, pieces.factored.log_density, rtol=1e-12)
     np.testing.assert_allclose(found.beta[0], pieces.means()["beta_g"], atol=1e-12)

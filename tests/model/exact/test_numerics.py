@@ -211,3 +211,12 @@ def test_points_are_drawn_by_their_weight():
     counts = np.bincount(chosen, minlength=4)
     np.testing.assert_allclose(counts, 1000 * weight, atol=1)
     assert np.abs(np.corrcoef(chosen[1:], chosen[:-1])[0, 1]) < 0.1  # in random order
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_point_is_drawn_by_its_weight_and_the_seed_s(seed):
+    weight = np.array([0.1, 0.2, 0.3, 0.4])
+    chosen = resampled(np.log(weight), 200, np.random.SeedSequence(seed))
+    np.testing.assert_allclose(np.bincount(chosen), 200 * weight, atol=1)
+    again = resampled(np.log(weight), 200, np.random.SeedSequence(seed))
+    np.testing.assert_array_equal(chosen, again)

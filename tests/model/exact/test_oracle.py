@@ -11,10 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from model.exact.blocks import cut, recentred
 from model.exact.collapse import CommonDraws, collapse, gene_effects
-from model.exact.effect_nodes import EffectNodes
+from model.exact.effect_nodes import EffectNodes, effect_nodes
 from model.exact.marginal import hyperparameters
 from schemas.parameters import ModelName, Priors
+from tests.designs import design_from_rows
 from tests.model.exact.dense import dense
 from tests.model.exact.pieces import MODELS, PRIORS, Pieces, random_rows
 
@@ -164,3 +166,44 @@ def test_the_prior_is_of_the_sds_and_the_density_of_their_logs(model):
     )
     found = pieces.factored.log_density - pieces.factored.log_likelihood
     assert found[0] == pytest.approx(expected, abs=1e-9)
+
+
+def test_effects_are_drawn_alike_from_nodes_and_from_each_draw(monkeypatch):
+    pieces = Pieces("m4_nested", random_rows(5, n_genes=4), np.zeros(7))
+    (block, *_), n_lines = pieces.blocks, len(pieces.design.cell_lines)
+    random = np.random.default_rng(1)
+    log_ratios = pieces.log_ratios + 0.02 * random.standard_normal((60, 5))
+    draws = CommonDraws(
+        log_ratios,
+        np.full(60, 0.7),
+        random.standard_normal((60, n_lines)),
+        random.standard_normal((2, 60)),
+    )
+    few = effect_nodes(block, log_ratios[:, 3:])
+    assert few.weights is not None and len(few.at) > 1
+    seed = np.random.SeedSequence(3)
+    of_few = gene_effects(block, draws, few, seed)
+    of_each = gene_effects(block, draws, EffectNodes(log_ratios[:, 3:], None), seed)
+    np.testing.assert_allclose(of_few, of_each, atol=1e-6)
+    np.testing.assert_array_equal(of_few, gene_effects(block, draws, few, seed))
+    other = gene_effects(block, draws, few, np.random.SeedSequence(4))
+    assert not np.isclose(of_few, other).any()
+    # Another block has other draws, and in parts the means are the same.
+    elsewhere = replace(block, genes=block.genes + 1)
+    assert not np.isclose(of_few, gene_effects(elsewhere, draws, few, seed)).any()
+    best = replace(draws, sigma=np.zeros(60))
+    whole = gene_effects(block, best, few, seed)
+    monkeypatch.setattr("model.exact.collapse.DRAWS_AT_ONCE", 1)
+    np.testing.assert_allclose(gene_effects(block, best, few, seed), whole, rtol=1e-12)
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_what_was_not_measured_counts_as_zero(nested):
+    rows = random_rows(3, n_genes=4)
+    design = design_from_rows(rows[(rows.gene != "g1") | (rows.cell_line != "c2")])
+    blocks = cut(design, nested=nested)
+    assert any((block.count == 0).any() for block in blocks)
+    for block in blocks:
+        missing = block.count == 0
+        centred = recentred(block, np.ones_like(block.reference), np.ones(len(design.cell_lines)))
+        assert (block.mean[missing] == 0).all() and (centred.mean[missing] == 0).all()

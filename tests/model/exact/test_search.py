@@ -98,6 +98,58 @@ def test_zooming_in_from_elsewhere_ends_beside_the_mode(model, away, n_zooms):
     assert screen.n_passes - passes == n_zooms * n_nodes
 
 
+@pytest.mark.parametrize("model", ["m4", "m4_nested"])
+def test_a_part_of_the_genes_leads_to_the_mass_of_the_whole(model, monkeypatch):
+    design = made(150, 40, 3, TRUTHS["m4_nested"], seed=1)[0]
+    whole = located(model, design)
+    monkeypatch.setattr("model.exact.work.LARGE_PASS", 1.0)
+    monkeypatch.setattr("model.exact.work.SMALLEST_PART", 1)
+    monkeypatch.setattr(module, "SMALLEST_PART", 75)
+    told: list[int] = []
+    parameters = FitParameters(model=model)
+    work = Work(design, parameters, lambda done, total: told.append(done))
+    found = locate(design, parameters, ThisProcess(), work)
+    assert found.screen.n_passes < whole.screen.n_passes
+    assert told and told == sorted(set(told))
+    assert isinstance(found.density, InterpolatedDensity)
+    sd = np.sqrt(np.diag(whole.proposal.covariance))
+    # Well inside the box, which reaches over five.
+    assert np.abs((found.proposal.location - whole.proposal.location) / sd).max() < 2
+    assert np.abs(np.log(np.sqrt(np.diag(found.proposal.covariance)) / sd)).max() < 0.3
+    assert sum(len(block.genes) for block in found.blocks) == 150
+    # Of a large screen nothing is known outside the box.
+    away = found.proposal.location[None] + 20 * sd * np.eye(len(sd))[0]
+    assert found.density(away).log_density[0] == -np.inf
+    assert np.isfinite(whole.density(away).log_density[0])
+
+
+@pytest.mark.parametrize(
+    ("model", "nodes", "degrees"), [("m4", 36, [3, 5, 7]), ("m4_nested", 126, [3, 4])]
+)
+def test_degrees_are_raised_while_there_is_room(model, nodes, degrees, monkeypatch):
+    found = located(model)
+    tried, checked = [], []
+    raise_degree, near_and_far = InterpolatedDensity.raise_degree, InterpolatedDensity.near_and_far
+
+    def raising(box: InterpolatedDensity, degree: int) -> None:
+        tried.append(degree)
+        raise_degree(box, degree)
+
+    def checking(box: InterpolatedDensity, theta: np.ndarray) -> np.ndarray:
+        checked.append(theta)
+        return near_and_far(box, theta)
+
+    monkeypatch.setattr(InterpolatedDensity, "raise_degree", raising)
+    monkeypatch.setattr(InterpolatedDensity, "near_and_far", checking)
+    monkeypatch.setattr(module, "TOLERANCE", 0.0)
+    for _ in range(2):
+        module._interpolated(found.screen, found.proposal, 4 * nodes, large=True)
+    assert tried == 2 * degrees
+    # The same points are looked at every time: the same inputs give the same draws.
+    np.testing.assert_array_equal(checked[0], checked[1])
+    assert len(checked[0]) == 8 * module.N_CHECKS
+
+
 def test_a_few_points_are_passed_over_one_by_one_where_no_degree_suffices(monkeypatch):
     monkeypatch.setattr(module, "FIRST_DEGREE", 1)
     monkeypatch.setattr(module, "MOST_DEGREE", 1)

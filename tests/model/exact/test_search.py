@@ -23,8 +23,11 @@ DESIGN = design_from_rows(ROWS)
 
 def located(model: str, design: ScreenDesign = DESIGN) -> Located:
     parameters = FitParameters(model=model)
-    work = Work(design, parameters, lambda done, total: None)
-    return locate(design, parameters, ThisProcess(), work)
+    told: list[int] = []
+    work = Work(design, parameters, lambda done, total: told.append(done))
+    found = locate(design, parameters, ThisProcess(), work)
+    assert told
+    return found
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -12,6 +12,7 @@ from model.exact.proposal import (
     WIDEST_SD,
     NotIntegrable,
     Proposal,
+    _tempered,
     maximise,
     refitted,
     resampled,
@@ -167,6 +168,7 @@ def test_weights_without_evidence_are_nan(value):
     weights = weigh(np.full(100, value))
     assert np.isnan(weights.pareto_k)
     assert np.isnan(weights.efficiency)
+    np.testing.assert_allclose(weights.log_weight, -np.log(100))
 
 
 def test_weights_without_a_tail_are_judged_all_the_same():
@@ -177,6 +179,15 @@ def test_weights_without_a_tail_are_judged_all_the_same():
     assert not outweighed.pareto_k < 0.7
     few = weigh(np.array([*np.linspace(0, 1, 26), *[-1e5] * 102]))
     assert np.isfinite(few.log_weight).all()
+
+
+def test_the_power_of_weights_is_lowered_until_enough_points_count():
+    log_ratio = np.linspace(0, 2000, 500)
+    assert weigh(log_ratio).efficiency * 500 < 30
+    tempered = np.exp(_tempered(log_ratio, 30))
+    assert 30 <= 1 / (tempered**2).sum() < 75  # half the power is twice the points, or so
+    enough = np.linspace(0, 1, 500)
+    np.testing.assert_array_equal(_tempered(enough, 30), weigh(enough).log_weight)
 
 
 def test_a_refitted_proposal_is_better():

@@ -39,6 +39,10 @@ def thetas(pieces: Pieces, n: int, sd: float = 0.3) -> np.ndarray:
     return pieces.theta + sd * np.random.default_rng(8).standard_normal((n, len(pieces.theta)))
 
 
+def noise_of(pieces: Pieces, n: int) -> np.ndarray:
+    return np.random.default_rng(2).standard_normal((n, pieces.marginal.size - 1))
+
+
 def one_by_one(model: ModelName, points: np.ndarray, noise: np.ndarray):
     for theta, some in zip(points, noise, strict=True):
         pieces = Pieces(model, ROWS, theta)
@@ -57,7 +61,7 @@ def test_many_points_are_those_one_by_one(model, at_once, monkeypatch):
     pieces = Pieces(model, ROWS, THETA)
     work = Counted()
     screen, points = screen_of(pieces, work), thetas(pieces, 7)
-    noise = np.random.default_rng(2).standard_normal((7, pieces.marginal.size - 1))
+    noise = noise_of(pieces, 7)
     found = screen(points, noise)
     densities, common = zip(*one_by_one(model, points, noise), strict=True)
     np.testing.assert_allclose(found.log_density, densities, rtol=1e-11)
@@ -91,7 +95,7 @@ def test_as_many_points_are_factored_at_once_as_stay_in_cache(monkeypatch):
 def test_large_matrices_are_worked_on_side_by_side_to_the_same_end(monkeypatch):
     pieces = Pieces("m4_nested", ROWS, np.zeros(7))
     screen, points = screen_of(pieces), thetas(pieces, 20)
-    noise = np.random.default_rng(2).standard_normal((20, pieces.marginal.size - 1))
+    noise = noise_of(pieces, 20)
     small = screen(points, noise)
     for where in ("density", "marginal"):
         monkeypatch.setattr(f"model.exact.{where}.LARGE_MATRIX", 1)
@@ -120,7 +124,7 @@ def test_inside_the_box_the_density_is_the_screen_s(model):
     assert box.dim == len(pieces.log_ratios[0])
     box.raise_degree(4)
     assert screen.n_passes == n_nodes(box.dim, 4)
-    noise = np.random.default_rng(2).standard_normal((9, pieces.marginal.size - 1))
+    noise = noise_of(pieces, 9)
     found = box(points, noise)
     assert screen.n_passes == n_nodes(box.dim, 4)
     assert work.n_points == 9
@@ -149,7 +153,7 @@ def test_outside_the_box_it_is_the_screen_or_nothing():
     near, far = pieces.theta + 0.01, pieces.theta.copy()
     far[-1] += 0.5
     points = np.array([near, far, near])
-    noise = np.random.default_rng(2).standard_normal((3, pieces.marginal.size - 1))
+    noise = noise_of(pieces, 3)
     for zero_outside in (False, True):
         box = box_of(screen, pieces.theta, zero_outside=zero_outside)
         box.raise_degree(4)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from model.exact.blocks import squares
+from model.exact.marginal import Marginal
 from model.exact.start import SMALLEST_SHARE, start
 from tests.designs import NESTED_SDS, design_from_rows, nested_rows
 from tests.model.exact.dense import dense
@@ -35,6 +36,10 @@ def test_given_the_sds_the_screen_is_centred_at_the_best_effects(model):
     assert (marginal.model, marginal.priors) == (model, PRIORS)
 
 
+def sds(marginal: Marginal, theta: np.ndarray) -> dict[str, np.floating]:
+    return dict(zip(marginal.hyperparameters, np.exp(theta), strict=True))
+
+
 def residuals(rows: pd.DataFrame, effects: dict[str, np.ndarray]) -> pd.Series:
     gene, line, guide = (
         rows[name].map({label: at for at, label in enumerate(sorted(rows[name].unique()))})
@@ -53,7 +58,7 @@ def test_the_sds_are_the_spread_of_the_effects_and_of_the_residuals(model):
     rows, _ = nested_rows(12, 8, 3, 2, seed=4)
     design = design_from_rows(rows)
     blocks, marginal, theta = start(model, design, PRIORS)
-    sd = dict(zip(marginal.hyperparameters, np.exp(theta), strict=True))
+    sd = sds(marginal, theta)
     effects = {
         name: np.concatenate([block.reference[at] for block in blocks])
         for at, name in enumerate(("alpha_g", "beta_g"))
@@ -86,7 +91,7 @@ def test_units_that_differ_by_noise_alone_get_a_tenth_of_it():
     noise = np.random.default_rng(3).standard_normal(len(rows))
     pair = pd.concat([rows.assign(logfc=noise), rows.assign(logfc=-noise)], ignore_index=True)
     _, marginal, theta = start("m4_nested", design_from_rows(pair), PRIORS)
-    sd = dict(zip(marginal.hyperparameters, np.exp(theta), strict=True))
+    sd = sds(marginal, theta)
     assert sd["sigma"] == pytest.approx(np.sqrt(2 * (noise**2).mean()))
     assert sd["sigma_gene_line"] == pytest.approx(np.sqrt(0.05) * sd["sigma"])
 
@@ -95,7 +100,7 @@ def test_what_has_no_spread_of_its_own_gets_that_of_the_measurements():
     rows = random_rows(2, n_genes=1, n_lines=1, most_guides=1).iloc[:1]
     rows = pd.concat([rows, rows.assign(logfc=rows.logfc + 1)])  # of one unit
     _, marginal, theta = start("m4_nested", design_from_rows(rows), PRIORS)
-    sd = dict(zip(marginal.hyperparameters, np.exp(theta), strict=True))
+    sd = sds(marginal, theta)
     for name in ("sigma_alpha", "sigma_beta", "sigma_gamma", "sigma_guide"):
         assert sd[name] == pytest.approx(0.5), name
     # One degree of freedom is left within the unit: 1/4 + 1/4 of squares.
@@ -105,7 +110,7 @@ def test_what_has_no_spread_of_its_own_gets_that_of_the_measurements():
 def test_two_have_a_spread_of_their_own():
     rows = random_rows(2, n_genes=2, n_lines=2)
     blocks, marginal, theta = start("m4", design_from_rows(rows), PRIORS)
-    sd = dict(zip(marginal.hyperparameters, np.exp(theta), strict=True))
+    sd = sds(marginal, theta)
     assert sd["sigma_gamma"] == pytest.approx(marginal.gamma_reference.std())
     alphas = np.concatenate([block.reference[0] for block in blocks])
     assert sd["sigma_alpha"] == pytest.approx(alphas.std())
@@ -117,7 +122,7 @@ def test_no_sd_is_so_small_that_the_search_could_not_begin():
     blocks, marginal, theta = start("m4", design_from_rows(exact), PRIORS)
     spread = exact.logfc.std(ddof=0)
     assert theta.min() >= np.log(SMALLEST_SHARE * spread)
-    sd = dict(zip(marginal.hyperparameters, np.exp(theta), strict=True))
+    sd = sds(marginal, theta)
     assert sd["sigma_alpha"] == pytest.approx(np.sqrt(1.25), rel=1e-3)
     assert sd["sigma"] < 1e-3
     assert sum(map(squares, blocks)) < 1e-4

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from deployments.prefect_ready import require_prefect
+from deployments.signals import at_signals
 
 _ALWAYS = {
     # Library telemetry is off in everything ScreenBayes starts.
@@ -69,13 +70,14 @@ def embedded_server_may_die() -> Iterator[None]:
     """Let Ctrl-C end a flow at once where Prefect's server is embedded.
 
     The embedded server gets the Ctrl-C of the terminal too and is gone first; Prefect would spend
-    half a minute trying to reach it, and fill the screen with what it could not tell it.
+    half a minute trying to reach it, and fill the screen with what it could not tell it. Until
+    then it is asked again as any other: where two of its own writes meet in SQLite, it answers
+    "503 Service Unavailable" and counts on that.
 
     Raises PrefectTrouble where Prefect cannot be used in the first place.
     """
     from prefect.settings import (
         PREFECT_API_URL,
-        PREFECT_CLIENT_MAX_RETRIES,
         PREFECT_LOGGING_TO_API_ENABLED,
         temporary_settings,
     )
@@ -84,5 +86,11 @@ def embedded_server_may_die() -> Iterator[None]:
     if PREFECT_API_URL.value() is not None:
         yield
         return
-    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0, PREFECT_LOGGING_TO_API_ENABLED: False}):
-        yield
+    with temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: False}) as settings:
+
+        def give_up() -> None:
+            # A setting of a block cannot be replaced from a signal, which is of no block.
+            settings.client.max_retries = 0
+
+        with at_signals(give_up):
+            yield

@@ -10,9 +10,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import TracebackType
 from typing import TextIO
 
 from deployments.exit_codes import HUNG_UP, INTERRUPTED, TERMINATED
@@ -27,6 +28,7 @@ SECONDS_TO_CLOSE = 5.0
 closed."""
 SECONDS_UNTIL_RAISED_AGAIN = 0.05
 """An interrupt that was lost is raised again after so long: what loses it is over then."""
+_at_signals: list[Callable[[], None]] = []
 
 
 @dataclass
@@ -47,8 +49,9 @@ def heard_like_interrupts(*, even_ignored: bool = False) -> Iterator[Heard]:
 
     What the shell has us ignore, as by nohup, stays ignored, unless asked for.
 
-    Python loses one that is raised where an object is deleted, with a traceback and no more: it is
-    raised again outside.
+    Python loses one that is raised where an object is deleted, and Cython one in a function that
+    raises nothing, as where SciPy reads its Sobol numbers, with a traceback and no more: it is
+    raised again outside, and the traceback is not shown.
     """
     heard = Heard()
     last = -SECONDS_TO_CLOSE
@@ -66,6 +69,8 @@ def heard_like_interrupts(*, even_ignored: bool = False) -> Iterator[Heard]:
         heard.sign = signal.Signals(number)
         if number == signal.SIGHUP:
             forget_terminal()
+        for act in _at_signals:
+            act()
         raise KeyboardInterrupt
 
     def lost(unraisable: sys.UnraisableHookArgs) -> None:
@@ -77,6 +82,12 @@ def heard_like_interrupts(*, even_ignored: bool = False) -> Iterator[Heard]:
         sign = heard.sign or signal.SIGINT
         threading.Timer(SECONDS_UNTIL_RAISED_AGAIN, os.kill, (os.getpid(), sign)).start()
 
+    def shown(
+        kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+    ) -> None:
+        if not issubclass(kind, KeyboardInterrupt):
+            show(kind, error, traceback)
+
     if threading.current_thread() is not threading.main_thread():
         yield heard
         return
@@ -86,12 +97,24 @@ def heard_like_interrupts(*, even_ignored: bool = False) -> Iterator[Heard]:
         if even_ignored or signal.getsignal(sign) is not signal.SIG_IGN
     }
     hook, sys.unraisablehook = sys.unraisablehook, lost
+    show, sys.excepthook = sys.excepthook, shown
     try:
         yield heard
     finally:
         sys.unraisablehook = hook
+        sys.excepthook = show
         for sign, handler in before.items():
             signal.signal(sign, handler)
+
+
+@contextmanager
+def at_signals(act: Callable[[], None]) -> Iterator[None]:
+    """Have this done, in the block, as soon as one of the signals is heard."""
+    _at_signals.append(act)
+    try:
+        yield
+    finally:
+        _at_signals.remove(act)
 
 
 def forget_terminal() -> None:

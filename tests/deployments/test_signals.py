@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextvars
 import os
 import signal
+import subprocess
+import sys
+import textwrap
+import threading
 import time
 
 import pytest
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from deployments.command_line import app, main
+from deployments.environment import embedded_server_may_die
 from deployments.exit_codes import HUNG_UP, INTERRUPTED, TERMINATED
 from deployments.signals import heard_like_interrupts
 from schemas.errors import UserError
@@ -46,6 +53,54 @@ def test_a_signal_that_python_loses_is_heard_all_the_same(
             time.sleep(10)
         assert heard.code == TERMINATED
     assert not capsys.readouterr().err
+
+
+def test_a_signal_that_cython_loses_is_heard_and_no_traceback_is_shown() -> None:
+    # A process of its own: SciPy reads its Sobol numbers once.
+    script = """
+        import os, signal, time
+        import numpy as np
+        from scipy.stats import qmc
+        from deployments.signals import heard_like_interrupts
+
+        def interrupted(*_, **__):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0)
+
+        np.load = interrupted
+        with heard_like_interrupts() as heard:
+            try:
+                qmc.Sobol(2)
+                time.sleep(10)
+            except KeyboardInterrupt:
+                print(heard.code)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == (f"{TERMINATED}\n", "")
+
+
+def test_prefect_embedded_is_asked_again_until_a_signal() -> None:
+    def retries_in_a_thread() -> list[int]:
+        context, seen = contextvars.copy_context(), []
+        thread = threading.Thread(
+            target=lambda: seen.append(context.run(PREFECT_CLIENT_MAX_RETRIES.value))
+        )
+        thread.start()
+        thread.join()
+        return seen
+
+    with (
+        temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 2}, restore_defaults={PREFECT_API_URL}),
+        heard_like_interrupts(),
+    ):
+        with embedded_server_may_die():
+            assert retries_in_a_thread() == [2]
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGTERM)
+            assert retries_in_a_thread() == [0]
+        assert retries_in_a_thread() == [2]
 
 
 def test_what_is_ignored_stays_ignored() -> None:

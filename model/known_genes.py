@@ -18,6 +18,7 @@ from model.predictive import HDI_MASS
 from schemas.reports import KnownGenes
 
 RESAMPLES = 999
+GENES_AT_ONCE = 2_000_000  # over all resamples that are ranked together: some 100 MB
 NAN = float("nan")
 
 
@@ -47,17 +48,20 @@ def known_genes(effects: pd.DataFrame, listed: Iterable[str], seed: int) -> Know
         n_negative_others=int((negative & ~on_list).sum()),
         share_negative_low=share_low,
         share_negative_high=share_high,
-        auc=_auc(ours, others) if len(ours) and len(others) else NAN,
+        auc=float(_auc(ours, others)) if len(ours) and len(others) else NAN,
         auc_low=low,
         auc_high=high,
         enrichment_p=_enrichment(negative.to_numpy(), on_list.to_numpy()),
     )
 
 
-def _auc(ours: np.ndarray, others: np.ndarray) -> float:
-    """Return P(a listed gene has a lower slope than another one), ties counting half."""
-    higher = stats.mannwhitneyu(others, ours, method="asymptotic").statistic
-    return float(higher) / (len(ours) * len(others))
+def _auc(ours: np.ndarray, others: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Return P(a listed gene has a lower slope than another one), ties counting half.
+
+    Genes along `axis`, the last one.
+    """
+    higher = stats.mannwhitneyu(others, ours, method="asymptotic", axis=axis).statistic
+    return np.asarray(higher) / (ours.shape[axis] * others.shape[axis])
 
 
 def _auc_interval(ours: np.ndarray, others: np.ndarray, seed: int) -> tuple[float, float]:
@@ -67,7 +71,7 @@ def _auc_interval(ours: np.ndarray, others: np.ndarray, seed: int) -> tuple[floa
         (ours, others),
         _auc,
         n_resamples=RESAMPLES,
-        vectorized=False,
+        batch=max(1, GENES_AT_ONCE // (len(ours) + len(others))),
         confidence_level=HDI_MASS,
         method="percentile",
         rng=np.random.default_rng(seed),

@@ -112,6 +112,14 @@ def test_changed_settings_and_evidence() -> None:
     assert compared(a, a, (-100.0, None)).log_evidence_difference is None
 
 
+def test_a_setting_that_one_fit_lacks_is_empty_there() -> None:
+    table = effects(X=(-1, 0.1, 0), Y=(0, 0.1, 0.5))
+    a, b = fit("A", table), fit("B", table)
+    b = replace(b, settings={"model": "m4", "draws": "500"})
+    found, _ = compare_fits("avana", a, b, SETTINGS)
+    assert found.changed_parameters == {"draws": ("", "500"), "seed": ("1", "")}
+
+
 def test_a_slope_that_is_nan_has_the_last_rank_and_is_no_hit() -> None:
     nan = float("nan")
     a = effects(X=(nan, nan, nan), Y=(-1, 0.1, 0.01))
@@ -199,3 +207,7 @@ def test_checks_of_both_fits_are_set_side_by_side() -> None:
     mean, sd = compare_fits("avana", a, b, SETTINGS)[0].checks
     assert (mean.check, mean.p_value_a, mean.p_value_b) == ("mean", 0.2, 0.3)
     assert (sd.check, sd.p_value_b) == ("sd", 0.4) and np.isnan(sd.p_value_a)
+    assert (mean.n_draws_a, mean.n_draws_b, sd.n_draws_a, sd.n_draws_b) == (500, 500, 0, 500)
+    _, back = compare_fits("avana", b, a, SETTINGS)[0].checks
+    assert (back.check, back.p_value_a, back.n_draws_b) == ("sd", 0.4, 0)
+    assert np.isnan(back.p_value_b)

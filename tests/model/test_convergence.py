@@ -171,6 +171,14 @@ def test_a_chain_that_does_not_move_is_no_evidence():
     assert verdict_of(tree_of(mu_alpha=np.zeros((4, 1000)))).status == "fail"
 
 
+def test_one_parameter_that_is_no_number_leaves_no_evidence_of_its_variable():
+    beta = np.random.default_rng(6).normal(size=(4, 1000, 2))
+    beta[0, 0, 1] = np.nan
+    alpha, beta_g = measured_in(tree_of(beta_g=beta)).variables
+    assert np.isnan([beta_g.rhat_max, beta_g.ess_bulk_min, beta_g.ess_tail_min]).all()
+    assert np.isfinite([alpha.rhat_max, alpha.ess_bulk_min, alpha.ess_tail_min]).all()
+
+
 @pytest.mark.parametrize(("n", "status"), [(1, "review"), (100, "fail")])
 def test_divergences(n, status):
     diverging = np.zeros((4, 1000), bool)

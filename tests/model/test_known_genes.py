@@ -33,6 +33,15 @@ def test_counts_and_auc_reckoned_by_hand():
     assert (found.share_negative_low, found.share_negative_high) == tuple(interval)
 
 
+def test_two_genes_on_each_side_are_enough_for_an_interval_and_one_is_not():
+    four = SIX.head(4)
+    found = known_genes(four, ["g0", "g2"], seed=1)
+    assert 0 <= found.auc_low < found.auc < found.auc_high <= 1
+    assert found == known_genes(four, ["g0", "g2"], seed=1)
+    alone = known_genes(four, ["g2"], seed=1)
+    assert alone.auc == 0 and np.isnan([alone.auc_low, alone.auc_high]).all()
+
+
 def test_ties_count_half():
     level = effects_of([0.0] * 4, "none")
     assert known_genes(level, ["g0", "g1"], seed=1).auc == 0.5

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from arviz_stats.base.array import array_stats
 from scipy import stats
 
 from model.engines import run_engine
@@ -91,6 +92,45 @@ def test_it_is_the_derivative_of_the_density_of_single_measurements(model):
                 ends.append(log_density(table, design, point | {name: moved}))
             expected = (ends[0] - ends[1]) / (2 * step)
             assert score[name][(0, 0, *index)] == pytest.approx(expected, rel=1e-5, abs=1e-5), name
+
+
+def random_draws(model, design, shape) -> xr.Dataset:
+    """Draws of any values of all variables of a model, `shape` chains and draws."""
+    random = np.random.default_rng(3)
+    labels = {"gene": design.genes, "cell_line": design.cell_lines, "guide": design.guides}
+    variables = CONTRACTS[model].variables.items()
+    return xr.Dataset(
+        {
+            name: (
+                ("chain", "draw", *dims),
+                np.exp(random.normal(0, 0.3, (*shape, *(len(labels[dim]) for dim in dims)))),
+            )
+            for name, dims in variables
+        },
+        coords={dim: list(names) for dim, names in labels.items()},
+    )
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_table_has_mean_and_error_of_the_score_of_each_parameter(model):
+    design = design_from_rows(rows())
+    posterior = random_draws(model, design, (2, 20))
+    score = score_draws(posterior, design, PRIORS)
+    expected = []
+    for name in map(str, posterior.data_vars):
+        for index in np.ndindex(posterior[name].shape[2:]):
+            own = score[name][(slice(None), slice(None), *index)]
+            labels = [
+                str(posterior[dim].to_numpy()[n])
+                for dim, n in zip(posterior[name].dims[2:], index, strict=True)
+            ]
+            shift = own.mean() / own.std(ddof=1)
+            z = own.mean() / array_stats.mcse(own, method="mean")
+            expected.append((f"{name}[{labels[0]}]" if labels else name, shift, float(z)))
+    table = scores(posterior, design, PRIORS)
+    assert table["parameter"].tolist() == [name for name, _, _ in expected]
+    np.testing.assert_allclose(table["shift"], [shift for _, shift, _ in expected])
+    np.testing.assert_allclose(table["z"], [z for _, _, z in expected])
 
 
 @pytest.fixture(scope="module")

@@ -87,15 +87,17 @@ def singly(screen: Integrable, points: np.ndarray, groups: np.ndarray) -> dict[s
 
 
 def proposed(proposal: Proposal, points: np.ndarray) -> np.ndarray:
-    frozen = stats.multivariate_t(proposal.location, proposal.covariance, df=proposal.df)
-    return np.asarray(frozen.logpdf(points))
+    values = stats.multivariate_t.logpdf(  # type: ignore[call-overload]
+        points, proposal.location, proposal.covariance, df=proposal.df
+    )
+    return np.asarray(values)
 
 
 def mixed(weight: np.ndarray, mean: np.ndarray, sd: np.ndarray) -> tuple[float, float, float]:
     """Return mean, SD and false sign rate of a mixture of normals."""
     centre, second = weight @ mean, weight @ (sd**2 + mean**2)
     below = weight @ stats.norm.cdf(0, mean, sd)
-    return centre, np.sqrt(second - centre**2), min(below, 1 - below)
+    return float(centre), float(np.sqrt(second - centre**2)), float(min(below, 1 - below))
 
 
 def test_slopes_are_those_of_the_mixture_of_normals():

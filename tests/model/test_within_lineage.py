@@ -38,9 +38,11 @@ def centred_by_loops(name: ModelName, lineage: tuple[str, ...]) -> tuple[pd.Seri
     """
     sd = {"sigma_gene_line": 0.0, "sigma_guide_line": 0.0, **typical(drawn_sds(name))}
     weight, rna = {}, {}
-    for key, rows in ROWS.groupby(["gene", "cell_line"]):
-        weight[key] = np.linalg.inv(covariance_of_cells(rows, sd)).sum()
-        rna[key] = rows.rna.iloc[0]
+    cells = ROWS.drop_duplicates(["gene", "cell_line"])
+    for gene, line in zip(cells.gene, cells.cell_line, strict=True):
+        rows = ROWS[(ROWS.gene == gene) & (ROWS.cell_line == line)]
+        weight[gene, line] = np.linalg.inv(covariance_of_cells(rows, sd)).sum()
+        rna[gene, line] = rows.rna.iloc[0]
     left = {}
     for gene, line in weight:
         stratum = lineage[int(line[1:])]

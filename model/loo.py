@@ -80,11 +80,11 @@ def _pieces(design: ScreenDesign, n_draws: int) -> list[np.ndarray]:
 
 
 def log_likelihood_group(parameters: xr.Dataset, design: ScreenDesign) -> xr.Dataset:
-    """Return the group `log_likelihood`: `cell` by chain, draw and cell, as ArviZ reads it."""
+    """Return the group `log_likelihood`: `logfc` by chain, draw and cell, as ArviZ reads it."""
     values = cell_log_likelihood(parameters, design)
     shape = (parameters.sizes["chain"], parameters.sizes["draw"], -1)
     return xr.Dataset(
-        {"cell": (("chain", "draw", "cell"), values.reshape(shape))},
+        {"logfc": (("chain", "draw", "cell"), values.reshape(shape))},
         coords={name: parameters[name] for name in ("chain", "draw")},
     )
 

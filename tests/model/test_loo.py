@@ -137,7 +137,7 @@ def test_the_group_on_request_is_what_arviz_reads():
     sampling = Sampling(draws=200, predictive_draws=200, log_likelihood=True)
     parameters = FitParameters(engine="exact", sampling=sampling)
     tree = complete(run_engine(design, parameters), design, parameters)
-    theirs = az.loo(tree, var_name="cell", reff=1.0)
+    theirs = az.loo(tree, reff=1.0)
     draws = thin(tree["posterior"].dataset, 200)
     own = leave_one_cell_out(draws, design, pareto_k_max=0.7, n_cells_of_screen=24)
     assert own.summary.elpd_loo == pytest.approx(theirs.elpd)

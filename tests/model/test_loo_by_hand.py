@@ -35,15 +35,16 @@ def test_genes_alone_have_the_densities_they_have_among_others(model, design):
 def test_the_group_has_a_value_a_chain_draw_and_cell(design):
     parameters = draws_of("m4_nested", design, 2).assign_coords(chain=[4, 7], draw=[10, 20, 30])
     group = log_likelihood_group(parameters, design)
-    assert group["cell"].dims == ("chain", "draw", "cell")
-    assert group["cell"].shape == (2, 3, len(CELLS))
+    assert list(group.data_vars) == ["logfc"]
+    assert group["logfc"].dims == ("chain", "draw", "cell")
+    assert group["logfc"].shape == (2, 3, len(CELLS))
     assert group["chain"].to_numpy().tolist() == [4, 7]
     assert group["draw"].to_numpy().tolist() == [10, 20, 30]
     for chain in (4, 7):
         for draw in (10, 20, 30):
             one = parameters.sel(chain=[chain], draw=[draw])
             expected = cell_log_likelihood(one, design)[0]
-            found = group["cell"].sel(chain=chain, draw=draw)
+            found = group["logfc"].sel(chain=chain, draw=draw)
             np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 

@@ -1,0 +1,161 @@
+"""How far cells lie from the fit by gene and by line: a reckoning measurement by measurement."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from scipy.stats import gamma
+
+from model.predictive import data_groups
+from model.spread import furthest_out, noise_by_line, spread_by, with_furthest_out
+from schemas.reports import PredictiveCheck
+from tests.designs import design_from_rows, nested_rows
+
+DIMS = ("chain", "draw")
+ROWS = nested_rows(n_genes=3, n_lines=4, n_guides=2, n_replicates=2)[0]
+# A gene-line cell and single replicates are gone; c001 has one degree of freedom, c002 has two.
+ROWS = ROWS.drop(
+    index=[
+        *ROWS.index[(ROWS.gene == "g001") & (ROWS.cell_line == "c003")],
+        *ROWS.index[ROWS.cell_line == "c001"][1:10:2],
+        *ROWS.index[ROWS.cell_line == "c002"][1:8:2],
+    ]
+).reset_index(drop=True)
+DESIGN = design_from_rows(ROWS)
+LABELS = {
+    "gene": list(DESIGN.genes),
+    "cell_line": list(DESIGN.cell_lines),
+    "guide": list(DESIGN.guides),
+}
+
+
+def tree_of(genes: range = range(3)) -> xr.DataTree:
+    """Two chains of four draws, of which every other one is replicated, of some genes."""
+    random = np.random.default_rng(1)
+    part = DESIGN.of_genes(genes)
+    posterior = xr.Dataset(
+        {
+            "sigma": (DIMS, random.uniform(1.4, 1.6, (2, 4))),
+            **{
+                name: ((*DIMS, dim), random.normal(0, 0.5, (2, 4, len(LABELS[dim]))))
+                for name, dim in (
+                    ("alpha_g", "gene"),
+                    ("gamma_c", "cell_line"),
+                    ("beta_g", "gene"),
+                    ("delta_k", "guide"),
+                )
+            },
+        },
+        coords={"chain": [0, 1], "draw": np.arange(4), **LABELS},
+    )
+    replicates = part.cells.mean + random.normal(2, 0.1, (2, 2, part.cells.mean.size))
+    return xr.DataTree.from_dict(
+        {
+            "posterior": posterior,
+            "posterior_predictive": xr.Dataset(
+                {"cell_mean": ((*DIMS, "cell"), replicates)},
+                coords={"chain": [0, 1], "draw": [0, 2]},
+            ),
+            **data_groups(part),
+        }
+    )
+
+
+def spreads(tree: xr.DataTree, rows: pd.DataFrame, what: str, replicated: bool) -> pd.DataFrame:
+    """The spread of every gene or line (columns) in every draw that is replicated (rows)."""
+    of_draws = []
+    cells = list(rows.groupby(["gene", "cell_line"]))
+    for chain in (0, 1):
+        for draw in (0, 2):
+            one = tree["posterior"].dataset.sel(chain=chain, draw=draw)
+            alpha, shift, beta, delta = (
+                one[name].to_series() for name in ("alpha_g", "gamma_c", "beta_g", "delta_k")
+            )
+            replicate = tree["posterior_predictive"]["cell_mean"].sel(chain=chain, draw=draw)
+            squares: dict[str, list[float]] = {}
+            for ((gene, line), cell), mean in zip(cells, replicate.to_numpy(), strict=True):
+                expected = alpha[gene] + shift[line] + beta[gene] * cell.rna.iloc[0]
+                away = (mean if replicated else cell.logfc.mean()) - expected
+                away -= delta[cell.guide].mean()
+                group = {"gene": gene, "cell_line": line}[what]
+                squares.setdefault(group, []).append(len(cell) * away**2)
+            of_draws.append({group: np.mean(of_one) ** 0.5 for group, of_one in squares.items()})
+    return pd.DataFrame(of_draws).sort_index(axis=1)
+
+
+@pytest.mark.parametrize("what", ["gene", "cell_line"])
+@pytest.mark.parametrize("genes", [range(3), range(1, 3)])
+def test_the_spread_is_that_of_cell_means_around_the_expectation_of_each_draw(what, genes):
+    tree = tree_of(genes)
+    rows = ROWS[ROWS.gene.isin([DESIGN.genes[gene] for gene in genes])]
+    replicates = spreads(tree, rows, what, replicated=True)
+    expected = pd.DataFrame(
+        {
+            "data": spreads(tree, rows, what, replicated=False).mean(),
+            "low": replicates.quantile(0.055),
+            "middle": replicates.median(),
+            "high": replicates.quantile(0.945),
+        }
+    )
+    expected = expected.rename_axis(what).reset_index()
+    pd.testing.assert_frame_equal(spread_by(tree, DESIGN, what), expected)
+
+
+@pytest.mark.parametrize(
+    ("genes", "df"),
+    [
+        (range(3), {"c000": 6, "c001": 1, "c002": 2, "c003": 4}),
+        (range(1, 3), {"c000": 4, "c001": 1, "c002": 2, "c003": 2}),
+    ],
+)
+def test_the_noise_of_a_line_is_that_of_replicates_around_the_mean_of_their_guide(genes, df):
+    tree = tree_of(genes)
+    rows = ROWS[ROWS.gene.isin([DESIGN.genes[gene] for gene in genes])]
+    groups = rows.groupby(["guide", "cell_line"]).logfc
+    squares = ((rows.logfc - groups.transform("mean")) ** 2).groupby(rows.cell_line).sum()
+    free = (groups.size() - 1).groupby("cell_line").sum()
+    assert free.to_dict() == df
+    free = free[free > 1]
+    sigma = np.mean(tree["posterior"]["sigma"].to_numpy().ravel())
+    expected = pd.DataFrame(
+        {"data": np.sqrt(squares[free.index] / free)}
+        | {
+            name: sigma * np.sqrt(gamma.ppf(mass, free / 2, scale=2) / free)  # chi-squared
+            for name, mass in (("low", 0.055), ("middle", 0.5), ("high", 0.945))
+        }
+    )
+    pd.testing.assert_frame_equal(noise_by_line(tree, DESIGN), expected.reset_index())
+
+
+def test_what_is_at_the_end_of_its_interval_is_inside_and_the_first_of_equals_goes_first():
+    table = pd.DataFrame({"gene": list("ABCDE"), "low": 0.5, "middle": 1.0, "high": 2.0})
+    table["data"] = [0.5, 2.0, 4.0, 0.25, 4.0]
+    assert furthest_out(table) == (("C", 4.0), ("D", 0.25), ("E", 4.0))
+    assert furthest_out(table.assign(middle=2.0))[0] == ("D", 0.125)
+
+
+def check(name: str, stage: str) -> PredictiveCheck:
+    return PredictiveCheck(
+        name=name, description="", stage=stage, observed=1.0, replicated_mean=1.0,
+        replicated_low=0.5, replicated_high=2.0, p_value=0.5,
+    )  # fmt: skip
+
+
+def test_each_check_of_the_posterior_has_its_own_furthest_out_and_no_other_has_any():
+    tree = tree_of()
+    tables = {
+        "gene_residual_spread": spread_by(tree, DESIGN, "gene"),
+        "line_residual_spread": spread_by(tree, DESIGN, "cell_line"),
+        "line_noise_spread": noise_by_line(tree, DESIGN),
+    }
+    checks = [check(name, stage) for name in (*tables, "sd") for stage in ("prior", "posterior")]
+    out = {name: furthest_out(table) for name, table in tables.items()}
+    assert all(out.values())
+    assert with_furthest_out(checks, tree, DESIGN) == tuple(
+        one.model_copy(update={"furthest_out": out[one.name]})
+        if one.stage == "posterior" and one.name in out
+        else one
+        for one in checks
+    )

@@ -67,6 +67,16 @@ def test_the_interval_is_that_of_simulated_measurements(cell_line: str) -> None:
     assert high[0] == pytest.approx(np.quantile(logfc, 0.945), abs=3 * tolerance)
 
 
+def test_another_probability_widens_the_normal_of_fitted_and_of_other_lines_alike() -> None:
+    one = draws_of(1)
+    _, low, high = predict_logfc(one, GENES.tolist(), [CELL_LINES[1], "new"], np.array([4, 6]), 0.5)
+    sd = np.array([one.sigma[0], np.hypot(one.sigma[0], one.sigma_gamma[0])])
+    shift = np.array([one.gamma_c[0, 1], one.mu_gamma[0]])
+    expected = one.alpha_g[0] + shift + one.beta_g[0] * [0.0, 2.0]
+    assert low == pytest.approx(expected - stats.norm.ppf(0.75) * sd, abs=1e-5)
+    assert high == pytest.approx(expected + stats.norm.ppf(0.75) * sd, abs=1e-5)
+
+
 def test_a_line_that_was_not_fitted_is_less_certain() -> None:
     _, low, high = predict_logfc(
         draws_of(200), [GENES[0]] * 2, [CELL_LINES[0], "ACH-999999"], np.array([4.0, 4.0])
@@ -103,6 +113,27 @@ def test_an_unknown_gene_is_named() -> None:
         predict_logfc(draws_of(3), ["NO1 (1)", GENES[0]], [CELL_LINES[0]] * 2, np.array([1.0, 1.0]))
 
 
+def test_of_many_unknown_genes_the_first_ten_are_named_once_each() -> None:
+    unknown = [f"X{number:02d}" for number in range(12, 0, -1)]
+    with pytest.raises(ValueError) as refused:
+        predict_logfc(draws_of(3), 2 * unknown, [CELL_LINES[0]] * 24, np.zeros(24))
+    assert str(refused.value) == (
+        "expected genes of the fit (2, such as MYB (4602)), got 12 others: "
+        "X01, X02, X03, X04, X05, X06, X07, X08, X09, X10; leave these out, or fit a screen that "
+        "has them"
+    )
+
+
+def test_rows_without_rna_are_counted_and_the_first_is_named() -> None:
+    rna = np.array([1.0, 2.0, np.nan, 3.0, -np.inf])
+    with pytest.raises(ValueError) as refused:
+        predict_logfc(draws_of(3), [GENES[0]] * 5, [CELL_LINES[0]] * 5, rna)
+    assert str(refused.value) == (
+        "expected a finite number for the RNA of every row, got none in 2 (first: row 2); "
+        "leave out the rows without RNA"
+    )
+
+
 @pytest.mark.parametrize("rna", [np.nan, np.inf])
 def test_rna_that_is_no_number_is_refused(rna: float) -> None:
     with pytest.raises(ValueError, match=r"got none in 1 \(first: row 1\); leave out"):
@@ -132,6 +163,30 @@ def test_draws_are_thinned_evenly_and_stay_together() -> None:
     assert (draws.gamma_c == draws.sigma[:, None] + [0.0, 0.25, 0.5]).all()
 
 
+def test_all_that_a_prediction_needs_is_of_the_same_draws() -> None:
+    posterior = posterior_of(3, 4)
+    groups = {"alpha_g": 100, "beta_g": 200, "gamma_c": 300, "mu_gamma": 400, "sigma_gamma": 500}
+    moved = posterior.assign({name: posterior[name] + by for name, by in groups.items()})
+    draws = thin_draws(moved, np.array([4, 2]), np.array([1, 3]), max_draws=5)
+    kept = np.array([0.0, 3.0, 6.0, 8.0, 11.0])  # of 0 to 11
+    labels = {"alpha_g": [0, 0.25], "beta_g": [0, 0.25], "gamma_c": [0, 0.25, 0.5]}
+    for name, by in groups.items():
+        expected = kept[:, None] + by + labels[name] if name in labels else kept + by
+        np.testing.assert_array_equal(getattr(draws, name), expected, err_msg=name)
+        assert getattr(draws, name).dtype == np.float32
+    assert draws.sigma.tolist() == kept.tolist()
+    for labels_of_fit, expected_labels in ((draws.genes, GENES), (draws.cell_lines, CELL_LINES)):
+        np.testing.assert_array_equal(labels_of_fit, expected_labels)
+        assert labels_of_fit.dtype.kind == "U"
+    np.testing.assert_array_equal(draws.rna_mean, [4.0, 2.0])
+    np.testing.assert_array_equal(draws.rna_sd, [1.0, 3.0])
+    assert draws.rna_mean.dtype == draws.rna_sd.dtype == np.float64
+
+
+def test_a_thousand_draws_are_kept_where_nothing_is_said() -> None:
+    assert thin_draws(posterior_of(3, 400), np.zeros(2), np.ones(2)).sigma.size == 1000
+
+
 def test_few_draws_are_all_kept() -> None:
     draws = thin_draws(posterior_of(2, 5), np.zeros(2), np.ones(2))
     assert draws.sigma.tolist() == list(range(10))
@@ -140,6 +195,7 @@ def test_few_draws_are_all_kept() -> None:
 def test_a_model_without_mean_of_the_shifts_has_zero() -> None:
     draws = thin_draws(posterior_of(2, 5).drop_vars("mu_gamma"), np.zeros(2), np.ones(2))
     assert draws.mu_gamma.tolist() == [0] * 10
+    assert draws.mu_gamma.dtype == np.float32
 
 
 def test_a_measurement_of_a_nested_model_scatters_by_all_its_effects() -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from model.design import ScreenDesign
 from model.engines import NoIntegral, complete, cost, needed_bytes, run_engine, seeds
 from model.exact.proposal import NotIntegrable
 from model.exact.workers import ThisProcess
@@ -251,10 +252,19 @@ def test_every_use_has_a_seed_of_its_own():
     ],
 )
 def test_the_cost_is_told_in_a_sentence(seconds, told, afterwards, monkeypatch):
-    monkeypatch.setattr("model.engines.expected_seconds", lambda *_: seconds)
-    monkeypatch.setattr("model.engines.leaving_out_seconds", lambda *_: 5 * seconds)
-    monkeypatch.setattr("model.engines.fit_bytes", lambda *_, exact: 3.4e9 if exact else 1.2e9)
     parameters = FitParameters(sampling=Sampling(draws=50_000, chains=4, tune=3000))
+
+    def fitting(design: ScreenDesign, given: FitParameters) -> float:
+        assert design is DESIGN and given is parameters
+        return seconds
+
+    def leaving_out(name: str, design: ScreenDesign) -> float:
+        assert name == "m4" and design is DESIGN
+        return 5 * seconds
+
+    monkeypatch.setattr("model.engines.expected_seconds", fitting)
+    monkeypatch.setattr("model.engines.leaving_out_seconds", leaving_out)
+    monkeypatch.setattr("model.engines.fit_bytes", lambda *_, exact: 3.4e9 if exact else 1.2e9)
     # 7 hyperparameters, 3 + 3 effects of genes, 4 of lines; 17 numbers of 8 bytes, 200,000 draws.
     assert cost(DESIGN, parameters) == (
         f"17 parameters, 12 gene-line cells, 4 x 50,000 draws, about {told}, a posterior of 27 MB, "

@@ -69,7 +69,9 @@ def test_the_interval_is_that_of_simulated_measurements(cell_line: str) -> None:
 
 def test_another_probability_widens_the_normal_of_fitted_and_of_other_lines_alike() -> None:
     one = draws_of(1)
-    mean, low, high = predict_logfc(one, GENES.tolist(), [CELL_LINES[1], "new"], np.array([4, 6]), 0.5)
+    mean, low, high = predict_logfc(
+        one, GENES.tolist(), [CELL_LINES[1], "new"], np.array([4, 6]), 0.5
+    )
     sd = np.array([one.sigma[0], np.hypot(one.sigma[0], one.sigma_gamma[0])])
     shift = np.array([one.gamma_c[0, 1], one.mu_gamma[0]])
     expected = one.alpha_g[0] + shift + one.beta_g[0] * [0.0, 2.0]

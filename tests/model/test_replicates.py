@@ -48,12 +48,12 @@ def by_hand(parameters: xr.Dataset, chain: int, draw: int) -> np.ndarray:
 
 
 def test_without_scatter_a_replicate_is_the_expectation_of_its_draw():
-    parameters = moving(6, **NO_SCATTER)
+    parameters = moving(6, **NO_SCATTER).assign_coords(chain=[2, 5], draw=[3, 4, 7])
     replicates = replicate_cells(parameters, DESIGN, seed=1)
     assert replicates["cell_mean"].dims == (*DIMS, "cell")
     assert replicates["within_cell_ss"].dims == DIMS
-    assert replicates["draw"].to_numpy().tolist() == [0, 1, 2]
-    assert replicates["chain"].to_numpy().tolist() == [0, 1]
+    assert replicates["draw"].to_numpy().tolist() == [3, 4, 7]
+    assert replicates["chain"].to_numpy().tolist() == [2, 5]
     for chain, draw in np.ndindex(2, 3):
         expected = pd.Series(by_hand(parameters, chain, draw))
         cells = expected.groupby([ROWS.gene, ROWS.cell_line])
@@ -75,11 +75,15 @@ def test_an_effect_of_a_gene_in_a_line_moves_its_guides_together():
     assert np.unique(effects.round(9)).size == effects.size
 
 
-def test_the_noise_of_a_line_has_its_own_degrees_of_freedom():
+def test_means_and_noise_of_a_replicate_have_their_laws():
     cells = guide_lines(DESIGN)
     draw, _ = draws(fixed(2), DESIGN)
     random = np.random.default_rng(1)
-    noise = np.array([draw.replicate(draw.expected(cells), cells, random)[1] for _ in range(2000)])
+    every = [draw.replicate(draw.expected(cells), cells, random) for _ in range(2000)]
+    means, noise = (np.array(part) for part in zip(*every, strict=True))
+    count = ROWS.groupby(["guide", "cell_line"]).size().to_numpy()
+    sd = np.sqrt(0.35**2 + 0.3**2 + 0.5**2 / count)
+    np.testing.assert_allclose(means.std(axis=0), sd, rtol=0.1)  # 6 standard errors
     df = (ROWS.groupby(["guide", "cell_line"]).size() - 1).groupby("cell_line").sum()
     for of_line, free in zip(noise.T, df, strict=True):
         assert stats.kstest(of_line / draw.sigma**2, stats.chi2(free).cdf).pvalue > 0.001
@@ -169,6 +173,7 @@ def test_effects_of_the_prior_scatter_about_their_mean_by_their_own_sd():
         }
     )  # fmt: skip
     prior = draw_prior("m4_nested", DESIGN, priors, 400, seed=1)
+    assert set(prior.coords) == {"chain", "draw", "gene", "cell_line", "guide"}
     assert prior["chain"].to_numpy().tolist() == [0]
     assert prior["draw"].to_numpy().tolist() == list(range(400))
     for name, mean, sd, dim in (

@@ -213,6 +213,8 @@ def _batches(lines: pd.DataFrame, sequences: pd.DataFrame) -> list[BatchShift]:
 
     is solved for the shifts s_b of the batches by least squares.
     """
+    # A line whose guides are measured in one of the two only has no shift.
+    lines = lines[lines["logfc_shift"].notna()]
     if lines.empty:
         return []
     fitted = sequences[sequences["reason"] == KEPT]
@@ -248,7 +250,7 @@ def _exchanged(
     for mine, table in enumerate(tables):
         other = 1 - mine
         fitted = table[table["reason"] == KEPT].drop_duplicates(key)
-        gone = fitted[[states[other].get(name, ABSENT) != FITTED for name in fitted[key]]]
+        gone = fitted.loc[[states[other].get(name, ABSENT) != FITTED for name in fitted[key]]]
         pairs = []
         for name, text, line in zip(
             gone[key],
@@ -274,7 +276,7 @@ def _keyed(genes: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of_genes(guides: pd.DataFrame, keys: set[str]) -> pd.DataFrame:
-    return guides[[gene_key(gene) in keys for gene in guides["gene"].fillna("").astype(str)]]
+    return guides.loc[[gene_key(gene) in keys for gene in guides["gene"].fillna("").astype(str)]]
 
 
 def _common(a: list | tuple, b: list | tuple) -> tuple[np.ndarray, np.ndarray]:

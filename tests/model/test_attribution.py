@@ -16,7 +16,13 @@ from model.effects import gene_effects
 from model.engines import run_engine
 from model.roster import Roster
 from model.shared_screens import NotShared, SharedScreens
-from schemas.comparison import ComparisonSettings
+from schemas.comparison import (
+    STEP_WORDS,
+    ComparisonSettings,
+    DataChanges,
+    ItemChange,
+    ProfileChange,
+)
 from schemas.parameters import FitParameters, Priors, Sampling
 from tests.designs import design_from_rows, nested_rows
 
@@ -188,3 +194,130 @@ def test_fits_without_rna_that_varies_in_both_are_refused(rows: pd.DataFrame) ->
     a = standardised(rows[rows.cell_line < "c009"])
     with pytest.raises(NotShared, match="no gene of both has RNA that varies over the cell lines"):
         SharedScreens(a, replace(a, rna=np.zeros_like(a.rna)))
+
+
+def changes_of(**changed: object) -> DataChanges:
+    lists = dict.fromkeys(DataChanges.model_fields, ()) | {"n_cell_lines_joined": 4}
+    return DataChanges.model_validate(lists | changed)
+
+
+ITEM = (ItemChange(item="x", a="fitted", b="not there"),)
+WIDE = FitParameters(engine="nuts", seed=5, priors=Priors.preset("as_written"))
+
+
+def exchanged() -> tuple[ScreenDesign, ScreenDesign, pd.DataFrame]:
+    """A with c000, B with c005 besides the lines of both, and other numbers in all; the lines."""
+    of_a, of_b = (nested_rows(3, 6, 2, 1, seed)[0] for seed in (1, 2))
+    a = standardised(of_a[of_a.cell_line != "c005"])
+    b = standardised(of_b[of_b.cell_line != "c000"], rna_scale=1.5)
+    lines = pd.DataFrame({"cell_line": [f"c{n:03d}" for n in range(6)]})
+    return a, b, lines.assign(sequences_changed=lines.cell_line.isin(["c002", "c003"]))
+
+
+@pytest.mark.parametrize(
+    ("changed", "steps"),
+    [
+        ({"cell_lines_lost": ITEM}, ("lost", "settings")),
+        ({"genes_lost": ITEM}, ("lost", "settings")),
+        ({"values_changed": ("c001",)}, ("values", "settings")),
+        ({"guides_lost": ITEM}, ("values", "settings")),
+        ({"guides_gained": ITEM}, ("values", "settings")),
+        ({"rna_changed": ("c001",)}, ("rna", "settings")),
+        ({"cell_lines_gained": ITEM}, ("settings", "gained")),
+        ({"genes_gained": ITEM}, ("settings", "gained")),
+        ({"profiles_changed": (ProfileChange(cell_line="c001", a="x", b="y"),)}, ("settings",)),
+    ],
+)
+def test_each_change_is_a_step_of_its_own(
+    changed: dict[str, object], steps: tuple[str, ...]
+) -> None:
+    a, b, lines = exchanged()
+    lines = lines.assign(sequences_changed=False)
+    found = route(changes_of(**changed), lines, (a, b), (EXACT, WIDE))
+    assert found.steps == steps
+    assert len(found.parts) == len(steps) - 1
+
+
+def test_a_model_is_a_setting() -> None:
+    a, b, lines = exchanged()
+    other = EXACT.model_copy(update={"model": "m4_nested"})
+    found = route(changes_of(), lines, (a, b), (EXACT, other))
+    assert found.steps == ("sequences", "settings")
+
+
+def test_each_fit_on_the_way_has_the_lines_and_rna_that_its_steps_have_made_new() -> None:
+    a, b, lines = exchanged()
+    everything = changes_of(
+        cell_lines_lost=ITEM,
+        values_changed=("c001",),
+        rna_changed=("c001",),
+        cell_lines_gained=ITEM,
+    )
+    found = route(everything, lines, (a, b), (EXACT, WIDE))
+    assert found.steps == ("lost", "sequences", "values", "rna", "settings", "gained")
+    of_both = ("c001", "c002", "c003", "c004")
+    expected: list[tuple[tuple[str, ...], ScreenDesign, FitParameters]] = [
+        ((), a, EXACT),
+        (("c002", "c003"), a, EXACT),
+        (of_both, a, EXACT),
+        (of_both, b, EXACT),
+        (of_both, b, WIDE),
+    ]
+    for part, step, (of_b, rna, own) in zip(found.parts, found.steps[:-1], expected, strict=True):
+        screen = part.screen()
+        assert screen.cell_lines == of_both
+        for at, line in enumerate(of_both):
+            mine = b if line in of_b else a
+            own_line = mine.cell_lines.index(line)
+            np.testing.assert_array_equal(screen.total[:, at], mine.total[:, own_line])
+        columns = [rna.cell_lines.index(line) for line in of_both]
+        np.testing.assert_allclose(raw_rna(screen), raw_rna(rna)[:, columns])
+        assert part.name == f"what both have in common, after {STEP_WORDS[step]}"
+        assert part.parameters == own.model_copy(update={"engine": "auto"})
+
+
+def effects(**beta: float) -> pd.DataFrame:
+    return pd.DataFrame({"gene": [*beta], "beta_mean": [*beta.values()]})
+
+
+def test_a_step_moves_each_gene_by_the_difference_of_the_fits_around_it() -> None:
+    taken = Route(("values", "gained"), ())
+    slopes = [
+        effects(a=1.0, b=2.0, c=3.0, d=4.0, e=5.0, f=6.0, h=0.0),
+        effects(f=6.25, e=2.0, d=4.5, c=3.0, b=1.0, a=1.5),
+        effects(a=1.5, b=1.0, c=0.0, d=4.5, e=2.0, f=6.25, h=1.0),
+    ]
+    genes = pd.DataFrame({"gene": [*"ahbcdef"], "difference": 0.0})
+    steps, table = attributed(taken, slopes, genes, 0.5)
+    nan = np.nan
+    assert table.gene.tolist() == genes.gene.tolist()
+    np.testing.assert_array_equal(table.due_to_values, [0.5, nan, -1.0, 0.0, 0.5, -3.0, 0.25])
+    np.testing.assert_array_equal(table.due_to_gained, [0.0, nan, 0.0, -3.0, 0.0, 0.0, 0.0])
+    for step in ("lost", "sequences", "rna", "settings"):
+        assert (table[f"due_to_{step}"] == 0).all()
+    values, gained = steps
+    assert (values.name, gained.name) == ("values", "gained")
+    assert values.mean_abs_difference == pytest.approx((0.5 + 1 + 0 + 0.5 + 3 + 0.25) / 6)
+    assert gained.mean_abs_difference == pytest.approx(3 / 6)
+    assert (values.n_genes_moved, gained.n_genes_moved) == (2, 1)
+    assert values.largest == ("e", "b", "a", "d", "f")
+    assert gained.largest == ("c", "a", "h", "b", "d")
+
+
+def test_genes_are_told_by_their_entrez_number() -> None:
+    slopes = [
+        pd.DataFrame({"gene": [name], "beta_mean": [beta]})
+        for name, beta in (("old (7)", 1.0), ("new (7)", 3.0))
+    ]
+    genes = pd.DataFrame({"gene": ["new (7)"]})
+    (step,), table = attributed(Route(("rna",), ()), slopes, genes, 0.1)
+    assert table.due_to_rna.tolist() == [2.0]
+    assert step.largest == ("new (7)",)
+
+
+def test_without_a_gene_of_both_no_step_moves_any() -> None:
+    slopes = [effects(a=1.0), effects(b=1.0)]
+    genes = pd.DataFrame({"gene": np.array([], object)})
+    (step,), table = attributed(Route(("rna",), ()), slopes, genes, 0.1)
+    assert (step.mean_abs_difference, step.n_genes_moved, step.largest) == (0, 0, ())
+    assert table.empty

@@ -39,6 +39,12 @@ def roster() -> Roster:
     return found
 
 
+def rows_of(of: pd.DataFrame) -> list[tuple[object, ...]]:
+    """The heading and the rows; None where a value is missing."""
+    values = of.astype(object).where(of.notna(), None)
+    return [tuple(of.columns), *values.itertuples(index=False, name=None)]
+
+
 def test_what_is_left_out_has_its_reason(roster: Roster):
     sequences = roster.sequences.set_index("sequence")
     assert sequences.loc[f"{LINES[0]}_A", "reason"] == "failed quality control"
@@ -53,6 +59,83 @@ def test_what_is_left_out_has_its_reason(roster: Roster):
 
 def test_a_line_names_its_default_profile(roster: Roster):
     assert roster.cell_lines["profile"].notna().all()
+
+
+def test_every_table_tells_all_that_came_and_why_it_is_not_fitted():
+    """ACH-000004 is not measured; of a sequence or line on several rows the first counts."""
+    of = screen()
+    of.guide_map.loc[len(of.guide_map)] = ["D0", "DDD (4)", 1, True]
+    of.guide_map.loc[len(of.guide_map)] = ["N0", None, 1, True]
+    logfc = table(of)
+    logfc[[f"{LINES[3]}_A", f"{LINES[3]}_B"]] = np.nan
+    logfc.loc["A1"] = np.nan
+    of.rna.iloc[:, 1] = 3.0  # BBB: its RNA does not vary
+    sequences = of.sequence_map.assign(pdna_batch=[*"abcdefgh"])
+    sequences.loc[1, "excluded"] = True
+    sequences.loc[7, "passes_qc"] = False
+    again = sequences.iloc[[0]].assign(pdna_batch="z", passes_qc=False)
+    profiles = [(2, False), (0, True), (1, True), (2, True), (3, True)]
+    of = dataclasses.replace(
+        of,
+        sequence_map=pd.concat([sequences, again], ignore_index=True),
+        profiles=pd.DataFrame(
+            [(f"PR-{row}", LINES[line], default) for row, (line, default) in enumerate(profiles)]
+            + [("PR-5", "ACH-9", False)],
+            columns=["profile", "cell_line", "is_default"],
+        ),
+        rna=of.rna.iloc[[*(line for line, _ in profiles), 0]].reset_index(drop=True),
+        model_table=pd.DataFrame(
+            {
+                "cell_line": [LINES[1], LINES[0], LINES[1], LINES[3]],
+                "lineage": ["Lung", "Skin", "Bowel", "Lung"],
+            }
+        ),
+    )
+    statistics = collect(of, logfc, PARAMETERS)
+    design, report = prepare(of, statistics, PARAMETERS, "log2_tpm")
+    found = roster_of(of, statistics.selection, design, report)
+    assert rows_of(found.sequences) == [
+        ("sequence", "cell_line", "pdna_batch", "passes_qc", "reason"),
+        ("ACH-000001_A", "ACH-000001", "a", True, ""),
+        ("ACH-000002_A", "ACH-000002", "b", True, "excluded by the release"),
+        ("ACH-000003_A", "ACH-000003", "c", True, ""),
+        ("ACH-000004_A", "ACH-000004", "d", True, "cell line: no measurement"),
+        ("ACH-000001_B", "ACH-000001", "e", True, ""),
+        ("ACH-000002_B", "ACH-000002", "f", True, ""),
+        ("ACH-000003_B", "ACH-000003", "g", True, ""),
+        ("ACH-000004_B", "ACH-000004", "h", False, "failed quality control"),
+    ]
+    assert rows_of(found.guides) == [
+        ("guide", "gene", "reason"),
+        ("A0", "AAA (1)", ""),
+        ("A1", "AAA (1)", "no measurement"),
+        ("B0", "BBB (2)", "gene: RNA SD below 0.1"),
+        ("B1", "BBB (2)", "gene: RNA SD below 0.1"),
+        ("C0", "CCC (3)", ""),
+        ("C1", "CCC (3)", ""),
+        ("D0", "DDD (4)", "gene: no RNA"),
+        ("N0", None, "no gene"),
+    ]
+    assert rows_of(found.genes) == [
+        ("gene", "reason"),
+        ("AAA (1)", ""),
+        ("BBB (2)", "RNA SD below 0.1"),
+        ("CCC (3)", ""),
+        ("DDD (4)", "no RNA"),
+    ]
+    assert rows_of(found.cell_lines) == [
+        ("cell_line", "lineage", "profile", "reason"),
+        ("ACH-000001", "Skin", "PR-1", ""),
+        ("ACH-000002", "Lung", "PR-2", ""),
+        ("ACH-000003", None, "PR-3", ""),
+        ("ACH-000004", "Lung", "PR-4", "no measurement"),
+        ("ACH-9", None, None, "no sequence"),
+    ]
+
+
+def test_without_a_model_table_no_line_has_a_lineage(roster: Roster):
+    assert [*roster.cell_lines.columns] == ["cell_line", "lineage", "profile", "reason"]
+    assert roster.cell_lines["lineage"].isna().all()
 
 
 def test_a_design_comes_back_from_its_dataset(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from model.simulate_release import SimulatedRelease, simulate_release
+from model.simulate_release import LINEAGES, SimulatedRelease, simulate_release
 from schemas.posterior import CONTRACTS
 from schemas.simulation import Simulation, TrueValues
 
@@ -136,3 +136,100 @@ def test_the_seed_and_nothing_else_decides():
     other = simulate_release(settings.model_copy(update={"seed": 104}))
     assert not set(first.guides) & set(other.guides)
     assert not np.intersect1d(logfc(first), logfc(other)[~np.isnan(logfc(other))]).size
+
+
+def letters(code: int) -> str:
+    """A number below 4^20 as bases, the highest digit first."""
+    return "".join("ACGT"[code // 4**place % 4] for place in range(19, -1, -1))
+
+
+@pytest.mark.parametrize("model", ["m4_zero_mean", "m4_nested"])
+@pytest.mark.parametrize("missing", [0, 0.93])
+def test_a_seed_makes_what_it_has_always_made(model, missing):
+    """Number by number, in the order of the draws: releases are known by their settings alone."""
+    G, C, K, S = 12, 5, 300, 10
+    settings = Simulation(
+        model=model, genes=G, cell_lines=C, guides=25, replicates=2, missing=missing, seed=7
+    )
+    truth = settings.population
+    labels, rna, parameters, gaps, noise = (np.random.default_rng([7, k]) for k in range(5))
+    release = simulate_release(settings)
+
+    codes = sorted({*labels.integers(4**20, size=K).tolist()})
+    assert release.guides.tolist() == [letters(code) for code in codes]
+    guide_gene = labels.permutation([gene for gene in range(G) for _ in range(25)])
+    assert release.guide_gene.tolist() == guide_gene.tolist()
+    assert release.lineages.tolist() == labels.choice(LINEAGES, C).tolist()
+    assert release.genes.tolist() == [f"SIM{gene} (90000{gene})" for gene in range(1, 10)] + [
+        "SIM10 (900010)", "SIM11 (900011)", "SIM12 (900012)"
+    ]  # fmt: skip
+    lines = ["ACH-000001", "ACH-000002", "ACH-000003", "ACH-000004", "ACH-000005"]
+    assert release.cell_lines.tolist() == lines
+    assert release.sequences.tolist() == [
+        f"{line}_Rep{replicate}_p4_Avana-1" for line in lines for replicate in "AB"
+    ]
+
+    z, sd, lowest = rna.normal(size=(G, C)), rna.uniform(0.3, 1.8, G), rna.uniform(0, 5, G)
+    log2_tpm = np.empty((G, C))
+    for g in range(G):
+        scaled = sd[g] * z[g] / z[g].std(ddof=1)
+        log2_tpm[g] = [round(value - scaled.min() + lowest[g], 6) for value in scaled]
+    np.testing.assert_allclose(release.log2_tpm, log2_tpm, rtol=0, atol=1e-12)
+
+    given = np.ones((K, S), bool)
+    if missing:
+        kept_sequence, kept_guide = gaps.integers(S, size=K), gaps.integers(K, size=S)
+        given = gaps.random((K, S), dtype=np.float32) >= missing
+        for k in range(K):
+            given[k, kept_sequence[k]] = True
+        for s in range(S):
+            given[kept_guide[s], s] = True
+
+    r = np.empty((G, C))
+    for g in range(G):
+        measured = [c for c in range(C) if given[guide_gene == g][:, 2 * c : 2 * c + 2].any()]
+        own = log2_tpm[g, measured]
+        r[g] = (log2_tpm[g] - own.mean()) / own.std(ddof=1)
+
+    alpha = parameters.normal(truth.mu_alpha, truth.sigma_alpha, G)
+    gamma = parameters.normal(0, truth.sigma_gamma, C)
+    beta = parameters.normal(truth.mu_beta, truth.sigma_beta, G)
+    delta, epsilon = np.zeros(K), np.zeros((G, C))
+    if model == "m4_nested":
+        delta = parameters.normal(0, truth.sigma_guide, K)
+        epsilon = parameters.normal(0, truth.sigma_gene_line, (G, C))
+        np.testing.assert_array_equal(release.parameters["delta_k"], delta)
+
+    expected = np.full((K, S), np.nan)
+    for block in (range(256), range(256, K)):
+        zeta = np.zeros((len(block), C))
+        if model == "m4_nested":
+            zeta = noise.normal(0, truth.sigma_guide_line, zeta.shape)
+        error = noise.normal(0, truth.sigma, (len(block), S))
+        for row, k in enumerate(block):
+            g = guide_gene[k]
+            for s in np.flatnonzero(given[k]):
+                c = s // 2
+                expected[k, s] = (
+                    alpha[g] + gamma[c] + beta[g] * r[g, c] + epsilon[g, c]
+                    + delta[k] + zeta[row, c] + error[row, s]
+                )  # fmt: skip
+    assert [(part.start, part.stop) for part, _ in release.blocks()] == [(0, 256), (256, 300)]
+    np.testing.assert_allclose(logfc(release), expected, rtol=0, atol=1e-12)
+
+
+def test_rna_is_in_sds_over_the_lines_a_gene_is_measured_in():
+    """Even where those are two; 0 everywhere for a gene of one line, which is not fitted."""
+    release = simulate_release(
+        Simulation(model="m4", genes=30, cell_lines=6, guides=1, replicates=1, missing=0.8)
+    )
+    given = ~np.isnan(logfc(release))[np.argsort(release.guide_gene)]
+    assert {1, 2, 3} <= {*given.sum(axis=1)}
+    parameters = release.parameters
+    for g, measured in enumerate(given):
+        rna = release.log2_tpm[g]
+        r = np.zeros(6)
+        if measured.sum() > 1:
+            r = (rna - rna[measured].mean()) / rna[measured].std(ddof=1)
+        expected = parameters["alpha_g"][g] + parameters["gamma_c"] + parameters["beta_g"][g] * r
+        np.testing.assert_allclose(release.cell_mean[g], expected, rtol=0, atol=1e-12)

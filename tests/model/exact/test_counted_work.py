@@ -1,0 +1,192 @@
+"""What the exact engine has to do, counted and timed by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from model.design import ScreenDesign
+from model.exact import work as module
+from model.exact.blocks import GeneBlock
+from model.exact.work import Rates, Work, expected_seconds, is_large, measured_rates
+from schemas.parameters import FitParameters, ModelName, Sampling
+from tests.designs import design_from_rows
+from tests.model.exact.pieces import random_rows
+
+DESIGN = design_from_rows(random_rows(1))  # three genes, four lines
+FEW = FitParameters(model="m4", sampling=Sampling(draws=64, chains=2))
+NESTED = FEW.model_copy(update={"model": "m4_nested"})
+
+
+def labels(n: int) -> tuple[str, ...]:
+    return tuple(map(str, range(n)))
+
+
+def of_size(n_genes: int, n_lines: int, n_guides: int) -> ScreenDesign:
+    """A screen of which nothing but its size is right."""
+    return replace(
+        DESIGN, genes=labels(n_genes), cell_lines=labels(n_lines), guides=labels(n_guides)
+    )
+
+
+@pytest.mark.parametrize(
+    ("draws", "chains", "a_chain"), [(50, 2, 64), (64, 2, 64), (65, 3, 128), (2000, 4, 2048)]
+)
+def test_points_are_a_power_of_two_a_chain_and_no_fewer_than_draws(draws, chains, a_chain):
+    sampling = Sampling(draws=draws, chains=chains)
+    assert module.points_a_chain(sampling) == a_chain
+    parameters = FitParameters(sampling=sampling)
+    assert module.n_final_points(parameters) == chains * a_chain
+    assert module.n_points(parameters) == 512 + chains * a_chain
+
+
+@pytest.mark.parametrize(
+    ("model", "effects", "ratios"), [("m4", 6, 2), ("m4_zero_mean", 6, 2), ("m4_nested", 15, 5)]
+)
+def test_effects_and_ratios_are_those_of_the_model(model: ModelName, effects, ratios):
+    assert module.n_effects(model, n_genes=3, n_guides=9) == effects
+    assert module.n_ratios(FitParameters(model=model)) == ratios
+
+
+@pytest.mark.parametrize(
+    ("parameters", "size", "large"),
+    [
+        (FEW, (800, 250, 1), True),  # two effects each of 800 genes, times 250 squared: 1e8
+        (FEW, (800, 249, 10_000), False),
+        (FEW, (799, 1000, 1), False),
+        (NESTED, (1000, 142, 3000), True),  # 5,000 effects, times 142 squared: 1.008e8
+        (NESTED, (1000, 141, 3000), False),
+    ],
+)
+def test_a_screen_is_large_where_both_its_passes_and_its_genes_are_many(parameters, size, large):
+    assert is_large(of_size(*size), parameters) is large
+
+
+@pytest.mark.parametrize(
+    ("parameters", "size", "passes"),
+    [
+        # Effects of 2 x 64 draws, at 1 or 6 nodes, are worth 128 / C or 768 / C passes.
+        (FEW, (3, 4, 9), 150 + 32),
+        (NESTED, (3, 4, 9), 1100 + 192),
+        (FEW, (800, 256, 800), 40 + 0.5),
+        (NESTED, (800, 256, 800), 110 + 3),
+    ],
+)
+def test_seconds_are_those_of_passes_and_points(parameters, size, passes):
+    found = expected_seconds(of_size(*size), parameters, Rates(a_pass=0.1, a_point=0.001))
+    assert found == pytest.approx(0.1 * passes + 0.001 * (512 + 128), rel=1e-12)
+
+
+def test_without_rates_they_are_measured(monkeypatch):
+    monkeypatch.setattr(
+        module,
+        "measured_rates",
+        lambda design, parameters: Rates(len(design.genes), parameters.sampling.chains),
+    )
+    assert expected_seconds(DESIGN, FEW) == 182 * 3 + 640 * 2
+
+
+def test_the_second_go_is_timed(monkeypatch):
+    clock = SimpleNamespace(perf_counter=iter([2.0, 5.0]).__next__)
+    monkeypatch.setattr(module, "time", clock)
+    gone: list[int] = []
+    assert module._seconds(lambda: gone.append(1)) == 3
+    assert len(gone) == 2
+
+
+@pytest.mark.parametrize(("model", "n_effects"), [("m4", 2), ("m4_nested", 4)])
+@pytest.mark.parametrize(
+    ("n_genes", "n_threads", "n_timed", "share"),
+    [
+        (3, 2, 3, 1),
+        (40, 2, 40, 1),
+        (128, 1, 64, 2),
+        (128, 8, 64, 1),  # of 128 genes there are two parts of 64, and threads for both
+        (192, 2, 64, 1.5),
+    ],
+)
+def test_a_pass_over_evenly_taken_genes_stands_for_one_over_all(
+    model: ModelName, n_effects, n_genes, n_threads, n_timed, share, monkeypatch
+):
+    design = ScreenDesign(
+        genes=labels(n_genes),
+        cell_lines=labels(4),
+        guides=labels(2 * n_genes),
+        guide_gene=np.repeat(np.arange(n_genes), 2),
+        rna=np.arange(n_genes)[:, None] + np.zeros(4),
+        rna_mean=np.zeros(n_genes),
+        rna_sd=np.ones(n_genes),
+        rna_is_log2=False,
+        count=np.ones((2 * n_genes, 4), np.uint16),
+        total=np.zeros((2 * n_genes, 4)),
+        sum_of_squares=np.zeros((n_genes, 4)),
+    )
+    blocks: list[GeneBlock] = []
+    points, matrices = [], []
+
+    def collapse(block: GeneBlock, at: np.ndarray) -> None:
+        blocks.append(block)
+        points.append(at)
+
+    def seconds(work) -> float:
+        work()
+        return 3.0 if not matrices else 5.0
+
+    monkeypatch.setattr(module, "collapse", collapse)
+    monkeypatch.setattr(module, "factors", matrices.append)
+    monkeypatch.setattr(module, "_seconds", seconds)
+    monkeypatch.setattr(module, "n_threads", lambda: n_threads)
+    rates = measured_rates(design, FitParameters(model=model))
+    assert rates.a_pass == pytest.approx(3 * share, rel=1e-12)
+    assert rates.a_point == pytest.approx(2 * 5 / n_threads, rel=1e-12)
+    (block,), (at,), (matrix,) = blocks, points, matrices
+    assert block.n_effects == n_effects
+    expected = [round(i * (n_genes - 1) / (n_timed - 1)) for i in range(n_timed)]
+    assert block.rna[:, 0].tolist() == expected
+    np.testing.assert_array_equal(at, np.zeros((1, {"m4": 2, "m4_nested": 5}[model])))
+    # Four lines, three means and the right-hand side.
+    np.testing.assert_array_equal(matrix, np.eye(8)[None])
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-3])
+def test_progress_is_the_share_of_the_seconds_expected(scale, monkeypatch):
+    asked = []
+
+    def rates(*of) -> Rates:
+        asked.append(of)
+        # 182 passes and 640 points: together 200 seconds.
+        return Rates(a_pass=scale, a_point=18 / 640 * scale)
+
+    monkeypatch.setattr(module, "measured_rates", rates)
+    told: list[tuple[int, int]] = []
+    counted = Work(DESIGN, FEW, lambda done, total: told.append((done, total)))
+    assert len(asked) == 1
+    assert asked[0][0] is DESIGN and asked[0][1] is FEW
+    steps = [
+        (counted.passes, 1, [0]),  # 1 of 200
+        (counted.passes, 2, [1]),  # 3
+        (counted.points, 16, []),  # 3.45
+        (counted.points, 32, [2]),  # 4.35
+        (counted.passes, 150, [77]),  # 154.35
+        (counted.passes, 0, []),
+        (counted.passes, 42, [98]),  # 196.35
+        (counted.passes, 3, [99]),  # 199.35
+        (counted.passes, 1000, []),
+    ]
+    for count, n, expected in steps:
+        before = len(told)
+        count(n)
+        assert told[before:] == [(percent, 100) for percent in expected]
+    counted.finish()
+    assert told[-1] == (100, 100)
+
+
+def test_work_that_takes_no_time_is_counted_all_the_same(monkeypatch):
+    monkeypatch.setattr(module, "measured_rates", lambda *_: Rates(a_pass=0.0, a_point=0.0))
+    told: list[tuple[int, int]] = []
+    counted = Work(DESIGN, FEW, lambda done, total: told.append((done, total)))
+    counted.passes(1)
+    assert told == [(0, 100)]

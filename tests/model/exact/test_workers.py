@@ -1,0 +1,64 @@
+"""Who computes: in order, few at a time, and BLAS in one thread."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from model.exact import workers as module
+from model.exact.workers import ThisProcess, n_threads, on_one_thread, side_by_side, sum_of
+
+
+def blas_threads(*_: object) -> set[int]:
+    return {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
+
+
+def test_blocks_are_mapped_in_their_order_with_the_arguments():
+    held = ThisProcess().hold([3, 1, 2, 5, 4, 0])
+    assert list(held.map(pow, 2, 7)) == [9 % 7, 1, 4, 25 % 7, 16 % 7, 0]
+    assert list(held.map(abs)) == [3, 1, 2, 5, 4, 0]
+
+
+def test_few_results_wait_at_a_time(monkeypatch):
+    monkeypatch.setattr(module, "n_threads", lambda: 2)
+    taken: list[int] = []
+
+    def items() -> Iterator[int]:
+        for item in range(8):
+            taken.append(item)
+            yield item
+
+    found = side_by_side(lambda item: (item, threading.current_thread()), items())
+    first, thread = next(found)
+    assert first == 0
+    assert thread is not threading.main_thread()
+    assert taken == [0, 1, 2]  # two are computed while the first is given away
+    assert [item for item, _ in found] == list(range(1, 8))
+
+
+def test_arrays_are_summed():
+    parts = [np.array([1.0, 2.0]), np.array([10.0, 20.0]), np.array([100.0, 200.0])]
+    np.testing.assert_array_equal(sum_of(iter(parts)), [111.0, 222.0])
+
+
+def test_threads_are_as_many_as_cores_may_be_used(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", {0: {2, 5, 7}}.__getitem__, raising=False)
+    assert n_threads() == 3
+    monkeypatch.delattr(os, "sched_getaffinity")
+    for cores, threads in ((6, 6), (None, 1)):
+        monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
+        assert n_threads() == threads
+
+
+def test_a_block_is_computed_with_blas_in_one_thread():
+    assert on_one_thread(pow, 3, 2, 7) == 2
+    with threadpool_limits(2, user_api="blas"):
+        if blas_threads() != {2}:
+            pytest.skip("BLAS has one thread only")
+        assert on_one_thread(blas_threads, 0) == {1}
+        assert blas_threads() == {2}

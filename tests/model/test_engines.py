@@ -248,7 +248,7 @@ def test_every_use_has_a_seed_of_its_own():
         (0.2, "1 s", "1 s"),
         (99.9, "100 s", "9 min"),
         (100.0, "2 min", "9 min"),
-        (130.0, "3 min", "11 min"),
+        (181.0, "4 min", "16 min"),
     ],
 )
 def test_the_cost_is_told_in_a_sentence(seconds, told, afterwards, monkeypatch):

@@ -263,9 +263,10 @@ def test_a_fitted_cell_has_mean_and_narrowest_interval_of_its_expectation(with_g
     )
     if not with_guides:
         posterior = posterior.drop_vars("delta_k")
-    part = DESIGN.of_genes([1, 4])
+    rows = ROWS[(ROWS.gene != "g001") | (ROWS.cell_line != "c002")]
+    part = design_from_rows(rows).of_genes([1, 4])
     expected = []
-    for (gene, line), cell in ROWS[ROWS.gene.isin(part.genes)].groupby(["gene", "cell_line"]):
+    for (gene, line), cell in rows[rows.gene.isin(part.genes)].groupby(["gene", "cell_line"]):
         draws_of_cell = (
             posterior["alpha_g"].sel(gene=gene)
             + posterior["gamma_c"].sel(cell_line=line)

@@ -154,12 +154,12 @@ def test_ranks_of_known_shape_are_judged(pits, inside, sign, at):
 )
 def test_the_worst_point_is_the_largest_or_that_furthest_outside(difference, inside, largest, at):
     report = report_of(
-        settings_of(), results_of(sigma=EVEN), beta_g=[0.0, 0.0, 0.01, 0.0], sigma=difference
+        settings_of(), results_of(sigma=EVEN), sigma=difference, beta_g=[0.0, 0.0, 0.01, 0.0]
     )
-    first, second = report.quantities
-    assert (first.quantity, first.inside, first.largest_difference) == ("beta_g", True, 0.01)
-    assert (second.quantity, second.inside, second.at) == ("sigma", inside, at)
-    assert second.largest_difference == pytest.approx(largest, abs=1e-10)
+    sigma, beta = report.quantities
+    assert (sigma.quantity, sigma.inside, sigma.at) == ("sigma", inside, at)
+    assert sigma.largest_difference == pytest.approx(largest, abs=1e-10)
+    assert (beta.quantity, beta.inside, beta.largest_difference) == ("beta_g", True, 0.01)
 
 
 def test_coverage_is_the_share_of_elements_and_its_error_that_between_simulations():

@@ -125,7 +125,8 @@ def test_a_pass_over_evenly_taken_genes_stands_for_one_over_all(
         sum_of_squares=np.zeros((n_genes, 4)),
     )
     blocks: list[GeneBlock] = []
-    points, matrices = [], []
+    points: list[np.ndarray] = []
+    matrices: list[np.ndarray] = []
 
     def collapse(block: GeneBlock, at: np.ndarray) -> None:
         blocks.append(block)

@@ -95,8 +95,8 @@ def reckoned(rows: pd.DataFrame, cells: pd.DataFrame) -> dict[str, float]:
     return {
         "mean": rows.logfc.mean(),
         "sd": rows.logfc.std(),
-        "quantile_05": cells["mean"].quantile(0.05),
-        "quantile_95": cells["mean"].quantile(0.95),
+        "quantile_05": float(cells["mean"].quantile(0.05)),
+        "quantile_95": float(cells["mean"].quantile(0.95)),
         "tail_weight": tail_weight(cells),
         "gene_residual_spread": log_spread(cells, "gene"),
         "line_residual_spread": log_spread(cells, "cell_line"),

@@ -96,7 +96,7 @@ def test_screens_that_have_nothing_in_common_can_be_told_apart() -> None:
     a, b = of(long(("a", "u", "c1", [1]))), of(long(("b", "v", "c2", [1])))
     shared = shared_part(a.design, b.design)
     for at in (*shared.genes, *shared.guides, *shared.cell_lines):
-        assert (at.size, at.dtype) == (0, np.int64)
+        assert at.size == 0 and at.dtype == np.int64
     found, lines = data_changes(a, b)
     assert found.n_cell_lines_joined == 0
     assert found.cell_lines_lost == (ItemChange(item="c1", a="fitted", b="not there"),)
@@ -237,8 +237,8 @@ def test_lines_move_by_the_mean_and_sd_over_the_guides_that_both_measured(
         for gene, guide, line in cells
         if (guide, line) != ("g2/7", "c1") and not (line == "c2" and guide < "g1/3")
     ]
-    rows_a = long(*((*cell, random.normal(size=2)) for cell in of_a))
-    rows_b = long(*((*cell, random.normal(1, 2, size=3)) for cell in of_b))
+    rows_a = long(*((*cell, random.normal(size=2).tolist()) for cell in of_a))
+    rows_b = long(*((*cell, random.normal(1, 2, size=3).tolist()) for cell in of_b))
     by_cell = [
         rows.groupby(["guide", "cell_line"])["logfc"].mean().unstack() for rows in (rows_a, rows_b)
     ]
@@ -333,4 +333,5 @@ def test_a_line_whose_guides_are_measured_in_one_of_the_two_hides_no_shift_of_ot
     found, _ = data_changes(of(a), of(b))
     assert found.values_changed == ("c1", "c2", "c3")
     (batch,) = found.batches
-    assert (batch.n_cell_lines, batch.shift, batch.spread) == (2, pytest.approx(0.25), 0)
+    assert (batch.n_cell_lines, batch.spread) == (2, 0)
+    assert batch.shift == pytest.approx(0.25)

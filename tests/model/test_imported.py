@@ -5,11 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
+from model import imported as module
 from model.engines import run_engine
-from model.imported import imported, model_of, parameters_of
+from model.imported import (
+    _orders_of_codes,
+    _own_order,
+    _residual_ss,
+    _rows,
+    imported,
+    model_of,
+    parameters_of,
+)
 from schemas.parameters import FitParameters, Priors, Sampling
 from schemas.posterior import CONTRACTS
 from schemas.trace import Trace, TraceError, TraceOrigin
@@ -133,6 +143,10 @@ def test_variables_of_no_model_are_refused(m4, spoil, said):
     assert said in str(error.value)
 
 
+UNKNOWN = ["cellA", *"BCDEFGHIJKLMNOPQRST"]
+"""Labels of cell lines, the first of which is known."""
+
+
 def changed(trace, name, change):
     values = trace.posterior[name].to_numpy().copy()
     change(values)
@@ -146,6 +160,10 @@ def exchanged(values):
 
 def nan(values):
     values[0, 7] = np.nan
+
+
+def zero(values):
+    values[2, 3:5] = 0
 
 
 def negative(values):
@@ -176,6 +194,28 @@ def elsewhere(values):
             alpha_g_dim_0=["geneA", "geneA", "geneC", "geneD", "geneE"])), "one of them twice"),
         (lambda t: replace(t, sample_stats=t.sample_stats.isel(draw=range(100))),
          "expected diverging of the sampler for the"),
+        (lambda t: replace(t, sample_stats=t.sample_stats.isel(chain=range(3))),
+         "got {'chain': 3, 'draw': 500}; save the trace whole"),
+        (lambda t: replace(t, sample_stats=t.sample_stats.assign(
+            step_size=t.sample_stats.step_size.isel(chain=0))),
+         "expected step_size of the sampler for the {'chain': 4, 'draw': 500} of the posterior, "
+         "got {'draw': 500};"),
+        (lambda t: replace(t, observed=t.observed[1:]),
+         "as observed data, got 299; name the dataset, and the part of it, that was sampled"),
+        (lambda t: replace(t, observed=np.where(t.observed == t.observed.max(), 50, t.observed)),
+         "1 of 300 are others, such as 50 where the dataset has"),
+        (lambda t: replace(t, observed=t.observed * np.nan),
+         "such as nan where the dataset has -"),
+        (lambda t: replace(t, posterior=t.posterior.isel(alpha_g_dim_0=0)),
+         "by chain and draw and gene, got the dims chain, draw; the trace is of another model"),
+        (lambda t: replace(t, posterior=t.posterior.transpose("draw", "chain", ...)),
+         "expected mu_alpha by chain and draw, got the dims draw, chain;"),
+        (lambda t: replace(t, posterior=t.posterior.isel(beta_g_dim_0=range(4))),
+         "expected beta_g by the genes of the dataset after its preparation, 5, got 4; name the "
+         "dataset that was sampled, and with --genes, --cell-lines, --lineages the part of it"),
+        (lambda t: changed(t, "sigma", zero), "got 0.0 in sigma (2 of 2,000 values); sample again"),
+        (lambda t: replace(t, posterior=t.posterior.assign_coords(gamma_c_dim_0=[*UNKNOWN])),
+         "the 20 cell lines of the dataset, got B, C, D, E, F; name them as the dataset does"),
     ],
 )  # fmt: skip
 def test_what_does_not_belong_is_refused(m4, spoil, said):
@@ -233,3 +273,172 @@ def test_a_trace_that_is_too_short_is_refused(m4, cut, said):
     short = replace(m4[3], posterior=m4[3].posterior.isel(cut))
     with pytest.raises(TraceError, match=said):
         parameters_of(short, ORIGIN, FitParameters())
+
+
+@pytest.mark.parametrize("model", CONTRACTS)
+def test_the_model_is_the_richest_whose_variables_are_all_there(model):
+    names = [*CONTRACTS[model].variables, "mu_gc"]
+    assert model_of(xr.Dataset(dict.fromkeys(names, 0.0))) == model
+
+
+def test_what_lacks_of_the_nearest_model_is_named():
+    names = set(CONTRACTS["m4"].variables) - {"sigma_beta", "alpha_g"} | {"zeta"}
+    with pytest.raises(TraceError) as error:
+        model_of(xr.Dataset(dict.fromkeys(names, 0.0)))
+    nearest, lacking = min(
+        ((name, sorted(set(contract.variables) - names)) for name, contract in CONTRACTS.items()),
+        key=lambda each: len(each[1]),
+    )
+    said = str(error.value)
+    assert f"one of the models {', '.join(CONTRACTS)}, got {', '.join(sorted(names))};" in said
+    assert f"{nearest}, the nearest, also needs {', '.join(lacking)}; rename the" in said
+
+
+def test_statistics_and_draws_are_taken_over_as_they_are(m4):
+    _, design, _, trace = m4
+    in_singles = trace.posterior.astype(np.float32)
+    result = let_in(replace(trace, posterior=in_singles), design)
+    assert all(variable.dtype == np.float64 for variable in result["posterior"].values())
+    for group in ("posterior", "sample_stats"):
+        for dim, size in {"chain": 4, "draw": 500}.items():
+            assert result[group][dim].values.tolist() == [*range(size)]
+    for name, given in trace.sample_stats.items():
+        assert result["sample_stats"][name].dims == ("chain", "draw")
+        np.testing.assert_array_equal(result["sample_stats"][name], given)
+
+
+def test_measurements_may_be_off_by_rounding(m4):
+    _, design, _, trace = m4
+    let_in(replace(trace, observed=trace.observed + 9e-7), design)
+    with pytest.raises(TraceError, match="300 of 300 are others"):
+        let_in(replace(trace, observed=trace.observed + 1.1e-6), design)
+
+
+def test_rows_that_were_not_kept_are_counted(m4):
+    _, design, _, trace = m4
+    count = np.full_like(design.count, 70)
+    many = f"{70 * count.size:,}"
+    with pytest.raises(TraceError, match=f"got {many} of them; raise preparation.max_measurem"):
+        let_in(trace, replace(design, measurements=None, count=count))
+
+
+def test_rows_find_their_labels_by_their_values():
+    """Values within 2e-6 of the next are alike, and tell only what all of them share."""
+    rows = pd.DataFrame(
+        [
+            ("a", "c1", "a/0", 0.5), ("b", "c2", "b/0", -1.0), ("a", "c2", "a/0", 0.5 + 1.9e-6),
+            ("b", "c1", "b/0", -1.0 + 2.1e-6), ("a", "c3", "a/1", 0.25), ("b", "c3", "b/0", 3.0),
+            ("b", "c3", "b/0", 3.0), ("c", "c3", "c/0", -9.0),
+        ],
+        columns=["gene", "cell_line", "guide", "logfc"],
+    ).assign(rna=0.0)  # fmt: skip
+    design = design_from_rows(rows)
+    order = [4, 2, 7, 0, 6, 3, 1, 5]
+    found = _rows(rows.logfc.to_numpy()[order], design)
+    expected = {
+        "gene": [0, 1, 0, 1, 0, 1, 1, 2],
+        "cell_line": [-1, 1, -1, 0, 2, 2, 2, 2],
+        "guide": [0, 2, 0, 2, 1, 2, 2, 3],
+    }
+    assert [*found.columns] == [*expected]
+    for column, codes in expected.items():
+        assert found[column].tolist() == [codes[row] for row in order]
+
+
+def test_codes_follow_the_sorted_labels_or_their_first_appearance():
+    def orders(codes, labels):
+        return [order.tolist() for order in _orders_of_codes(pd.Series(codes), [*labels])]
+
+    assert orders([0, 1, 1, 2], "abc") == [[0, 1, 2]]
+    assert orders([2, 0, 2, 1], "abc") == [[0, 1, 2], [2, 0, 1]]
+    assert orders([-1, 2, -1, 0, 1], "abc") == [[0, 1, 2], [2, 0, 1]]
+    assert orders([2, 0, -1], "abc") == [[0, 1, 2]]
+    assert orders([0, 1, 2], "bac") == [[1, 0, 2], [0, 1, 2]]
+
+
+@pytest.mark.parametrize("guides", [False, True])
+def test_what_is_left_is_the_squares_around_the_means(guides):
+    rows, _ = nested_rows(3, 4, 2, 2)
+    design = design_from_rows(rows)
+    random = np.random.default_rng(1)
+    sizes = {"alpha_g": ("gene", 3), "beta_g": ("gene", 3), "gamma_c": ("cell_line", 4)}
+    if guides:
+        sizes["delta_k"] = ("guide", 6)
+    posterior = xr.Dataset(
+        {
+            name: (("chain", "draw", dim), random.normal(size=(2, 5, size)))
+            for name, (dim, size) in sizes.items()
+        },
+        coords={dim: [*labels] for dim, labels in design.labels.items()},
+    )
+    mean = {name: posterior[name].mean(("chain", "draw")).to_series() for name in sizes}
+    expected = 0.0
+    for gene, line, guide, rna, logfc in rows[
+        ["gene", "cell_line", "guide", "rna", "logfc"]
+    ].itertuples(index=False):
+        at = mean["alpha_g"][gene] + mean["gamma_c"][line] + mean["beta_g"][gene] * rna
+        expected += (logfc - at - (mean["delta_k"][guide] if guides else 0)) ** 2
+    assert _residual_ss(posterior, design) == pytest.approx(expected)
+
+
+def test_symbols_name_genes_where_some_have_no_number():
+    variable = xr.DataArray(np.zeros((1, 1, 3)), {"x": ["B", "C", "A"]}, ("chain", "draw", "x"))
+    assert list(_own_order(variable, ["A (1)", "B", "C (3)"], "gene")) == [1, 2, 0]
+
+
+def test_symbols_of_several_genes_name_none():
+    variable = xr.DataArray(np.zeros((1, 1, 2)), {"x": ["A", "B (3)"]}, ("chain", "draw", "x"))
+    with pytest.raises(TraceError, match="the 3 genes of the dataset, got A; name"):
+        _own_order(variable, ["A (1)", "A (2)", "B (3)"], "gene")
+
+
+def test_symbols_are_for_genes_alone():
+    variable = xr.DataArray(np.zeros((1, 1, 1)), {"x": ["A"]}, ("chain", "draw", "x"))
+    with pytest.raises(TraceError, match="the 1 cell lines of the dataset, got A; name"):
+        _own_order(variable, ["A (1)"], "cell_line")
+
+
+@pytest.mark.parametrize(
+    ("off", "said"),
+    [
+        ({}, ""),
+        ({"mu_beta": (0.1, 9.0), "sigma": (-9.0, 5.0), "beta_g[x]": (-0.1, -9.0)}, ""),
+        ({"sigma": (9.0, -5.0)}, ""),
+        ({"mu_beta": (-0.375, 6.0), "sigma_beta": (0.25, -6.0)},
+         "2 of 4 parameters .*most of all mu_beta, by 0.38 of .*; it was sampled under other"),
+        ({"mu_beta": (0.5, 6.0), "beta_g[x]": (0.25, 6.0)},
+         "2 of 4 .*most of all mu_beta, by 0.5 of .*; the trace and the dataset disagree about"),
+        ({"sigma": (0.25, -6.0)}, "1 of 4 .* sigma, by 0.25 of .* the dataset disagree about"),
+        ({"mu_beta": (np.nan, np.nan), "sigma_beta": (99.0, 99.0)},
+         "2 of 4 .*most of all mu_beta, by nan of .* priors; give them with --priors"),
+    ],
+)  # fmt: skip
+def test_scores_off_by_little_or_by_chance_are_let_in(m4, monkeypatch, off, said):
+    _, design, _, trace = m4
+    names = ["mu_beta", "sigma_beta", "sigma", "beta_g[x]"]
+    table = pd.DataFrame(
+        [(name, *off.get(name, (0.0, 0.0))) for name in names], columns=["parameter", "shift", "z"]
+    )
+    monkeypatch.setattr(module, "scores", lambda *_: table)
+    if not said:
+        let_in(trace, design)
+        return
+    with pytest.raises(TraceError, match=said):
+        let_in(trace, design)
+
+
+def test_a_trace_without_chains_and_draws_has_none(m4):
+    single = replace(m4[3], posterior=m4[3].posterior.isel(chain=0, draw=0))
+    with pytest.raises(TraceError) as error:
+        parameters_of(single, ORIGIN, FitParameters())
+    problems = str(error.value).split("; ")
+    assert len(problems) == 3
+    for name in ("chains", "draws"):
+        (one,) = (problem for problem in problems if f"sampling.{name}: " in problem)
+        assert one.endswith("got 0")
+
+
+def test_tuning_that_the_trace_does_not_tell_is_as_given(m4):
+    given = FitParameters(engine="exact", sampling=Sampling(tune=777, chains=2, sampler="nutpie"))
+    found = parameters_of(m4[3], ORIGIN, given).sampling
+    assert (found.tune, found.chains, found.sampler) == (777, 4, "pymc")

@@ -149,10 +149,17 @@ def test_a_seed_makes_what_it_has_always_made(model, missing):
     """Number by number, in the order of the draws: releases are known by their settings alone."""
     G, C, K, S = 12, 5, 300, 10
     settings = Simulation(
-        model=model, genes=G, cell_lines=C, guides=25, replicates=2, missing=missing, seed=7
+        model=model,
+        genes=G,
+        cell_lines=C,
+        guides=25,
+        replicates=2,
+        missing=missing,
+        seed=47,  # the second block begins with a guide that a sequence has to keep
+        true_values=TrueValues(mu_gamma=0.75),
     )
-    truth = settings.population
-    labels, rna, parameters, gaps, noise = (np.random.default_rng([7, k]) for k in range(5))
+    truth = TrueValues(mu_gamma=0.75)
+    labels, rna, parameters, gaps, noise = (np.random.default_rng([47, k]) for k in range(5))
     release = simulate_release(settings)
 
     codes = sorted({*labels.integers(4**20, size=K).tolist()})
@@ -184,6 +191,7 @@ def test_a_seed_makes_what_it_has_always_made(model, missing):
             given[k, kept_sequence[k]] = True
         for s in range(S):
             given[kept_guide[s], s] = True
+        assert 256 in kept_guide
 
     r = np.empty((G, C))
     for g in range(G):
@@ -192,7 +200,8 @@ def test_a_seed_makes_what_it_has_always_made(model, missing):
         r[g] = (log2_tpm[g] - own.mean()) / own.std(ddof=1)
 
     alpha = parameters.normal(truth.mu_alpha, truth.sigma_alpha, G)
-    gamma = parameters.normal(0, truth.sigma_gamma, C)
+    mu_gamma = 0 if model == "m4_zero_mean" else truth.mu_gamma
+    gamma = parameters.normal(mu_gamma, truth.sigma_gamma, C)
     beta = parameters.normal(truth.mu_beta, truth.sigma_beta, G)
     delta, epsilon = np.zeros(K), np.zeros((G, C))
     if model == "m4_nested":

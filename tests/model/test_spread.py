@@ -67,7 +67,7 @@ def tree_of(genes: range = range(3)) -> xr.DataTree:
 def spreads(tree: xr.DataTree, rows: pd.DataFrame, what: str, replicated: bool) -> pd.DataFrame:
     """The spread of every gene or line (columns) in every draw that is replicated (rows)."""
     of_draws = []
-    cells = list(rows.groupby(["gene", "cell_line"]))
+    cells = [cell for _, cell in rows.groupby(["gene", "cell_line"])]
     for chain in (0, 1):
         for draw in (0, 2):
             one = tree["posterior"].dataset.sel(chain=chain, draw=draw)
@@ -76,7 +76,8 @@ def spreads(tree: xr.DataTree, rows: pd.DataFrame, what: str, replicated: bool) 
             )
             replicate = tree["posterior_predictive"]["cell_mean"].sel(chain=chain, draw=draw)
             squares: dict[str, list[float]] = {}
-            for ((gene, line), cell), mean in zip(cells, replicate.to_numpy(), strict=True):
+            for cell, mean in zip(cells, replicate.to_numpy(), strict=True):
+                gene, line = cell.gene.iloc[0], cell.cell_line.iloc[0]
                 expected = alpha[gene] + shift[line] + beta[gene] * cell.rna.iloc[0]
                 away = (mean if replicated else cell.logfc.mean()) - expected
                 away -= delta[cell.guide].mean()

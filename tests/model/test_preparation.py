@@ -308,6 +308,51 @@ def test_a_measurement_without_rna_is_dropped_from_every_sum():
     assert np.isnan(design.rna[0, 1])
 
 
+def test_where_some_rna_is_missing_missing_values_are_dropped_all_the_same():
+    of = screen()
+    of.rna.iloc[1, 0] = np.nan
+    logfc = table(of)
+    logfc.loc["B1", f"{LINES[2]}_A"] = np.nan
+    design, losses = prepared(of, logfc)
+    assert losses["measurement", "missing value"].count == 1
+    assert losses["measurement", "no RNA value for gene and cell line"].count == 4
+    guide, line = design.guides.index("B1"), design.cell_lines.index(LINES[2])
+    assert design.count[guide, line] == 1
+    assert design.total[guide, line] == logfc.loc["B1", f"{LINES[2]}_B"]
+
+
+def test_rna_that_varies_just_enough_is_kept():
+    of = screen()
+    of.rna[GENES[1]] = [0.0, 2.0, 0.0, 2.0]
+    just = float(np.std([0, 2, 0, 2], ddof=1))
+    design, _ = prepared(of, preparation=LOOSE.model_copy(update={"min_rna_sd": just}))
+    assert GENES[1] in design.genes
+
+
+def test_no_more_than_ten_examples_are_named():
+    of = screen()
+    of = replace(
+        of,
+        profiles=pd.concat(
+            [
+                of.profiles,
+                pd.DataFrame({"profile": [f"P{n}" for n in range(12)]}).assign(
+                    cell_line=LINES[0], is_default=False
+                ),
+            ],
+            ignore_index=True,
+        ),
+        rna=pd.concat([of.rna, *[of.rna.iloc[:1]] * 12], ignore_index=True),
+    )
+    logfc = table(of)
+    extra = pd.DataFrame(0.0, [f"X{n:02d}" for n in range(12)], logfc.columns)
+    _, losses = prepared(of, pd.concat([logfc, extra]))
+    profiles = losses["RNA profile", "not the default of its cell line"]
+    assert (profiles.count, profiles.examples) == (12, tuple(f"P{n}" for n in range(10)))
+    guides = losses["guide", "not in the guide map"]
+    assert (guides.count, guides.examples) == (12, tuple(f"X{n:02d}" for n in range(10)))
+
+
 def test_genes_whose_rna_hardly_varies_are_set_aside():
     of = screen()
     of.rna[GENES[1]] = [1, 1.01, 1, 1.01]

@@ -267,12 +267,13 @@ def test_genes_not_looked_at_lack_the_columns():
             with_influence(twice, influence)
 
 
-def test_seconds_are_of_every_line_and_every_lineage():
+@pytest.mark.parametrize(("name", "rows"), [("m4", 8), ("m4_nested", 8 + ROWS.guide.nunique())])
+def test_seconds_are_of_every_line_and_every_lineage(name, rows):
     """Of 128 points, (groups + 1) rows lines^2 multiplications and as many rows by group."""
     for lineage, n_groups in ((None, 5), (LINEAGE, 7)):
-        a_point = (n_groups + 1) * 8 * 25 * 1e-10 + n_groups * 8 * 5e-6
+        a_point = (n_groups + 1) * rows * 25 * 1e-10 + n_groups * rows * 5e-6
         expected = 128 * a_point / n_threads()
-        assert leaving_out_seconds("m4", screen(lineage)) == pytest.approx(expected)
+        assert leaving_out_seconds(name, screen(lineage)) == pytest.approx(expected)
 
 
 def reckoned(name: ModelName, *lines: str) -> tuple[float, np.ndarray, np.ndarray]:
@@ -371,6 +372,12 @@ def test_a_screen_too_large_is_assessed_in_some_of_its_genes(monkeypatch):
     ]
     assert 2 < len(large) < 10
     pd.testing.assert_frame_equal(found.line_influence, large.reset_index(drop=True))
+    # With effects of guides there is more to multiply.
+    monkeypatch.setattr("model.left_out.MOST_WORK", 1200)
+    for name, n_genes in (("m4", 4), ("m4_nested", int(4 * 8 / (8 + ROWS.guide.nunique())))):
+        found = assess_influence(drawn_sds(name), screen(None), FitParameters(model=name))
+        assert found is not None
+        assert found.summary.n_genes == n_genes
 
 
 @pytest.mark.parametrize("value", [0.7, np.nan])

@@ -107,5 +107,10 @@ def test_draws_are_thinned_before_they_are_weighed(monkeypatch, design):
     found = leave_one_cell_out(draws, design, pareto_k_max=0.7, n_cells_of_screen=12)
     evenly = draws.isel(draw=[round(59 / 29 * index) for index in range(30)])
     monkeypatch.setattr("model.loo.LOO_DRAWS", 1000)
+    pieces: list[int] = []
+    monkeypatch.setattr(
+        "model.loo._pieces", lambda _, n_draws: pieces.append(n_draws) or [np.arange(3)]
+    )
     expected = leave_one_cell_out(evenly, design, pareto_k_max=0.7, n_cells_of_screen=12)
     pd.testing.assert_frame_equal(found.cells, expected.cells)
+    assert pieces == [60]

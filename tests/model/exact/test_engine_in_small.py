@@ -62,6 +62,7 @@ def test_the_tree_has_the_variables_of_the_contract_and_its_labels(fitted):
     }
     used = {"gene", "cell_line"} | ({"guide"} if model == "m4_nested" else set())
     assert set(posterior.coords) == {"chain", "draw"} | used
+    assert set(statistics.coords) == {"chain", "draw"}
     for dim in used:
         assert tuple(posterior[dim].to_numpy()) == labels[dim]
     for tables in (posterior, statistics):

@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from model.compare import ComparedFit, compare_fits, compare_genes
+from schemas.columns import COMPARED_GENES
 from schemas.comparison import Comparison, ComparisonSettings, FitSummary
 from schemas.reports import PredictiveCheck
 
@@ -70,6 +72,40 @@ def test_differences_are_b_less_a_in_combined_sds() -> None:
     assert table.loc["X", "difference_z"] == pytest.approx(0.5 / 0.5)
     assert list(table.index) == ["X", "Y"]  # the largest first
     assert table["rank_a"].to_dict() == {"X": 1, "Y": 2}
+
+
+def test_the_table_has_ranks_and_hits_of_both_and_the_largest_difference_first() -> None:
+    at = SETTINGS.lfsr_max
+    a = effects(X=(-1.0, 0.1, at), Y=(0.5, 0.1, 0.9), Z=(-3.0, 0.1, 0.0))
+    b = effects(X=(-1.5, 0.1, at), Y=(-2.5, 0.1, 0.9), Z=(-2.0, 0.1, 2 * at))
+    table = compare_genes(a, b, SETTINGS)
+    assert list(table.columns) == list(COMPARED_GENES) and list(table.index) == [0, 1, 2]
+    found = table.set_index("gene")
+    assert list(found.index) == ["Y", "Z", "X"]
+    assert found["rank_a"].to_dict() == {"X": 2, "Y": 3, "Z": 1}
+    assert found["rank_b"].to_dict() == {"X": 3, "Y": 1, "Z": 2}
+    assert found["hit"].to_dict() == {"X": "both", "Y": "neither", "Z": "lost"}
+
+
+def test_equal_slopes_are_ranked_in_their_order() -> None:
+    a = effects(X=(-1.0, 0.1, 0.0), Y=(-1.0, 0.1, 0.0))
+    table = compare_genes(a, a, SETTINGS).set_index("gene")
+    assert table["rank_a"].to_dict() == table["rank_b"].to_dict() == {"X": 1, "Y": 2}
+
+
+def test_correlation_and_largest_difference_are_over_all_genes_of_both() -> None:
+    a = effects(X=(-1.0, 0.3, 0), Y=(0.5, 0.3, 0), Z=(2.0, 0.3, 0))
+    b = effects(X=(-1.5, 0.4, 0), Y=(0.75, 0.4, 0), Z=(-2.0, 0.4, 0))
+    found = compared(a, b)
+    expected = stats.pearsonr(a["beta_mean"], b["beta_mean"]).statistic
+    assert found.beta_correlation == pytest.approx(expected)
+    assert found.largest_abs_z == pytest.approx(4.0 / 0.5)
+    two = compared(a.head(2), b.head(2))
+    assert two.beta_correlation == pytest.approx(1)
+    one = compared(a.head(1), b.head(1))
+    assert np.isnan(one.beta_correlation) and one.largest_abs_z == pytest.approx(1)
+    none = compared(a.head(1), b.tail(1))
+    assert np.isnan([none.beta_correlation, none.largest_abs_z]).all()
 
 
 def test_probabilities_agree_with_draws() -> None:

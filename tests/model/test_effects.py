@@ -141,6 +141,10 @@ def test_too_little_data_is_no_call():
     assert flat["C"] == ("none", "")
 
 
+def test_rna_that_varies_just_enough_is_enough_for_a_call():
+    assert called(Calls(min_cell_lines=2, min_rna_sd=2.0))["B"] == ("negative", "")
+
+
 def test_the_spread_of_z_scores_is_not_asked():
     table = gene_effects(
         posterior(), design(rna_is_log2=False), Calls(min_cell_lines=2, min_rna_sd=9)

@@ -243,16 +243,16 @@ def _trouble(error: BaseException) -> str | None:
         return f"memory: there was not enough ({what}); {MEMORY_MENDS}"
     if isinstance(error, OSError):
         return told(error)
-    address = os.environ.get("PREFECT_API_URL", "the embedded server")
+    said = " ".join(str(error).split())
+    prefect = f"Prefect at {os.environ.get('PREFECT_API_URL', 'the embedded server')}"
     status = getattr(getattr(error, "response", None), "status_code", 0)
     if type(error).__name__ == "PrefectHTTPStatusError" and status >= 500:
         return (
-            f"Prefect at {address} could not do what it was asked "
-            f"({' '.join(str(error).split())}); its log says why; try again later"
+            f"{prefect} could not do what it was asked ({said}); its log says why; try again later"
         )
     if "Failed to reach API" in str(error) or type(error).__module__.startswith("httpx"):
         return (
-            f"Prefect at {address} does not answer ({' '.join(str(error).split())}); start it, "
+            f"{prefect} does not answer ({said}); start it, "
             "correct PREFECT_API_URL, or unset it to run without a server"
         )
     return None

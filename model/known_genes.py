@@ -18,7 +18,7 @@ from model.predictive import HDI_MASS
 from schemas.reports import KnownGenes
 
 RESAMPLES = 999
-GENES_AT_ONCE = 2_000_000  # over all resamples that are ranked together: some 100 MB
+NUMBERS_AT_ONCE = 2_000_000  # slopes of all resamples that are ranked together: some 100 MB
 NAN = float("nan")
 
 
@@ -71,7 +71,7 @@ def _auc_interval(ours: np.ndarray, others: np.ndarray, seed: int) -> tuple[floa
         (ours, others),
         _auc,
         n_resamples=RESAMPLES,
-        batch=max(1, GENES_AT_ONCE // (len(ours) + len(others))),
+        batch=max(1, NUMBERS_AT_ONCE // (len(ours) + len(others))),
         confidence_level=HDI_MASS,
         method="percentile",
         rng=np.random.default_rng(seed),

@@ -12,11 +12,12 @@ from model.identified import NotIdentified
 from schemas.calibration import CalibrationSettings
 from schemas.parameters import ModelName, Priors, Sampling
 from schemas.posterior import CONTRACTS
+from tests.model.sds import sds_of
 
 NO_SPREAD = "HalfNormal(1e-9)"
 MEANS = {"mu_alpha": "Normal(5, 1e-9)", "mu_beta": "Normal(2, 1e-9)"}
 MEANS |= {"mu_gamma": "Normal(-3, 1e-9)"}
-SDS = [name for name in CONTRACTS["m4_nested"].variables if name.startswith("sigma")]
+SDS = sds_of("m4_nested")
 
 
 def settings_of(model: ModelName = "m4", *, spread: str = "", **changed) -> CalibrationSettings:

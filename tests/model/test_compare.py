@@ -13,7 +13,7 @@ from scipy import stats
 from model.compare import ComparedFit, compare_fits, compare_genes
 from schemas.columns import COMPARED_GENES
 from schemas.comparison import Comparison, ComparisonSettings, FitSummary
-from schemas.reports import PredictiveCheck
+from tests.model.predictive_checks import check_of
 
 SETTINGS = ComparisonSettings()
 
@@ -229,17 +229,10 @@ def test_scalars_of_both_models_are_set_side_by_side() -> None:
     assert np.isnan([back.scalars[1].mean_b, back.scalars[1].sd_b]).all()
 
 
-def check(name: str, p_value: float, stage: str = "posterior") -> PredictiveCheck:
-    return PredictiveCheck.model_validate(
-        {"name": name, "stage": stage, "p_value": p_value, "description": "", "n_draws": 500}
-        | dict.fromkeys(("observed", "replicated_mean", "replicated_low", "replicated_high"), 0.0)
-    )
-
-
 def test_checks_of_both_fits_are_set_side_by_side() -> None:
     table = effects(X=(-1, 0.1, 0), Y=(0, 0.1, 0.5))
-    a = replace(fit("A", table), checks=(check("mean", 0.1, "prior"), check("mean", 0.2)))
-    b = replace(fit("B", table), checks=(check("mean", 0.3), check("sd", 0.4)))
+    a = replace(fit("A", table), checks=(check_of("mean", 0.1, "prior"), check_of("mean", 0.2)))
+    b = replace(fit("B", table), checks=(check_of("mean", 0.3), check_of("sd", 0.4)))
     mean, sd = compare_fits("avana", a, b, SETTINGS)[0].checks
     assert (mean.check, mean.p_value_a, mean.p_value_b) == ("mean", 0.2, 0.3)
     assert (sd.check, sd.p_value_b) == ("sd", 0.4) and np.isnan(sd.p_value_a)

@@ -10,7 +10,8 @@ from model.convergence import assess_convergence
 from model.summary import parameter_summary
 from model.verdict import give_verdict
 from schemas.parameters import FitParameters
-from schemas.reports import Convergence, ExactDiagnostics, PredictiveCheck, VariableConvergence
+from schemas.reports import Convergence, ExactDiagnostics, VariableConvergence
+from tests.model.predictive_checks import check_of
 
 INTEGRATED = {
     "pareto_k": 0.1,
@@ -249,21 +250,6 @@ def test_an_engine_that_says_nothing_of_itself_is_no_evidence():
     verdict = verdict_of(tree)
     assert verdict.status == "fail"
     assert "no diagnostics" in verdict.reasons[0]
-
-
-def check_of(name="sd", p_value=0.5, stage="posterior", *, bears_on_beta=False):
-    return PredictiveCheck(
-        name=name,
-        description="What it shows.",
-        stage=stage,
-        bears_on_beta=bears_on_beta,
-        observed=1,
-        replicated_mean=2,
-        replicated_low=1.9,
-        replicated_high=2.1,
-        p_value=p_value,
-        n_draws=500,
-    )
 
 
 @pytest.mark.parametrize(("p_value", "n_notes"), [(0.5, 0), (0.001, 1), (0.999, 1), (np.nan, 1)])

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from model.design_dataset import design_dataset, design_of
 from tests.designs import design_from_rows, nested_rows, of_lines
 
 
@@ -43,17 +42,6 @@ def test_squares_within_cells_are_summed_by_line(unit):
     expected = ((rows.logfc - mean) ** 2).groupby(rows.cell_line).sum()
     found = design_from_rows(rows).within_ss_by_line(by_guide=unit == "guide")
     np.testing.assert_allclose(found, expected)
-
-
-@pytest.mark.parametrize("is_log2", [True, False])
-@pytest.mark.parametrize("lineage", [None, ("skin", "", "lung", "skin")])
-def test_a_design_comes_back_from_memory_with_its_units_and_lineages(is_log2, lineage):
-    rows, _ = nested_rows(n_genes=3, n_lines=4, n_guides=3, n_replicates=2)
-    design = dataclasses.replace(design_from_rows(rows), rna_is_log2=is_log2, lineage=lineage)
-    dataset = design_dataset(design)
-    if lineage is not None:
-        assert dataset["lineage"].dims == ("cell_line",)
-    assert_equal(design_of(dataset), dataclasses.replace(design, measurements=None))
 
 
 def assert_equal(part, expected):

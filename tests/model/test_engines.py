@@ -24,19 +24,11 @@ from model.predictive import data_groups, draw_prior, looked_at, replicate_cells
 from schemas.parameters import FitParameters, Priors, Sampling
 from schemas.posterior import CONTRACTS
 from tests.designs import design_from_rows, nested_rows
+from tests.model.test_convergence import INTEGRATED
 
 ROWS = nested_rows(n_genes=3, n_lines=4, n_guides=2, n_replicates=2)[0]
 DESIGN = design_from_rows(ROWS)
 DIMS = ("chain", "draw")
-INTEGRATED = {
-    "pareto_k": 0.1,
-    "importance_efficiency": 0.5,
-    "n_points": 1000,
-    "log_evidence": -10.0,
-    "log_evidence_mcse": 0.01,
-    "interpolation_error": 0.0,
-    "n_passes": 9,
-}
 
 
 class Engines:

@@ -36,11 +36,10 @@ from model.left_out import (
     seconds_of_leaving_out,
 )
 from schemas.parameters import ModelName, Priors
-from schemas.posterior import CONTRACTS
 from tests.designs import design_from_rows, nested_rows, of_lines
 from tests.model.exact.dense import dense
 from tests.model.exact.pieces import MODELS, random_rows
-from tests.model.sds import drawn_sds, typical
+from tests.model.sds import drawn_sds, sds_of, typical
 from tests.model.test_left_out import refitted as refit
 
 ROWS = random_rows(2, n_genes=4, n_lines=6)
@@ -119,8 +118,7 @@ def test_slopes_are_those_of_the_mixture_of_normals():
 @pytest.mark.parametrize("name", MODELS)
 def test_a_screen_is_made_of_the_draws_of_its_sds(name):
     posterior = drawn_sds(name)
-    variables = [one for one in CONTRACTS[name].variables if one.startswith("sigma")]
-    draws = [np.log(posterior[one].to_numpy()).reshape(-1) for one in variables]
+    draws = [np.log(posterior[sd].to_numpy()).reshape(-1) for sd in sds_of(name)]
     np.testing.assert_allclose(log_sds(name, posterior), np.transpose(draws), rtol=1e-12)
     screen = integrable(name, tiny(), Priors(), posterior)
     np.testing.assert_allclose(screen.proposal.location, np.mean(draws, axis=1), rtol=1e-12)
@@ -197,8 +195,7 @@ def test_one_point_that_stands_for_all_has_what_the_dense_normal_has(monkeypatch
     def naive(group: np.ndarray) -> tuple[float, list[np.ndarray]]:
         kept = ROWS[~ROWS.cell_line.isin(LINES[group])]
         found = dense(name, kept, tiny(), Priors(), typical(drawn_sds(name)))
-        of_beta = [at for at, label in enumerate(found.names) if label == "beta_g"]
-        mean, sd = found.mean["beta_g"], np.sqrt(np.diag(found.covariance)[of_beta])
+        mean, sd = found.mean["beta_g"], found.sd("beta_g")
         return found.log_likelihood, [mean, sd, stats.norm.cdf(-np.abs(mean) / sd)]
 
     whole, slopes = naive(NOBODY[0])

@@ -71,9 +71,9 @@ def test_genes_are_cut_into_no_more_pieces_than_their_numbers_need(monkeypatch, 
 
 def likely_draws(design: ScreenDesign):
     """Two chains of sixty draws that differ as those of a posterior would."""
-    many = [draws_of("m4_nested", design, 1).isel(draw=[0] * 60)]
+    alike = draws_of("m4_nested", design, 1).isel(draw=[0] * 60)
     random = np.random.default_rng(1)
-    return many[0].map(lambda values: values + random.uniform(0, 0.3, values.shape))
+    return alike.map(lambda values: values + random.uniform(0, 0.3, values.shape))
 
 
 @pytest.mark.parametrize("numbers", [1, 10**6])

@@ -138,12 +138,19 @@ def test_without_a_model_table_no_line_has_a_lineage(roster: Roster):
     assert roster.cell_lines["lineage"].isna().all()
 
 
-def test_a_design_comes_back_from_its_dataset(tmp_path):
+@pytest.mark.parametrize("is_log2", [True, False])
+@pytest.mark.parametrize("lineage", [None, ("skin", "", "lung", "skin")])
+def test_a_design_comes_back_from_its_dataset(tmp_path, is_log2, lineage):
     rows, _ = nested_rows(n_genes=3, n_lines=4, n_guides=2, n_replicates=2)
-    design = dataclasses.replace(design_from_rows(rows[3:]), lineage=("skin", "", "lung", "skin"))
-    design_dataset(design).to_netcdf(tmp_path / "design.nc", engine="h5netcdf")
+    design = dataclasses.replace(design_from_rows(rows[3:]), rna_is_log2=is_log2, lineage=lineage)
+    dataset = design_dataset(design)
+    if lineage is not None:
+        assert dataset["lineage"].dims == ("cell_line",)
+    dataset.to_netcdf(tmp_path / "design.nc", engine="h5netcdf")
     with xr.open_dataset(tmp_path / "design.nc", engine="h5netcdf") as stored:
         again = design_of(stored)
+    assert again.measurements is None
+    np.testing.assert_array_equal(again.cells.mean, design.cells.mean)
     for field in dataclasses.fields(design):
         ours, theirs = getattr(again, field.name), getattr(design, field.name)
         if isinstance(theirs, np.ndarray):

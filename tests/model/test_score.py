@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -59,24 +61,30 @@ def log_density(table, design, point):
     return float(density)
 
 
+def labelled(model, design, draws: Mapping[str, np.ndarray]) -> xr.Dataset:
+    """Draws (chain, draw, ...) of all variables of a model with the labels of a design."""
+    return xr.Dataset(
+        {
+            name: (("chain", "draw", *dims), draws[name])
+            for name, dims in CONTRACTS[model].variables.items()
+        },
+        coords={dim: list(labels) for dim, labels in design.labels.items()},
+    )
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_it_is_the_derivative_of_the_density_of_single_measurements(model):
     table = rows()
     design = design_from_rows(table)
-    labels = {"gene": design.genes, "cell_line": design.cell_lines, "guide": design.guides}
     random = np.random.default_rng(1)
     point = {
         name: np.exp(random.normal(-0.5, 0.3))
         if name.startswith("sigma")
-        else random.normal(0, 0.7, [len(labels[dim]) for dim in dims])
+        else random.normal(0, 0.7, [len(design.labels[dim]) for dim in dims])
         for name, dims in CONTRACTS[model].variables.items()
     }
-    posterior = xr.Dataset(
-        {
-            name: (("chain", "draw", *dims), np.asarray(point[name])[None, None])
-            for name, dims in CONTRACTS[model].variables.items()
-        },
-        coords={dim: list(names) for dim, names in labels.items()},
+    posterior = labelled(
+        model, design, {name: np.asarray(value)[None, None] for name, value in point.items()}
     )
     score = score_draws(posterior, design, PRIORS)
     step = 1e-5
@@ -94,27 +102,16 @@ def test_it_is_the_derivative_of_the_density_of_single_measurements(model):
             assert score[name][(0, 0, *index)] == pytest.approx(expected, rel=1e-5, abs=1e-5), name
 
 
-def random_draws(model, design, shape) -> xr.Dataset:
-    """Draws of any values of all variables of a model, `shape` chains and draws."""
-    random = np.random.default_rng(3)
-    labels = {"gene": design.genes, "cell_line": design.cell_lines, "guide": design.guides}
-    variables = CONTRACTS[model].variables.items()
-    return xr.Dataset(
-        {
-            name: (
-                ("chain", "draw", *dims),
-                np.exp(random.normal(0, 0.3, (*shape, *(len(labels[dim]) for dim in dims)))),
-            )
-            for name, dims in variables
-        },
-        coords={dim: list(names) for dim, names in labels.items()},
-    )
-
-
 @pytest.mark.parametrize("model", MODELS)
 def test_the_table_has_mean_and_error_of_the_score_of_each_parameter(model):
     design = design_from_rows(rows())
-    posterior = random_draws(model, design, (2, 20))
+    random = np.random.default_rng(3)
+    sizes = {dim: len(labels) for dim, labels in design.labels.items()}
+    draws = {
+        name: np.exp(random.normal(0, 0.3, (2, 20, *(sizes[dim] for dim in dims))))
+        for name, dims in CONTRACTS[model].variables.items()
+    }
+    posterior = labelled(model, design, draws)
     score = score_draws(posterior, design, PRIORS)
     expected = []
     for name in map(str, posterior.data_vars):

@@ -10,8 +10,9 @@ from scipy.stats import gamma
 
 from model.predictive import data_groups
 from model.spread import furthest_out, noise_by_line, spread_by, with_furthest_out
-from schemas.reports import PredictiveCheck
+from schemas.reports import Stage
 from tests.designs import design_from_rows, nested_rows
+from tests.model.predictive_checks import check_of
 
 DIMS = ("chain", "draw")
 ROWS = nested_rows(n_genes=3, n_lines=4, n_guides=2, n_replicates=2)[0]
@@ -25,11 +26,7 @@ ROWS = ROWS.drop(
     ]
 ).reset_index(drop=True)
 DESIGN = design_from_rows(ROWS)
-LABELS = {
-    "gene": list(DESIGN.genes),
-    "cell_line": list(DESIGN.cell_lines),
-    "guide": list(DESIGN.guides),
-}
+LABELS = {dim: list(labels) for dim, labels in DESIGN.labels.items()}
 
 
 def tree_of(genes: range = range(3)) -> xr.DataTree:
@@ -139,13 +136,6 @@ def test_what_is_at_the_end_of_its_interval_is_inside_and_the_first_of_equals_go
     assert furthest_out(table.assign(middle=2.0))[0] == ("D", 0.125)
 
 
-def check(name: str, stage: str) -> PredictiveCheck:
-    return PredictiveCheck(
-        name=name, description="", stage=stage, observed=1.0, replicated_mean=1.0,
-        replicated_low=0.5, replicated_high=2.0, p_value=0.5,
-    )  # fmt: skip
-
-
 def test_each_check_of_the_posterior_has_its_own_furthest_out_and_no_other_has_any():
     tree = tree_of()
     tables = {
@@ -153,7 +143,8 @@ def test_each_check_of_the_posterior_has_its_own_furthest_out_and_no_other_has_a
         "line_residual_spread": spread_by(tree, DESIGN, "cell_line"),
         "line_noise_spread": noise_by_line(tree, DESIGN),
     }
-    checks = [check(name, stage) for name in (*tables, "sd") for stage in ("prior", "posterior")]
+    stages: tuple[Stage, ...] = ("prior", "posterior")
+    checks = [check_of(name, stage=stage) for name in (*tables, "sd") for stage in stages]
     out = {name: furthest_out(table) for name, table in tables.items()}
     assert all(out.values())
     assert with_furthest_out(checks, tree, DESIGN) == tuple(

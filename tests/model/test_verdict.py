@@ -5,6 +5,7 @@ That every limit bites on real draws is `test_convergence`.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,10 +17,10 @@ from schemas.reports import (
     Convergence,
     ExactDiagnostics,
     NutsDiagnostics,
-    PredictiveCheck,
     VariableConvergence,
     Verdict,
 )
+from tests.model.predictive_checks import check_of
 
 NUTS = NutsDiagnostics(divergences=0, bfmi_min=0.3, step_size_min=0.1, step_size_max=0.2)
 EXACT = ExactDiagnostics(
@@ -228,21 +229,7 @@ def test_what_fails_stands_before_what_is_to_be_reviewed():
 # ---- checks
 
 
-def check(name: str, p_value: float, *, bears_on_beta: bool = False) -> PredictiveCheck:
-    return PredictiveCheck(
-        name=name,
-        description=f"What {name} shows.",
-        stage="posterior",
-        bears_on_beta=bears_on_beta,
-        observed=1.2345,
-        replicated_mean=2.0,
-        replicated_low=1.8765,
-        replicated_high=2.1234,
-        p_value=p_value,
-        n_draws=500,
-    )
-
-
+check = partial(check_of, observed=1.2345, replicated_low=1.8765, replicated_high=2.1234)
 NUMBERS = "1.23 in the data, 1.88 to 2.12 under the model"
 
 

@@ -29,6 +29,14 @@ class Dense:
     """Posterior covariance of all variables, in the order of `names`."""
     names: list[str]
 
+    def at(self, variable: str) -> list[int]:
+        """Return where a variable stands in `names`."""
+        return [index for index, name in enumerate(self.names) if name == variable]
+
+    def sd(self, variable: str) -> np.ndarray:
+        """Return the posterior SD of each element of a variable."""
+        return np.sqrt(np.diag(self.covariance)[self.at(variable)])
+
 
 def dense(
     model: str, rows: pd.DataFrame, design: ScreenDesign, priors: Priors, sd: Mapping[str, float]

@@ -19,6 +19,7 @@ from schemas.posterior import CONTRACTS
 from tests.model.exact.dense import dense
 from tests.model.exact.pieces import MODELS, PRIORS
 from tests.model.exact.test_engine_steps import DESIGN, ROWS, parameters_of
+from tests.model.sds import sds_of
 
 
 @pytest.fixture(scope="module", params=MODELS)
@@ -35,10 +36,9 @@ def test_draws_follow_the_dense_normal_given_their_standard_deviations(fitted):
         name: values.to_numpy().reshape(2 * 64, -1) for name, values in tree["posterior"].items()
     }
     log_density = tree["sample_stats"]["log_density"].to_numpy().ravel()
-    names = [name for name in CONTRACTS[model].variables if name.startswith("sigma")]
     found = []
     for at in range(0, 2 * 64, 4):
-        sd = {name: float(draws[name][at, 0]) for name in names}
+        sd = {name: float(draws[name][at, 0]) for name in sds_of(model)}
         naive = dense(model, ROWS, DESIGN, PRIORS, sd)
         values = np.concatenate([draws[name][at] for name in naive.mean])
         away = values - np.concatenate(list(naive.mean.values()))
@@ -56,7 +56,6 @@ def test_draws_follow_the_dense_normal_given_their_standard_deviations(fitted):
 def test_the_tree_has_the_variables_of_the_contract_and_its_labels(fitted):
     model, tree, _ = fitted
     posterior, statistics = tree["posterior"].dataset, tree["sample_stats"].dataset
-    labels = {"gene": DESIGN.genes, "cell_line": DESIGN.cell_lines, "guide": DESIGN.guides}
     assert {name: value.dims for name, value in posterior.items()} == {
         name: ("chain", "draw", *dims) for name, dims in CONTRACTS[model].variables.items()
     }
@@ -64,7 +63,7 @@ def test_the_tree_has_the_variables_of_the_contract_and_its_labels(fitted):
     assert set(posterior.coords) == {"chain", "draw"} | used
     assert set(statistics.coords) == {"chain", "draw"}
     for dim in used:
-        assert tuple(posterior[dim].to_numpy()) == labels[dim]
+        assert tuple(posterior[dim].to_numpy()) == DESIGN.labels[dim]
     for tables in (posterior, statistics):
         assert tables["chain"].to_numpy().tolist() == [0, 1]
         assert tables["draw"].to_numpy().tolist() == list(range(64))

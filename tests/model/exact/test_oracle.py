@@ -48,7 +48,7 @@ def test_conditional_covariance_of_what_genes_share_is_that_of_the_dense_normal(
     lower = pieces.factored.lower[0, :-1, :-1]
     found = pieces.sd["sigma"] ** 2 * np.linalg.inv(lower @ lower.T)
     n_lines = len(pieces.design.cell_lines)
-    order = [i for i, name in enumerate(naive.names) if name == "gamma_c"]
+    order = naive.at("gamma_c")
     order += [naive.names.index(name) for name in pieces.marginal.means_in_order]
     assert found.shape == (n_lines + len(pieces.marginal.means),) * 2
     np.testing.assert_allclose(found, naive.covariance[np.ix_(order, order)], atol=1e-10)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 from distributed import CancelledError, Client, Future, KilledWorker, Security
 from distributed.comm.core import CommClosedError, connect
@@ -113,7 +115,9 @@ def _require_answer(address: str) -> None:
         with ThreadPoolExecutor(max_workers=1) as pool:
             pool.submit(asyncio.run, shake_hands()).result()
     except Exception as error:  # what is not Dask can answer anything
-        reason = _first_cause(error) or f"no answer within {SECONDS_TO_CONNECT} s"
+        reason = (
+            _first_cause(error) or _refusal(address) or f"no answer within {SECONDS_TO_CONNECT} s"
+        )
         raise ClusterTrouble(
             f"--dask {address}: expected a Dask scheduler, got: {reason}; check host and port, and "
             "that the scheduler runs (dask scheduler); one that speaks TLS has an address "
@@ -125,6 +129,19 @@ def _first_cause(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     return str(error)
+
+
+def _refusal(address: str) -> str:
+    """Return why a plain connection fails, "" where it does not.
+
+    Dask tries for a while and tells of its last try alone, which its own limit may have cut off.
+    """
+    parts = urlsplit(address)
+    try:
+        socket.create_connection((parts.hostname, parts.port), timeout=SECONDS_TO_KNOCK).close()
+    except OSError as error:
+        return str(error)
+    return ""
 
 
 def _require_same_environment(client: Client, address: str) -> None:

@@ -196,6 +196,17 @@ def test_an_address_where_nobody_answers_is_told_within_seconds():
     assert time.monotonic() - started < 20
 
 
+def test_a_refusal_is_told_where_dask_was_cut_off_in_its_last_try(monkeypatch):
+    async def cut_off(*_, **__):
+        raise OSError("Timed out trying to connect") from TimeoutError()
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+    monkeypatch.setattr(dask_workers, "connect", cut_off)
+    with pytest.raises(EnvironmentTrouble, match="Connection refused"):
+        check_cluster(address, "exact")
+
+
 def test_ctrl_c_leaves_no_processes():
     script = (
         "import signal\n"

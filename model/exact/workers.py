@@ -104,3 +104,8 @@ def _controller() -> ThreadpoolController:
 @cache
 def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(n_threads(), thread_name_prefix="exact")
+
+
+if hasattr(os, "register_at_fork"):
+    # The threads stay behind in a fork; the pool would wait there for them without end.
+    os.register_at_fork(after_in_child=_pool.cache_clear)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import threading
 from collections.abc import Iterator
@@ -39,6 +40,21 @@ def test_few_results_wait_at_a_time(monkeypatch):
     assert thread is not threading.main_thread()
     assert taken == [0, 1, 2]  # two are computed while the first is given away
     assert [item for item, _ in found] == list(range(1, 8))
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_process_has_threads_of_its_own():
+    all_at_work = threading.Barrier(n_threads())
+    assert len(list(side_by_side(lambda _: all_at_work.wait(), range(n_threads())))) == n_threads()
+    forked = multiprocessing.get_context("fork").Process(
+        target=lambda: os._exit(list(side_by_side(abs, [-2, -3])) != [2, 3])
+    )
+    forked.start()
+    forked.join(timeout=20)
+    ended = forked.exitcode
+    forked.kill()
+    assert ended == 0
 
 
 def test_arrays_are_summed():

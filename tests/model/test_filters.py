@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import replace
 
 import pandas as pd
@@ -71,18 +72,44 @@ def test_unknown_names_of_all_filters_are_told_at_once():
         prepared(screen(), filters=Filters(genes=("X",), cell_lines=("Y",)))
 
 
+def test_of_near_matches_three_are_named_and_of_unknown_names_ten():
+    asked = ("ACH-00001", *(f"x{n}" for n in range(11)))
+    with pytest.raises(PreparationError) as caught:
+        prepared(screen(), filters=Filters(genes=("AAB",), cell_lines=asked))
+    near_lines = ", ".join(difflib.get_close_matches("ach-00001", map(str.casefold, LINES), n=3))
+    others = ", ".join(f"x{n} (near: nothing)" for n in range(9))
+    assert str(caught.value) == (
+        "genes: expected names in the tables, got AAB (near: AAA); correct the filter\n"
+        "cell_lines: expected names in the tables, got ACH-00001 (near: "
+        f"{near_lines.upper()}), {others} and 2 more; correct the filter"
+    )
+    with pytest.raises(PreparationError, match=r"x9 \(near: nothing\); correct the filter"):
+        prepared(screen(), filters=Filters(cell_lines=tuple(f"x{n}" for n in range(10))))
+
+
 def test_lineages_need_a_model_table():
-    with pytest.raises(PreparationError, match="add `model_table:`"):
+    with pytest.raises(PreparationError) as caught:
         prepared(screen(), filters=Filters(lineages=("Skin",)))
+    assert str(caught.value) == (
+        "lineages: expected a model table, the dataset has none; put Model.csv into its folder, "
+        "or add `model_table:` to it"
+    )
 
 
 def test_nothing_left_is_an_error_with_the_reasons():
     of = screen()
+    failed = of.sequence_map.assign(passes_qc=False)
     with pytest.raises(
         PreparationError, match=r"one cell line to fit, all 4 are lost \(4 no usable"
     ):
-        prepared(replace(of, sequence_map=of.sequence_map.assign(passes_qc=False)))
+        prepared(replace(of, sequence_map=failed))
+    with pytest.raises(PreparationError) as caught:
+        prepared(replace(of, sequence_map=failed), filters=Filters(cell_lines=tuple(LINES[1:])))
+    assert str(caught.value) == (
+        "expected at least one cell line to fit, all 4 are lost (3 no usable sequence, 1 not asked "
+        "for); widen the filters, or check that the tables belong together"
+    )
     with pytest.raises(PreparationError, match=r"one gene to fit, all 3 are lost \(3 no RNA\)"):
         prepared(replace(of, profiles=of.profiles.assign(is_default=False), rna=of.rna[[]]))
-    with pytest.raises(PreparationError, match="3 RNA SD below 1000"):
+    with pytest.raises(PreparationError, match=r"one gene to fit, all 3 are .*3 RNA SD below 1000"):
         prepared(of, preparation=LOOSE.model_copy(update={"min_rna_sd": 1000}))

@@ -139,7 +139,9 @@ def test_rna_is_standardised_over_the_lines_measured_for_the_gene():
 
 
 def test_lineage_is_of_the_kept_lines_and_empty_where_unknown():
-    models = pd.DataFrame({"cell_line": [LINES[1], LINES[0]], "lineage": ["Skin", "Lung"]})
+    models = pd.DataFrame(
+        {"cell_line": [LINES[1], LINES[0], LINES[0]], "lineage": ["Skin", "Lung", "Bone"]}
+    )
     design, _ = prepared(replace(screen(), model_table=models))
     assert design.lineage == ("Lung", "Skin", "", "")
 
@@ -213,6 +215,19 @@ def test_the_first_reason_counts():
     assert select_guides(guides)["reason"].tolist() == ["not used by the release"]
 
 
+def test_a_gene_without_a_usable_guide_is_lost():
+    of = screen()
+    of.guide_map.loc[of.guide_map["gene"] == GENES[1], "used"] = False
+    _, losses = prepared(of)
+    assert losses["gene", "no usable guide"].examples == (GENES[1],)
+    assert losses["guide", "not used by the release"].count == 2
+
+
+def test_of_a_sequence_on_several_rows_the_first_counts():
+    rows = sequence_map([("a", LINES[0]), ("a", LINES[1]), ("b", LINES[1])])
+    assert select_sequences(rows, ["b", "a"], "Lib")["cell_line"].tolist() == [LINES[1], LINES[0]]
+
+
 def test_a_guide_on_several_rows_counts_by_its_usable_one():
     rows = guide_map([("a", "X (1)", 2, True), ("a", "Y (2)", 1, True), ("b", "Z (3)", 2, True)])
     selected = select_guides(rows)
@@ -252,7 +267,30 @@ def test_parts_that_a_filter_has_cut_apart_are_refused():
     assert len(prepared(of, logfc)[0].genes) == 3
     with pytest.raises(PreparationError, match="linked by measurements") as caught:
         prepared(of, logfc, filters=Filters(genes=("AAA", "BBB")))
-    assert "1 genes (AAA (1)) x 2 cell lines (ACH-000001, ACH-000002)" in str(caught.value)
+    assert str(caught.value) == (
+        "expected genes and cell lines linked by measurements into one whole, got 2 parts; apart "
+        "from the largest: 1 genes (AAA (1)) x 2 cell lines (ACH-000001, ACH-000002). Their "
+        "effects cannot be compared: filter to one part, or widen the filters"
+    )
+
+
+def test_of_many_parts_ten_are_named_beside_the_largest():
+    genes = [f"G{n:02d} ({n})" for n in range(12)]
+    lines = [f"ACH-{n:06d}" for n in range(24)]
+    of = Screen(
+        guide_map=guide_map([(gene[:3], gene, 1, True) for gene in genes]),
+        sequence_map=sequence_map([(f"{line}_A", line) for line in lines]),
+        profiles=pd.DataFrame({"profile": lines, "cell_line": lines, "is_default": True}),
+        rna=pd.DataFrame(np.random.default_rng(3).random((24, 12)), columns=genes),
+    )
+    values = np.full((12, 24), np.nan)
+    for n in range(12):
+        values[n, 2 * n : 2 * n + 2] = 1.0
+    logfc = pd.DataFrame(values, [gene[:3] for gene in genes], [f"{line}_A" for line in lines])
+    with pytest.raises(PreparationError, match="got 12 parts") as caught:
+        prepared(of, logfc)
+    assert str(caught.value).count(" x 2 cell lines (") == 10
+    assert str(caught.value).count("; ") == 10
 
 
 def test_parts_that_a_gene_set_aside_has_linked_are_refused():
@@ -268,8 +306,18 @@ def test_replicates_that_are_copies_are_refused():
     for line in LINES:
         first, second = columns_of(logfc, line)
         logfc[second] = logfc[first]
+    for copies in (logfc, logfc * 1e4, logfc * 0):
+        with pytest.raises(PreparationError) as caught:
+            prepared(of, copies)
+        assert str(caught.value) == (
+            "expected replicates that differ by their measurement error, got the same log fold "
+            "change in all replicates of each guide and cell line: they are copies of each other; "
+            "give the table with its true replicates, or keep one column a cell line"
+        )
+    alone = logfc.copy()
+    alone[columns_of(alone, LINES[0])[1]] = np.nan
     with pytest.raises(PreparationError, match="copies of each other"):
-        prepared(of, logfc)
+        prepared(of, alone)
     logfc.iloc[0, 0] += 1e-3
     prepared(of, logfc)
 
@@ -351,6 +399,9 @@ def test_no_more_than_ten_examples_are_named():
     assert (profiles.count, profiles.examples) == (12, tuple(f"P{n}" for n in range(10)))
     guides = losses["guide", "not in the guide map"]
     assert (guides.count, guides.examples) == (12, tuple(f"X{n:02d}" for n in range(10)))
+    logfc = pd.concat([logfc, *[logfc.iloc[:, 0].rename(f"S{n:02d}") for n in range(12)]], axis=1)
+    sequences = prepared(of, logfc)[1]["sequence", "not in the sequence map"]
+    assert (sequences.count, sequences.examples) == (12, tuple(f"S{n:02d}" for n in range(10)))
 
 
 def test_genes_whose_rna_hardly_varies_are_set_aside():
@@ -367,7 +418,8 @@ def test_genes_whose_rna_hardly_varies_are_set_aside():
 def test_constant_rna_is_set_aside_at_any_threshold():
     of = screen()
     of.rna[GENES[1]] = 2.0
-    assert prepared(of)[0].genes == (GENES[0], GENES[2])
+    with np.errstate(all="raise"):
+        assert prepared(of)[0].genes == (GENES[0], GENES[2])
 
 
 def test_genes_in_too_few_lines_are_set_aside():
@@ -388,6 +440,9 @@ def test_guides_genes_and_lines_without_a_measurement_are_lost():
     design, losses = prepared(of, logfc)
     assert design.guides == ("A1", "C0", "C1")
     assert design.cell_lines == (LINES[0], LINES[1], LINES[3])
+    squares = logfc.loc[["C0", "C1"], columns_of(logfc, LINES[3])] ** 2
+    assert design.sum_of_squares.shape == (2, 3)
+    assert design.sum_of_squares[1, 2] == pytest.approx(squares.to_numpy().sum())
     assert losses["guide", "no measurement"].examples == ("A0",)
     assert losses["guide", "gene: no measurement"].count == 2
     assert losses["gene", "no measurement"].examples == (GENES[1],)

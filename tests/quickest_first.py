@@ -1,4 +1,4 @@
-"""A pytest plugin for mutants: the quickest files of tests first, and no test that takes long.
+"""A pytest plugin for mutants: the quickest files of tests first, and nothing loaded twice.
 
 mutmut stops at the first test that fails, but gives the tests in no order. How long each takes it
 has measured, and left in the folder that the mutants stand in.
@@ -10,6 +10,7 @@ import gc
 import json
 import os
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -36,3 +37,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in kept:
         of_file[item.path] += seconds[item]  # type: ignore[assignment]
     items[:] = sorted(kept, key=lambda item: (of_file[item.path], item.path, seconds[item]))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Run the tests once in the process from which those of the mutants are forked.
+
+    mutmut has it collect them, no more. What libraries load at first use (JAX, Numba, Dask), and
+    what they compile, each mutant would load and compile anew.
+    """
+    if session.config.option.collectonly and os.environ.get("MUTANT_UNDER_TEST") == "":
+        for item, following in pairwise([*session.items, None]):
+            session.config.hook.pytest_runtest_protocol(item=item, nextitem=following)

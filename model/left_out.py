@@ -269,10 +269,13 @@ def _around_mode(screen: Integrable, group: np.ndarray, known: _Weighed) -> Prop
 
 
 def _by_weight(screen: Integrable, group: np.ndarray, known: _Weighed) -> Proposal | None:
-    """Return the proposal that the weights of the points suggest."""
+    """Return the proposal that the weights of the points suggest; None where they suggest none."""
     if not np.isfinite(known.log_ratio).all():
         return None
-    return refitted(known.proposal, known.points, known.log_ratio, DEGREES_OF_FREEDOM)
+    try:
+        return refitted(known.proposal, known.points, known.log_ratio, DEGREES_OF_FREEDOM)
+    except NotIntegrable:
+        return None
 
 
 def _by_search(screen: Integrable, group: np.ndarray, known: _Weighed) -> Proposal | None:

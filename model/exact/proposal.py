@@ -148,9 +148,14 @@ def refitted(
     Location and spread are those of the weighted points; of DEGREES_OF_FREEDOM up to `most_df` that
     for which the estimated variance of the weights, mean of p^2 / q_new over p, is smallest. The
     points cannot show a tail that none of them has reached: `most_df` says how thin it may be.
+
+    Raises NotIntegrable where too few points count for a spread: a proposal as narrow as a single
+    point gives points that all agree, and would be taken for a good one.
     """
     log_weight = _tempered(log_ratio, ENOUGH_POINTS * len(proposal.location))
     weight = np.exp(log_weight)
+    if not weight @ weight < 1 / (len(proposal.location) + 1):
+        raise NotIntegrable("a few points outweigh all others, far from most of the density")
     location = weight @ points
     deviation = points - location
     spread = deviation.T @ (weight[:, None] * deviation)

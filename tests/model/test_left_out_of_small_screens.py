@@ -236,9 +236,10 @@ def test_points_are_weighed_by_the_density_without_the_group(monkeypatch, fitted
     np.testing.assert_allclose(out.pareto_k, [without.pareto_k], rtol=1e-6)
 
 
-def test_points_far_from_the_mass_are_followed_by_ones_near_it(fitted):
+@pytest.mark.parametrize("shift", [-0.4, 2.0])
+def test_points_far_from_the_mass_are_followed_by_ones_near_it(fitted, shift):
     """Against a plain integral over many points of the proposal that was not shifted."""
-    away = replace(fitted.proposal, location=fitted.proposal.location - 0.4)
+    away = replace(fitted.proposal, location=fitted.proposal.location + shift)
     out = leave_out(replace(fitted, proposal=away), ONE)
     wide = replace(fitted.proposal, covariance=1.5 * fitted.proposal.covariance)
     points = wide.points(2048, np.random.SeedSequence(7))
@@ -295,6 +296,14 @@ def test_where_a_density_is_zero_somewhere_the_mode_is_searched(fitted):
     assert closer is not None
     found = _integrated(fitted, ONE, known.points, known.found)
     expect(found, fitted, closer, N_POINTS)
+
+
+def test_where_one_point_outweighs_all_others_weights_suggest_nothing(fitted):
+    known = weighed(fitted)
+    assert _by_weight(fitted, ONE, known) is not None
+    alone = weighed(fitted)
+    alone.found.log_density[5] += 1e12
+    assert _by_weight(fitted, ONE, alone) is None
 
 
 PROPOSAL = Proposal(np.array([1.0, -2.0]), np.array([[0.5, 0.2], [0.2, 0.3]]), 7.0)

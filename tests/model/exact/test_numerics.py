@@ -200,6 +200,18 @@ def test_a_refitted_proposal_is_better():
     assert after.efficiency > 0.9 > weigh(log_ratio).efficiency
 
 
+@pytest.mark.parametrize("n_heavy", [1, 3, 4])
+def test_points_of_which_few_count_suggest_no_proposal(n_heavy):
+    proposal = Proposal(LOCATION, COVARIANCE, df=25.0)
+    points = proposal.points(64, np.random.SeedSequence(1))
+    log_ratio = np.where(np.arange(64) < n_heavy, 0.0, -1e12)
+    with pytest.raises(NotIntegrable, match="outweigh all others"):
+        refitted(proposal, points, log_ratio, most_df=60.0)
+    log_ratio[:6] = 0.0
+    better = refitted(proposal, points, log_ratio, most_df=60.0)
+    np.testing.assert_allclose(better.location, points[:6].mean(axis=0))
+
+
 @pytest.mark.parametrize(
     ("tail", "most_df", "df"), [(7.0, 60.0, 7.0), (60.0, 60.0, 60.0), (60.0, 12.0, 12.0)]
 )

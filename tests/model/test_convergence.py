@@ -166,7 +166,8 @@ def test_slow_chains_fail_by_effective_sample_size():
 
 
 def test_a_chain_that_does_not_move_is_no_evidence():
-    measured = measured_in(tree_of(mu_alpha=np.zeros((4, 1000))))
+    with np.errstate(divide="raise", invalid="raise"):
+        measured = measured_in(tree_of(mu_alpha=np.zeros((4, 1000))))
     assert np.isnan(measured.rhat_max)
     assert measured.worst[0][0] == "mu_alpha"
     assert verdict_of(tree_of(mu_alpha=np.zeros((4, 1000)))).status == "fail"

@@ -48,6 +48,7 @@ def test_the_strongest_dependency_comes_first():
     table = gene_effects(posterior(), design())
     assert list(table.columns) == list(GENE_EFFECTS)
     assert table["gene"].tolist() == ["B", "C", "A"]
+    assert table.index.tolist() == [0, 1, 2]
 
 
 def test_numbers_reckoned_by_hand():
@@ -106,6 +107,7 @@ def test_a_broken_draw_leaves_no_number_behind():
     assert table.iloc[-1][broken].isna().all()
     assert table.iloc[:-1][broken].notna().all(axis=None)
     assert table.iloc[-1]["call"] == "not enough data"
+    assert table.iloc[-1]["call_reason"] == "draws that are no numbers"
 
 
 def called(calls: Calls) -> dict[str, tuple[str, str]]:

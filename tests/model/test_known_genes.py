@@ -52,6 +52,8 @@ def test_genes_without_enough_data_are_not_compared():
     found = known_genes(poor, ["g0", "g1", "g2"], seed=1)
     assert (found.n_listed, found.n_compared, found.n_positive) == (3, 2, 0)
     assert found.auc == 1
+    elsewhere = SIX.assign(rna_sd=np.nan)
+    assert known_genes(elsewhere, ["g0", "g1", "g2"], seed=1).n_compared == 3
     broken = SIX.assign(beta_mean=SIX["beta_mean"].where(SIX["gene"] != "g2"))
     assert known_genes(broken, ["g0", "g1", "g2"], seed=1).n_compared == 2
 
@@ -62,6 +64,12 @@ def test_a_list_of_all_or_none_has_nothing_to_compare_with(listed):
     unknown = (found.auc, found.auc_low, found.auc_high, found.enrichment_p)
     assert all(np.isnan(number) for number in unknown)
     assert np.isnan(found.share_negative_low) == (listed == ["elsewhere"])
+
+
+def test_one_call_has_an_interval_of_its_share():
+    found = known_genes(SIX, ["g0", "g4"], seed=1)
+    interval = stats.binomtest(1, 1).proportion_ci(0.89, "wilson")
+    assert (found.share_negative_low, found.share_negative_high) == tuple(interval)
 
 
 def test_a_list_that_says_nothing_has_an_interval_about_a_half():

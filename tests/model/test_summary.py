@@ -86,6 +86,7 @@ def test_every_number_is_that_of_arviz(n_draws, at_a_time, monkeypatch):
 
 
 def test_a_parameter_that_never_moves_has_no_rhat(tree):
-    table = parameter_summary(tree).set_index("parameter")
+    with np.errstate(divide="raise", invalid="raise"):
+        table = parameter_summary(tree).set_index("parameter")
     assert np.isnan(table["r_hat"]["sigma"])
     assert table["r_hat"].drop("sigma").between(0.99, 1.05).all()

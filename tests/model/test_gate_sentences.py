@@ -117,6 +117,11 @@ MEND = (
             f"of the 10 {CHAMPION} 10 are lost, 10 of them unexplained: {TEN}{MEND}10",
         ),
         (
+            all_lost(11),
+            {},
+            f"of the 11 {CHAMPION} 11 are lost, 11 of them unexplained: {TEN}, and 1 more{MEND}11",
+        ),
+        (
             all_lost(12),
             {},
             f"of the 12 {CHAMPION} 12 are lost, 12 of them unexplained: {TEN}, and 2 more{MEND}12",

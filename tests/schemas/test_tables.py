@@ -5,7 +5,15 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from schemas.screen import RawRna, RawScreen, RawTable, TableName, TableSource
+from schemas.screen import (
+    GUIDE_MAP_COLUMNS,
+    MODEL_TABLE_COLUMNS,
+    RawRna,
+    RawScreen,
+    RawTable,
+    TableName,
+    TableSource,
+)
 from schemas.tables import FLAGS, CheckedTables, check_tables
 
 GUIDES = ["ACGTACGTACGTACGTACGT", "CCGTACGTACGTACGTACG", "GCGTACGTACGTACGTACGT"]
@@ -69,6 +77,32 @@ def test_sound_tables_have_no_findings_and_get_their_types():
     assert tables.sequence_map["passes_qc"].tolist() == [True, False, True]
     assert tables.sequence_map["excluded"].tolist() == [False] * 3
     assert tables.sequence_map["sequence"].tolist()[0] == "HB11;19 rep A"
+
+
+def test_only_the_columns_of_a_table_are_kept():
+    tables = check(
+        guide_map=guide_map(note=["x", "y", "z"]),
+        model_table=raw("model_table", sex=["F"], cell_line=["ACH-000001"]),
+    )
+    assert tables.findings == ()
+    assert tables.guide_map is not None and tables.model_table is not None
+    assert list(tables.guide_map) == list(GUIDE_MAP_COLUMNS)
+    assert list(tables.model_table) == list(MODEL_TABLE_COLUMNS)
+    assert tables.model_table["lineage"].isna().all()
+
+
+def test_what_a_sequence_map_says_is_not_replaced_by_what_it_may_leave_out():
+    tables = check(
+        sequence_map=sequence_map(
+            screen_type=["3DO", "2DS", "pDNA"],
+            library=["KY", "Avana", "Avana"],
+            excluded=["False", "True", "False"],
+        )
+    )
+    assert tables.sequence_map is not None
+    assert tables.sequence_map["screen_type"].tolist() == ["3DO", "2DS", "pDNA"]
+    assert tables.sequence_map["library"].tolist() == ["KY", "Avana", "Avana"]
+    assert tables.sequence_map["excluded"].tolist() == [False, True, False]
 
 
 @pytest.mark.parametrize(("text", "value"), FLAGS.items())
@@ -160,6 +194,33 @@ def test_a_missing_column_is_named_and_the_table_left_out():
     assert tables.sequence_map is None
 
 
+def test_every_missing_column_is_named_beside_those_there_are():
+    table = raw("guide_map", gene=["SOX10 (6663)"], n_alignments=["one"])
+    frame = table.frame.drop(columns="n_alignments")
+    there = ("columns gene",)
+    assert broken(guide_map=RawTable(table.source, frame)) == [
+        ("column_missing", "guide", there),
+        ("column_missing", "n_alignments", there),
+    ]
+    without = RawTable(table.source, table.frame.assign(used="no?"))
+    assert broken(guide_map=without) == [
+        ("whole_number", "n_alignments", ("line 2: 'one'",)),
+        ("flag", "used", ("line 2: 'no?'",)),
+        ("column_missing", "guide", ("columns gene, n_alignments, used",)),
+    ]
+
+
+@pytest.mark.parametrize(("guide", "gene", "used"), [(2, 3, 4), (4, 3, 2), (3, 4, 2), (4, 2, 3)])
+def test_failures_of_a_table_come_in_the_order_of_their_lines(guide, gene, used):
+    table = guide_map()
+    frame = table.frame.copy()
+    for column, line in (("guide", guide), ("gene", gene), ("used", used)):
+        frame.loc[line, column] = "x"
+    lines = {"guide_sequence": guide, "gene_label": gene, "flag": used}
+    found = broken(guide_map=RawTable(table.source, frame))
+    assert [rule for rule, _, _ in found] == sorted(lines, key=lines.__getitem__)
+
+
 def test_a_guide_map_must_count_alignments_where_guides_are_real():
     table = guide_map()
     without = RawTable(table.source, table.frame.drop(columns="n_alignments"))
@@ -207,6 +268,13 @@ def test_all_offending_values_are_kept():
     (finding,) = check(model_table=table).findings
     assert (finding.count, len(finding.found)) == (30, 30)
     assert finding.found[0] == "line 2: 'line 0'"
+
+
+def test_of_more_values_than_are_kept_all_are_counted(monkeypatch: pytest.MonkeyPatch):
+    for module in ("tables", "findings"):
+        monkeypatch.setattr(f"schemas.{module}.MOST_KEPT", 2)
+    (finding,) = check(guide_map=guide_map(gene=["x", "y", "z"])).findings
+    assert (finding.count, finding.found) == (3, ("line 2: 'x'", "line 3: 'y'"))
 
 
 def test_a_cell_line_standing_twice_in_the_model_table_is_named():

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
 
 import requests
@@ -38,7 +38,6 @@ from tasks.tracking_run import (
     without_password,
 )
 
-PYTHONS = SpecifierSet(">=3.12,<3.15")
 LEAST_ROOM, ENOUGH_ROOM = 200e6, 2e9
 """Bytes on a disk: a fit of a sample leaves a tenth of the first, one of a whole release the
 second."""
@@ -65,12 +64,13 @@ def looked_at(what: str, look: Look) -> list[Looked]:
 
 def look_at_python(running: str = platform.python_version()) -> Iterator[Looked]:
     """The version of Python."""
-    fits = PYTHONS.contains(running, prereleases=True)
+    pythons = SpecifierSet(metadata("screenbayes")["Requires-Python"])
+    fits = pythons.contains(running, prereleases=True)
     yield Looked(
         what="Python",
         status="ok" if fits else "trouble",
         found=running,
-        mend="" if fits else f"expected {PYTHONS}: `make setup` finds or fetches one",
+        mend="" if fits else f"expected {pythons}: `make setup` finds or fetches one",
     )
 
 

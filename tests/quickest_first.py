@@ -1,7 +1,8 @@
 """A pytest plugin for mutants: the quickest files of tests first, and nothing loaded twice.
 
 mutmut stops at the first test that fails, but gives the tests in no order. How long each takes it
-has measured, and left in the folder that the mutants stand in.
+has measured, and left in the folder that the mutants stand in. Of a fixture that several tests
+share it knows the first test only; the others are told it here.
 """
 
 from __future__ import annotations
@@ -9,17 +10,44 @@ from __future__ import annotations
 import gc
 import json
 import os
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Generator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
+from mutmut.state import state
 
 # A process tests one mutant and ends; a collection would copy all that it shares with its parent.
 gc.disable()
 
 LONGEST = 5.0
 """Seconds a test may take that is run for every mutant."""
+
+_passed: defaultdict[pytest.FixtureDef[Any], set[str]] = defaultdict(set)
+"""The functions that making a fixture passes through."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
+    """Note what making a fixture passes through."""
+    passed = state()._stats
+    before = set(passed)
+    passed.clear()
+    try:
+        return (yield)
+    finally:
+        _passed[fixturedef] |= passed
+        passed |= before
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Count the functions of a test's fixtures as its own, whichever test had them made."""
+    for definitions in item._fixtureinfo.name2fixturedefs.values():  # type: ignore[attr-defined]
+        for one in definitions:
+            state()._stats |= _passed[one]
 
 
 @pytest.hookimpl(trylast=True)

@@ -250,7 +250,9 @@ def test_lines_move_by_the_mean_and_sd_over_the_guides_that_both_measured(
     assert found.values_changed == ("c0", "c1", "c2", "c3")
 
 
-def test_values_are_new_where_they_moved_by_more_than_rounding_or_are_more_or_fewer() -> None:
+def test_values_are_new_where_they_moved_by_more_than_rounding_or_are_more_or_fewer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The same mean of more or fewer replicates is new; so is a guide that only one measured."""
 
     def cells(**other: dict[str, Sequence[float]]) -> pd.DataFrame:
@@ -258,14 +260,17 @@ def test_values_are_new_where_they_moved_by_more_than_rounding_or_are_more_or_fe
         return long(*(("a", guide, line, values) for guide in ("t", "u")
                       for line, values in (usual | other.get(guide, {})).items()))  # fmt: skip
 
-    a = of(cells(u={"c4": [1.0], "c6": [], "c8": [0.0]}))
-    b = of(
-        cells(
-            u={"c1": [0.5, 1.5 + 1e-9], "c2": [0.5, 1.5 + 1e-8], "c3": [1.0], "c5": [], "c8": [0]}
-        )
+    rows_a = cells(u={"c4": [1.0], "c6": [], "c8": [0.0]})
+    rows_b = cells(
+        u={"c1": [0.5, 1.5 + 1e-9], "c2": [0.5, 1.5 + 1e-8], "c3": [1.0], "c5": [], "c8": [0]}
     )
+    a, b = of(rows_a), of(rows_b)
     found, lines = data_changes(a, b)
     assert found.values_changed == ("c2", "c3", "c4", "c5", "c6")
+    monkeypatch.setattr(module, "GUIDES_AT_ONCE", 1)
+    backwards = {"t": "v", "u": "t"}  # what differs comes first
+    again = [one.replace({"guide": backwards}) for one in (rows_a, rows_b)]
+    assert data_changes(*map(of, again))[0].values_changed == found.values_changed
     assert lines.set_index("cell_line").loc[["c3", "c4", "c5", "c6"], "logfc_shift"].eq(0).all()
 
 

@@ -274,6 +274,12 @@ def test_what_a_hit_is_is_a_setting():
     assert not losses(against(near, settings=strict), strict)
 
 
+def test_a_hit_just_at_the_limit_can_be_lost():
+    settings = GateSettings(lfsr_max=0.02)  # which MYB has
+    found = losses(against(moved("MYB (4602)", 0.0), settings=settings), settings)
+    assert found["MYB (4602)"][0] is False
+
+
 def test_a_hit_with_the_other_sign_is_lost():
     found = against(moved("SOX10 (6663)", 1.0, lfsr=0.0))
     assert not found.comparison.hits_lost

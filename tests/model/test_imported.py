@@ -407,7 +407,9 @@ def test_symbols_are_for_genes_alone():
         ({"mu_beta": (-0.375, 6.0), "sigma_beta": (0.25, -6.0)},
          "2 of 4 parameters .*most of all mu_beta, by 0.38 of .*; it was sampled under other"),
         ({"mu_beta": (0.5, 6.0), "beta_g[x]": (0.25, 6.0)},
-         "2 of 4 .*most of all mu_beta, by 0.5 of .*; the trace and the dataset disagree about"),
+         "2 of 4 .*most of all mu_beta, by 0.5 of .*; the trace and the dataset disagree about "
+         "which gene, cell line or guide is which, about RNA or about the log fold change; give "
+         "the labels in the trace, as coordinates of its dims, and the RNA it was sampled with$"),
         ({"sigma": (0.25, -6.0)}, "1 of 4 .* sigma, by 0.25 of .* the dataset disagree about"),
         ({"mu_beta": (np.nan, np.nan), "sigma_beta": (99.0, 99.0)},
          "2 of 4 .*most of all mu_beta, by nan of .* priors; give them with --priors"),

@@ -289,6 +289,18 @@ def test_a_lineage_that_a_spreadsheet_would_compute_is_named():
     assert broken(model_table=table) == [("plain_label", "lineage", ("line 3: '=1+1'",))]
 
 
+def test_each_list_of_genes_is_kept_apart_and_none_is_empty():
+    lists: dict[TableName, list[str]] = {
+        "essential": ["POLR2A (5430)", " RPL3 (6122)"],
+        "nonessential": ["OR1A1 (8383)"],
+        "expression_addictions": ["SOX10 (6663)", "IRF4 (3662)", "MYB (4602)"],
+    }
+    tables = check(**{name: raw(name, gene=[*genes]) for name, genes in lists.items()})
+    for name, genes in lists.items():
+        assert getattr(tables, name) == tuple(gene.strip() for gene in genes)
+        assert getattr(check(), name) == ()
+
+
 def test_a_control_of_another_form_is_named():
     table = raw("essential", gene=["POLR2A (5430)", "RPL3"])
     assert broken(essential=table) == [("gene_label", "gene", ("line 3: 'RPL3'",))]
@@ -409,6 +421,15 @@ def test_each_column_of_profiles_has_its_rules(
     sound: dict[str, list[str | None]] = {"cell_line": ["ACH-000001"], "is_default": ["Yes"]}
     findings = check_profiles(layout, **{**sound, column: [value]}).findings
     assert [(f.rule, f.column) for f in findings] == ([(rule, column)] if rule else [])
+
+
+def test_profiles_without_names_are_called_as_their_cell_line():
+    named = check_profiles("several_profiles", profile=["PR-1"], cell_line=["ACH-000001"])
+    alone = check_profiles("one_profile", cell_line=["ACH-000001"])
+    for tables, name in ((named, "PR-1"), (alone, "ACH-000001")):
+        assert tables.profiles is not None
+        assert tables.profiles["profile"].tolist() == [name]
+        assert tables.profiles["cell_line"].tolist() == ["ACH-000001"]
 
 
 def test_profiles_need_no_flags():

@@ -191,7 +191,8 @@ def elsewhere(values):
         (lambda t: replace(t, posterior=t.posterior.assign_coords(alpha_g_dim_0=[*"ABCDE"])),
          "expected as labels of the trace the 5 genes of the dataset, got A, B, C"),
         (lambda t: replace(t, posterior=t.posterior.assign_coords(
-            alpha_g_dim_0=["geneA", "geneA", "geneC", "geneD", "geneE"])), "one of them twice"),
+            alpha_g_dim_0=["geneA", "geneA", "geneC", "geneD", "geneE"])),
+         "got one of them twice; name them as the dataset does"),
         (lambda t: replace(t, sample_stats=t.sample_stats.isel(draw=range(100))),
          "expected diverging of the sampler for the"),
         (lambda t: replace(t, sample_stats=t.sample_stats.isel(chain=range(3))),
@@ -291,7 +292,10 @@ def test_what_lacks_of_the_nearest_model_is_named():
     )
     said = str(error.value)
     assert f"one of the models {', '.join(CONTRACTS)}, got {', '.join(sorted(names))};" in said
-    assert f"{nearest}, the nearest, also needs {', '.join(lacking)}; rename the" in said
+    assert said.endswith(
+        f"{nearest}, the nearest, also needs {', '.join(lacking)}; rename the variables, or fit "
+        "the dataset anew"
+    )
 
 
 def test_statistics_and_draws_are_taken_over_as_they_are(m4):

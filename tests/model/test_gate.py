@@ -352,6 +352,7 @@ NESTED = {"model": "m4_nested", "log_evidence": -50.0}
     ("champion", "candidate", "changed", "explained"),
     [
         ({}, NESTED, {}, True),
+        ({"log_evidence": -50.5}, NESTED, {}, True),
         ({}, NESTED | {"log_evidence": -150.0}, {}, False),  # the data prefer the champion's
         ({}, NESTED | {"log_evidence": None}, {}, False),
         ({}, {"log_evidence": -50.0}, {}, False),  # the same model

@@ -90,3 +90,14 @@ def test_a_good_list_stands_out():
     found = known_genes(table, [f"g{n}" for n in range(50)], seed=1)
     assert found.auc_low > 0.85 and found.enrichment_p < 1e-6
     assert found == known_genes(table, [f"g{n}" for n in range(50)], seed=1)
+
+
+def test_the_interval_holds_89_percent_of_what_resampled_genes_have():
+    random = np.random.default_rng(4)
+    beta = np.concatenate([random.normal(-1.6, 1, 15), random.normal(0, 1, 25)])
+    found = known_genes(effects_of(beta, "none"), [f"g{n}" for n in range(15)], seed=1)
+    ours, others = random.choice(beta[:15], (20_000, 15)), random.choice(beta[15:], (20_000, 25))
+    auc = (ours[:, :, None] < others[:, None, :]).mean(axis=(1, 2))
+    low, high = np.quantile(auc, [0.055, 0.945])
+    assert found.auc_low == pytest.approx(low, abs=0.012)
+    assert found.auc_high == pytest.approx(high, abs=0.012)

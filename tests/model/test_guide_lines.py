@@ -6,17 +6,19 @@ import numpy as np
 import pytest
 
 from model.guide_lines import guide_lines
-from tests.designs import design_from_rows, nested_rows
+from tests.designs import design_from_rows
+from tests.model.test_nested import unbalanced
 
 
 def test_cells_are_those_of_the_rows():
-    rows = nested_rows(n_genes=3, n_lines=4, n_guides=2, n_replicates=3)[0]
-    missing = (rows.gene == "g001") & (rows.cell_line == "c002")
-    rows = rows[~missing].drop(index=[0, 7, 8]).reset_index(drop=True)
+    rows = unbalanced()
+    of_gene_line = rows.groupby(["gene", "cell_line"])
+    rows["cell"] = of_gene_line.ngroup()
+    rows["several"] = of_gene_line["guide"].transform("nunique") > 1
     design = design_from_rows(rows)
     of_guide_line = rows.groupby(["guide", "cell_line"], sort=True)
     found = guide_lines(design)
-    labels = of_guide_line[["gene", "rna"]].first().reset_index()
+    labels = of_guide_line[["gene", "rna", "cell", "several"]].first().reset_index()
     assert [design.guides[guide] for guide in found.guide] == labels["guide"].tolist()
     assert [design.cell_lines[line] for line in found.cell_line] == labels["cell_line"].tolist()
     assert [design.genes[gene] for gene in found.gene] == labels["gene"].tolist()
@@ -28,17 +30,9 @@ def test_cells_are_those_of_the_rows():
     ]
     # Numbers of gene-line cells leave out the cell without a measurement.
     assert found.n_gene_lines == 11
-    numbered = rows[["gene", "cell_line"]].drop_duplicates().sort_values(["gene", "cell_line"])
-    of_cell = (
-        numbered.reset_index(drop=True).reset_index().set_index(["gene", "cell_line"])["index"]
-    )
-    expected = [of_cell[tuple(pair)] for pair in labels[["gene", "cell_line"]].to_numpy()]
-    assert found.cell.tolist() == expected
+    assert found.cell.tolist() == labels["cell"].tolist()
     np.testing.assert_array_equal(found.guide_count, rows.groupby("guide").size())
-    several = rows.groupby(["gene", "cell_line"])["guide"].nunique() > 1
-    assert found.several_guides.tolist() == [
-        several[tuple(pair)] for pair in labels[["gene", "cell_line"]].to_numpy()
-    ]
+    assert found.several_guides.tolist() == labels["several"].tolist()
     apart = (rows["logfc"] - of_guide_line["logfc"].transform("mean")) ** 2
     df = of_guide_line.size() - 1
     assert found.within_ss == pytest.approx(apart.sum())

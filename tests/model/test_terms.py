@@ -1,4 +1,4 @@
-"""The pieces of the PyMC models, as the model being built has them; nothing is compiled."""
+"""The pieces of the PyMC models, as the model being built has them; no density is compiled."""
 
 from __future__ import annotations
 

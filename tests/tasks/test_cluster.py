@@ -24,6 +24,7 @@ from schemas.parameters import FitParameters, Sampling
 from tasks import cluster, dask_workers
 from tasks.cluster import ClusterOptionError, check_cluster, workers_at
 from tests.designs import design_from_rows, nested_rows
+from tests.integration.processes import free_port
 from tests.tasks import on_workers
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -200,11 +201,9 @@ def test_a_refusal_is_told_where_dask_was_cut_off_in_its_last_try(monkeypatch):
     async def cut_off(*_, **__):
         raise OSError("Timed out trying to connect") from TimeoutError()
 
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
     monkeypatch.setattr(dask_workers, "connect", cut_off)
     with pytest.raises(EnvironmentTrouble, match="Connection refused"):
-        check_cluster(address, "exact")
+        check_cluster(f"tcp://127.0.0.1:{free_port()}", "exact")
 
 
 def test_ctrl_c_leaves_no_processes():

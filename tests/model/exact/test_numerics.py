@@ -215,8 +215,9 @@ def test_points_of_which_few_count_suggest_no_proposal(n_heavy):
 def test_so_many_points_count_for_a_spread_as_it_has_dimensions_ten_times_over():
     proposal = Proposal(LOCATION, COVARIANCE, df=25.0)
     points = proposal.points(512, np.random.SeedSequence(1))
-    weight = np.exp(_tempered(np.linspace(0, 2000, 512), 30))
-    better = refitted(proposal, points, np.linspace(0, 2000, 512), most_df=60.0)
+    log_ratio = np.linspace(0, 2000, 512)
+    weight = np.exp(_tempered(log_ratio, 30))
+    better = refitted(proposal, points, log_ratio, most_df=60.0)
     np.testing.assert_allclose(better.location, weight @ points)
 
 

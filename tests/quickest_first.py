@@ -1,4 +1,4 @@
-"""A pytest plugin for mutants: the quickest files of tests first, and nothing loaded twice.
+"""A pytest plugin for mutants: quick files of tests first, no long test, nothing loaded twice.
 
 mutmut stops at the first test that fails, but gives the tests in no order. How long each takes it
 has measured, and left in the folder that the mutants stand in. Of a fixture that several tests

@@ -29,7 +29,10 @@ WIDEST_SD = 2.0
 
 
 class NotIntegrable(ArithmeticError):
-    """A density that no proposal was found for: zero or not a number where it should not be."""
+    """A density that no proposal was found for.
+
+    Zero or not a number where it should not be, or nearly all of it far from where it was sought.
+    """
 
 
 def maximise(

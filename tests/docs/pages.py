@@ -1,9 +1,7 @@
-"""What is written in a page of documentation: its commands, its files, its snippets, its output.
+"""Reads a page of documentation: its commands, files, snippets and output.
 
-Convention of the pages: an indented block, or one fenced as `sh`, is commands. Anything else is
-fenced with its language; `text` after commands is what they print, `formula` is not. A block whose
-first line is `# NAME.yaml` (or another suffix) is that file. What is done with them is
-`tests.docs.walks`.
+In a page, an indented block or one fenced as `sh` is commands; `text` after commands is what they
+print. A block whose first line is `# NAME.yaml` (or another suffix) is that file.
 """
 
 from __future__ import annotations
@@ -14,9 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-GENERATED = re.compile(r"<!-- generated.*?<!-- end -->", re.DOTALL)
-COMMANDS = ("", "sh")
-FILE_NAME = re.compile(r"# ([\w.-]+\.(?:yaml|json|py))$")
 
 
 @dataclass(frozen=True)
@@ -24,50 +19,36 @@ class Block:
     """A block of code of a page."""
 
     language: str
-    """As its fence says; empty of an indented one."""
+    """The language of its fence; empty for an indented block."""
     text: str
     line: int
-    """Of the page, from 1."""
+    """Its first line in the page, from 1."""
 
     @property
     def file(self) -> str:
-        """The file it is, where it says so."""
-        named = FILE_NAME.match(self.text.partition("\n")[0])
+        """The name of the file it shows; empty if it shows none."""
+        named = re.match(r"# ([\w.-]+\.(?:yaml|json|py))$", self.text.partition("\n")[0])
         return named[1] if named else ""
 
     @property
     def commands(self) -> list[str]:
-        """Its commands, lines that go on joined, comments left out."""
-        if self.language not in COMMANDS:
+        """Its commands, continued lines joined, comments removed."""
+        if self.language not in ("", "sh"):
             return []
         lines = re.sub(r" *\\\n\s*", " ", self.text).splitlines()
         return [command for line in lines if (command := re.sub(r"(^|\s+)#.*$", "", line).strip())]
 
 
-def pages() -> list[Path]:
-    """Every page that a reader follows."""
-    return [
-        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "ARCHITECTURE.md")),
-        *sorted((ROOT / "docs").glob("*.md")),
-        ROOT / "benchmarks" / "README.md",
-    ]
-
-
-def name_of(page: Path) -> str:
-    """The page as it is called here: `docs/results.md`."""
-    return page.relative_to(ROOT).as_posix()
-
-
 def blocks(page: str) -> Iterator[Block]:
-    """Yield the blocks of code of a page, its text given.
+    """Yield the blocks of code in the text of a page.
 
-    Indentation is counted from the text around it: in an item of a list a block stands deeper.
+    Indentation is relative to the surrounding text: inside a list item a block is deeper.
     """
     lines = page.splitlines()
     number, margin = 0, 0
     while number < len(lines):
         line = lines[number]
-        indent = len(line) - len(line.lstrip())
+        indent = _indent(line)
         if fence := re.match(r"( *)```(\w*)$", line):
             end = next(n for n in range(number + 1, len(lines)) if lines[n].strip() == "```")
             inside = [text.removeprefix(fence[1]) for text in lines[number + 1 : end]]

@@ -42,6 +42,7 @@ from schemas.errors import (
     was_interrupted,
     without_memory,
 )
+from schemas.parameters import Pictures
 from schemas.plain_text import visible
 
 if TYPE_CHECKING:
@@ -90,10 +91,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 @app.command
-def demo(*, options: FitOptions = FitOptions()) -> int:
+def demo(*, options: FitOptions = FitOptions(), pictures: Pictures = "all") -> int:
     """Fit the simulated screen and set the result beside the true and the published values.
 
     Writes its tables to screenbayes-demo/ and the run to MLflow, like any other fit.
+
+    Parameters
+    ----------
+    pictures
+        Pictures to draw: all, report (those of the result, which the report begins with) or none.
     """
     from deployments.demo import (
         NUTS_DRAWS,
@@ -107,7 +113,7 @@ def demo(*, options: FitOptions = FitOptions()) -> int:
     parameters = options.fit_parameters()
     if parameters.engine == "nuts":
         parameters = options.fit_parameters(draws=NUTS_DRAWS)
-    outcome, results = _fit(str(dataset), parameters)
+    outcome, results = _fit(str(dataset), parameters, pictures=pictures)
     if published_applies(parameters):
         console = Console()
         console.print()
@@ -116,7 +122,13 @@ def demo(*, options: FitOptions = FitOptions()) -> int:
 
 
 @app.command
-def fit(dataset: str, *, options: FitOptions = FitOptions(), dask: str = "") -> int:
+def fit(
+    dataset: str,
+    *,
+    options: FitOptions = FitOptions(),
+    dask: str = "",
+    pictures: Pictures = "all",
+) -> int:
     """Validate a release, fit it, and track the fit in MLflow.
 
     Parameters
@@ -126,11 +138,13 @@ def fit(dataset: str, *, options: FitOptions = FitOptions(), dask: str = "") -> 
     dask
         Where the exact engine computes: nothing for this process, local for a Dask cluster on this
         machine, or the address of a scheduler, as tcp://host:8786. The numbers are the same.
+    pictures
+        Pictures to draw: all, report (those of the result, which the report begins with) or none.
     """
     from deployments.terminal import hyperparameter_table
 
     require_named("a dataset file", dataset)
-    outcome, results = _fit(dataset, options.fit_parameters(), dask)
+    outcome, results = _fit(dataset, options.fit_parameters(), dask, pictures)
     console = Console()
     console.print()
     console.print(hyperparameter_table(results.summary))
@@ -178,7 +192,9 @@ def validate(dataset: str, *, out: Path = Path(), parameters: Path | None = None
     return DONE if report.passed else BAD_INPUT
 
 
-def _fit(dataset: str, parameters: FitParameters, dask: str = "") -> tuple[FitOutcome, FitResults]:
+def _fit(
+    dataset: str, parameters: FitParameters, dask: str = "", pictures: Pictures = "all"
+) -> tuple[FitOutcome, FitResults]:
     """Run the flow with progress on the terminal."""
     from deployments.terminal import progress_bars
     from tasks.progress import tell
@@ -190,7 +206,7 @@ def _fit(dataset: str, parameters: FitParameters, dask: str = "") -> tuple[FitOu
 
         with embedded_server_may_die():
             # Who types the command again wants the fit again.
-            outcome = fit_screen(dataset, parameters, dask, repeat=True)
+            outcome = fit_screen(dataset, parameters, dask, repeat=True, pictures=pictures)
     results = outcome.results
     assert results is not None
     begin_result(results, "Fitted")

@@ -11,6 +11,7 @@ from deployments.environment import embedded_server_may_die
 from deployments.exit_codes import DONE
 from deployments.options import FitOptions, Several, require_named
 from deployments.outcome import begin_result, conclude, print_where
+from schemas.parameters import Pictures
 
 
 def import_trace(
@@ -24,6 +25,7 @@ def import_trace(
     lineages: Annotated[tuple[str, ...], Several] = (),
     seed: int | None = None,
     parameters: Path | None = None,
+    pictures: Pictures = "all",
 ) -> int:
     """Make a trace that was sampled elsewhere, as by pymc3, a run in MLflow like that of a fit.
 
@@ -51,6 +53,8 @@ def import_trace(
     parameters
         YAML file with any settings of a fit; options win over it. Model, engine and number of draws
         are those of the trace.
+    pictures
+        Pictures to draw: all, report (those of the result, which the report begins with) or none.
     """
     from deployments.terminal import hyperparameter_table, progress_bars
     from tasks.progress import tell
@@ -70,7 +74,7 @@ def import_trace(
         from flows.import_trace import import_trace as run
 
         with embedded_server_may_die():
-            outcome = run(trace, dataset, settings)
+            outcome = run(trace, dataset, settings, pictures)
     if outcome.results is None:
         print_where(outcome)
         return DONE

@@ -13,7 +13,7 @@ from model.engines import cost, needed_bytes
 from schemas.dataset import Dataset
 from schemas.errors import UserError
 from schemas.identity import data_digest, fit_key
-from schemas.parameters import FitParameters, form_title
+from schemas.parameters import FitParameters, Pictures, form_title
 from tasks.cluster import check_cluster
 from tasks.flow_runs import describe_run, is_over, one_at_a_time, refused, this_flow_run
 from tasks.memory import require_memory
@@ -37,6 +37,7 @@ def fit_screen(
     parameters: Annotated[FitParameters, Field(**form_title("Fit"))] = FitParameters(),
     dask: Annotated[str, Field(**form_title("Dask cluster"))] = "",
     repeat: Annotated[bool, Field(**form_title("Repeat"))] = False,
+    pictures: Annotated[Pictures, Field(**form_title("Pictures"))] = "all",
 ) -> FitOutcome:
     """Validate, prepare, fit, diagnose and track one release of a screen.
 
@@ -48,6 +49,8 @@ def fit_screen(
             machine, or the address of a scheduler, tcp://host:8786.
         repeat: Fit again even where this very fit (same content of the tables, same parameters)
             is in MLflow already. If not set, that one is the result.
+        pictures: Which pictures to draw: `all`, `report` (those of the result, which the report
+            begins with) or `none`. They take longer than the fit of a small screen.
 
     Raises:
         UserError: The dataset, the filters, the model or `dask` must be changed; no run is begun.
@@ -63,13 +66,18 @@ def fit_screen(
             [dataset.name, dataset.release, parameters.model],
         )
         with one_at_a_time(dataset):
-            return _fit(dataset, dataset_file, parameters, dask, repeat)
+            return _fit(dataset, dataset_file, parameters, dask, repeat, pictures)
     except UserError as error:
         return refused(error)  # type: ignore[return-value]  # Prefect raises what is in it
 
 
 def _fit(
-    dataset: Dataset, dataset_file: str, parameters: FitParameters, dask: str, repeat: bool
+    dataset: Dataset,
+    dataset_file: str,
+    parameters: FitParameters,
+    dask: str,
+    repeat: bool,
+    pictures: Pictures,
 ) -> FitOutcome:
     stopwatch = Stopwatch()
     validation = validated(dataset, parameters, stopwatch)
@@ -92,4 +100,4 @@ def _fit(
             # mypy takes a DataTree for a coroutine: one of its bases is untyped.
             sampled: xr.DataTree = fit_task(screen.design, parameters, dask)  # type: ignore[assignment]
         command = command_for(dataset_file, parameters)
-        return track_posterior(run, sampled, screen, command, stopwatch)
+        return track_posterior(run, sampled, screen, command, stopwatch, pictures=pictures)

@@ -13,7 +13,7 @@ from model.imported import parameters_of
 from schemas.dataset import Dataset
 from schemas.errors import UserError
 from schemas.identity import data_digest, trace_key
-from schemas.parameters import FitParameters
+from schemas.parameters import FitParameters, Pictures
 from schemas.trace import Trace, TraceOrigin
 from tasks.flow_runs import describe_run, refused
 from tasks.import_steps import import_task, read_trace_task
@@ -29,6 +29,7 @@ def import_trace(
     trace_file: Annotated[str, Field(min_length=1)],
     dataset_file: Annotated[str, Field(min_length=1)],
     parameters: FitParameters = FitParameters(),
+    pictures: Pictures = "all",
 ) -> FitOutcome:
     """Make a trace of one release of a screen a run like that of a fit.
 
@@ -37,6 +38,7 @@ def import_trace(
         dataset_file: The dataset file (YAML) of the screen the trace was sampled from.
         parameters: Filters, priors and preparation the trace was sampled with, and thresholds.
             Model, engine and number of draws are those of the trace.
+        pictures: Which pictures to draw: `all`, `report` (those of the result) or `none`.
 
     Raises:
         UserError: The trace cannot be read, or is not of this dataset; no run is begun. The flow
@@ -51,7 +53,7 @@ def import_trace(
             f"{dataset.name} {dataset.release} {parameters.model} from {origin.imported_from}",
             [dataset.name, dataset.release, parameters.model],
         )
-        return _import(trace, origin, dataset, dataset_file, parameters)
+        return _import(trace, origin, dataset, dataset_file, parameters, pictures)
     except UserError as error:
         return refused(error)  # type: ignore[return-value]  # Prefect raises what is in it
 
@@ -62,6 +64,7 @@ def _import(
     dataset: Dataset,
     dataset_file: str,
     parameters: FitParameters,
+    pictures: Pictures,
 ) -> FitOutcome:
     stopwatch = Stopwatch()
     validation = validated(dataset, parameters, stopwatch)
@@ -80,4 +83,4 @@ def _import(
     opened = open_run_task(dataset, parameters, digest, origin=origin)
     with seen_to_its_end(opened) as run:
         command = import_command(origin.location, dataset_file, parameters)
-        return track_posterior(run, sampled, screen, command, stopwatch, origin)
+        return track_posterior(run, sampled, screen, command, stopwatch, origin, pictures)

@@ -16,7 +16,7 @@ from model.influence import with_influence
 from model.roster import Roster, roster_of
 from model.verdict import give_verdict
 from schemas.dataset import Dataset
-from schemas.parameters import FitParameters
+from schemas.parameters import FitParameters, Pictures
 from schemas.reports import PreparationReport, ValidationReport
 from schemas.trace import TraceOrigin
 from tasks.artifacts import FitResults
@@ -117,11 +117,13 @@ def track_posterior(
     command: str,
     stopwatch: Stopwatch,
     origin: TraceOrigin | None = None,
+    pictures: Pictures = "all",
 ) -> FitOutcome:
     """Judge the draws and store all that is known of them in the run.
 
     `sampled` is what an engine returns (`model.engines.run_engine`); `command` repeats the fit;
-    `origin` says where the draws come from, if they were not sampled here.
+    `origin` says where the draws come from, if they were not sampled here; without `pictures` the
+    graph of the model is left out too.
     """
     design, parameters = screen.design, screen.parameters
     with stopwatch.stage("checks"):
@@ -157,8 +159,8 @@ def track_posterior(
         tree=tree,
         design=design,
         roster=screen.roster,
-        figures=pictures_task(tree, design, effects, quantities),
-        model_graph_svg=model_graph_task(design, parameters),
+        figures=pictures_task(tree, design, effects, quantities, pictures),
+        model_graph_svg="" if pictures == "none" else model_graph_task(design, parameters),
         seconds=stopwatch.seconds,
         influence=influence,
         origin=origin,

@@ -25,6 +25,8 @@ ModelName = Literal["m4", "m4_zero_mean", "m4_nested"]
 EngineName = Literal["auto", "exact", "nuts"]
 SamplerName = Literal["nutpie", "pymc", "numpyro"]
 PriorPreset = Literal["as_run", "as_written"]
+Pictures = Literal["all", "report", "none"]
+"""Which pictures of a fit are drawn: all, those of the result that the report begins with, none."""
 
 
 def form_title(title: str) -> dict[str, Any]:

@@ -75,6 +75,7 @@ class FitResults:
     figures: Mapping[str, bytes]
     """PNG images by name of `model.plots`, without suffix."""
     model_graph_svg: str
+    """Empty where no pictures were asked for."""
     seconds: Mapping[str, float]
     """Seconds by step: validate, prepare, fit, checks."""
     influence: Influence | None = None
@@ -141,7 +142,8 @@ def write_artifacts(results: FitResults, report_html: str, folder: Path) -> None
     for name, png in results.figures.items():
         (folder / "plots" / f"{name}.png").write_bytes(png)
     _write(folder / "report.html", report_html)
-    _write(folder / "model_graph.svg", results.model_graph_svg)
+    if results.model_graph_svg:
+        _write(folder / "model_graph.svg", results.model_graph_svg)
     _write(folder / "environment.txt", environment())
 
 

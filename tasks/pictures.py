@@ -9,8 +9,15 @@ import xarray as xr
 
 from model.design import ScreenDesign
 from model.hierarchy import build_model
-from model.plots import all_figures, as_bytes, model_graph
-from schemas.parameters import FitParameters
+from model.plots import RESULT_FIGURES, all_figures, as_bytes, model_graph
+from schemas.parameters import FitParameters, Pictures
+
+NAMES: dict[Pictures, tuple[str, ...] | None] = {
+    "all": None,
+    "report": RESULT_FIGURES,
+    "none": (),
+}
+"""Choice of pictures: the names of `model.plots` that it draws; None where it draws all."""
 
 
 def draw_pictures(
@@ -18,11 +25,12 @@ def draw_pictures(
     design: ScreenDesign,
     effects: pd.DataFrame,
     quantities: pd.DataFrame,
+    choice: Pictures = "all",
     on_progress: Callable[[int], None] = lambda n_drawn: None,
 ) -> dict[str, bytes]:
-    """Return every picture as a PNG, by name; `on_progress` is told how many are drawn."""
+    """Return the chosen pictures as PNG, by name; `on_progress` gets the number drawn so far."""
     pictures: dict[str, bytes] = {}
-    for name, figure in all_figures(tree, design, effects, quantities):
+    for name, figure in all_figures(tree, design, effects, quantities, NAMES[choice]):
         pictures[name] = as_bytes(figure, "png")
         on_progress(len(pictures))
     return pictures

@@ -17,7 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from model.effects import NOT_ENOUGH_DATA
 from model.influence import Influence
-from model.plots import as_bytes
+from model.plots import RESULT_FIGURES, as_bytes
 from model.plots.comparison import slopes_figure
 from schemas.frozen import Frozen
 from schemas.parameters import Priors, Thresholds
@@ -81,7 +81,7 @@ ENGINE_WORDS = {
     "Pareto k and the importance efficiency say.",
 }
 SECTIONS = {
-    "result": ("forest_beta", "volcano", "top_genes", "logfc_over_rna_by_gene"),
+    "result": RESULT_FIGURES,
     "data": ("logfc_by_cell_line", "logfc_over_rna"),
     "convergence": ("trace", "rank", "energy"),
     "influence": ("influence_of_lines", "within_lineages"),

@@ -26,7 +26,7 @@ from model.preparation import prepare
 from model.spread import with_furthest_out
 from model.summary import parameter_summary
 from schemas.dataset import Dataset
-from schemas.parameters import FitParameters
+from schemas.parameters import FitParameters, Pictures
 from tasks.cluster import workers_at
 from tasks.earlier_runs import close_abandoned, finished_fit
 from tasks.flow_runs import this_flow_run
@@ -158,8 +158,12 @@ def fitted_cells_task(tree: xr.DataTree, design: ScreenDesign) -> pd.DataFrame:
 
 @task(name="draw pictures", cache_policy=NO_CACHE)
 def pictures_task(
-    tree: xr.DataTree, design: ScreenDesign, effects: pd.DataFrame, quantities: pd.DataFrame
+    tree: xr.DataTree,
+    design: ScreenDesign,
+    effects: pd.DataFrame,
+    quantities: pd.DataFrame,
+    choice: Pictures,
 ) -> dict[str, bytes]:
-    """Draw every picture; progress in pictures."""
+    """Draw the chosen pictures; progress in pictures."""
     with Progress("drawing pictures") as progress:
-        return draw_pictures(tree, design, effects, quantities, progress)
+        return draw_pictures(tree, design, effects, quantities, choice, progress)

@@ -6,7 +6,7 @@ Figure. ArviZ draws the posterior, plotnine the data. Writing pictures to files 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from io import BytesIO
 from typing import Literal
 
@@ -29,15 +29,24 @@ from model.plots.predictive import (
 )
 from model.predictive import thin
 
-__all__ = ["all_figures", "as_bytes", "model_graph"]
+__all__ = ["RESULT_FIGURES", "all_figures", "as_bytes", "model_graph"]
+
+RESULT_FIGURES = ("forest_beta", "volcano", "top_genes", "logfc_over_rna_by_gene")
+"""Names of the pictures of the result: what the report shows first."""
 
 DRAWS_SHOWN = 4000
 
 
 def all_figures(
-    tree: xr.DataTree, design: ScreenDesign, effects: pd.DataFrame, quantities: pd.DataFrame
+    tree: xr.DataTree,
+    design: ScreenDesign,
+    effects: pd.DataFrame,
+    quantities: pd.DataFrame,
+    only: Collection[str] | None = None,
 ) -> Iterator[tuple[str, Figure]]:
     """Yield every picture of a fit with its name; a figure is closed when the next is asked for.
+
+    `only` restricts them to these names; None draws all.
 
     `quantities` is what `model.checks.replicated_quantities` returns. `energy` is left out where
     the engine has none, what effects rest on where `effects` does not say. Draws without a screen
@@ -70,6 +79,8 @@ def all_figures(
     if "beta_within_lineage_mean" in effects:
         pictures["within_lineages"] = lambda: within_lineages(effects)
     for name, draw in pictures.items():
+        if only is not None and name not in only:
+            continue
         figure = draw()
         yield name, figure
         plt.close(figure)

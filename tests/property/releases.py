@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ TIMES = int(os.environ.get("SCREENBAYES_FUZZ", "1"))
 LIBRARY = "Avana"
 LOOSE = FitParameters(preparation=Preparation(min_rna_sd=0, min_cell_lines_per_gene=2))
 SMALL = ("logfc", "guide_map", "sequence_map", "rna")
+CONTROLS = ("essential", "nonessential", "expression_addictions")
 MATRIX_SUFFIXES = (".csv", ".csv.gz", ".parquet", ".hdf5")
 LIST_SUFFIXES = (".csv", ".csv.gz", ".parquet")
 
@@ -43,17 +45,37 @@ class Release:
     suffixes: dict[str, str] = field(default_factory=dict)
     """Format of each table; CSV where none is said."""
 
+    others: dict[str, pd.DataFrame] = field(default_factory=dict)
+    """Model table and lists of control genes, where there are any."""
+    entries: dict[str, str | None] = field(default_factory=dict)
+    """What the dataset says beside the tables, or in place of one."""
+    rewrites: dict[str, Callable[[bytes], bytes]] = field(default_factory=dict)
+    """What is done to the file of a table after it was written."""
+
+    def table(self, name: str) -> pd.DataFrame:
+        """Return a table by its name."""
+        return self.others[name] if name in self.others else getattr(self, name)
+
     def write(self, folder: Path) -> Dataset:
         """Write the tables and return the dataset."""
         paths = {}
-        for name in SMALL:
+        for name in (*SMALL, *self.others):
             path = folder / f"{name}{self.suffixes.get(name, '.csv')}"
-            save(getattr(self, name), path, index=name in ("logfc", "rna"))
+            frame = self.table(name)
+            # Long tables, and profiles with flags, have no row labels.
+            labels = name in ("logfc", "rna") and frame.index.inferred_type != "integer"
+            save(frame, path, index=labels)
+            if name in self.rewrites:
+                path.write_bytes(self.rewrites[name](path.read_bytes()))
             paths[name] = str(path)
-        return Dataset(name="small", release="1", library=LIBRARY, **paths)
+        controls = {name: paths.pop(name) for name in CONTROLS if name in paths}
+        content = {"name": "small", "release": "1", "library": LIBRARY, "controls": controls}
+        return Dataset.model_validate(content | paths | self.entries)
 
     def having(self, table: str, frame: pd.DataFrame) -> Release:
         """Return the release with another table in the place of one."""
+        if table not in SMALL:
+            return replace(self, others=self.others | {table: frame})
         tables: dict[str, Any] = {table: frame}
         return replace(self, **tables)
 

@@ -1,96 +1,109 @@
-"""Each rule of what the join covers: what breaks it, and that full coverage does not."""
+"""What the tables have in common, and what is reported of how much of it is measured."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from schemas.coverage_rules import Join, JoinCoverage, check_coverage
+from schemas.coverage_rules import Join, JoinCoverage, check_coverage, join_of
 from schemas.parameters import FitParameters
-from schemas.reports import Finding
-
-PARAMETERS = FitParameters()
+from tests.schemas.small_tables import LINES, SEQUENCES, changed, tables
 
 
-def covered(measured: np.ndarray, n_guides: list[int] | None = None) -> list[Finding]:
-    n_genes, n_lines = measured.shape
-    join = Join(
-        pd.Index([f"G{gene} ({gene})" for gene in range(n_genes)]),
-        pd.Index([f"ACH-{line:06}" for line in range(n_lines)]),
-        np.ones(measured.shape, dtype=bool),
-    )
-    guides = np.array(n_guides or [4] * n_genes)
-    return check_coverage(JoinCoverage(join, guides, measured), PARAMETERS)
+def covered(
+    *lines_of_genes: tuple[int, int],
+    n_lines: int = 12,
+    n_guides: list[int] | None = None,
+    without_rna: dict[int, slice] | None = None,
+) -> list[tuple[str, tuple[str, ...]]]:
+    """Check genes that are measured in lines from the first to before the second number."""
+    measured = np.array([[a <= i < b for i in range(n_lines)] for a, b in lines_of_genes])
+    has_rna = np.ones_like(measured)
+    for gene, lines in (without_rna or {}).items():
+        has_rna[gene, lines] = False
+    genes = pd.Index([f"G{gene} ({gene})" for gene in range(len(measured))])
+    join = Join(genes, pd.Index([f"ACH-{line:06}" for line in range(n_lines)]), has_rna)
+    coverage = JoinCoverage(join, np.array(n_guides or [4] * len(genes)), measured)
+    return [(f.rule, f.found) for f in check_coverage(coverage, FitParameters())]
 
 
-def test_full_coverage_breaks_no_rule():
-    assert covered(np.ones((3, 6), dtype=bool)) == []
+ELEVEN = ", ".join(f"G{gene} ({gene})" for gene in range(12, 22))
+TEN = ", ".join(f"ACH-{line:06}" for line in range(12, 22))
 
 
-def test_genes_with_few_guides_are_warned_of():
-    (finding,) = covered(np.ones((3, 6), dtype=bool), [4, 1, 2])
-    assert (finding.rule, finding.severity) == ("guides_per_gene", "warning")
-    assert finding.found == ("G1 (1): 1",)
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (covered((0, 12), (0, 5)), []),
+        (covered((0, 12), (0, 12), (0, 12), n_guides=[4, 1, 2]), [("guides_per_gene", ("G1 (1): 1",))]),
+        (covered((0, 12), (3, 7)), [("cell_lines_per_gene", ("G1 (1): 4",))]),
+        (
+            covered((0, 12), (0, 1), (0, 0), n_guides=[4, 1, 1]),
+            [("guides_per_gene", ("G1 (1): 1",)), ("cell_lines_per_gene", ("G1 (1): 1", "G2 (2): 0"))],
+        ),
+        (
+            covered((0, 4), (0, 3), n_lines=6),
+            [("genes_left", ("2 genes and 6 cell lines in all tables",))],
+        ),
+        (covered((0, 7), (6, 12)), []),  # one line links them
+        (
+            covered((0, 7), (0, 7), (7, 12)),
+            [("connected", (f"1 genes (G2 (2)) x 5 cell lines ({', '.join(f'ACH-{i:06}' for i in range(7, 12))})",))],
+        ),
+        (
+            covered(*[(0, 12)] * 12, *[(12, 22)] * 11, n_lines=22),
+            [("connected", (f"11 genes ({ELEVEN}, ...) x 10 cell lines ({TEN})",))],
+        ),
+    ],
+)  # fmt: skip
+def test_coverage_is_checked_by_gene_and_as_a_whole(found: object, expected: object):
+    assert found == expected
 
 
-def test_genes_with_few_lines_are_warned_of():
-    measured = np.ones((3, 6), dtype=bool)
-    measured[2, 2:] = False
-    (finding,) = covered(measured)
-    assert (finding.rule, finding.severity) == ("cell_lines_per_gene", "warning")
-    assert finding.found == ("G2 (2): 2",)
-
-
-def test_few_guides_are_warned_of_in_genes_that_any_line_has():
-    measured = np.ones((3, 6), dtype=bool)
-    measured[1, 1:] = measured[2] = False
-    assert [(f.rule, f.found) for f in covered(measured, [4, 1, 1])] == [
-        ("guides_per_gene", ("G1 (1): 1",)),
-        ("cell_lines_per_gene", ("G1 (1): 1", "G2 (2): 0")),
-    ]
-
-
-def test_no_gene_left_with_enough_lines():
-    assert [f.rule for f in covered(np.ones((3, 4), dtype=bool))] == ["genes_left"]
+def test_lines_without_rna_do_not_count_and_do_not_link():
+    halves = {0: slice(6, None), 1: slice(0, 6)}
+    assert [rule for rule, _ in covered((0, 12), (0, 12), without_rna=halves)] == ["connected"]
+    few = covered((0, 12), (0, 12), without_rna={1: slice(4, None)})
+    assert few == [("cell_lines_per_gene", ("G1 (1): 4",))]
 
 
 @pytest.mark.parametrize("shape", [(0, 6), (3, 0)])
-def test_an_empty_join_has_been_told_of_by_the_rules_across_tables(shape: tuple[int, int]):
-    assert covered(np.ones(shape, dtype=bool)) == []
+def test_an_empty_join_has_been_reported_by_the_rules_across_tables(shape: tuple[int, int]):
+    nothing = np.ones(shape, dtype=bool)
+    join = Join(pd.RangeIndex(shape[0]), pd.RangeIndex(shape[1]), nothing)
+    coverage = JoinCoverage(join, np.ones(shape[0], dtype=int), nothing)
+    assert check_coverage(coverage, FitParameters()) == []
 
 
-def test_two_parts_that_share_no_line_are_named():
-    measured = np.zeros((3, 12), dtype=bool)
-    measured[:2, :7] = True
-    measured[2, 7:] = True
-    (finding,) = covered(measured)
-    assert (finding.rule, finding.severity) == ("connected", "error")
-    assert finding.found[0].startswith("1 genes (G2 (2)) x 5 cell lines (ACH-000007, ")
+def test_the_join_has_genes_and_lines_of_usable_rows_and_default_profiles():
+    join = join_of(tables(), SEQUENCES, "Avana")
+    assert join is not None
+    assert (join.genes.tolist(), join.cell_lines.tolist()) == (["A (1)", "B (2)"], LINES)
+    assert join.has_rna.tolist() == [[True] * 3, [True] * 3]
+    profiles = pd.DataFrame({"cell_line": [*LINES[:2], *LINES[:2]]})
+    rna = pd.DataFrame({"B (2)": [1.0, 2.0, np.nan, np.nan], "A (1)": [1.0, np.nan, 2.0, 3.0]})
+    usable = replace(
+        changed("guide_map", used=[True, True, True, False]),
+        sequence_map=changed(
+            "sequence_map", passes_qc=[False, True, True, True, True]
+        ).sequence_map,
+        profiles=profiles.assign(is_default=[False, True, True, False]),
+        rna=rna,
+    )
+    join = join_of(usable, ["a1", "a2", "b1"], "Avana")
+    assert join is not None
+    assert (join.genes.tolist(), join.cell_lines.tolist()) == (["A (1)", "B (2)"], LINES[:2])
+    assert join.has_rna.tolist() == [[True, False], [False, True]]
+    join = join_of(
+        replace(usable, guide_map=changed("guide_map", used=False).guide_map), ["b1"], "Avana"
+    )
+    assert join is not None
+    assert join.has_rna.shape == (0, 1)
 
 
-def test_of_a_part_ten_members_are_named():
-    measured = np.zeros((23, 22), dtype=bool)
-    measured[:12, :12] = True
-    measured[12:, 12:] = True
-    (finding,) = covered(measured)
-    genes = ", ".join(f"G{gene} ({gene})" for gene in range(12, 22))
-    lines = ", ".join(f"ACH-{line:06}" for line in range(12, 22))
-    assert finding.found == (f"11 genes ({genes}, ...) x 10 cell lines ({lines})",)
-
-
-def test_one_shared_line_links_two_parts():
-    measured = np.zeros((2, 12), dtype=bool)
-    measured[0, :7] = True
-    measured[1, 6:] = True
-    assert covered(measured) == []
-
-
-def test_lines_without_rna_do_not_link():
-    measured = np.ones((2, 11), dtype=bool)
-    has_rna = np.ones((2, 11), dtype=bool)
-    has_rna[0, 6:] = False
-    has_rna[1, :6] = False
-    join = Join(pd.Index(["A", "B"]), pd.Index(range(11)), has_rna)
-    (finding,) = check_coverage(JoinCoverage(join, np.array([2, 2]), measured), PARAMETERS)
-    assert finding.rule == "connected"
+@pytest.mark.parametrize("name", ["guide_map", "sequence_map", "profiles", "rna"])
+def test_there_is_no_join_without_one_of_the_tables(name: str):
+    assert join_of(replace(tables(), **{name: None}), SEQUENCES, "Avana") is None

@@ -1,4 +1,4 @@
-"""What counts as an interruption."""
+"""What is behind an error: an interruption, a full disk, no memory; and what to do about it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from schemas.errors import refused_by_the_machine, told, was_interrupted, withou
 
 
 def raised(outer: BaseException, inner: BaseException | None = None) -> BaseException:
-    """An exception as it arrives: `outer`, raised while `inner` was being handled."""
+    """Return an exception as it arrives: `outer`, raised while `inner` was handled."""
     with pytest.raises(type(outer)) as caught:
         try:
             if inner is not None:
@@ -21,14 +21,14 @@ def raised(outer: BaseException, inner: BaseException | None = None) -> BaseExce
 @pytest.mark.parametrize(
     ("error", "expected"),
     [
+        (None, False),
         (KeyboardInterrupt(), True),
         (raised(ConnectionError(), KeyboardInterrupt()), True),
         (raised(ConnectionError(), ValueError()), False),
-        (raised(ConnectionError()), False),
         (ValueError("Error calling function `_ser_model`: KeyboardInterrupt: "), True),
     ],
 )
-def test_interrupt_at_the_root(error, expected):
+def test_an_interruption_is_found_at_the_root(error: BaseException | None, expected: bool):
     assert was_interrupted(error) is expected
 
 
@@ -42,17 +42,14 @@ def test_interrupt_at_the_root(error, expected):
     ],
     ids=str,
 )
-def test_what_the_machine_refuses_is_told_with_the_mend(error, expected):
+def test_what_the_machine_refuses_is_reported_with_what_to_do(error: OSError, expected: str):
     assert expected in told(error)
 
 
-def test_what_the_machine_refused_is_found_behind_what_libraries_raise():
+def test_what_the_machine_refused_is_found_behind_errors_of_libraries():
     full = OSError(28, "No space left on device")
     assert refused_by_the_machine(raised(ValueError(), full)) is full
     assert refused_by_the_machine(raised(ValueError(), FileNotFoundError(2, "none"))) is None
-
-
-@pytest.mark.parametrize("asked", [MemoryError(), RuntimeError("can't start new thread")])
-def test_memory_that_is_gone_is_found_however_python_says_it(asked):
-    assert without_memory(raised(ValueError("of a library"), asked)) is asked
+    for asked in (MemoryError(), RuntimeError("can't start new thread")):
+        assert without_memory(raised(ValueError("of a library"), asked)) is asked
     assert without_memory(raised(ValueError("of ours"), OSError())) is None

@@ -7,11 +7,10 @@ import pytest
 
 from schemas.findings import MOST_KEPT, MOST_SHOWN, Rule, at_line, first_cells, share
 
-RULE = Rule("short", "at most {limit:g} of {what}", "cut it", "warning")
-
 
 def test_a_finding_has_the_words_of_its_rule():
-    finding = RULE.broken("rna", ["a", "b"], column="gene", limit=0.5, what="them")
+    rule = Rule("short", "at most {limit:g} of {what}", "cut it", "warning")
+    finding = rule.broken("rna", ["a", "b"], column="gene", limit=0.5, what="them")
     assert finding.model_dump() == {
         "table": "rna",
         "rule": "short",
@@ -24,35 +23,26 @@ def test_a_finding_has_the_words_of_its_rule():
     }
 
 
-def test_a_rule_is_an_error_and_speaks_of_no_column_unless_it_says_so():
+def test_a_rule_is_an_error_of_no_column_by_default_and_keeps_so_many_values():
     finding = Rule("short", "less", "cut it").broken("rna", ["a"], count=9)
     assert (finding.severity, finding.column, finding.count) == ("error", "", 9)
-
-
-def test_a_finding_keeps_so_many_values_and_counts_them_all():
     finding = Rule("short", "less", "cut it").broken("rna", ["a"] * (MOST_KEPT + 2))
     assert (len(finding.found), finding.count) == (MOST_KEPT, MOST_KEPT + 2)
-
-
-def test_a_value_is_shown_with_its_line():
-    assert at_line(3, "a b") == "line 3: 'a b'"
-    assert at_line(3, 1.5) == "line 3: '1.5'"
+    assert (at_line(3, "a b"), at_line(3, 1.5)) == ("line 3: 'a b'", "line 3: '1.5'")
 
 
 def test_the_first_cells_are_found_by_row_then_by_column():
     bad = np.zeros((30, 4), dtype=bool)
+    assert not list(first_cells(bad))
     bad[[5, 5, 20], [3, 1, 0]] = True
     assert list(first_cells(bad)) == [(5, 1), (5, 3), (20, 0)]
-    assert (
-        list(first_cells(~np.zeros((30, 4), dtype=bool)))
-        == [(row, column) for row in range(30) for column in range(4)][:MOST_SHOWN]
-    )
+    places = [(row, column) for row in range(30) for column in range(4)]
+    assert list(first_cells(np.ones((30, 4), dtype=bool))) == places[:MOST_SHOWN]
     assert list(first_cells(np.eye(30, dtype=bool))) == [(row, row) for row in range(MOST_SHOWN)]
-    assert not list(first_cells(np.zeros((3, 4), dtype=bool)))
 
 
 @pytest.mark.parametrize(
-    ("part", "whole", "said"),
+    ("part", "whole", "text"),
     [
         (1, 3, "33 % of 3 values"),
         (5, 200_000, "0.0025 % of 200,000 values"),
@@ -62,5 +52,5 @@ def test_the_first_cells_are_found_by_row_then_by_column():
         (994, 1000, "99 % of 1,000 values"),
     ],
 )
-def test_a_share_has_two_digits(part: int, whole: int, said: str):
-    assert share(part, whole) == said
+def test_a_share_has_two_digits(part: int, whole: int, text: str):
+    assert share(part, whole) == text

@@ -1,13 +1,20 @@
-"""Settings as text: priors as equations have them, all settings by name, titles for forms."""
+"""Settings as text and as the form of a flow, which accepts what the settings accept."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prefect.utilities.schema_tools import is_valid_schema, validate
 from pydantic import ValidationError
 
-from schemas.frozen import title_in_words
+from flows.calibrate import calibrate
+from flows.compare_runs import compare_runs
+from flows.fit_screen import fit_screen
+from flows.promote_fit import promote_fit
+from flows.refresh_releases import refresh_releases
 from schemas.parameters import (
     Distribution,
     Filters,
@@ -17,106 +24,76 @@ from schemas.parameters import (
     form_title,
 )
 
+FORM: dict[str, Any] = fit_screen.parameters.model_dump()
+
 
 @pytest.mark.parametrize(
     ("text", "family", "arguments", "back"),
     [
-        ("Normal(0, 2)", "Normal", (0, 2), "Normal(0, 2)"),
         ("  Normal ( -1.50,1e-3 ) ", "Normal", (-1.5, 0.001), "Normal(-1.5, 0.001)"),
         ("Exponential(1)", "Exponential", (1,), "Exponential(1)"),
         ("HalfNormal(2.5)", "HalfNormal", (2.5,), "HalfNormal(2.5)"),
         ("Normal(1e15, 1e300)", "Normal", (1e15, 1e300), "Normal(1000000000000000.0, 1e+300)"),
-        (
-            "Normal(999999999999999, 1)",
-            "Normal",
-            (999999999999999, 1),
-            "Normal(999999999999999, 1)",
-        ),
+        ("Normal(999999999999999, 1)", "Normal", (999999999999999, 1), "Normal(999999999999999, 1)"),
     ],
-)
+)  # fmt: skip
 def test_a_prior_is_read_and_written(
     text: str, family: str, arguments: tuple[float, ...], back: str
-) -> None:
+):
     prior = Distribution.from_text(text)
     assert (prior.family, prior.arguments) == (family, arguments)
-    assert str(prior) == back
-    assert prior.model_dump_json() == f'"{back}"'
+    assert (str(prior), prior.model_dump_json()) == (back, f'"{back}"')
     assert Distribution.from_text(back) == prior
 
 
-FORMS = "expected Normal(mean, sd), Exponential(rate) or HalfNormal(sd), got "
-
-
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "words"),
     [
-        ("Gamma(1, 2)", FORMS + "'Gamma(1, 2)'"),
-        ("normal(0, 1)", FORMS + "'normal(0, 1)'"),
-        ("Normal(0, 1) + 1", FORMS + "'Normal(0, 1) + 1'"),
-        ("1", FORMS + "'1'"),
-        ("Normal(0, one)", "expected numbers in 'Normal(0, one)'"),
-        ("Normal(0)", "Normal takes 2 number(s), got 1 in 'Normal(0)'"),
-        ("Exponential(1, 2)", "Exponential takes 1 number(s), got 2 in 'Exponential(1, 2)'"),
-        ("HalfNormal(1, 2)", "HalfNormal takes 1 number(s), got 2 in 'HalfNormal(1, 2)'"),
+        ("Gamma(1, 2)", "expected Normal(mean, sd), Exponential(rate) or HalfNormal(sd), got "),
+        ("normal(0, 1)", "expected Normal(mean, sd)"),
+        ("Normal(0, 1) + 1", "expected Normal(mean, sd)"),
+        ("1", "expected Normal(mean, sd)"),
+        ("Normal(0, one)", "expected numbers in "),
+        ("Normal(0)", "Normal takes 2 number(s), got 1 in "),
+        ("Exponential(1, 2)", "Exponential takes 1 number(s), got 2 in "),
+        ("HalfNormal(1, 2)", "HalfNormal takes 1 number(s), got 2 in "),
         *(
-            (text, f"expected finite numbers, the last above zero, got '{text}'")
-            for text in (
-                "Normal(inf, 1)",
-                "Normal(-inf, 1)",
-                "Normal(nan, 1)",
-                "Normal(0, inf)",
-                "Normal(0, 0)",
-                "Exponential(-1)",
-                "HalfNormal(0)",
-            )
+            (f"{text}", "expected finite numbers, the last above zero, got ")
+            for text in ("Normal(inf, 1)", "Normal(-inf, 1)", "Normal(nan, 1)", "Normal(0, inf)",
+                         "Normal(0, 0)", "Exponential(-1)", "HalfNormal(0)")
         ),
     ],
-)
-def test_what_is_no_prior_is_refused_with_what_was_expected(text: str, said: str) -> None:
-    with pytest.raises(ValueError) as caught:
+)  # fmt: skip
+def test_what_is_no_prior_is_refused(text: str, words: str):
+    with pytest.raises(ValueError) as refused:
         Distribution.from_text(text)
-    assert str(caught.value) == said
+    assert str(refused.value).startswith(words) and str(refused.value).endswith(repr(text))
 
 
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        ({"mu_beta": "HalfNormal(1)"}, "a mean takes a Normal prior, got HalfNormal(1)"),
-        (
-            {"sigma": "Normal(0, 1)"},
-            "a standard deviation takes Exponential or HalfNormal, got Normal(0, 1)",
-        ),
-    ],
-)
-def test_means_and_sds_take_priors_of_their_own(given: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValidationError) as caught:
-        Priors.model_validate(given)
-    assert said in str(caught.value)
-
-
-def test_a_prior_may_be_given_as_such() -> None:
+def test_means_and_sds_take_priors_of_their_own():
     prior = Distribution.from_text("Normal(0, 3)")
     assert Priors(mu_beta=prior).mu_beta == prior
+    with pytest.raises(ValidationError, match=r"a mean takes a Normal prior, got HalfNormal\(1\)"):
+        Priors.model_validate({"mu_beta": "HalfNormal(1)"})
+    with pytest.raises(ValidationError, match="takes Exponential or HalfNormal, got Normal"):
+        Priors.model_validate({"sigma": "Normal(0, 1)"})
 
 
-def test_the_presets_are_what_was_run_and_what_was_written() -> None:
+def test_the_presets_are_what_was_run_and_what_was_written():
     assert Priors.preset("as_run") == Priors()
-    assert str(Priors().mu_alpha) == str(Priors().mu_gamma) == "Normal(0, 2)"
-    assert str(Priors().mu_beta) == "Normal(0, 1)"
-    written = Priors.preset("as_written")
-    assert written == Priors.model_validate(
-        {"mu_alpha": "Normal(0, 5)", "mu_gamma": "Normal(0, 5)", "mu_beta": "Normal(0, 2)"}
-    )
+    means = ("mu_alpha", "mu_gamma", "mu_beta")
+    run, written = Priors(), Priors.preset("as_written")
+    assert [str(getattr(run, one)) for one in means] == [*["Normal(0, 2)"] * 2, "Normal(0, 1)"]
+    assert [str(getattr(written, one)) for one in means] == [*["Normal(0, 5)"] * 2, "Normal(0, 2)"]
+    for name in set(Priors.model_fields) - set(means):
+        assert str(getattr(run, name)) == str(getattr(written, name)) == "Exponential(1)"
 
 
-def test_all_settings_have_a_name_and_a_value_a_tracker_can_keep() -> None:
+def test_all_settings_have_a_name_and_a_value_that_a_tracker_can_keep():
     settings = FitParameters(filters=Filters(genes=("A", "B")), sampling=Sampling(draws=60))
     flat = settings.flat()
-    assert flat["model"] == "m4"
-    assert flat["filters.genes"] == "A, B"
-    assert flat["filters.lineages"] == ""
-    assert flat["sampling.draws"] == 60
-    assert flat["priors.sigma"] == "Exponential(1)"
+    names = ("model", "filters.genes", "filters.lineages", "sampling.draws", "priors.sigma")
+    assert [flat[name] for name in names] == ["m4", "A, B", "", 60, "Exponential(1)"]
     assert len(flat) == sum(
         len(type(value).model_fields) if hasattr(value, "model_fields") else 1
         for value in dict(settings).values()
@@ -124,22 +101,83 @@ def test_all_settings_have_a_name_and_a_value_a_tracker_can_keep() -> None:
     assert all(isinstance(value, str | int | float) for value in flat.values())
 
 
+# -------------------------------------------------------------------------------- form of a flow
+
+
+def accepted(parameters: dict[str, Any]) -> bool:
+    """Whether the Prefect server would take a run with these parameters of a fit."""
+    return not validate({"dataset_file": "a.yaml", "parameters": parameters}, FORM)
+
+
+def test_every_field_of_the_form_has_a_title_a_text_and_a_default():
+    is_valid_schema(FORM)
+    titles = set()
+    for section in FORM["definitions"].values():
+        for name, field in section["properties"].items():
+            titles.add(field.get("title"))
+            if "$ref" not in field:  # those of a section stand where it is defined
+                assert field.get("title") and field.get("description"), name
+                assert "default" in field, name
+    for name, field in FORM["properties"].items():
+        assert field.get("description") or "$ref" in field, name
+    assert {"Fewest cell lines per gene", "Most measurements kept"} <= titles
+    assert form_title("A b") == {"json_schema_extra": {"title": "A b"}}
+    for flow in (fit_screen, refresh_releases, compare_runs, promote_fit, calibrate):
+        for name, field in flow.parameters.properties.items():
+            assert field["title"][0].isupper() and "_" not in field["title"], (flow.name, name)
+
+
+def test_what_analysts_choose_comes_first():
+    fields = FORM["definitions"]["FitParameters"]["properties"]
+    by_place = sorted(fields, key=lambda name: fields[name]["position"])
+    assert by_place == list(FitParameters.model_fields)
+    assert by_place[:4] == ["model", "engine", "seed", "filters"]
+
+
 @pytest.mark.parametrize(
-    ("name", "title"),
+    ("parameters", "good"),
     [
-        ("min_rna_sd", "Smallest RNA SD"),
-        ("rhat_max", "Largest R-hat"),
-        ("ess_min", "Smallest ESS"),
-        ("genes", "Genes"),
-        ("min", "Smallest"),
-        ("cell_lines", "Cell lines"),
+        ({}, True),
+        ({"model": "m4_nested", "filters": {"genes": ["SOX10 (6663)", "geneB", "6663"]}}, True),
+        ({"priors": {"mu_beta": "Normal(0, 1e-3)", "sigma": "HalfNormal(0.5)"}}, True),
+        ({"sampling": {"draws": 50}}, True),
+        ({"model": "m5"}, False),
+        ({"modle": "m4"}, False),
+        ({"seed": -1}, False),
+        ({"seed": 1.5}, False),
+        ({"sampling": {"draws": 10}}, False),
+        ({"sampling": {"target_accept": 1}}, False),
+        ({"filters": {"genes": ["  "]}}, False),
+        ({"filters": {"genes": "SOX10"}}, False),
+        ({"priors": {"mu_beta": "Normal(0"}}, False),
     ],
 )
-def test_a_field_is_called_by_words(name: str, title: str) -> None:
-    assert title_in_words(name) == title
-    assert form_title(title) == {"json_schema_extra": {"title": title}}
+def test_form_and_settings_accept_the_same_values(parameters: dict[str, Any], good: bool):
+    assert accepted(parameters) == good
+    if good:
+        FitParameters.model_validate(parameters)
+    else:
+        with pytest.raises(ValidationError):
+            FitParameters.model_validate(parameters)
 
 
-def test_fields_keep_their_place_in_a_form() -> None:
-    fields = Sampling.model_json_schema()["properties"]
-    assert [field["position"] for field in fields.values()] == list(range(len(fields)))
+NUMBERS = st.one_of(
+    st.integers(-5, 5).map(str),
+    st.floats(-1e6, 1e6, allow_nan=False).map(repr),
+    st.sampled_from(["", "nan", "inf", "-", ".5", "5.", "1e3", "1E-3", "+2", "a"]),
+)
+
+
+@given(
+    st.sampled_from(["mu_beta", "sigma"]),
+    st.sampled_from(["Normal", "Exponential", "HalfNormal", "Cauchy"]),
+    st.lists(NUMBERS, min_size=0, max_size=3),
+)
+def test_form_and_settings_accept_the_same_priors(prior: str, family: str, arguments: list[str]):
+    parameters = {"priors": {prior: f"{family}({', '.join(arguments)})"}}
+    try:
+        FitParameters.model_validate(parameters)
+        sound = True
+    except ValidationError:
+        sound = False
+    assert accepted(parameters) == sound

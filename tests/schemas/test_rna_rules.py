@@ -1,6 +1,8 @@
-"""Each rule of the RNA table: its genes, its default profiles, its values."""
+"""What is reported of an RNA table: its genes, its default profiles, its values."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,162 +10,160 @@ import pytest
 
 from schemas.dataset import Dataset
 from schemas.parameters import Contract
-from schemas.reports import Finding
 from schemas.rna_rules import check_rna
 from schemas.screen import RawRna, TableSource
 
 GENES = ["SOX10 (6663)", "HLA-A (3105)", "IRF4 (3662)"]
-CELL_LINES = ["ACH-000001", "ACH-000002"]
+Found = list[tuple[str, int, tuple[str, ...]]]
 
 
-def rna(
-    values: np.ndarray | None = None,
+def broken(
+    values: object = None,
     genes: list[str] = GENES,
-    cell_lines: list[str] = CELL_LINES,
+    lines: tuple[str, ...] = ("ACH-000001", "ACH-000002"),
     layout: str = "several_profiles",
-    **leading: list[str | None],
-) -> RawRna:
-    lines = pd.RangeIndex(2, 2 + len(cell_lines))
+    units: str = "log2_tpm",
+    flags: list[str] | None = None,
+) -> Found:
+    """Check an RNA table whose first row stands on line 2; return rule, count and what was found."""
+    rows = pd.RangeIndex(2, 2 + len(lines))
     if values is None:
-        values = np.arange(len(cell_lines) * len(genes), dtype=float).reshape(len(cell_lines), -1)
-    return RawRna(
-        TableSource("rna", "rna.csv", layout, "0" * 64),
-        pd.DataFrame({"cell_line": cell_lines, **leading}, index=lines, dtype="str"),
-        pd.DataFrame(values, lines, pd.Index(genes)),
-    )
+        values = np.arange(len(lines) * len(genes), dtype=float).reshape(len(lines), -1)
+    profiles = pd.DataFrame({"cell_line": lines}, rows, dtype="str")
+    profiles = profiles if flags is None else profiles.assign(is_default=flags)
+    source = TableSource("rna", "rna.csv", layout, "0" * 64)
+    raw = RawRna(source, profiles, pd.DataFrame(np.asarray(values), rows, pd.Index(genes)))
+    content: dict[str, Any] = {"name": "s", "release": "1", "library": "KY", "logfc": "l.csv"}
+    dataset = Dataset.model_validate(content | {"rna_units": units})
+    return [(one.rule, one.count, one.found) for one in check_rna(raw, dataset, Contract())]
 
 
-def check(raw: RawRna, units: str = "log2_tpm") -> list[Finding]:
-    dataset = Dataset.model_validate(
-        {"name": "s", "release": "1", "library": "KY", "logfc": "l.csv", "rna_units": units}
-    )
-    return check_rna(raw, dataset, Contract())
-
-
-def broken(raw: RawRna, units: str = "log2_tpm") -> list[tuple[str, ...]]:
-    return [(finding.rule, *finding.found) for finding in check(raw, units)]
-
-
-def with_value(value: float, centre: float = 0) -> RawRna:
+def value(number: float, centre: float = 0) -> np.ndarray:
+    """Return values 0 to 5, less a centre, the fourth of them this number."""
     values = np.arange(6.0).reshape(2, 3) - centre
-    values[1, 0] = value
-    return rna(values)
+    values[1, 0] = number
+    return values
 
 
-def test_a_sound_table_breaks_no_rule():
-    assert check(rna(is_default=["Yes", "Yes"])) == []
+def without(row: int | slice, column: int | slice) -> np.ndarray:
+    values = np.arange(6.0).reshape(2, 3)
+    values[row, column] = np.nan
+    return values
+
+
+CELL = "line 3, SOX10 (6663): "
 
 
 @pytest.mark.parametrize(
-    ("value", "rule", "severity"),
+    ("number", "rule"),
     [
-        (-0.1, "rna_not_negative", "error"),
-        (40.1, "rna_not_linear", "error"),
-        (40.0, "rna_high", "warning"),
-        (20.1, "rna_high", "warning"),
-        (np.inf, "rna_finite", "error"),
-        (-np.inf, "rna_finite", "error"),
-        (np.nan, "rna_missing", "warning"),
+        (-0.1, "rna_not_negative"),
+        (0, ""),
+        (20, ""),
+        (20.1, "rna_high"),
+        (40, "rna_high"),
+        (40.1, "rna_not_linear"),
+        (np.inf, "rna_finite"),
+        (-np.inf, "rna_finite"),
     ],
 )
-def test_values_log2_tpm_does_not_have(value: float, rule: str, severity: str):
-    (finding,) = check(with_value(value))
-    assert (finding.rule, finding.severity, finding.count) == (rule, severity, 1)
-    if rule != "rna_missing":
-        assert finding.found == (f"line 3, SOX10 (6663): {value:g}",)
-
-
-def test_ten_cells_are_shown_and_all_are_counted():
-    lines = [f"ACH-{line:06d}" for line in range(4)]
-    (finding,) = check(rna(np.full((4, 3), 50.0), cell_lines=lines))
-    assert (finding.rule, finding.count, len(finding.found)) == ("rna_not_linear", 12, 10)
-
-
-def test_twenty_is_no_matter():
-    assert check(with_value(20)) == []
+def test_log2_tpm_has_its_range(number: float, rule: str):
+    assert broken(value(number)) == ([(rule, 1, (f"{CELL}{number:g}",))] if rule else [])
 
 
 @pytest.mark.parametrize(
-    ("value", "rules"),
-    [
-        (9.9, []),
-        (10, []),
-        (10.1, ["rna_z_score"]),
-        (-10.1, ["rna_z_score"]),
-        (-np.inf, ["rna_finite"]),
-    ],
+    ("number", "rule"),
+    [(9.9, ""), (10, ""), (10.1, "rna_z_score"), (-10.1, "rna_z_score"), (-np.inf, "rna_finite")],
 )
-def test_z_scores_have_a_range_of_their_own(value: float, rules: list[str]):
-    errors = [f.rule for f in check(with_value(value, 2), units="z_score") if f.severity == "error"]
-    assert errors == rules
+def test_z_scores_have_their_range(number: float, rule: str):
+    found = [one for one in broken(value(number, 2), units="z_score") if "centred" not in one[0]]
+    assert found == ([(rule, 1, (f"{CELL}{number:g}",))] if rule else [])
 
 
-def test_log2_tpm_called_z_scores_is_told_by_its_sign():
-    findings = check(rna(np.array([[0.0, 1, 2], [9, 8, np.nan]])), units="z_score")
-    errors = [(f.rule, f.found) for f in findings if f.severity == "error"]
-    assert errors == [("rna_z_score_signed", ("the smallest is 0",))]
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([[0.0, 1, 2], [9, 8, np.nan]], [("rna_z_score_signed", 6, ("the smallest is 0",))]),
+        ([[0.2, 1, 2], [9, 8, 3]], [("rna_z_score_signed", 6, ("the smallest is 0.2",))]),
+        ([[0.0, 0, 0], [0, 0, 0]], []),
+        ([[-1.0, 0, 2], [1, 2, 0]], []),
+        ([[-1.0, 0, 2.4], [1, 2, -0.2]], [("rna_z_score_centred", 1, ("IRF4 (3662): 1.1",))]),
+        (
+            [[-3.0, 0, np.inf], [0.1, -2.1, 5]],
+            [
+                ("rna_finite", 1, ("line 2, IRF4 (3662): inf",)),
+                ("rna_z_score_centred", 3, ("SOX10 (6663): -1.4", "HLA-A (3105): -1.1", "IRF4 (3662): 5")),
+            ],
+        ),
+    ],
+)  # fmt: skip
+def test_z_scores_lie_about_zero(values: object, expected: Found):
+    found = [one for one in broken(values, units="z_score") if one[0] != "rna_missing"]
+    assert found == expected
 
 
-def test_z_scores_off_centre_are_warned_of_by_gene():
-    values = np.array([[-1.0, 0, 2.4], [1, 2, -0.2]])
-    (finding,) = check(rna(values), units="z_score")
-    assert (finding.rule, finding.severity) == ("rna_z_score_centred", "warning")
-    assert finding.found == ("IRF4 (3662): 1.1",)
-
-
-def test_zeros_alone_are_no_sign_of_another_unit():
-    assert check(rna(np.zeros((2, 3))), units="z_score") == []
-
-
-def test_a_gene_and_a_profile_without_any_value():
-    values = np.arange(6.0).reshape(2, 3)
-    values[:, 1] = np.nan
-    assert ("rna_gene_known", "HLA-A (3105)") in broken(rna(values))
-    values = np.arange(6.0).reshape(2, 3)
-    values[1] = np.nan
-    assert ("rna_profile_known", "line 3") in broken(rna(values))
-
-
-def test_a_gene_of_another_form():
-    assert broken(rna(genes=["SOX10", *GENES[1:]])) == [("gene_label", "'SOX10'")]
-
-
-def test_long_tables_may_name_genes_as_they_like():
-    assert check(rna(genes=["A", "B", "C"], layout="long")) == []
-
-
-def test_an_entrez_number_standing_twice():
-    genes = ["SOX10 (6663)", "DOM (6663)", "IRF4 (3662)"]
-    assert broken(rna(genes=genes)) == [("rna_gene_unique", "DOM (6663)", "SOX10 (6663)")]
-
-
-def test_a_symbol_standing_twice_is_only_warned_of():
-    (finding,) = check(rna(genes=["SOX10 (6663)", "SOX10 (1)", "IRF4 (3662)"]))
-    assert (finding.rule, finding.severity) == ("rna_symbol_unique", "warning")
-
-
-def test_a_table_without_genes():
-    assert broken(rna(np.empty((2, 0)), genes=[])) == [("table_empty", "no column of a gene")]
-
-
-def test_two_default_profiles_of_a_line():
-    raw = rna(cell_lines=["ACH-000001"] * 2, is_default=["Yes", "Yes"])
-    assert broken(raw) == [("one_default_profile", "ACH-000001: 2")]
-
-
-def test_two_rows_of_a_line_where_there_are_no_flags():
-    assert broken(rna(cell_lines=["ACH-000001"] * 2)) == [("one_default_profile", "ACH-000001: 2")]
-
-
-def test_a_line_without_a_default_profile():
-    assert broken(rna(is_default=["Yes", "No"])) == [("one_default_profile", "ACH-000002: 0")]
-
-
-def test_no_default_profile_at_all_never_means_all_of_them():
-    assert broken(rna(is_default=["No", "No"])) == [
-        ("default_profiles_exist", "no profile is marked")
+def test_missing_values_are_counted_and_empty_rows_and_columns_are_errors():
+    assert broken(value(np.nan)) == [("rna_missing", 1, ("17 % of 6 values",))]
+    assert broken(without(slice(None), 1)) == [
+        ("rna_missing", 2, ("33 % of 6 values",)),
+        ("rna_gene_known", 1, ("HLA-A (3105)",)),
+    ]
+    assert broken(without(1, slice(None))) == [
+        ("rna_missing", 3, ("50 % of 6 values",)),
+        ("rna_profile_known", 1, ("line 3",)),
     ]
 
 
-def test_default_profiles_are_not_judged_by_flags_that_cannot_be_read():
-    assert check(rna(is_default=["perhaps", "Yes"])) == []
+def test_the_first_cells_are_shown_and_all_are_counted():
+    lines = tuple(f"ACH-{line:06}" for line in range(4))
+    ((rule, count, found),) = broken(np.full((4, 3), 50.0), lines=lines)
+    assert (rule, count, len(found), found[3]) == ("rna_not_linear", 12, 10, f"{CELL}50")
+
+
+@pytest.mark.parametrize(
+    ("genes", "expected"),
+    [
+        ([], [("table_empty", 1, ("no column of a gene",))]),
+        (["SOX10", *GENES[1:]], [("gene_label", 1, ("'SOX10'",))]),
+        ([" SOX10 (6663)", *GENES[1:]], [("surrounding_blanks", 1, ("' SOX10 (6663)'",))]),
+        (["=SOX10 (6663)", *GENES[1:]], [("plain_label", 1, ("'=SOX10 (6663)'",))]),
+        (
+            ["SOX10 (6663)", "DOM (6663)", "SOX10 (2)"],
+            [("rna_gene_unique", 2, ("DOM (6663)", "SOX10 (6663)"))],
+        ),
+        (
+            ["SOX10 (6663)", "HLA-A (3105)", "SOX10 (1)"],
+            [("rna_symbol_unique", 2, ("SOX10 (1)", "SOX10 (6663)"))],
+        ),
+    ],
+)
+def test_genes_are_labelled_once_and_in_their_form(genes: list[str], expected: Found):
+    values = np.arange(2.0 * len(genes)).reshape(2, len(genes))
+    assert broken(values, genes) == expected
+
+
+def test_long_tables_label_genes_in_any_form():
+    assert broken(genes=["A", "B", "C"], layout="long") == []
+    assert broken(genes=["A", "B", "A"], layout="long") == [("rna_gene_unique", 2, ("A", "A"))]
+
+
+@pytest.mark.parametrize(
+    ("lines", "flags", "rule", "found"),
+    [
+        (("ACH-000001", "ACH-000002"), ["Yes", "True"], "", ""),
+        (("ACH-000001", "ACH-000001"), [" Yes", "No"], "", ""),
+        (("ACH-000001", "ACH-000001 "), ["Yes", "Yes"], "one_default_profile", "ACH-000001: 2"),
+        (("ACH-000001", "ACH-000001"), None, "one_default_profile", "ACH-000001: 2"),
+        (("ACH-000001", "ACH-000002"), ["Yes", "No"], "one_default_profile", "ACH-000002: 0"),
+        (("ACH-000001", "ACH-000002"), ["No", "0"], "default_profiles_exist", "no profile is marked"),
+        (("ACH-000001", "ACH-000001"), ["perhaps", "Yes"], "", ""),  # `flag` is reported instead
+    ],
+)  # fmt: skip
+def test_each_line_has_one_default_profile(
+    lines: tuple[str, ...], flags: list[str] | None, rule: str, found: str
+):
+    assert broken(lines=lines, flags=flags) == ([(rule, 1, (found,))] if rule else [])
+
+
+def test_a_table_without_rows_has_no_finding_here():
+    assert broken(np.empty((0, 3)), lines=()) == []

@@ -1,4 +1,4 @@
-"""Which rows may be fitted: the first reason against each is the one that is told."""
+"""Which rows may be fitted: of several reasons against one, the first is given."""
 
 from __future__ import annotations
 
@@ -14,21 +14,14 @@ from schemas.usable import (
     usable_sequences,
 )
 
-
-def guide(**values: object) -> pd.DataFrame:
-    row = {"used": True, "n_alignments": 1, "gene": "A (1)", **values}
-    return pd.DataFrame([row], index=[7]).astype({"n_alignments": "Int64"})
-
-
-def sequence(**values: object) -> pd.DataFrame:
-    sound = {
-        "library": "Avana",
-        "screen_type": "2DS",
-        "passes_qc": True,
-        "excluded": False,
-        "cell_line": "ACH-000001",
-    }
-    return pd.DataFrame([{**sound, **values}], index=[7])
+GUIDE = {"used": True, "n_alignments": 1, "gene": "A (1)"}
+SEQUENCE = {
+    "library": "Avana",
+    "screen_type": "2DS",
+    "passes_qc": True,
+    "excluded": False,
+    "cell_line": "ACH-000001",
+}
 
 
 @pytest.mark.parametrize(
@@ -43,9 +36,9 @@ def sequence(**values: object) -> pd.DataFrame:
     ],
 )
 def test_why_a_guide_is_not_fitted(values: dict[str, object], reason: str):
-    found = guide_reasons(guide(**values))
-    assert found.to_dict() == {7: reason}
-    assert usable_guides(guide(**values)).to_dict() == {7: reason == KEPT}
+    guide = pd.DataFrame([GUIDE | values], index=[7]).astype({"n_alignments": "Int64"})
+    assert guide_reasons(guide).to_dict() == {7: reason}
+    assert usable_guides(guide).to_dict() == {7: reason == KEPT}
 
 
 @pytest.mark.parametrize(
@@ -64,14 +57,12 @@ def test_why_a_guide_is_not_fitted(values: dict[str, object], reason: str):
     ],
 )
 def test_why_a_sequence_is_not_fitted(values: dict[str, object], reason: str):
-    found = sequence_reasons(sequence(**values), "Avana")
-    assert found.to_dict() == {7: reason}
-    assert usable_sequences(sequence(**values), "Avana").to_dict() == {7: reason == KEPT}
+    sequence = pd.DataFrame([SEQUENCE | values], index=[7])
+    assert sequence_reasons(sequence, "Avana").to_dict() == {7: reason}
+    assert usable_sequences(sequence, "Avana").to_dict() == {7: reason == KEPT}
 
 
 def test_the_first_reason_that_holds_is_given():
-    index = pd.Index(["a", "b", "c"])
     reasons = {"first": pd.array([False, True, False]), "second": [True, True, False]}
-    found = first_reason(index, reasons)
-    assert found.to_dict() == {"a": "second", "b": "first", "c": KEPT}
-    assert found.dtype == object
+    found = first_reason(pd.Index(["a", "b", "c"]), reasons)
+    assert (found.to_dict(), found.dtype) == ({"a": "second", "b": "first", "c": KEPT}, object)

@@ -1,0 +1,55 @@
+"""Spoils of files: cut off, of another kind, or without what the contract names."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from tests.spoiled.spoil import content, entry, frame
+
+PAGE = b"\n<!DOCTYPE html>\n<html><body>Log in</body></html>\n"
+
+
+def longer_line(before: bytes) -> bytes:
+    """Add a value to the tenth line."""
+    lines = before.split(b"\n")
+    return b"\n".join([*lines[:9], lines[9] + b",0.1", *lines[10:]])
+
+
+def repeated_header(before: bytes) -> bytes:
+    """Write the header twice."""
+    return before.split(b"\n", 1)[0] + b"\n" + before
+
+
+FILES = (
+    content("a web page as the guide map", "guide_map", "html_page", lambda _: PAGE),
+    content("an error page as logFC", "logfc", "html_page", lambda _: b"<html><head>404</head>"),
+    content("a compressed file cut off", "logfc", "truncated", lambda was: was[:500], ".csv.gz"),
+    content("a file cut off within a row", "rna", "truncated", lambda was: was[:200]),
+    content("a file cut off within its last number", "logfc", "truncated", lambda was: was[:-3]),
+    content("a row of one column more", "logfc", "uneven_rows", longer_line),
+    content("tabs", "guide_map", "wrong_delimiter", lambda was: was.replace(b",", b"\t")),
+    content("semicolons", "sequence_map", "wrong_delimiter", lambda was: was.replace(b",", b";")),
+    content("an empty file", "sequence_map", "empty_file", lambda _: b""),
+    content("200,001 columns", "rna", "too_large", lambda _: b"," * 200_000 + b"\n"),
+    content("carriage returns", "guide_map", "damaged_file", lambda w: w.replace(b"\n", b"\r")),
+    content("noise as Parquet", "rna", "damaged_file", lambda _: bytes(range(256)), ".parquet"),
+    content("a workbook named as CSV", "guide_map", "wrong_format", lambda _: b"PK\x03\x04...."),
+    content("an unknown suffix", "guide_map", "unknown_suffix", lambda was: was, ".xlsx"),
+    content("a repeated header", "sequence_map", "repeated_header", repeated_header),
+    content("Latin-1", "sequence_map", "not_utf8", lambda was: was.replace(b"failed", b"\xe9choue")),
+    frame("text among the RNA", "rna", "not_a_number",
+          lambda rna: rna.astype(object).replace({rna.iat[1, 3]: "high"}),
+          "got 'high' on line 3, column 'G3 (4)'"),
+    frame("text among the log fold changes", "logfc", "not_a_number",
+          lambda logfc: logfc.astype(object).replace({logfc.iat[3, 2]: "#DIV/0!"}),
+          "got '#DIV/0!' on line 5, column 'ACH-000001 r0'"),
+    frame("a header of the guide map alone", "guide_map", "table_empty", lambda g: g.iloc[:0]),
+    frame("a header of logFC alone", "logfc", "table_empty", lambda logfc: logfc.iloc[:0]),
+    frame("a column of another name", "guide_map", "unknown_layout",
+          lambda guides: guides.rename(columns={"sgRNA": "barcode"}), "for current it lacks sgRNA"),
+    frame("a repeated column", "guide_map", "duplicate_column",
+          lambda guides: pd.concat([guides, guides[["Gene"]]], axis=1),
+          "got twice: Gene"),
+    entry("no file", "rna", "missing_file", "rna", "nowhere.csv"),
+    entry("no sequence map named", "sequence_map", "missing_table", "sequence_map", None),
+)  # fmt: skip

@@ -22,6 +22,7 @@ import pandas as pd
 import pytest
 import requests
 import yaml
+from prefect.settings import PREFECT_API_URL
 
 from tests.docs.pages import ROOT, Block, blocks
 from tests.docs.shell import Shell
@@ -90,6 +91,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def reader(
     data: Path,
+    prefect_server: None,
     s3_endpoint: str,
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
@@ -181,7 +183,10 @@ class Reader:
         return lambda said: sign in said
 
     def prepare(self, walk: Walk) -> None:
-        """Have what the page takes as given."""
+        """Provide what the page takes as given."""
+        if not {"embedded", "server", "stack"} & set(walk.needs):
+            # Set before the others: a fit that is made for the page uses it too.
+            self.type(f"export PREFECT_API_URL={PREFECT_API_URL.value()}")
         if "fits" in walk.needs:
             self._fits()
         if "trace" in walk.needs:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 BENCHMARK = "minutes, or a peer that is not everywhere; tests/benchmarks runs them small"
-CONTAINERS = "needs Docker; tests/integration/test_compose.py runs these services as processes"
+CONTAINERS = "needs Docker; tests/integration/stack.py runs these services as processes"
 CLUSTER = "needs a Kubernetes cluster"
 SUITE = "is what runs this"
 
@@ -26,7 +26,11 @@ PLACES = {
     "--host 10.0.0.5": "--host 127.0.0.1 --port {dask}",
     "tcp://10.0.0.5:8786": "tcp://127.0.0.1:{dask}",
     "--nworkers -1": "--nworkers 2",
-    # The same in little.
+    # Pictures take most of the time of a fit of a small screen; `make demo` draws them all.
+    "screenbayes fit ": "screenbayes fit --pictures none ",
+    "screenbayes demo ": "screenbayes demo --pictures none ",
+    "screenbayes import-trace ": "screenbayes import-trace --pictures none ",
+    # Smaller versions.
     "--genes 18000 --cell-lines 1100": "--genes 180 --cell-lines 11",
     "--simulations 2000": "--simulations 60",
     "--simulated-model m4_nested": "--simulated-model m4_nested --simulations 60",
@@ -61,8 +65,9 @@ class Walk:
     """What a page needs to be followed from its top to its end."""
 
     needs: tuple[str, ...] = ()
-    """`fits`: two fitted releases and a calibration; `trace`: old.nc; `server`: a Prefect server;
-    `stack`: PostgreSQL and a bucket, and the environment of their users."""
+    """`fits`: two fitted releases and a calibration; `trace`: old.nc; `server`: a Prefect server of
+    its own; `stack`: PostgreSQL and a bucket, and the environment of their users; `embedded`: no
+    Prefect server, where the others use the one of the tests."""
     exits: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """Command: exit codes that are right, where 0 alone is not."""
     before: str = ""
@@ -71,7 +76,7 @@ class Walk:
 
 WALKS = {
     "docs/README.md": Walk(),
-    "README.md": Walk(),
+    "README.md": Walk(("embedded",)),
     "CONTRIBUTING.md": Walk(),
     "docs/tutorial.md": Walk(),
     "docs/real-release.md": Walk(),
@@ -90,7 +95,7 @@ WALKS = {
     "docs/registry.md": Walk(("fits",), exits={"screenbayes promote 24Q2 --dataset avana": (0, 1)}),
     "docs/results.md": Walk(),
     "docs/schedules.md": Walk(("server",)),
-    "docs/serve.md": Walk(),
+    "docs/serve.md": Walk(("embedded",)),
     "docs/settings.md": Walk(),
     "docs/simulate.md": Walk(),
     "docs/validation.md": Walk(),

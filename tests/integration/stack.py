@@ -1,11 +1,13 @@
-"""A whole production stack for a test: PostgreSQL, S3, Prefect, MLflow, a worker, deployed.
+"""The production stack of deployments/compose.yaml as processes of this machine, and an S3 bucket.
 
-And what the tests ask of it.
+Commands, settings and health checks are those of the compose file. Only what stands for the network
+of the containers is replaced: names of hosts, ports, and the user of the database.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -19,6 +21,7 @@ from uuid import uuid4
 
 import boto3
 import pytest
+import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from prefect.client.orchestration import SyncPrefectClient
@@ -26,54 +29,48 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from deployments.demo import write_demo_dataset
-from tests.integration.processes import (
-    PATIENCE,
-    Server,
-    free_port,
-    mlflow_server,
-    postgres,
-    prefect_server,
-    wait_until,
-    worker,
-)
+from tests.integration.processes import PATIENCE, QUIET, Server, free_port, postgres, wait_until
 
-SETTLE_SECONDS = "2"
+ROOT = Path(__file__).resolve().parents[2]
+COMPOSE_FILE = ROOT / "deployments" / "compose.yaml"
 
 
 @dataclass
 class Stack:
-    """A running stack; `environment` is what a command of ours needs to use it."""
+    """A running stack; `environment` is that of a command on this machine that uses it."""
 
     folder: Path
     environment: dict[str, str]
     bucket: str
     postgres: Server
+    postgres_port: int
     prefect: Server
     mlflow: Server
     worker: Server
+    deploy_service: tuple[list[str], dict[str, str]]
     client: SyncPrefectClient
     runs: MlflowClient
-    postgres_port: int
 
     def put_release(self, name: str, rows: int = 300) -> str:
-        """Put the simulated screen, cut to so many rows, where releases land; return where."""
+        """Put so many rows of the simulated screen where releases land; return the address."""
         return self._put_screen("releases", name, rows, "simulated-screen")
 
     def put_dataset(self, name: str) -> str:
-        """Put the simulated screen under another name where nobody looks for it."""
+        """Put the simulated screen under another name outside the prefix of releases."""
         return self._put_screen("by-hand", "one", 300, name)
 
-    def _put_screen(self, folder_key: str, name: str, rows: int, dataset: str) -> str:
+    def _put_screen(self, prefix: str, release: str, rows: int, dataset: str) -> str:
         with tempfile.TemporaryDirectory() as folder:
             path = write_demo_dataset(Path(folder))
             table = (Path(folder) / "simulated_screen.csv").read_text().splitlines(keepends=True)
-            text = path.read_text().replace("seed103", name).replace("simulated-screen", dataset)
-        place = f"{folder_key}/{dataset}/{name}"
-        self.put(f"{place}/simulated_screen.csv", "".join(table[: 1 + rows]))
-        return self.put(f"{place}/dataset.yaml", text)
+            text = path.read_text().replace("seed103", release).replace("simulated-screen", dataset)
+        key = f"{prefix}/{dataset}/{release}"
+        self.put(f"{key}/simulated_screen.csv", "".join(table[: 1 + rows]))
+        return self.put(f"{key}/dataset.yaml", text)
 
     def put(self, key: str, text: str) -> str:
-        self._s3().put_object(Bucket=self.bucket, Key=key, Body=text.encode())
+        s3 = boto3.client("s3", endpoint_url=self.environment["AWS_ENDPOINT_URL"])
+        s3.put_object(Bucket=self.bucket, Key=key, Body=text.encode())
         return f"s3://{self.bucket}/{key}"
 
     def trigger(self, deployment: str, **parameters: Any) -> FlowRun:
@@ -97,15 +94,17 @@ class Stack:
             and not (run.state is not None and run.state.name in ("Scheduled", "Late"))
         ]
 
-    def all_quiet(self) -> bool:
-        """Whether no flow run is under way or due."""
-        soon = ("Pending", "Running", "Late", "AwaitingConcurrencySlot", "AwaitingRetry")
-        # A worker may take its time to see what was triggered a moment ago.
+    def wait_until_idle(self) -> None:
+        wait_until(self._is_idle, PATIENCE, "no flow run is running or due")
+
+    def _is_idle(self) -> bool:
+        active = ("Pending", "Running", "Late", "AwaitingConcurrencySlot", "AwaitingRetry")
+        # A worker may need a moment to see what was just triggered.
         due = datetime.now(UTC) + timedelta(seconds=5)
         return not any(
             run.state is not None
             and (
-                run.state.name in soon
+                run.state.name in active
                 or (run.state.is_scheduled() and (run.expected_start_time or due) <= due)
             )
             for run in self.client.read_flow_runs(limit=200)
@@ -123,39 +122,43 @@ class Stack:
         return [run for run in self.tracked(dataset=dataset) if run.info.status == "FINISHED"]
 
     def deploy(self, **changes: str) -> None:
-        command = [sys.executable, "-m", "deployments.command_line", "deploy"]
-        environment = {**os.environ, **self.environment, **changes}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        command, environment = self.deploy_service
+        done = subprocess.run(
+            command,
+            env={**os.environ, **QUIET, **environment, **changes},
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=self.folder,
+        )
         assert done.returncode == 0, done.stderr
-
-    def _s3(self) -> Any:
-        return boto3.client("s3", endpoint_url=self.environment["AWS_ENDPOINT_URL"])
 
 
 @contextmanager
 def running_stack(folder: Path, s3_endpoint: str) -> Iterator[Stack]:
-    """Bring everything up from nothing, and take it down."""
+    """Start everything from nothing, and stop it at the end."""
     bucket = f"screens-{uuid4().hex[:12]}"
-    ports = [free_port() for _ in range(3)]
-    s3 = {
+    ports = {name: free_port() for name in ("postgres", "prefect", "mlflow")}
+    storage = {
         "AWS_ENDPOINT_URL": s3_endpoint,
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
         "AWS_DEFAULT_REGION": "us-east-1",
     }
-    root = Path(__file__).resolve().parents[2]
-    environment = {
-        **s3,
-        "PREFECT_API_URL": f"http://127.0.0.1:{ports[1]}/api",
-        "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{ports[2]}",
+    settings = storage | {
+        "POSTGRES_PASSWORD": "secret",
+        "SCREENBAYES_ARTIFACTS": f"s3://{bucket}/mlflow",
         "SCREENBAYES_PREFIX": f"s3://{bucket}/releases",
-        "SCREENBAYES_SETTLE_SECONDS": SETTLE_SECONDS,
-        "PYTHONPATH": str(root),
-        "PREFECT_HOME": str(folder / "prefect-client"),
+        "SCREENBAYES_SETTLE_SECONDS": "2",
     }
-    store = f"postgresql+psycopg://postgres@127.0.0.1:{ports[0]}/mlflow"
-    database = f"postgresql+asyncpg://postgres@127.0.0.1:{ports[0]}/prefect"
-    keys = {**s3, "MLFLOW_S3_ENDPOINT_URL": s3_endpoint}
+    text = _on_this_machine(COMPOSE_FILE.read_text("utf-8"), ports, settings)
+    services = yaml.safe_load(text)["services"]
+    # Sooner than in production, where nobody waits for it.
+    services["worker"]["environment"]["PREFECT_WORKER_QUERY_SECONDS"] = "2"
+    environment = storage | {
+        "PREFECT_API_URL": services["worker"]["environment"]["PREFECT_API_URL"],
+        "MLFLOW_TRACKING_URI": services["worker"]["environment"]["MLFLOW_TRACKING_URI"],
+    }
     with (
         ExitStack() as servers,
         pytest.MonkeyPatch.context() as patch,
@@ -163,21 +166,71 @@ def running_stack(folder: Path, s3_endpoint: str) -> Iterator[Stack]:
         temporary_settings({PREFECT_API_URL: environment["PREFECT_API_URL"]}),
     ):
         for name, value in environment.items():
-            if name != "PYTHONPATH":
-                patch.setenv(name, value)
+            patch.setenv(name, value)
         boto3.client("s3").create_bucket(Bucket=bucket)
-        databases = postgres(folder, ports[0])
-        servers.callback(databases.stop)
-        prefect = prefect_server(folder, ports[1], database)
-        servers.callback(prefect.stop)
-        mlflow = mlflow_server(folder, ports[2], store, f"s3://{bucket}/mlflow", keys)
-        servers.callback(mlflow.stop)
-        client = servers.enter_context(SyncPrefectClient(environment["PREFECT_API_URL"]))
-        runs = MlflowClient(environment["MLFLOW_TRACKING_URI"])
-        hand = worker(folder, environment)
-        servers.callback(hand.stop)
+        database = postgres(folder, ports["postgres"])
+        servers.callback(database.stop)
+        started: dict[str, Server] = {}
+        for name in ("prefect", "mlflow"):
+            service = services[name]
+            server = Server(name, folder, _command(service), _environment(name, service, folder))
+            servers.callback(server.stop)
+            started[name] = server.start(lambda check=service["healthcheck"]: _healthy(check))
+        deploy = services["deploy"]
+        worker = services["worker"]
+        hand = Server("worker", folder, _command(worker), _environment("worker", worker, folder))
         stack = Stack(
-            folder, environment, bucket, databases, prefect, mlflow, hand, client, runs, ports[0]
+            folder,
+            environment,
+            bucket,
+            database,
+            ports["postgres"],
+            started["prefect"],
+            started["mlflow"],
+            hand,
+            (_command(deploy), _environment("deploy", deploy, folder)),
+            servers.enter_context(SyncPrefectClient(environment["PREFECT_API_URL"])),
+            MlflowClient(environment["MLFLOW_TRACKING_URI"]),
         )
         stack.deploy()
+        servers.callback(hand.stop)
+        hand.start()
         yield stack
+
+
+def _on_this_machine(text: str, ports: dict[str, int], settings: dict[str, str]) -> str:
+    """Fill in the settings as compose does, with the hosts and ports of this machine."""
+
+    def value(match: re.Match[str]) -> str:
+        name, default = match[1], match[2] or ""
+        return settings.get(name) or default.removeprefix(":-").removeprefix(":?")
+
+    text = re.sub(r"\$\{(\w+)(:[-?][^}]*)?\}", value, text)
+    text = text.replace(
+        "screenbayes:secret@postgres/", f"postgres:x@127.0.0.1:{ports['postgres']}/"
+    )
+    text = text.replace("0.0.0.0", "127.0.0.1")
+    text = text.replace("//prefect:", "//127.0.0.1:").replace("//mlflow:", "//127.0.0.1:")
+    return text.replace("4200", str(ports["prefect"])).replace("5000", str(ports["mlflow"]))
+
+
+def _command(service: dict[str, Any]) -> list[str]:
+    program, *rest = service["command"]
+    return [str(Path(sys.executable).with_name(program)), *rest]
+
+
+def _environment(name: str, service: dict[str, Any], folder: Path) -> dict[str, str]:
+    work = folder / "work"
+    work.mkdir(exist_ok=True)
+    own = {name: str(value) for name, value in service["environment"].items()}
+    return own | {
+        "PREFECT_HOME": str(folder / f"home of {name}"),
+        "SCREENBAYES_WORK": str(work),
+        "PYTHONPATH": str(ROOT),
+    }
+
+
+def _healthy(check: dict[str, Any]) -> bool:
+    kind, program, *rest = check["test"]
+    assert (kind, program) == ("CMD", "python")
+    return subprocess.run([sys.executable, *rest], capture_output=True, check=False).returncode == 0

@@ -1,9 +1,10 @@
-"""`screenbayes export`: what comes out is what was tracked, whole or not at all."""
+"""`screenbayes export`: the files are those that were tracked, all of them or none."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import arviz as az
@@ -14,24 +15,24 @@ import pytest
 from deployments.command_line import main
 from deployments.exit_codes import BAD_INPUT
 from schemas.parameters import FitParameters
-from tasks.track import track_fit
-from tasks.tracking_run import open_run, seen_to_its_end
-from tests.tasks.fits import REPORT, results_of
+from tasks.artifacts import FitResults
+from tasks.tracking_run import FitRun
+from tests.tasks.fits import results_of
+from tests.tasks.stores import track
 
 pytestmark = [pytest.mark.integration]
 
 
-@pytest.fixture
-def tracked(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    results = results_of(FitParameters(model="m4"))
-    with seen_to_its_end(open_run(results.dataset, results.parameters, results.data_digest)) as run:
-        track_fit(run, results, REPORT, lambda: 25.0)
-    return results, run
+@pytest.fixture(scope="module")
+def tracked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[FitResults, FitRun]]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("export"))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        results = results_of(FitParameters(model="m4"))
+        yield results, track(results)[0]
 
 
-def test_a_fit_comes_back_as_it_was(tracked, capsys):
+def test_an_export_returns_what_was_tracked(tracked, capsys):
     results, run = tracked
     assert main(["export", "latest", "--out", "there/export"]) == 0
     folder = Path("there/export")
@@ -46,12 +47,14 @@ def test_a_fit_comes_back_as_it_was(tracked, capsys):
     assert {path.name for path in (folder / "plots").iterdir()} == {"trace.png", "volcano.png"}
     assert [path.name for path in Path("there").iterdir()] == ["export"]
     assert "gene_effects.csv" in capsys.readouterr().out
+    assert main(["export", run.run_id, "--out", "small", "--no-draws"]) == 0
+    assert not Path("small/posterior.nc").exists() and Path("small/summary.csv").exists()
 
 
-def test_the_documented_python_gives_it_back(tracked):
+def test_the_documented_python_reads_the_run(tracked):
     results, run = tracked
     page = Path(__file__).parents[2].joinpath("docs", "results.md").read_text(encoding="utf-8")
-    names = {}
+    names: dict[str, object] = {}
     blocks = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
     assert blocks
     for block in blocks:
@@ -62,18 +65,12 @@ def test_the_documented_python_gives_it_back(tracked):
     pd.testing.assert_frame_equal(names["genes"], results.effects.reset_index(drop=True))
 
 
-def test_the_draws_may_be_left_out(tracked):
-    assert main(["export", tracked[1].run_id, "--out", "small", "--no-draws"]) == 0
-    assert not Path("small/posterior.nc").exists() and Path("small/summary.csv").exists()
-
-
 def test_what_cannot_be_exported_leaves_nothing(tracked, capsys):
     _, run = tracked
-    assert main(["export", "0" * 32, "--out", "none"]) == BAD_INPUT
-    assert "there is no" in capsys.readouterr().err
     unfinished = run.client.create_run(run.experiment_id).info.run_id
-    assert main(["export", unfinished, "--out", "none"]) == BAD_INPUT
-    assert "is RUNNING" in capsys.readouterr().err
+    for name, words in (("0" * 32, "there is no"), (unfinished, "is RUNNING")):
+        assert main(["export", name, "--out", "none"]) == BAD_INPUT
+        assert words in capsys.readouterr().err
     assert not Path("none").exists()
     Path("full").mkdir()
     Path("full/mine.txt").write_text("keep", encoding="utf-8")

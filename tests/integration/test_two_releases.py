@@ -90,8 +90,8 @@ def make_release_b(source: Path, target: Path) -> Changes:
 def two(working_folder: Path, shared: Path) -> tuple[Changes, ComparisonOutcome]:
     source = shared / "data" / "avana_sample"
     changes = make_release_b(source, working_folder / "b")
-    a = fit_screen(release(working_folder, "24Q2", source), EXACT)
-    b = fit_screen(release(working_folder, "24Q4", working_folder / "b"), EXACT)
+    a = fit_screen(release(working_folder, "24Q2", source), EXACT, pictures="none")
+    b = fit_screen(release(working_folder, "24Q4", working_folder / "b"), EXACT, pictures="none")
     return changes, compare_runs(a.run_id, b.run_id)
 
 
@@ -149,7 +149,7 @@ def test_the_same_fit_twice_has_identical_draws_and_another_seed_has_not(
     path = release(working_folder, "24Q4", shared / "data" / "avana_sample")
     few = EXACT.model_copy(update={"filters": Filters(genes=("SOX10", "MYB", "IRF4", "PAX8"))})
     other = few.model_copy(update={"seed": 7})
-    a, b = (fit_screen(path, few, repeat=True).run_id for _ in range(2))
+    a, b = (fit_screen(path, few, repeat=True, pictures="none").run_id for _ in range(2))
     twice = compare_runs(a, b).found.comparison
     assert twice.identical_draws and twice.identical
     assert twice.data is not None and twice.data.nothing and twice.steps == ()
@@ -160,7 +160,7 @@ def test_the_same_fit_twice_has_identical_draws_and_another_seed_has_not(
     )
     assert "Every draw of every parameter is identical" in page
 
-    seeded = compare_runs(a, fit_screen(path, other).run_id).found.comparison
+    seeded = compare_runs(a, fit_screen(path, other, pictures="none").run_id).found.comparison
     assert seeded.identical_draws is False
     assert seeded.changed_parameters == {"seed": ("103", "7")}
 
@@ -170,8 +170,8 @@ def test_another_model_of_the_same_data_is_a_matter_of_settings(
 ) -> None:
     path = release(working_folder, "24Q4", shared / "data" / "avana_sample")
     few = {"filters": Filters(genes=("SOX10", "MYB", "IRF4", "PAX8", "CCND1"))}
-    a = fit_screen(path, EXACT.model_copy(update=few))
-    b = fit_screen(path, EXACT.model_copy(update={**few, "model": "m4_nested"}))
+    a = fit_screen(path, EXACT.model_copy(update=few), pictures="none")
+    b = fit_screen(path, EXACT.model_copy(update={**few, "model": "m4_nested"}), pictures="none")
     outcome = compare_runs(a.run_id, b.run_id, ComparisonSettings(lfsr_max=0.01))
     found = outcome.found.comparison
     assert found.same_data

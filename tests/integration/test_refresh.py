@@ -1,4 +1,4 @@
-"""Which flow runs are begun again, and when."""
+"""Which flow runs are started, started again, or given up, at a real Prefect server."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from tests.integration.processes import wait_until
 
 pytestmark = [pytest.mark.integration]
 
-NAME = "taken-up"
+NAME = "refreshed"
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def client(prefect_server: None) -> Iterator[SyncPrefectClient]:
         yield found
 
 
-def run_that(client: SyncPrefectClient, *states: State) -> FlowRun:
+def run_with_states(client: SyncPrefectClient, *states: State[Any]) -> FlowRun:
     deployment = client.read_deployment_by_name(f"{NAME}/{NAME}")
     run = client.create_flow_run_from_deployment(deployment.id)
     for state in states:
@@ -54,9 +54,9 @@ def run_that(client: SyncPrefectClient, *states: State) -> FlowRun:
     return client.read_flow_run(run.id)
 
 
-ENDS: tuple[tuple[str, Any, str, str], ...] = (
+ENDS = (
     ("Crashed", Crashed(), "loses its process", "at once"),
-    ("Failed", Failed(message="MLflow is away"), "fails by its surroundings", "in a minute"),
+    ("Failed", Failed(message="MLflow is away"), "fails for want of a service", "in a minute"),
 )
 
 
@@ -76,8 +76,8 @@ ENDS: tuple[tuple[str, Any, str, str], ...] = (
         for name, state, what, when in ENDS
     ],
 )
-def test_what_its_surroundings_ended_is_begun_again(client, end) -> None:
-    run = run_that(client, Running(), end)
+def test_a_run_that_crashed_or_failed_is_scheduled_again(client, end) -> None:
+    run = run_with_states(client, Running(), end)
     again, given_up = take_up([NAME])
     assert ([one.id for one in again], given_up) == ([run.id], [])
     state = client.read_flow_run(run.id).state
@@ -91,9 +91,9 @@ def test_what_its_surroundings_ended_is_begun_again(client, end) -> None:
 @pytest.mark.parametrize(
     "end", [Completed(), Running(), Pending(), refused(UserError("oops"))], ids=str
 )
-def test_what_is_done_under_way_or_refused_is_left_alone(client, end) -> None:
+def test_a_run_that_is_done_running_or_refused_is_left_alone(client, end) -> None:
     end.data = None
-    run = run_that(client, Running(), end)
+    run = run_with_states(client, Running(), end)
     assert take_up([NAME]) == ([], [])
     assert client.read_flow_run(run.id).state.name == end.name
 
@@ -104,16 +104,16 @@ def test_what_is_done_under_way_or_refused_is_left_alone(client, end) -> None:
     made="its state set Crashed five times at a Prefect server",
     left="the run, given up for a person to look at",
 )
-def test_a_run_that_always_ends_badly_is_given_up(client) -> None:
-    run = run_that(client, *[Running(), Crashed()] * MOST_ATTEMPTS)
+def test_a_run_that_always_crashes_is_given_up(client) -> None:
+    run = run_with_states(client, *[Running(), Crashed()] * MOST_ATTEMPTS)
     again, given_up = take_up([NAME])
     assert ([], [run.id]) == (again, [one.id for one in given_up])
     assert client.read_flow_run(run.id).state.is_crashed()
 
 
-def test_what_lost_its_worker_before_it_began_is_closed(client, monkeypatch) -> None:
-    """Nobody else does it: such a run has sent no heartbeat that could stop."""
-    pending, running = run_that(client, Pending()), run_that(client, Running())
+def test_a_pending_run_without_a_worker_is_closed(client, monkeypatch) -> None:
+    """Nothing else closes it: it has sent no heartbeat that could stop."""
+    pending, running = run_with_states(client, Pending()), run_with_states(client, Running())
     assert close_lost(NAME) == []
     monkeypatch.setattr(flow_runs, "PENDING_PATIENCE", timedelta(0))
     assert [run.id for run in close_lost(NAME)] == [pending.id]
@@ -130,24 +130,14 @@ def test_a_key_starts_one_run(client) -> None:
 
 @fault(
     Area.UNATTENDED,
-    "what a flow is to start is not deployed",
-    made="a Prefect server without the deployment",
+    "what a flow is to start is not deployed, or deployed by another version",
+    made="a Prefect server without the deployment, or with other parameters",
     told=("screenbayes deploy",),
     left="nothing started",
 )
-def test_what_is_not_deployed_is_told(client) -> None:
+def test_a_missing_or_outdated_deployment_is_reported(client) -> None:
     with pytest.raises(NotDeployed, match=r"nothing-here.*screenbayes deploy"):
         start_once("nothing-here", "a key", {}, "name")
-
-
-@fault(
-    Area.UNATTENDED,
-    "what is deployed is of another version",
-    made="a deployment with other parameters at a Prefect server",
-    told=("of this version", "screenbayes deploy"),
-    left="nothing started",
-)
-def test_a_deployment_of_another_version_is_told(client) -> None:
     deployment = client.read_deployment_by_name(f"{NAME}/{NAME}")
     schema = {"type": "object", "properties": {"old": {"type": "string"}}, "required": ["old"]}
     client.create_deployment(
@@ -162,53 +152,49 @@ def test_a_deployment_of_another_version_is_told(client) -> None:
     [
         ([Running()], "under way", "Running"),
         ([Completed()], "fitted", ""),
-        ([refused(UserError("mend the table"))], "refused", "mend the table"),
+        ([refused(UserError("correct the table"))], "refused", "correct the table"),
         ([Failed(message="MLflow is away")], "failed", "MLflow is away"),
         ([Cancelled()], "failed", "cancelled; `Retry`"),
         ([Running(), Crashed(message="gone")] * MOST_ATTEMPTS, "failed", "gone; given up after 5"),
     ],
     ids=lambda value: str(value)[:20],
 )
-def test_how_far_a_fit_is(client, states, status, why) -> None:
+def test_the_state_of_a_flow_run_becomes_the_status_of_a_release(
+    client, states, status, why
+) -> None:
     for state in states:
         state.data = None
-    found = how_far(run_that(client, *states))
+    found = how_far(run_with_states(client, *states))
     assert found[0] == status and found[1].startswith(why)
 
 
 def test_a_run_that_waits_for_its_turn_says_so(client, monkeypatch) -> None:
     monkeypatch.setattr(flow_runs, "this_flow_run", lambda: "the id of a run")
     dataset = Dataset(name="turns", release="1", library="Avana", logfc="a.csv")
-    ear = Ear()
+    said: list[str] = []
+
+    class Listener:
+        def tell(self, text: str) -> None:
+            said.append(text)
+
+        def progress(self, stage: str, done: int, total: int | None) -> None:
+            pass
 
     def second() -> None:
         with flow_runs.one_at_a_time(dataset):
-            ear.told.append("my turn")
+            said.append("my turn")
 
-    with listen(ear):
+    with listen(Listener()):
         with flow_runs.one_at_a_time(dataset):
-            assert ear.told == []
+            assert said == []
             waiting = Thread(target=copy_context().run, args=[second])
             waiting.start()
-            wait_until(lambda: ear.told, 60, "the second run has come")
+            wait_until(lambda: said, 60, "the second run has come")
         waiting.join(120)
-    assert ear.told == ["Another run is at work on turns; waiting for its turn", "my turn"]
+    assert said == ["Another run is at work on turns; waiting for its turn", "my turn"]
 
 
-class Ear:
-    """Somebody who looks on, and remembers."""
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-
-    def tell(self, text: str) -> None:
-        self.told.append(text)
-
-    def progress(self, stage: str, done: int, total: int | None) -> None:
-        pass
-
-
-def test_what_a_look_has_started_is_started_to_its_end() -> None:
+def test_a_look_reports_what_it_started_itself() -> None:
     def of(status: ReleaseStatus, flow_run: str, detail: str = "") -> SeenRelease:
         return SeenRelease(
             dataset_file="d.yaml", name="a", status=status, flow_run=flow_run, detail=detail

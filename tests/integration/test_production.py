@@ -1,0 +1,258 @@
+"""Unattended runs on the production stack: each release is fitted once, whatever is killed.
+
+One stack serves the file: PostgreSQL, a bucket, Prefect, MLflow and a worker, by the compose file.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+
+import psutil
+import pytest
+import requests
+from prefect.client.schemas.objects import FlowRun
+from prefect.events import emit_event
+from prefect.events.worker import EventsWorker
+
+from tests.faults.catalogue import Area, fault
+from tests.integration.processes import PATIENCE, wait_until
+from tests.integration.stack import Stack, running_stack
+
+pytestmark = [pytest.mark.slow, pytest.mark.integration]
+
+TABLE = "simulated_screen.csv"
+SLOW_FIT = {
+    "parameters": {"engine": "nuts", "sampling": {"draws": 6000, "tune": 2000}},
+    "pictures": "none",
+}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory, s3_endpoint: str) -> Iterator[Stack]:
+    with running_stack(tmp_path_factory.mktemp("stack"), s3_endpoint) as found:
+        yield found
+
+
+def test_mlflow_refuses_a_host_it_was_not_told_of(stack: Stack) -> None:
+    address = f"{stack.environment['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/experiments/search"
+    answer = requests.get(address, headers={"Host": "elsewhere.example"}, timeout=10)
+    assert answer.status_code == 403
+
+
+def test_each_release_is_fitted_once_and_compared_with_the_one_before(stack: Stack) -> None:
+    stack.put_release("24Q2")
+    first = stack.trigger("refresh-releases")
+    assert stack.wait_for(first, "Completed", "Failed", "Crashed", "Refused") == "Completed"
+    wait_until(lambda: len(stack.finished()) == 1, PATIENCE, "24Q2 fitted")
+
+    stack.put_release("24Q4", rows=280)
+    emit_event("screen.release.landed", {"prefect.resource.id": "screen.release.24Q4"})
+    EventsWorker.drain_all()
+    wait_until(lambda: len(stack.finished()) == 2, PATIENCE, "24Q4 fitted after the event")
+    wait_until(
+        lambda: [run.info.status for run in stack.tracked("comparison")] == ["FINISHED"],
+        PATIENCE,
+        "24Q4 compared",
+    )
+    a, b = stack.finished()
+    (compared,) = stack.tracked("comparison")
+    tags = compared.data.tags
+    assert (tags["run_a"], tags["run_b"]) == (a.info.run_id, b.info.run_id)
+    assert compared.info.run_name == "24Q2 -> 24Q4 m4"
+
+    stack.wait_until_idle()
+    for _ in range(2):  # at the same time
+        stack.trigger("refresh-releases")
+    stack.wait_until_idle()
+    assert len(stack.flow_runs("fit-screen")) == 2
+    assert len(stack.tracked()) == 2 and len(stack.tracked("comparison")) == 1
+    # The newest fit was evaluated for promotion, which needs a calibration.
+    assert stack.finished()[-1].data.tags["gate"] == "refused: calibration"
+    promoted = [run.parameters["run"] for run in stack.flow_runs("promote-fit")]
+    assert b.info.run_id in promoted and len(set(promoted)) == len(promoted)
+
+
+@fault(
+    Area.UNATTENDED,
+    "a release that may not be fitted lands, and is replaced",
+    made="a table with a word for a number in the bucket, and two looks",
+    left="one flow run, refused, with what to do; the schedule fits the release that replaces it",
+)
+def test_an_invalid_release_is_refused_once_and_fitted_by_the_schedule_when_replaced(
+    stack: Stack,
+) -> None:
+    """SQLAlchemy 2.1 stores schedules that never create a run: that one is stored shows nothing."""
+    address = stack.put_release("25Q2")
+    table = address.removeprefix(f"s3://{stack.bucket}/").replace("dataset.yaml", TABLE)
+    stack.put(table, "gene,cell_line,rna,sgrna_idx,logfc\na,b,1,0,oops\n")
+    before = len(stack.finished())
+    for _ in range(2):
+        time.sleep(2)
+        stack.trigger("refresh-releases")
+        stack.wait_until_idle()
+    refused = [
+        run for run in stack.flow_runs("fit-screen") if run.parameters["dataset_file"] == address
+    ]
+    assert [run.state_name for run in refused] == ["Refused"]
+    assert refused[0].state is not None and "oops" in str(refused[0].state.message)
+    pages = [page for page in stack.client.read_artifacts() if page.flow_run_id == refused[0].id]
+    assert any(page.key == "validation" and "oops" in str(page.data) for page in pages)
+    assert len(stack.finished()) == before
+
+    stack.deploy(SCREENBAYES_REFRESH_CRON="* * * * *")
+    stack.put_release("25Q2", rows=290)
+    wait_until(lambda: len(stack.finished()) == before + 1, PATIENCE, "25Q2 fitted by the schedule")
+    stack.deploy()
+
+
+def test_deploying_again_creates_nothing_twice(stack: Stack) -> None:
+    def there() -> tuple[list[str], list[str]]:
+        deployments = [found.name for found in stack.client.read_deployments()]
+        automations = stack.client.request("POST", "/automations/filter", json={}).json()
+        return sorted(deployments), sorted(found["name"] for found in automations)
+
+    once = there()
+    stack.deploy()
+    assert there() == once
+    assert {"fit-screen", "refresh-releases", "compare-runs", "calibrate"} <= set(once[0])
+    assert len(set(once[1])) == len(once[1]) == 4
+
+
+# ---- kill -9
+
+PROCESSES = {
+    "both": "worker and fit together",
+    "worker": "the worker, and not the fit it has begun,",
+    "flow process": "the process of a fit",
+}
+SERVERS = {
+    "mlflow": "the MLflow server",
+    "prefect": "the Prefect server",
+    "postgres": "the database of both servers",
+}
+
+
+def killed_in_a_fit(victims: dict[str, str]) -> pytest.MarkDecorator:
+    """Parametrise a test by victim, each with its fault."""
+    cases = [
+        pytest.param(
+            victim,
+            marks=fault(
+                Area.UNATTENDED,
+                f"{words} killed in the middle of a fit",
+                made="kill -9; servers and workers are started again",
+                left="one run FINISHED, begun again where it had to be; the others say why not",
+            ),
+            id=victim,
+        )
+        for victim, words in victims.items()
+    ]
+    return pytest.mark.parametrize("victim", cases)
+
+
+def start_slow_fit(stack: Stack, dataset: str) -> FlowRun:
+    """Trigger a fit of a dataset of this name, and return once its run is open."""
+    run = stack.trigger("fit-screen", dataset_file=stack.put_dataset(dataset), **SLOW_FIT)
+    wait_until(lambda: len(stack.tracked(dataset=dataset)) == 1, PATIENCE, "the fit is running")
+    return run
+
+
+def flow_process(run: FlowRun) -> int:
+    """Pid of the process a flow run is executed in."""
+    found = [
+        process.pid
+        for process in psutil.process_iter(["environ"])
+        if (process.info["environ"] or {}).get("PREFECT__FLOW_RUN_ID") == str(run.id)
+    ]
+    return max(found)
+
+
+@pytest.fixture(scope="module")
+def killed(stack: Stack) -> dict[str, FlowRun]:
+    """Fits whose processes were killed, by victim.
+
+    A fit killed with its worker counts as crashed when its heartbeats have stopped for 90 s: the
+    other kills are made meanwhile.
+    """
+    stack.wait_until_idle()
+    runs = {"both": start_slow_fit(stack, "killed both")}
+    os.kill(flow_process(runs["both"]), signal.SIGKILL)
+    stack.worker.kill()
+    stack.worker.start_again()
+    runs["worker"] = start_slow_fit(stack, "killed worker")
+    stack.worker.kill(alone=True)
+    stack.worker.start_again()
+    runs["flow process"] = start_slow_fit(stack, "killed flow process")
+    os.kill(flow_process(runs["flow process"]), signal.SIGKILL)
+    return runs
+
+
+def assert_finished_once(stack: Stack, run: FlowRun, dataset: str) -> None:
+    stack.wait_for(run, "Completed")
+    assert len(stack.finished(dataset)) == 1
+    for tracked in stack.tracked(dataset=dataset):
+        if tracked.info.status != "FINISHED":
+            assert tracked.info.status in ("KILLED", "FAILED") and tracked.data.tags["failure"]
+
+
+@killed_in_a_fit(PROCESSES)
+def test_a_fit_whose_process_is_killed_is_finished_once(
+    stack: Stack, killed: dict[str, FlowRun], victim: str
+) -> None:
+    assert_finished_once(stack, killed[victim], f"killed {victim}")
+
+
+@pytest.fixture(scope="module")
+def without_servers(stack: Stack) -> FlowRun:
+    """A fit during which each server was killed and started again, one after the other."""
+    stack.wait_until_idle()
+    run = start_slow_fit(stack, "killed servers")
+    for server in (stack.mlflow, stack.prefect, stack.postgres):
+        server.kill()
+        time.sleep(3)
+        server.start_again()
+    return run
+
+
+@killed_in_a_fit(SERVERS)
+def test_a_fit_survives_the_kill_of_each_server(
+    stack: Stack, without_servers: FlowRun, victim: str
+) -> None:
+    assert_finished_once(stack, without_servers, "killed servers")
+    assert "Traceback" not in str(stack.client.read_flow_run(without_servers.id).state), victim
+
+
+@fault(
+    Area.UNATTENDED,
+    "the same fit is triggered several times at once",
+    made="nine triggers of three fits",
+    left="each of the three once",
+)
+def test_fits_triggered_together_are_each_computed_once(stack: Stack) -> None:
+    stack.wait_until_idle()
+    address = stack.put_dataset("together")
+    looks = len(stack.flow_runs("refresh-releases"))
+    runs = [
+        stack.trigger(
+            "fit-screen", dataset_file=address, parameters={"seed": n % 3}, pictures="none"
+        )
+        for n in range(9)
+    ]
+    for run in runs:
+        stack.wait_for(run, "Completed")
+    fitted = sorted(run.data.params["seed"] for run in stack.tracked(dataset="together"))
+    assert fitted == ["0", "1", "2"]
+    assert len(stack.flow_runs("refresh-releases")) == looks  # none of them is of a release
+
+
+def test_a_calibration_runs_on_a_worker(stack: Stack) -> None:
+    stack.wait_until_idle()
+    settings = {"model": "m4_zero_mean", "engine": "exact", "simulations": 60}
+    run = stack.trigger("calibrate", settings=settings)
+    stack.wait_for(run, "Completed")
+    (tracked,) = stack.tracked("calibration", dataset="calibration")
+    assert tracked.info.status == "FINISHED" and tracked.data.tags["verdict"] == "pass"
+    assert stack.client.read_flow_run(run.id).name == "calibrate m4_zero_mean exact"

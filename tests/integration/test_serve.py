@@ -1,0 +1,308 @@
+"""`screenbayes serve` in a browser: an analyst triggers a fit, and MLflow's pages show the fits."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import psutil
+import pytest
+import requests
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from deployments.command_line import main
+from deployments.demo import write_demo_dataset
+from deployments.exit_codes import BAD_INPUT
+from schemas.parameters import FitParameters
+from tasks.tracking_run import where_to_look
+from tests.faults.catalogue import Area, Left, fault
+from tests.integration.browser import SECONDS, shows
+from tests.integration.processes import PATIENCE, free_port, wait_until
+from tests.tasks.fits import convergence_of, results_of
+from tests.tasks.stores import track
+
+pytestmark = [pytest.mark.slow, pytest.mark.integration]
+
+FIT = "simulated-screen seed103 m4_zero_mean"
+RUN_NAMES = ("24Q4 m4 nuts", "24Q4 m4_zero_mean nuts")
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running `serve`: its folder, its ports, and the addresses it printed, by name."""
+
+    folder: Path
+    prefect: str
+    printed: dict[str, str]
+
+    @property
+    def mlflow(self) -> str:
+        return self.printed["Fits, to compare"].split("/#")[0]
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("served")
+    ports = ["--prefect-port", str(free_port()), "--mlflow-port", str(free_port())]
+    log = folder / "out.log"
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "deployments.command_line", "serve", *ports],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        wait_until(lambda: "Ctrl-C takes" in log.read_text(), PATIENCE, f"serve is up; see {log}")
+        printed = dict(re.findall(r"^([A-Z][\w ,]+): (\S+)$", log.read_text(), re.MULTILINE))
+        children = psutil.Process(process.pid).children(recursive=True)
+        assert len(children) >= 3
+        yield Served(folder, ports[1], printed)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+        assert "Down." in log.read_text()
+        assert not [child for child in children if child.is_running()]
+        socket.create_server(("127.0.0.1", int(ports[1]))).close()
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def field(page: Page, title: str) -> Locator:
+    """The part of Prefect's form with this title."""
+    return page.locator(".p-label").filter(has_text=re.compile(f"^{title}")).last
+
+
+def fill(control: Locator, text: str) -> None:
+    """Type into a control of Prefect's form, which takes the value a moment after it loses focus.
+
+    Whoever submits within that moment submits the old value; nothing shows when it is over.
+    """
+    control.fill(text)
+    control.press("Tab")
+    control.page.wait_for_timeout(SECONDS)
+
+
+@pytest.mark.browser
+def test_an_analyst_triggers_a_fit_and_opens_its_run(
+    served: Served, browser: Browser, tmp_path: Path
+) -> None:
+    page = browser.new_page(viewport={"width": 1400, "height": 1400})
+    page.set_default_timeout(60 * SECONDS)
+    page.goto(served.printed["Trigger a fit"])
+    field(page, "Dataset file").locator("textarea").fill(served.printed["A screen to try"])
+    # A real click opens the menu by focus, and then shuts it.
+    field(page, "Model").locator(".p-select-button").dispatch_event("click")
+    page.get_by_role("option", name="m4_zero_mean").click()
+    genes = field(page, "Genes")
+    for place, gene in enumerate(("geneA", "geneB", "geneD")):
+        genes.get_by_role("button", name="Add item").click()
+        expect(genes.locator("textarea")).to_have_count(place + 1)
+        fill(genes.locator("textarea").nth(place), gene)
+    fill(field(page, "Seed").locator("input"), "-1")
+    page.get_by_role("button", name="Submit").click()
+    expect(page.get_by_text("-1 is less than the minimum of 0").first).to_be_visible()
+
+    fill(field(page, "Seed").locator("input"), "7")
+    page.get_by_role("button", name="Submit").click()
+    expect(page).not_to_have_url(re.compile("/run$"))
+    page.goto(served.printed["All runs of flows"])
+    # A run is named once it has begun; the refused one never has.
+    expect(page.get_by_text(FIT)).to_have_count(1, timeout=90 * SECONDS)
+    page.get_by_text(FIT).click()
+    expect(page.get_by_text("Artifacts", exact=True)).to_be_visible()
+
+    def result_is_listed() -> bool:
+        page.reload()
+        page.get_by_text("Artifacts", exact=True).click()
+        expect(page.get_by_text("validation", exact=True)).to_be_visible()
+        return page.get_by_text("result", exact=True).count() > 0
+
+    wait_until(result_is_listed, PATIENCE, "the page `result` of the run")
+    page.get_by_text("result", exact=True).click()
+    shows(page, "3 of 3 genes")
+    page.screenshot(path=tmp_path / "result.png", full_page=True)
+
+    page.get_by_text("The run in MLflow").click()
+    page.wait_for_timeout(2 * SECONDS)  # in this tab or in a new one
+    run = page.context.pages[-1]
+    expect(run.get_by_text("seed103 m4_zero_mean exact").first).to_be_visible()
+    expect(run.get_by_text("Finished").first).to_be_visible()
+    assert run.url.startswith(served.mlflow)
+
+
+@pytest.mark.browser
+@fault(
+    Area.UNATTENDED,
+    "a screen that may not be fitted is given in the form",
+    made="a table with a word for a number, at a running workbench",
+    left="the flow run, refused, with what to do; no run in MLflow",
+)
+def test_an_invalid_screen_is_refused_with_what_to_do(
+    served: Served, page: Page, tmp_path: Path
+) -> None:
+    path = write_demo_dataset(tmp_path)
+    table = tmp_path / "simulated_screen.csv"
+    table.write_text(table.read_text().replace("-1.187443", "oops", 1))
+    api = f"http://127.0.0.1:{served.prefect}/api"
+    deployment = served.printed["Trigger a fit"].split("/")[-2]
+    answer = requests.post(
+        f"{api}/deployments/{deployment}/create_flow_run",
+        json={"parameters": {"dataset_file": str(path)}},
+        timeout=30,
+    )
+    assert answer.ok, answer.text
+    run = answer.json()["id"]
+
+    def state() -> str:
+        return str(requests.get(f"{api}/flow_runs/{run}", timeout=30).json()["state"]["name"])
+
+    wait_until(
+        lambda: state() in ("Refused", "Failed", "Crashed", "Completed"), PATIENCE, "its end"
+    )
+    assert state() == "Refused"
+    page.goto(served.printed["All runs of flows"] + f"/flow-run/{run}")
+    shows(page, "Refused: simulated-screen seed103", "got 'oops")
+    expect(page.get_by_text("Traceback")).to_have_count(0)
+    page.get_by_text("Artifacts", exact=True).click()
+    page.get_by_text("validation", exact=True).click()
+    shows(page, "1 error(s)", "not_a_number", "what to do:")
+
+
+@fault(
+    Area.SERVERS,
+    "`serve` at a port in use, or in a folder that is served already",
+    made="the port and the folder of a running workbench",
+    code=BAD_INPUT,
+    told=("--prefect-port: expected a free port", "is up already"),
+    left=Left.AS_BEFORE,
+)
+def test_a_port_or_a_folder_is_served_once(
+    served: Served, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    free = ["--mlflow-port", str(free_port())]
+    arguments = ["serve", "--prefect-port", served.prefect, "--folder", str(tmp_path), *free]
+    assert main(arguments) == BAD_INPUT
+    assert f"--prefect-port: expected a free port, {served.prefect}" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+    folder = ["--folder", str(served.folder / "screenbayes-workbench")]
+    assert main(["serve", "--prefect-port", str(free_port()), *folder, *free]) == BAD_INPUT
+    assert "is up already" in capsys.readouterr().err
+
+
+# ---- MLflow's pages
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """Two fits in the MLflow of `serve`; the second has passed, and is the champion."""
+
+    address: str
+    experiment_id: str
+    runs: tuple[str, ...]
+    page: str
+    """Address of the page of the second, as a fit prints it."""
+
+
+@pytest.fixture(scope="module")
+def tracked(served: Served) -> Iterator[Tracked]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", served.mlflow)
+        first, _ = track(
+            results_of(
+                FitParameters(model="m4"),
+                status="fail",
+                convergence=convergence_of(rhat_max=float("nan"), divergences=7),
+            )
+        )
+        second, _ = track(
+            results_of(
+                FitParameters(model="m4_zero_mean"),
+                convergence=convergence_of(rhat_max=1.003, ess_bulk_min=1234.5),
+            )
+        )
+        for alias in ("champion", "challenger"):
+            second.client.set_registered_model_alias("Avana sample", alias, "1")
+        page = where_to_look(second)
+        yield Tracked(served.mlflow, first.experiment_id, (first.run_id, second.run_id), page)
+
+
+def test_absent_evidence_is_listed_as_nan(tracked: Tracked) -> None:
+    search = {"experiment_ids": [tracked.experiment_id]}
+    address = f"{tracked.address}/api/2.0/mlflow/runs/search"
+    answer = requests.post(address, json=search, timeout=60)
+    runs = {run["info"]["run_id"]: run for run in answer.json()["runs"]}
+    metrics = [
+        {metric["key"]: metric["value"] for metric in runs[run_id]["data"]["metrics"]}
+        for run_id in tracked.runs
+    ]
+    assert [run["info"]["status"] for run in runs.values()] == ["FINISHED"] * 2
+    assert [metric["rhat_max"] for metric in metrics] == ["NaN", 1.003]
+    assert [metric["divergences"] for metric in metrics] == [7, 0]
+
+
+@pytest.mark.browser
+def test_the_table_of_runs_shows_filters_and_sorts_the_fits(tracked: Tracked, page: Page) -> None:
+    runs = f"{tracked.address}/#/experiments/{tracked.experiment_id}/runs"
+    page.goto(f"{runs}?workflowType=machine_learning&viewStateShareKey=fits")
+    shows(page, "Avana sample", "2 matching runs", *RUN_NAMES)
+    shows(page, "ess_bulk_min", "1234.5", "812.5", "rhat_max", "1.003", "NaN", "verdict", "fail")
+
+    page.goto(f"{runs}?workflowType=machine_learning")
+    shows(page, "Fits of Avana sample. Views: All fits", "2 matching runs")
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="Fits that may be used").first.click()
+    view = opened.value
+    shows(view, "1 matching run", RUN_NAMES[1], "rhat_max", "1.003", "verdict", "pass")
+    expect(view.locator("body")).not_to_contain_text(RUN_NAMES[0])
+
+    query = "&orderByKey=metrics.%60ess_bulk_min%60&orderByAsc=true"
+    page.goto(f"{runs}?workflowType=machine_learning{query}")
+    shows(page, "Sort: ess_bulk_min", "2 matching runs")
+    expect(page.get_by_text("24Q4 m4").first).to_have_text(RUN_NAMES[0])
+    search = page.get_by_placeholder("metrics.rmse < 1")
+    search.fill("tags.verdict = 'pass'")
+    search.press("Enter")
+    shows(page, "1 matching run", RUN_NAMES[1])
+
+
+@pytest.mark.browser
+def test_the_page_of_a_run_shows_verdict_report_pictures_and_model(
+    tracked: Tracked, page: Page
+) -> None:
+    page.goto(tracked.page)
+    shows(page, "Verdict: pass", "rhat_max", "1.003", "Exponential(1)", "Finished")
+    shows(page, "Datasets", "logfc", "Logged models (1)", "Registered models")
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="report", exact=True).click()
+    shows(opened.value, "report.html", "posterior.nc")
+    frame = opened.value.frame_locator("iframe").first
+    expect(frame.locator("body")).to_contain_text("Report")
+
+    path = f"runs/{tracked.runs[0]}/artifacts/plots/trace.png"
+    page.goto(f"{tracked.address}/#/experiments/{tracked.experiment_id}/{path}")
+    shows(page, "plots", "trace.png", "volcano.png", "report.html", "posterior.nc")
+    page.goto(f"{tracked.address}/#/models/Avana%20sample?workflowType=machine_learning")
+    shows(page, "Version 1", "@ champion", "@ challenger", "verdict", "pass")
+
+
+@pytest.mark.browser
+def test_two_runs_are_compared_side_by_side(tracked: Tracked, page: Page) -> None:
+    runs, experiments = quote(json.dumps(tracked.runs)), quote(json.dumps([tracked.experiment_id]))
+    page.goto(f"{tracked.address}/#/compare-runs?runs={runs}&experiments={experiments}")
+    shows(page, "Comparing 2 Runs from 1 Experiment", "Show diff only", *RUN_NAMES)
+    shows(page, "model m4 m4_zero_mean", "verdict fail pass")
+    # Of many metrics the page shows those in sight; of those that differ, all.
+    page.get_by_text("Show diff only").nth(1).click()
+    shows(page, "NaN 1.003", "812.5 1234.5")

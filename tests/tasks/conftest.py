@@ -1,13 +1,22 @@
-"""An MLflow store for each test that wants one."""
+"""MLflow stores for the tests of tracking, and two fits that are tracked once."""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from schemas.parameters import Filters, FitParameters
+from tasks.artifacts import FitResults
+from tasks.registry import CHAMPION
+from tasks.tracking_run import FitRun
+from tests.tasks.fits import KNOWN, convergence_of, design_of, influence_of, results_of
+from tests.tasks.stores import track
 
 
 @pytest.fixture(scope="session")
@@ -22,8 +31,72 @@ def fresh_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def working_folder(
     fresh_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Path]:
-    """An empty working folder with an empty default store."""
+    """An empty working folder with an empty default store, and a folder for temporary files."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
     shutil.copy(fresh_store, tmp_path / "mlflow.db")
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     yield tmp_path
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """A fit, and what MLflow holds of it."""
+
+    results: FitResults
+    run: FitRun
+    stored: Run
+
+    @property
+    def files(self) -> Path:
+        return Path(self.run.client.download_artifacts(self.run.run_id, ""))
+
+
+@pytest.fixture(scope="session")
+def tracked_fits(
+    fresh_store: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Tracked, Tracked]:
+    """A sampled fit for review, then the champion, and an integrated one that passes."""
+    folder = tmp_path_factory.mktemp("tracked") / "my screen"
+    folder.mkdir()
+    shutil.copy(fresh_store, folder / "mlflow.db")
+    nuts = results_of(
+        FitParameters(filters=Filters(genes=tuple(f"G{n} ({n})" for n in range(1000)))),
+        status="review",
+        convergence=convergence_of(rhat_max=float("nan"), mcse_mean_max_ratio=float("inf")),
+        known_genes=KNOWN,
+        influence=influence_of(),
+    )
+    tables = nuts.validation.tables
+    moved = tables[0].model_copy(update={"location": "s3://screens/guide_map.csv"})
+    validation = nuts.validation.model_copy(update={"tables": (moved, *tables[1:])})
+    exact = results_of(
+        FitParameters(model="m4_zero_mean", engine="auto"),
+        engine="exact",
+        design=design_of(rna_is_log2=False),
+        influence=influence_of(n_lineages=0),
+        model_graph_svg="",
+    )
+    found = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        patch.chdir(folder)
+        for results in (replace(nuts, validation=validation), exact):
+            run, stored = track(results)
+            found.append(Tracked(results, run, stored))
+            if len(found) == 1:
+                run.client.set_registered_model_alias(results.dataset.name, CHAMPION, "1")
+    return found[0], found[1]
+
+
+@pytest.fixture
+def nuts_fit(tracked_fits: tuple[Tracked, Tracked], monkeypatch: pytest.MonkeyPatch) -> Tracked:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracked_fits[0].run.uri)
+    return tracked_fits[0]
+
+
+@pytest.fixture
+def exact_fit(tracked_fits: tuple[Tracked, Tracked], monkeypatch: pytest.MonkeyPatch) -> Tracked:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracked_fits[1].run.uri)
+    return tracked_fits[1]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from model.design import ScreenDesign
+from model.influence import Influence
 from model.loo import Loo
 from model.roster import Roster
 from schemas.dataset import Dataset
@@ -17,6 +19,7 @@ from schemas.posterior import CONTRACTS
 from schemas.reports import (
     Convergence,
     Finding,
+    InfluenceSummary,
     KnownGenes,
     LooSummary,
     PredictiveCheck,
@@ -60,25 +63,14 @@ def design_of(*, rna_is_log2: bool = True) -> ScreenDesign:
 
 
 def roster_of_fit() -> Roster:
+    lines = pd.DataFrame({"cell_line": CELL_LINES, "reason": ""})
+    guides = {"guide": [f"guide {n}" for n in range(6)], "gene": np.repeat(GENES, 2), "reason": ""}
+    reasons = {"gene": [*GENES, "TP53 (7157)"], "reason": [""] * 3 + ["RNA SD below 0.1"]}
     return Roster(
-        sequences=pd.DataFrame(
-            {
-                "sequence": [f"{line}_A" for line in CELL_LINES],
-                "cell_line": CELL_LINES,
-                "pdna_batch": "1",
-                "passes_qc": True,
-                "reason": "",
-            }
-        ),
-        guides=pd.DataFrame(
-            {"guide": [f"guide {n}" for n in range(6)], "gene": np.repeat(GENES, 2), "reason": ""}
-        ),
-        genes=pd.DataFrame(
-            {"gene": [*GENES, "TP53 (7157)"], "reason": [""] * 3 + ["RNA SD below 0.1"]}
-        ),
-        cell_lines=pd.DataFrame(
-            {"cell_line": CELL_LINES, "lineage": None, "profile": "PR-1", "reason": ""}
-        ),
+        sequences=lines.assign(sequence=lines["cell_line"] + "_A", pdna_batch="1", passes_qc=True),
+        guides=pd.DataFrame(guides),
+        genes=pd.DataFrame(reasons),
+        cell_lines=lines.assign(lineage=None, profile="PR-1"),
     )
 
 
@@ -87,20 +79,15 @@ def tree_of(
 ) -> xr.DataTree:
     rng = np.random.default_rng(seed)
     coords = {"gene": np.array(GENES, object), "cell_line": np.array(CELL_LINES, object)}
+    sizes = {"draw": n_draws, "gene": len(GENES), "cell_line": len(CELL_LINES), "guide": 6}
 
     def group(n_chains: int) -> xr.Dataset:
-        return xr.Dataset(
-            {
-                name: (
-                    ("chain", "draw", *dims),
-                    np.abs(
-                        rng.normal(1, 0.1, (n_chains, n_draws, *(len(coords[d]) for d in dims)))
-                    ),
-                )
-                for name, dims in CONTRACTS[model].variables.items()
-            },
-            coords={"chain": range(n_chains), "draw": range(n_draws), **coords},
-        )
+        draws = {}
+        for name, of in CONTRACTS[model].variables.items():
+            dims = ("chain", "draw", *of)
+            shape = (n_chains, *(sizes[dim] for dim in dims[1:]))
+            draws[name] = dims, np.abs(rng.normal(1, 0.1, shape))
+        return xr.Dataset(draws, {"chain": range(n_chains), "draw": range(n_draws), **coords})
 
     logfc = xr.Dataset({"logfc": (("guide", "cell_line"), rng.normal(size=(6, 4)))}, coords)
     tree = xr.DataTree.from_dict(
@@ -121,25 +108,17 @@ def tree_of(
 
 NUTS = {"divergences": 0, "bfmi_min": 0.9, "step_size_min": 0.2, "step_size_max": 0.3}
 EXACT = {
-    "pareto_k": 0.125,
-    "importance_efficiency": 0.875,
-    "n_points": 8192,
-    "log_evidence": -123.456,
-    "log_evidence_mcse": 0.004,
-    "interpolation_error": 0.0003,
-    "n_passes": 25,
-}
+    "pareto_k": 0.125, "importance_efficiency": 0.875, "n_points": 8192, "log_evidence": -123.456,
+    "log_evidence_mcse": 0.004, "interpolation_error": 0.0003, "n_passes": 25,
+}  # fmt: skip
 
 
 def convergence_of(engine: str = "nuts", **changes: float) -> Convergence:
     """What a fit by an engine measured, with `changes` to the common numbers or to its own."""
     measured = {
-        "rhat_max": 1.004,
-        "ess_bulk_min": 812.5,
-        "ess_tail_min": 640.0,
-        "mcse_mean_max_ratio": 0.03,
-        "n_draws": 200,
-    }
+        "rhat_max": 1.004, "ess_bulk_min": 812.5, "ess_tail_min": 640.0,
+        "mcse_mean_max_ratio": 0.03, "n_draws": 200,
+    }  # fmt: skip
     own = NUTS if engine == "nuts" else EXACT
     return Convergence.model_validate(
         {
@@ -153,46 +132,60 @@ def convergence_of(engine: str = "nuts", **changes: float) -> Convergence:
 def check_of(name: str, p_value: float, stage: str = "posterior") -> PredictiveCheck:
     return PredictiveCheck.model_validate(
         {
-            "name": name,
-            "description": "For tests.",
-            "stage": stage,
-            "observed": 0.1,
-            "replicated_mean": 0.0,
-            "replicated_low": -1.0,
-            "replicated_high": 1.0,
-            "p_value": p_value,
-            "n_draws": 500,
+            "name": name, "description": "For tests.", "stage": stage, "observed": 0.1,
+            "replicated_mean": 0.0, "replicated_low": -1.0, "replicated_high": 1.0,
+            "p_value": p_value, "n_draws": 500,
         }
-    )
+    )  # fmt: skip
 
 
 KNOWN = KnownGenes(
-    n_listed=20,
-    n_compared=12,
-    n_others=300,
-    n_negative=9,
-    n_positive=1,
-    n_negative_others=30,
-    share_negative_low=0.7,
-    share_negative_high=0.97,
-    auc=0.91,
-    auc_low=0.85,
-    auc_high=0.96,
+    n_listed=20, n_compared=12, n_others=300, n_negative=9, n_positive=1, n_negative_others=30,
+    share_negative_low=0.7, share_negative_high=0.97, auc=0.91, auc_low=0.85, auc_high=0.96,
     enrichment_p=float("nan"),
-)
+)  # fmt: skip
+
+
+INFLUENCE = InfluenceSummary(
+    elpd_lolo=-70.5, elpd_lolo_se=5.5, pareto_k_max=float("nan"), n_genes=3, n_genes_of_screen=3,
+    n_genes_carried_by_one_line=2, n_lineages=4, n_genes_carried_by_one_lineage=1,
+    n_genes_marking_a_lineage=0,
+)  # fmt: skip
+LOO = LooSummary(
+    elpd_loo=-61.5, elpd_loo_se=4.5, p_loo=7.25, pareto_k_bad=0.125, n_cells=12,
+    n_cells_of_screen=12,
+)  # fmt: skip
+
+
+def validation_of(dataset: Dataset) -> ValidationReport:
+    tables = tuple(
+        TableSummary(
+            table=table, location=f"/release/{table}.csv", layout="current", n_rows=20,
+            n_columns=5, sha256=f"{number}" * 64,
+        )
+        for number, table in enumerate(TABLES)
+    )  # fmt: skip
+    finding = Finding(
+        table="rna", rule="rna_high", severity="warning", expected="below 20", found=("21.5",),
+        count=1, mend="check the units",
+    )  # fmt: skip
+    return ValidationReport(
+        dataset=dataset.name, release=dataset.release, tables=tables, findings=(finding,)
+    )
+
+
+def influence_of(n_lineages: int = 4) -> Influence:
+    summary = INFLUENCE.model_copy(update={"n_lineages": n_lineages})
+    lines, by_line, genes, by_lineage = (
+        pd.DataFrame({"gene": GENES, "change_in_sd": [value, 0.5, -1.5]}) for value in range(4)
+    )
+    return Influence(summary, lines, by_line, genes, by_lineage if n_lineages else None)
 
 
 def effects_of(beta: np.ndarray) -> pd.DataFrame:
-    return pd.DataFrame(
-        {
-            "gene": GENES,
-            "beta_mean": beta,
-            "beta_hdi_low": beta - 0.1,
-            "beta_hdi_high": beta + 0.1,
-            "n_guides": [2, 2, 2],
-            "call": ["negative", "none", "not enough data"],
-        }
-    )
+    calls = ["negative", "none", "not enough data"]
+    genes = pd.DataFrame({"gene": GENES, "call": calls, "n_guides": 2, "beta_mean": beta})
+    return genes.assign(beta_hdi_low=beta - 0.1, beta_hdi_high=beta + 0.1)
 
 
 def results_of(
@@ -201,75 +194,37 @@ def results_of(
     dataset: Dataset | None = None,
     status: Status = "pass",
     engine: str = "nuts",
-    convergence: Convergence | None = None,
-    design: ScreenDesign | None = None,
-    figures: dict[str, bytes] | None = None,
+    **changes: Any,
 ) -> FitResults:
+    """A fit by an engine, with `changes` to any other of its parts."""
     parameters = parameters or FitParameters()
     dataset = dataset or dataset_of()
     rng = np.random.default_rng(parameters.seed)
-    return FitResults(
-        dataset=dataset,
-        parameters=parameters,
-        validation=ValidationReport(
-            dataset=dataset.name,
-            release=dataset.release,
-            tables=tuple(
-                TableSummary(
-                    table=table,
-                    location=f"/release/{table}.csv",
-                    layout="current",
-                    n_rows=20,
-                    n_columns=5,
-                    sha256=f"{number}" * 64,
-                )
-                for number, table in enumerate(TABLES)
-            ),
-            findings=(
-                Finding(
-                    table="rna",
-                    rule="rna_high",
-                    severity="warning",
-                    expected="below 20",
-                    found=("21.5",),
-                    count=1,
-                    mend="check the units",
-                ),
-            ),
-        ),
-        preparation=PreparationReport(
+    cells = pd.DataFrame({"gene": GENES, "cell_line": CELL_LINES[:3]})
+    parts: dict[str, Any] = {
+        "validation": validation_of(dataset),
+        "preparation": PreparationReport(
             losses=(), n_genes=3, n_cell_lines=4, n_guides=6, n_measurements=48
         ),
-        convergence=convergence or convergence_of(engine),
-        checks=(check_of("sd", 0.31), check_of("mean", 0.52), check_of("mean", 0.9, "prior")),
-        loo=Loo(
-            LooSummary(
-                elpd_loo=-61.5,
-                elpd_loo_se=4.5,
-                p_loo=7.25,
-                pareto_k_bad=0.125,
-                n_cells=12,
-                n_cells_of_screen=12,
-            ),
-            pd.DataFrame({"gene": GENES, "cell_line": CELL_LINES[:3], "elpd_loo": -5.125}),
-        ),
-        verdict=Verdict(
+        "convergence": convergence_of(engine),
+        "checks": (check_of("sd", 0.31), check_of("mean", 0.52), check_of("mean", 0.9, "prior")),
+        "loo": Loo(LOO, cells.assign(elpd_loo=-5.125)),
+        "verdict": Verdict(
             status=status,
             reasons=() if status == "pass" else ("R-hat is 1.7; draw more.",),
             notes=("The check of sd stands out.",),
         ),
-        effects=effects_of(rng.normal(size=3)),
-        known_genes=None,
-        fitted_cells=pd.DataFrame(
-            {"gene": GENES, "cell_line": CELL_LINES[:3], "fitted": rng.normal(size=3)}
-        ),
-        summary=pd.DataFrame(
+        "effects": effects_of(rng.normal(size=3)),
+        "known_genes": None,
+        "fitted_cells": cells.assign(fitted=rng.normal(size=3)),
+        "summary": pd.DataFrame(
             {"parameter": ["mu_alpha", f"beta_g[{GENES[0]}]"], "mean": [0.1, -1], "sd": [0.2, 0.3]}
         ),
-        tree=tree_of(parameters.model, seed=parameters.seed, engine=engine),
-        design=design or design_of(),
-        roster=roster_of_fit(),
-        figures={"trace": PNG, "volcano": PNG} if figures is None else figures,
-        model_graph_svg='<svg xmlns="http://www.w3.org/2000/svg"/>',
-        seconds={"validate": 1.5, "prepare": 0.5, "fit": 20.0, "checks": 2.0},
-    )
+        "tree": tree_of(parameters.model, seed=parameters.seed, engine=engine),
+        "design": design_of(),
+        "roster": roster_of_fit(),
+        "figures": {"trace": PNG, "volcano": PNG},
+        "model_graph_svg": '<svg xmlns="http://www.w3.org/2000/svg"/>',
+        "seconds": {"validate": 1.5, "prepare": 0.5, "fit": 20.0, "checks": 2.0},
+    }
+    return FitResults(dataset=dataset, parameters=parameters, **(parts | changes))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -19,7 +18,7 @@ from tasks.artifacts import FitResults
 from tasks.track import track_fit
 from tasks.track_calibration import open_calibration, track_calibration
 from tasks.tracking_run import FitRun, open_run, seen_to_its_end
-from tests.tasks.fits import GENES, REPORT, dataset_of, results_of
+from tests.tasks.fits import REPORT, dataset_of, effects_of, results_of
 
 HITS = (-1.0, -0.5, 0.02)
 """Slopes of GENES; those further than 0.2 from 0 are hits."""
@@ -36,10 +35,6 @@ def only_run(client: MlflowClient) -> Run:
     return found
 
 
-def run_at(uri: str) -> FitRun:
-    return FitRun(MlflowClient(), uri, "7", "abc")
-
-
 def fitted(
     slopes: tuple[float, ...] = HITS,
     *,
@@ -50,16 +45,15 @@ def fitted(
 ) -> FitRun:
     """Track a fit with these slopes."""
     beta = np.array(slopes)
-    summary = pd.DataFrame({"parameter": ["mu_alpha"], "mean": [0.1], "sd": [0.05]})
-    found = dataset_of(dataset).model_copy(update={"release": release})
-    results = results_of(parameters, dataset=found, status=status, figures={})
-    effects = results.effects.assign(
-        gene=GENES, beta_mean=beta, beta_sd=0.05, lfsr=np.where(np.abs(beta) > 0.2, 0.0, 0.4)
+    results = results_of(
+        parameters,
+        dataset=dataset_of(dataset).model_copy(update={"release": release}),
+        status=status,
+        figures={},
+        effects=effects_of(beta).assign(beta_sd=0.05, lfsr=np.where(np.abs(beta) > 0.2, 0.0, 0.4)),
+        summary=pd.DataFrame({"parameter": ["mu_alpha"], "mean": [0.1], "sd": [0.05]}),
     )
-    results = replace(results, effects=effects, summary=summary)
-    with seen_to_its_end(open_run(found, results.parameters, results.data_digest)) as run:
-        track_fit(run, results, REPORT, lambda: 1.0)
-    return run
+    return track(results)[0]
 
 
 def calibrated(settings: CalibrationSettings, engines: Counter[str], *, sound: bool = True) -> str:

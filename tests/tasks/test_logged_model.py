@@ -1,4 +1,4 @@
-"""The model of a run: it predicts elsewhere, and is registered where it may be used."""
+"""The model of a run predicts elsewhere, and is registered where it may be used."""
 
 from __future__ import annotations
 
@@ -11,20 +11,9 @@ import mlflow.pyfunc
 import numpy as np
 import pandas as pd
 import pytest
-from mlflow import MlflowClient
-from mlflow.entities import Run
 
 from model.prediction import predict_logfc, thin_draws
-from schemas.parameters import FitParameters
-from tasks.tracking_run import (
-    FitRun,
-)
-from tests.tasks.fits import (
-    CELL_LINES,
-    GENES,
-    design_of,
-    results_of,
-)
+from tests.tasks.fits import CELL_LINES, GENES, results_of
 from tests.tasks.stores import track
 
 CLEAN_PROCESS = """
@@ -40,63 +29,62 @@ class Absent:
 
 sys.meta_path.insert(0, Absent())
 import mlflow, pandas as pd
-model = mlflow.pyfunc.load_model(sys.argv[1])
-model.predict(pd.read_csv(sys.argv[2])).to_csv(sys.argv[3], index=False)
+for number, uri in enumerate(sys.argv[1:]):
+    model = mlflow.pyfunc.load_model(uri)
+    model.predict(pd.read_csv("rows.csv")).to_csv(f"{number}.csv", index=False)
 """
+ROWS = pd.DataFrame(
+    {
+        "gene": [GENES[0], GENES[2], GENES[1]],
+        "cell_line": [CELL_LINES[1], "ACH-999999", CELL_LINES[0]],
+        "rna": [2.5, 7.0, 4.0],
+    }
+)
 
 
-def logged_model_of(run: FitRun, stored: Run) -> str:
-    assert stored.outputs is not None
-    (output,) = stored.outputs.model_outputs
+def logged_model_of(tracked) -> str:
+    (output,) = tracked.stored.outputs.model_outputs
     return f"models:/{output.model_id}"
 
 
-def predicted_elsewhere(uri: str, rows: pd.DataFrame, folder: Path) -> pd.DataFrame:
-    """What plain MLflow predicts in a process that has nothing of ours."""
-    rows.to_csv(folder / "rows.csv", index=False)
-    subprocess.run(
-        [sys.executable, "-I", "-c", CLEAN_PROCESS, uri, "rows.csv", "predicted.csv"],
-        cwd=folder,
-        check=True,
-        timeout=120,
-    )
-    return pd.read_csv(folder / "predicted.csv")
-
-
-@pytest.mark.parametrize(("rna_is_log2", "units"), [(True, "log2_tpm"), (False, "z_score")])
 def test_the_logged_model_predicts_where_nothing_of_ours_is_installed(
-    working_folder: Path, rna_is_log2: bool, units: str
+    nuts_fit, exact_fit, tmp_path
 ) -> None:
-    parameters = FitParameters(model="m4" if rna_is_log2 else "m4_zero_mean")
-    results = results_of(parameters, design=design_of(rna_is_log2=rna_is_log2))
-    uri = logged_model_of(*track(results))
-    rows = pd.DataFrame(
-        {
-            "gene": [GENES[0], GENES[2], GENES[1]],
-            "cell_line": [CELL_LINES[1], "ACH-999999", CELL_LINES[0]],
-            "rna": [2.5, 7.0, 4.0],
-        }
-    )
-    predicted = predicted_elsewhere(uri, rows, working_folder)
+    ROWS.to_csv(tmp_path / "rows.csv", index=False)
+    uris = [logged_model_of(fit) for fit in (nuts_fit, exact_fit)]
+    command = [sys.executable, "-I", "-c", CLEAN_PROCESS, *uris]
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=120)
+    for number, fit in enumerate((nuts_fit, exact_fit)):
+        design = fit.results.design
+        scale = design.rna_mean, design.rna_sd
+        draws = thin_draws(
+            fit.results.tree["posterior"].to_dataset(),
+            *(scale if design.rna_is_log2 else (np.zeros(3), np.ones(3))),
+        )
+        predicted = pd.read_csv(tmp_path / f"{number}.csv")
+        assert list(predicted) == ["logfc_mean", "logfc_low", "logfc_high"]
+        expected = predict_logfc(draws, *(ROWS[name].tolist() for name in ROWS))
+        np.testing.assert_allclose(predicted.to_numpy().T, expected, atol=1e-6)
 
-    design = results.design
-    mean, sd = (design.rna_mean, design.rna_sd) if rna_is_log2 else (np.zeros(3), np.ones(3))
-    draws = thin_draws(results.tree["posterior"].to_dataset(), mean, sd)
-    expected = predict_logfc(draws, *(rows[name].tolist() for name in rows))  # type: ignore[arg-type]
-    for column, values in zip(["logfc_mean", "logfc_low", "logfc_high"], expected, strict=True):
-        assert predicted[column].to_numpy() == pytest.approx(values, abs=1e-6)
-    loaded = mlflow.pyfunc.load_model(uri)
+
+@pytest.mark.parametrize(("fit", "units"), [("nuts_fit", "log2_tpm"), ("exact_fit", "z_score")])
+def test_the_logged_model_says_the_units_of_rna_and_refuses_other_genes(
+    fit, units, request
+) -> None:
+    tracked = request.getfixturevalue(fit)
+    loaded = mlflow.pyfunc.load_model(logged_model_of(tracked))
     assert loaded.metadata.metadata == {"rna_units": units}
-    assert loaded.metadata.get_input_schema().input_names() == ["gene", "cell_line", "rna"]
-    (registered,) = MlflowClient().search_model_versions("name = 'Avana sample'")
-    assert f"Column `rna` is in `{units}`" in str(registered.description)
+    assert loaded.metadata.run_id == tracked.run.run_id
+    assert loaded.metadata.get_input_schema().input_names() == list(ROWS)
     with pytest.raises(ValueError, match=r"expected genes of the fit .* NO1 \(1\)"):
-        loaded.predict(rows.assign(gene="NO1 (1)"))
+        loaded.predict(ROWS.assign(gene="NO1 (1)"))
+    (version,) = tracked.run.client.search_model_versions(f"run_id = '{tracked.run.run_id}'")
+    assert f"Column `rna` is in `{units}`" in str(version.description)
+    assert mlflow.pyfunc.load_model(version.source).metadata.run_id == tracked.run.run_id
 
 
-def test_the_logged_model_holds_no_pickle_and_pins_what_it_needs(working_folder: Path) -> None:
-    run, stored = track(results_of())
-    folder = Path(mlflow.artifacts.download_artifacts(logged_model_of(run, stored)))
+def test_the_logged_model_holds_no_pickle_and_pins_what_it_needs(nuts_fit) -> None:
+    folder = Path(mlflow.artifacts.download_artifacts(logged_model_of(nuts_fit)))
     names = {path.name for path in folder.rglob("*.*")}
     assert {"effect_model.py", "prediction.py", "draws.npz", "input_example.json"} <= names
     assert not [name for name in names if name.endswith((".pkl", ".pickle"))]
@@ -104,32 +92,32 @@ def test_the_logged_model_holds_no_pickle_and_pins_what_it_needs(working_folder:
     assert [line.split("==")[0] for line in needed] == ["mlflow", "numpy", "pandas", "scipy"]
 
 
-def test_only_a_fit_that_may_be_used_is_registered_and_is_no_champion(working_folder: Path) -> None:
-    first, _ = track(results_of(status="review"))
-    client = first.client
-    client.set_registered_model_alias("Avana sample", "champion", "1")
-    assert client.get_model_version_by_alias("Avana sample", "challenger").run_id == first.run_id
-    track(results_of(status="fail"))
-    assert client.get_model_version_by_alias("Avana sample", "challenger").run_id == first.run_id
-    third, _ = track(results_of())
-    assert client.get_model_version_by_alias("Avana sample", "challenger").run_id == third.run_id
-
+def test_only_a_fit_that_may_be_used_is_registered_and_is_no_champion(nuts_fit, exact_fit) -> None:
+    client = nuts_fit.run.client
+    track(results_of(status="fail", figures={}))
     versions = client.search_model_versions("name = 'Avana sample'")
     assert {version.run_id: version.tags["verdict"] for version in versions} == {
-        first.run_id: "review",
-        third.run_id: "pass",
+        nuts_fit.run.run_id: "review",
+        exact_fit.run.run_id: "pass",
     }
-    assert versions[0].tags == {
+    aliases = {
+        name: client.get_model_version_by_alias("Avana sample", name)
+        for name in ("champion", "challenger")
+    }
+    assert {name: one.run_id for name, one in aliases.items()} == {
+        "champion": nuts_fit.run.run_id,
+        "challenger": exact_fit.run.run_id,
+    }
+    assert aliases["champion"].tags == {
         "model": "m4",
         "engine": "nuts",
-        "data_digest": results_of().data_digest,
-        "verdict": "pass",
+        "data_digest": nuts_fit.results.data_digest,
+        "verdict": "review",
         "release": "24Q4",
-        "run": third.run_id,
+        "run": nuts_fit.run.run_id,
     }
-    assert str(versions[0].description).startswith("24Q4, m4 by nuts: 3 genes, 4 cell lines; ")
+    about = str(aliases["champion"].description)
+    assert about.startswith("24Q4, m4 by nuts: 3 genes, 4 cell lines; verdict review.")
     registered = client.get_registered_model("Avana sample")
     assert registered.tags == {"dataset": "Avana sample", "library": "Avana"}
     assert "in the screen Avana sample (Avana)" in str(registered.description)
-    champion = client.get_model_version_by_alias("Avana sample", "champion")
-    assert champion.run_id == first.run_id

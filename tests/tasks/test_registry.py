@@ -1,4 +1,4 @@
-"""The aliases of a registered model: who is behind them, and that two who move them do not lose."""
+"""Aliases of a registered model: the versions they stand for, and safety when several move them."""
 
 from __future__ import annotations
 
@@ -23,14 +23,11 @@ from tasks.registry import (
 )
 from tasks.tracked_fits import NoSuchFit
 
-MET = GateCondition(name="verdict", met=True, detail="")
-NOT_MET = GateCondition(name="verdict", met=False, detail="")
-
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
+def store(fresh_store, tmp_path_factory):
     """A store with the registered model `avana`: versions 1 to 4 of the runs 1111..., 2222..."""
-    path = tmp_path_factory.mktemp("registry") / "mlflow.db"
+    path = shutil.copy(fresh_store, tmp_path_factory.mktemp("registry") / "mlflow.db")
     client = MlflowClient(f"sqlite:///{path}")
     client.create_registered_model("avana")
     for number in range(1, 5):
@@ -41,10 +38,10 @@ def store(tmp_path_factory):
 @pytest.fixture
 def client(store, tmp_path, monkeypatch):
     """A copy of the store, to be changed."""
-    shutil.copy(store, tmp_path / "mlflow.db")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    uri = f"sqlite:///{shutil.copy(store, tmp_path / 'mlflow.db')}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     monkeypatch.setattr("tasks.promotion.server_is_shared", lambda: False)
-    return MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    return MlflowClient(uri)
 
 
 def run_of(version: int) -> str:
@@ -58,15 +55,17 @@ def fit(version: int) -> FitSummary:
     )  # fmt: skip
 
 
-def decision(version: int, champion: int | None, condition: GateCondition = MET) -> GateDecision:
-    return GateDecision(
+def promote(version: int, champion: int | None, *, met: bool = True) -> None:
+    """Move the champion after a decision against the one it was then."""
+    decision = GateDecision(
         dataset="avana",
         candidate=fit(version),
         champion=None if champion is None else fit(champion),
         champion_version="" if champion is None else str(champion),
         settings=GateSettings(),
-        conditions=(condition,),
+        conditions=(GateCondition(name="verdict", met=met, detail=""),),
     )
+    move_champion(decision, registered_version("avana", run_of(version)))
 
 
 def champion() -> int:
@@ -74,69 +73,61 @@ def champion() -> int:
     return 0 if found is None else int(found.version)
 
 
+def previous(client: MlflowClient) -> dict[int, str]:
+    """The champion before, by version that was champion."""
+    versions = client.search_model_versions("name = 'avana'")
+    tags = {int(version.version): version.tags for version in versions}
+    return {number: of["previous_champion"] for number, of in tags.items() if of}
+
+
 def test_a_champion_knows_the_one_before(client):
     assert champion() == 0 and champion_of("nothing of that name") is None
-    move_champion(decision(1, None), registered_version("avana", run_of(1)))
-    move_champion(decision(3, 1), registered_version("avana", run_of(3)))
-    assert champion() == 3
-    tags = {int(v.version): v.tags for v in client.search_model_versions("name = 'avana'")}
-    assert tags[1] == {"previous_champion": "none"} and tags[3] == {"previous_champion": "1"}
-    move_champion(decision(1, 3), "1")  # and back
-    assert champion() == 1
+    promote(1, None)
+    promote(3, 1)
+    assert champion() == 3 and previous(client) == {1: "none", 3: "1"}
+    promote(1, 3)  # and back
+    assert champion() == 1 and previous(client) == {1: "3", 3: "1"}
 
 
-def test_only_what_passed_becomes_champion(client):
+def test_only_what_passed_and_was_compared_with_the_present_champion_becomes_champion(client):
     with pytest.raises(ValueError, match="refused: verdict"):
-        move_champion(decision(1, None, NOT_MET), "1")
+        promote(1, None, met=False)
     assert champion() == 0
-
-
-def test_a_champion_that_another_moved_meanwhile_stays(client):
-    stale = [decision(3, None), decision(3, 1)]
-    move_champion(decision(2, None), "2")
-    for one in stale:
+    promote(2, None)
+    for stale in (None, 1):
         with pytest.raises(ChampionMoved, match="promote again"):
-            move_champion(one, "3")
+            promote(3, stale)
     assert champion() == 2
 
 
-def test_a_fit_without_a_version_is_named(client):
+def test_a_fit_without_a_version_and_a_version_without_a_fit_are_named(client):
     with pytest.raises(NotRegistered, match="999"):
-        registered_version("avana", run_of(9))
-
-
-def test_a_champion_without_a_fit_is_named(client):
-    move_champion(decision(2, None), "2")
-    found = champion_of("avana")
-    assert found is not None
+        promote(9, None)
+    promote(2, None)
     with pytest.raises(NoSuchFit, match="the champion of avana, version 2, has no fit"):
-        read_champion(found)
+        read_champion(champion_of("avana"))
 
 
 def test_promotions_at_once_go_one_after_the_other(client):
     begin = threading.Barrier(4)
 
-    def promote(version: int) -> None:
+    def compare_and_promote(version: int) -> None:
         begin.wait()
         with one_promotion_at_a_time("avana"):
             seen = champion()
-            time.sleep(0.2)  # held against it
-            move_champion(decision(version, seen or None), str(version))
+            time.sleep(0.05)  # the comparison
+            promote(version, seen or None)
 
     with ThreadPoolExecutor(4) as threads:
-        list(threads.map(promote, range(1, 5)))
-    before = {
-        int(v.version): v.tags["previous_champion"]
-        for v in client.search_model_versions("name = 'avana'")
-    }
-    chain, at = [], str(champion())
+        list(threads.map(compare_and_promote, range(1, 5)))
+    before, chain, at = previous(client), [], str(champion())
     while at != "none":
         chain.append(at)
         at = before[int(at)]
     assert sorted(chain) == ["1", "2", "3", "4"]
 
 
-def test_who_waits_too_long_is_told(client, monkeypatch):
+def test_a_promotion_that_waits_too_long_names_the_lock(client, monkeypatch):
     monkeypatch.setattr("tasks.promotion.LONGEST_PROMOTION", 0.1)
     with (
         one_promotion_at_a_time("avana"),
@@ -157,4 +148,4 @@ def test_the_challenger_is_the_newest_whoever_comes_between(client):
             super().set_registered_model_alias(name, alias, version)
 
     move_challenger(Slow(client.tracking_uri), "avana")
-    assert client.get_model_version_by_alias("avana", "challenger").version in (5, "5")
+    assert int(client.get_model_version_by_alias("avana", "challenger").version) == 5

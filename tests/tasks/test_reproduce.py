@@ -1,9 +1,8 @@
-"""The command that repeats a fit: read by the command line, it gives the same settings."""
+"""The command that repeats a fit: the command line makes the same settings of it."""
 
 from __future__ import annotations
 
 import shlex
-from pathlib import Path
 
 import pytest
 from cyclopts import App
@@ -13,11 +12,10 @@ from deployments.exit_codes import DONE
 from deployments.options import FitOptions
 from flows.tracked_posterior import FitOutcome
 from schemas.parameters import FitParameters
-from tasks.artifacts import write_artifacts
+from tasks.artifacts import PARAMETERS_FILE
 from tasks.reproduce import command_for, import_command
-from tests.tasks.fits import REPORT, results_of
 
-GENES = tuple(f"GENE{number} ({number})" for number in range(1, 1001))
+GENES = tuple(f"GENE{number} ({number})" for number in range(1, 101))
 BY_OPTIONS: dict[str, dict[str, object]] = {
     "the defaults": {},
     "the exact engine": {"engine": "exact", "sampling": {"draws": 500, "chains": 8}},
@@ -42,86 +40,48 @@ BY_FILE: dict[str, dict[str, object]] = {
     "calls": {"calls": {"error_max": 0.01}},
     "influence": {"influence": {"change_min": 2.0}},
     "a comma in a label": {"filters": {"lineages": ("Skin, other",)}},
-    "options beside": {
-        "thresholds": {"rhat_max": 1.05},
-        "priors": {"mu_beta": "Normal(0, 0.5)"},
-        "filters": {"genes": GENES},
-        "sampling": {"draws": 60},
-    },
+    "options beside": {"thresholds": {"rhat_max": 1.05}, **BY_OPTIONS["options"]},
 }
+SETTINGS = BY_OPTIONS | BY_FILE
+fit_command = App(result_action="return_value")
 
 
-def read_back(command: str) -> FitParameters:
-    """What `screenbayes fit` makes of a command."""
-    app = App(result_action="return_value")
-
-    @app.command
-    def fit(dataset: str, *, options: FitOptions = FitOptions()) -> FitParameters:
-        assert dataset == "my screen.yaml"
-        return options.fit_parameters()
-
-    found = app(shlex.split(command)[1:])
-    assert isinstance(found, FitParameters)
-    return found
+@fit_command.command
+def fit(dataset: str, *, options: FitOptions = FitOptions()) -> FitParameters:
+    """Return the settings that `screenbayes fit` makes of its options."""
+    assert dataset == "my screen.yaml"
+    return options.fit_parameters()
 
 
-@pytest.mark.parametrize("settings", (BY_OPTIONS | BY_FILE).values(), ids=BY_OPTIONS | BY_FILE)
-def test_the_command_repeats_the_fit_beside_the_artifacts_of_the_run(
-    settings: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("case", SETTINGS)
+def test_the_command_repeats_fit_or_import_beside_the_artifacts_of_the_run(
+    case, tmp_path, monkeypatch
 ) -> None:
-    parameters = FitParameters.model_validate(settings)
-    write_artifacts(results_of(parameters), REPORT, tmp_path)
+    parameters = FitParameters.model_validate(SETTINGS[case])
+    (tmp_path / PARAMETERS_FILE).write_text(parameters.model_dump_json(indent=2))
     monkeypatch.chdir(tmp_path)
-    assert read_back(command_for("my screen.yaml", parameters)) == parameters
+    command = command_for("my screen.yaml", parameters)
+    assert fit_command(shlex.split(command)[1:]) == parameters
+    assert (f"--parameters {PARAMETERS_FILE}" in command) == (case in BY_FILE)
 
+    came = []
 
-@pytest.mark.parametrize("settings", (BY_OPTIONS | BY_FILE).values(), ids=BY_OPTIONS | BY_FILE)
-def test_the_command_repeats_the_import_beside_the_artifacts_of_the_run(
-    settings: dict[str, object],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    prefect_free_import: list[FitParameters],
-) -> None:
-    parameters = FitParameters.model_validate(settings)
-    write_artifacts(results_of(parameters), REPORT, tmp_path)
-    monkeypatch.chdir(tmp_path)
-    command = import_command("old.nc", "my screen.yaml", parameters)
-    assert main(shlex.split(command)[1:]) == DONE
-    (came,) = prefect_free_import
-    # Model, engine and draws are those of the trace.
-    for name in ("seed", "priors", "filters", "preparation", "contract", "thresholds"):
-        assert getattr(came, name) == getattr(parameters, name)
-
-
-@pytest.fixture
-def prefect_free_import(monkeypatch: pytest.MonkeyPatch) -> list[FitParameters]:
-    """The parameters that the command hands to the flow, which is not run."""
-    came: list[FitParameters] = []
-
-    def run(trace: str, dataset: str, parameters: FitParameters) -> FitOutcome:
-        assert (trace, dataset) == ("old.nc", "my screen.yaml")
-        came.append(parameters)
+    def run(*given: object) -> FitOutcome:
+        came.append(given)
         return FitOutcome("0" * 32, "there", None)
 
     monkeypatch.setattr("flows.import_trace.import_trace", run)
-    return came
+    assert main(shlex.split(import_command("old.nc", "my screen.yaml", parameters))[1:]) == DONE
+    ((trace, dataset, imported, *_),) = came
+    assert (trace, dataset) == ("old.nc", "my screen.yaml")
+    # Model, engine and draws are those of the trace.
+    for name in ("seed", "priors", "filters", "preparation", "contract", "thresholds"):
+        assert getattr(imported, name) == getattr(parameters, name)
 
 
-def test_only_nuts_is_told_how_to_sample() -> None:
-    commands = {
-        engine: command_for("my screen.yaml", FitParameters.model_validate({"engine": engine}))
-        for engine in ("auto", "nuts", "exact")
-    }
+@pytest.mark.parametrize(("engine", "samples"), [("auto", True), ("nuts", True), ("exact", False)])
+def test_only_a_command_for_nuts_says_how_to_sample(engine, samples) -> None:
+    command = command_for("my screen.yaml", FitParameters.model_validate({"engine": engine}))
     for option in ("--sampler nutpie", "--tune 2000", "--target-accept 0.8"):
-        assert option in commands["auto"] and option in commands["nuts"]
-        assert option not in commands["exact"]
-    assert "--draws 2000" in commands["exact"]
-
-
-@pytest.mark.parametrize(("cases", "needed"), [(BY_OPTIONS, False), (BY_FILE, True)])
-def test_the_file_is_needed_only_for_what_options_cannot_say(
-    cases: dict[str, dict[str, object]], needed: bool
-) -> None:
-    for settings in cases.values():
-        command = command_for("my screen.yaml", FitParameters.model_validate(settings))
-        assert ("--parameters parameters.json" in command) == needed
+        assert (option in command) == samples
+    assert "--draws 2000" in command

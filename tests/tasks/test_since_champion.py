@@ -1,4 +1,4 @@
-"""What the report says of the champion: there, not there, deleted."""
+"""What the report says of the champion: none, there, damaged, deleted."""
 
 from __future__ import annotations
 
@@ -7,40 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from schemas.parameters import FitParameters
-from tasks.artifacts import FitResults
 from tasks.registry import CHAMPION
 from tasks.report import render_report
 from tasks.since_champion import champion_fit, compare_with_champion
-from tasks.track import track_fit
 from tasks.tracked_fits import DamagedFit
-from tasks.tracking_run import FitRun, open_run, seen_to_its_end
-from tests.tasks.fits import REPORT, results_of
+from tests.tasks.fits import results_of
+from tests.tasks.stores import track
 from tests.tasks.test_report import Page, effects_of
 
 
-@pytest.fixture
-def tracked(tmp_path, monkeypatch) -> tuple[FitResults, FitRun]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    results = replace(results_of(FitParameters(model="m4")), effects=effects_of())
-    with seen_to_its_end(open_run(results.dataset, results.parameters, results.data_digest)) as run:
-        track_fit(run, results, REPORT, lambda: 25.0)
-    return results, run
+def test_the_report_says_what_changed_since_the_champion(working_folder):
+    results = results_of(effects=effects_of())
+    run, stored = track(results)
+    name = results.dataset.name
+    assert champion_fit(run, name) is None
 
-
-def test_without_a_champion_the_report_says_nothing_of_one(tracked):
-    results, run = tracked
-    assert champion_fit(run, results.dataset.name) is None
-    assert "champion" not in Page(render_report(results, "run-17", "fit", {})).text
-
-
-def test_the_report_says_what_changed_since_the_champion(tracked):
-    results, run = tracked
-    run.client.set_registered_model_alias(results.dataset.name, CHAMPION, "1")
-    champion = champion_fit(run, results.dataset.name)
+    run.client.set_registered_model_alias(name, CHAMPION, "1")
+    champion = champion_fit(run, name)
     assert champion is not None and champion.compared.summary.run_id == run.run_id
-
     other = replace(
         results,
         dataset=results.dataset.model_copy(update={"release": "25Q2"}),
@@ -53,28 +37,21 @@ def test_the_report_says_what_changed_since_the_champion(tracked):
     assert found.comparison.b.run_id == "run-18"
     assert found.comparison.hits_gained == ("SOX10B (6663)",)
     text = Page(render_report(other, "run-18", "fit", {}, found)).text
-    assert "What changed since the champion" in text
-    assert run.run_id in text and "screenbayes compare champion run-18" in text
     for expected in (
+        "What changed since the champion",
+        run.run_id,
+        "screenbayes compare champion run-18",
         "Genes renamed: 1: SOX10 (6663) -> SOX10B (6663)",
         "Genes only in B: 1: NEW (1)",
         "Hits gained: 1: SOX10B (6663)",
-        "seed 103 7",
+        "| seed | 103 | 7",
+        "| SOX10B (6663) | −1.25 | −2.25 | −1 | ",
     ):
         assert expected in text
 
-
-def test_a_champion_whose_run_is_deleted_is_none(tracked):
-    results, run = tracked
-    run.client.set_registered_model_alias(results.dataset.name, CHAMPION, "1")
-    run.client.delete_run(run.run_id)
-    assert champion_fit(run, results.dataset.name) is None
-
-
-def test_a_champion_that_is_damaged_is_told(tracked):
-    results, run = tracked
-    run.client.set_registered_model_alias(results.dataset.name, CHAMPION, "1")
-    stored = run.client.get_run(run.run_id).info.artifact_uri.removeprefix("file://")
-    Path(stored, "gene_effects.parquet").write_bytes(b"PAR1")
+    folder = Path(stored.info.artifact_uri.removeprefix("file://"))
+    (folder / "gene_effects.parquet").write_bytes(b"PAR1")
     with pytest.raises(DamagedFit, match="damaged or gone"):
-        champion_fit(run, results.dataset.name)
+        champion_fit(run, name)
+    run.client.delete_run(run.run_id)
+    assert champion_fit(run, name) is None

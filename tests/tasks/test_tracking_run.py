@@ -1,8 +1,13 @@
-"""How a run in MLflow ends: nothing unfinished is ever called FINISHED, and no password is told."""
+"""An MLflow run from start to end: no unfinished run is FINISHED, no password is shown."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 import traceback
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,116 +16,45 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from schemas.parameters import FitParameters
+from tasks.logged_model import register_version
 from tasks.track import track_fit
 from tasks.tracking_run import (
     LONGEST_FAILURE,
+    FitRun,
+    TakenOver,
     TrackingError,
+    code_version,
     open_run,
     seen_to_its_end,
+    where_to_look,
     without_password,
 )
-from tests.tasks.fits import (
-    REPORT,
-    dataset_of,
-    results_of,
-)
-from tests.tasks.stores import only_run, run_at, track
+from tests.faults.fake_servers import answering, nobody, silent
+from tests.tasks.fits import REPORT, dataset_of, results_of
+from tests.tasks.stores import only_run, track
+
+SECRET = "http://user:se@cret@mlflow.example"
+ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize(
-    ("trouble", "status", "failure"),
-    [
-        (ValueError("no\n  genes"), "FAILED", "ValueError: no genes"),
-        (ValueError("x" * 5000), "FAILED", ("ValueError: " + "x" * 5000)[:LONGEST_FAILURE]),
-        (KeyboardInterrupt(), "KILLED", "KeyboardInterrupt"),
-    ],
-)
-def test_a_run_that_is_broken_off_says_so(
-    working_folder: Path, trouble: BaseException, status: str, failure: str
-) -> None:
-    with (
-        pytest.raises(type(trouble)),
-        seen_to_its_end(open_run(dataset_of(), FitParameters(), "0" * 64)) as run,
-    ):
-        assert run.client.get_run(run.run_id).info.status == "RUNNING"
-        raise trouble
-    stored = only_run(run.client)
-    assert stored.info.status == status
-    assert stored.data.tags["failure"] == failure
-
-
-def test_a_run_left_without_results_has_failed(working_folder: Path) -> None:
+@contextmanager
+def begun():
+    """A run that is begun, seen to its end."""
     with seen_to_its_end(open_run(dataset_of(), FitParameters(), "0" * 64)) as run:
-        pass
-    stored = only_run(run.client)
-    assert stored.info.status == "FAILED"
-    assert stored.data.tags["failure"] == "the fit ended without results"
+        yield run
 
 
-def test_trouble_after_the_results_are_stored_changes_nothing(working_folder: Path) -> None:
-    results = results_of()
-    with (
-        pytest.raises(RuntimeError),
-        seen_to_its_end(open_run(results.dataset, results.parameters, results.data_digest)) as run,
-    ):
-        track_fit(run, results, REPORT, lambda: 1.0)
-        raise RuntimeError
-    stored = only_run(run.client)
-    assert stored.info.status == "FINISHED"
-    assert "failure" not in stored.data.tags
+@contextmanager
+def absent():
+    """The address of nobody."""
+    yield nobody()
 
 
-@pytest.mark.parametrize(
-    "step", ["log_inputs", "log_artifacts", "log_model_artifacts", "create_model_version"]
-)
-def test_a_refused_upload_fails_the_run_and_keeps_the_files(
-    working_folder: Path, monkeypatch: pytest.MonkeyPatch, step: str
-) -> None:
+def refuses(error: BaseException):
     def refuse(*arguments: object, **named: object) -> None:
-        raise MlflowException("disk full")
+        raise error
 
-    monkeypatch.setattr(MlflowClient, step, refuse)
-    monkeypatch.setattr("tempfile.tempdir", str(working_folder))
-    results = results_of()
-    with (
-        pytest.raises(TrackingError, match=r"disk full.*results are kept in") as error,
-        seen_to_its_end(open_run(results.dataset, results.parameters, results.data_digest)) as run,
-    ):
-        track_fit(run, results, REPORT, lambda: 1.0)
-    kept = Path(str(error.value).rpartition(" ")[2])
-    assert (kept / "artifacts" / "posterior.nc").is_file()
-    assert only_run(run.client).info.status == "FAILED"
-
-
-def test_a_full_disk_says_where_the_files_are_and_what_to_do(
-    working_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*arguments: object, **named: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(xr.DataTree, "to_netcdf", full)
-    monkeypatch.setattr("tempfile.tempdir", str(working_folder))
-    expected = r"No space left on device; make room .* TMPDIR .* results are kept in "
-    with pytest.raises(TrackingError, match=expected) as error:
-        track(results_of())
-    assert [file.name for file in Path(str(error.value).rpartition(" ")[2]).iterdir()] == [
-        "unfinished"
-    ]
-
-
-def test_trouble_that_nobody_foresaw_keeps_the_files_and_says_where(
-    working_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def broken(*arguments: object, **named: object) -> None:
-        raise ZeroDivisionError
-
-    monkeypatch.setattr("tasks.track.log_effect_model", broken)
-    monkeypatch.setattr("tempfile.tempdir", str(working_folder))
-    with pytest.raises(ZeroDivisionError) as error:
-        track(results_of())
-    (kept,) = working_folder.glob("screenbayes-*")
-    assert (kept / "artifacts" / "posterior.nc").is_file()
-    assert error.value.__notes__ == [f"the results are kept in {kept}"]
+    return refuse
 
 
 def interrupted() -> Exception:
@@ -130,60 +64,188 @@ def interrupted() -> Exception:
     return error
 
 
-@pytest.mark.parametrize("stop", [KeyboardInterrupt(), interrupted()])
-def test_nothing_is_left_behind_on_an_interrupt(
-    working_folder: Path, monkeypatch: pytest.MonkeyPatch, stop: BaseException
+@pytest.mark.parametrize(
+    ("trouble", "status", "failure"),
+    [
+        (ValueError("no\n  genes"), "FAILED", "ValueError: no genes"),
+        (ValueError("x" * 5000), "FAILED", ("ValueError: " + "x" * 5000)[:LONGEST_FAILURE]),
+        (ValueError(f"at {SECRET}/a"), "FAILED", "ValueError: at http://***@mlflow.example/a"),
+        (interrupted(), "KILLED", "KeyboardInterrupt"),
+        (SystemExit(), "KILLED", "SystemExit"),
+        (None, "FAILED", "the fit ended without results"),
+    ],
+)
+def test_a_run_that_is_broken_off_ends_with_the_reason(
+    working_folder, trouble, status, failure
 ) -> None:
-    def stopped(*arguments: object, **named: object) -> None:
-        raise stop
+    try:
+        with begun() as run:
+            assert run.client.get_run(run.run_id).info.status == "RUNNING"
+            if trouble is not None:
+                raise trouble
+    except (ValueError, RuntimeError, SystemExit) as raised:
+        assert raised is trouble
+    stored = only_run(run.client)
+    assert (stored.info.status, stored.data.tags["failure"]) == (status, failure)
 
-    monkeypatch.setattr("tasks.track.log_effect_model", stopped)
-    monkeypatch.setattr("tempfile.tempdir", str(working_folder))
+
+def test_an_error_after_the_results_are_stored_changes_nothing(working_folder) -> None:
+    results = results_of(figures={})
+    with pytest.raises(ZeroDivisionError), begun() as run:
+        track_fit(run, results, REPORT, lambda: 1.0)
+        raise ZeroDivisionError
+    stored = only_run(run.client)
+    assert stored.info.status == "FINISHED" and "failure" not in stored.data.tags
+    assert not list((working_folder / "temporary").iterdir())
+
+
+@pytest.mark.parametrize(
+    "step", ["log_inputs", "log_artifacts", "log_model_artifacts", "create_model_version"]
+)
+def test_a_refused_upload_fails_the_run_and_keeps_the_files(
+    working_folder, monkeypatch, step
+) -> None:
+    error = MlflowException(f"disk full at {SECRET}/api")
+    monkeypatch.setattr(MlflowClient, step, refuses(error))
+    expected = r"disk full at http://\*\*\*@mlflow.example/api.*results are kept in"
+    with pytest.raises(TrackingError, match=expected) as raised:
+        track(results_of(figures={}))
+    assert "cret" not in "".join(traceback.format_exception(raised.value))
+    kept = Path(str(raised.value).rpartition(" ")[2])
+    assert (kept / "artifacts" / "posterior.nc").is_file()
+    assert only_run(MlflowClient()).info.status == "FAILED"
+
+
+def test_a_full_disk_says_where_the_files_are_and_what_to_do(working_folder, monkeypatch) -> None:
+    full = OSError(28, "No space left on device")
+    monkeypatch.setattr(xr.DataTree, "to_netcdf", refuses(full))
+    expected = r"No space left on device; make room .* TMPDIR .* results are kept in "
+    with pytest.raises(TrackingError, match=expected) as error:
+        track(results_of())
+    kept = Path(str(error.value).rpartition(" ")[2])
+    assert [file.name for file in kept.iterdir()] == ["unfinished"]
+
+
+def test_an_unforeseen_error_keeps_the_files_and_says_where(working_folder, monkeypatch) -> None:
+    monkeypatch.setattr("tasks.track.log_effect_model", refuses(ZeroDivisionError()))
+    with pytest.raises(ZeroDivisionError) as error:
+        track(results_of())
+    (kept,) = (working_folder / "temporary").iterdir()
+    assert (kept / "artifacts" / "posterior.nc").is_file()
+    assert error.value.__notes__ == [f"the results are kept in {kept}"]
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), interrupted()])
+def test_an_interrupt_leaves_nothing_behind(working_folder, monkeypatch, stop) -> None:
+    monkeypatch.setattr("tasks.track.log_effect_model", refuses(stop))
     with pytest.raises(type(stop)):
         track(results_of())
-    assert not list(working_folder.glob("screenbayes-*"))
+    assert not list((working_folder / "temporary").iterdir())
     assert only_run(MlflowClient()).info.status == "KILLED"
 
 
-def test_nothing_is_left_behind_when_all_is_stored(
-    working_folder: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("when", ["before", "while it is registered"])
+def test_a_run_closed_from_outside_is_not_finished_and_leaves_no_version(
+    working_folder, monkeypatch, when
 ) -> None:
-    monkeypatch.setattr("tempfile.tempdir", str(working_folder))
-    track(results_of())
-    assert not list(working_folder.glob("screenbayes-*"))
+    def register_and_be_closed(run: FitRun, *others) -> None:
+        register_version(run, *others)
+        MlflowClient().set_terminated(run.run_id, "KILLED")
+
+    monkeypatch.setattr("tasks.track.register_version", register_and_be_closed)
+    with pytest.raises(TakenOver, match="given to another"), begun() as run:
+        if when == "before":
+            MlflowClient().set_terminated(run.run_id, "KILLED")
+        track_fit(run, results_of(figures={}), REPORT, lambda: 30.0)
+    assert only_run(run.client).info.status == "KILLED"
+    assert not run.client.search_model_versions()
+    assert not list((working_folder / "temporary").iterdir())  # another makes this fit
 
 
-# ---- passwords
+@pytest.mark.parametrize(
+    "server", [silent, lambda: answering(502, ""), absent], ids=["silent", "broken", "absent"]
+)
+def test_a_dead_server_is_named_within_seconds(server, monkeypatch) -> None:
+    started = time.monotonic()
+    with server() as address:
+        uri = address.replace("//", "//user:secret@")
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        with pytest.raises(TrackingError, match=r"not answer.*MLFLOW_TRACKING_URI") as error:
+            open_run(dataset_of(), FitParameters(), "0" * 64)
+    assert time.monotonic() - started < 15
+    assert without_password(uri) in str(error.value) and "secret" not in str(error.value)
 
-SECRET = "http://user:se@cret@mlflow.example"
+
+def test_a_server_that_dies_during_the_fit_hides_no_error(working_folder, caplog) -> None:
+    with pytest.raises(ValueError, match="the real error"), begun() as run:
+        run.uri = nobody()
+        raise ValueError("the real error")
+    assert "could not be set FAILED" in caplog.text
 
 
-@pytest.mark.parametrize("step", ["create_run", "log_artifacts"])
-@pytest.mark.parametrize("trouble", [MlflowException, OSError])
-def test_no_traceback_shows_the_password(
-    working_folder: Path, monkeypatch: pytest.MonkeyPatch, trouble: type[Exception], step: str
+def test_a_store_that_cannot_be_used_is_named_with_what_to_do(working_folder, monkeypatch) -> None:
+    client = MlflowClient()
+    client.delete_experiment(client.create_experiment("Avana sample"))
+    with pytest.raises(TrackingError, match=r"deleted.*mlflow experiments restore -x 1"):
+        open_run(dataset_of(), FitParameters(), "0" * 64)
+    store = f"sqlite:///{working_folder}/mlflow.db/mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", store)
+    with pytest.raises(TrackingError, match=r"mlflow\.db/mlflow\.db.*MLFLOW_TRACKING_URI"):
+        open_run(dataset_of(), FitParameters(), "0" * 64)
+
+
+@pytest.mark.integration
+def test_processes_that_start_together_on_a_fresh_store_all_succeed(tmp_path) -> None:
+    script = (
+        "from schemas.parameters import FitParameters\n"
+        "from tasks.tracking_run import open_run\n"
+        "from tests.tasks.fits import dataset_of\n"
+        "open_run(dataset_of('Avana'), FitParameters(), '0').finish()\n"
+    )
+    environment = {key: text for key, text in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
+    environment["PYTHONPATH"] = str(ROOT)
+    together = [
+        subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, env=environment, stderr=-1)
+        for _ in range(3)
+    ]
+    errors = [process.communicate(timeout=120)[1].decode() for process in together]
+    assert [process.returncode for process in together] == [0] * 3, errors
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    runs = client.search_runs([client.get_experiment_by_name("Avana").experiment_id])
+    assert [run.info.status for run in runs] == ["FINISHED"] * 3
+
+
+@pytest.mark.parametrize(
+    ("path", "uri", "where"),
+    [
+        ("here", "", "mlflow ui   and open   http://127.0.0.1:5000/{page}"),
+        ("nowhere", "", "{bin}/mlflow ui   and open   http://127.0.0.1:5000/{page}"),
+        (
+            "here",
+            "sqlite:////data/other store.db",
+            "mlflow ui --backend-store-uri 'sqlite:////data/other store.db'   and open   "
+            "http://127.0.0.1:5000/{page}",
+        ),
+        ("here", "https://a:b@mlflow.example/", "https://***@mlflow.example/{page}"),
+    ],
+)
+def test_the_way_to_a_run_depends_on_the_store(
+    working_folder, monkeypatch, path, uri, where
 ) -> None:
-    def refuse(*arguments: object, **named: object) -> None:
-        raise trouble(f"no route to {SECRET}/api")
-
-    monkeypatch.setattr(MlflowClient, step, refuse)
-    monkeypatch.setattr("tempfile.tempdir", str(working_folder))
-    try:
-        track(results_of())
-    except TrackingError:
-        shown = traceback.format_exc()
-    assert "no route to http://***@mlflow.example/api" in shown
-    assert "cret" not in shown
+    folder = Path(sys.executable).parent
+    monkeypatch.setenv("PATH", str(folder) if path == "here" else "/nowhere")
+    page = "#/experiments/7/runs/abc?workflowType=machine_learning"
+    run = FitRun(MlflowClient(), uri or f"sqlite:///{working_folder}/mlflow.db", "7", "abc")
+    assert where_to_look(run) == where.format(page=page, bin=folder)
+    assert "b@" not in repr(run)
 
 
-def test_a_password_is_neither_in_the_reason_of_a_run_nor_in_its_repr(working_folder: Path) -> None:
-    with (
-        pytest.raises(ValueError, match="refused"),
-        seen_to_its_end(open_run(dataset_of(), FitParameters(), "0" * 64)) as run,
-    ):
-        raise ValueError(f"refused by {SECRET}/api")
-    assert only_run(run.client).data.tags["failure"].endswith("by http://***@mlflow.example/api")
-    assert "cret" not in repr(run_at(SECRET))
+def test_the_code_version_names_the_commit() -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    command = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
+    commit = subprocess.run(command, capture_output=True, text=True)
+    assert commit.stdout.strip() in code_version()
 
 
 @pytest.mark.parametrize(
@@ -195,5 +257,5 @@ def test_a_password_is_neither_in_the_reason_of_a_run_nor_in_its_repr(working_fo
         ("sqlite:////data/mlflow.db", "sqlite:////data/mlflow.db"),
     ],
 )
-def test_user_and_password_are_masked(text: str, masked: str) -> None:
+def test_user_and_password_are_masked(text, masked) -> None:
     assert without_password(text) == masked

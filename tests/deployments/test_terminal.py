@@ -1,57 +1,52 @@
-"""What stands at the end of a fit on a terminal."""
+"""The tables at the end of a fit and a promotion, at two widths of a terminal."""
 
 from __future__ import annotations
 
-import io
-
-import numpy as np
 import pandas as pd
 import pytest
-from rich.console import Console
-from rich.text import Text
 
-from deployments.command_line import _told_kindly
-from deployments.exit_codes import TROUBLE
-from deployments.terminal import gene_table, verdict_lines
+from deployments.terminal import (
+    gate_table,
+    gene_table,
+    hyperparameter_table,
+    losses_of_hits_table,
+    losses_table,
+    preparation_line,
+    verdict_lines,
+)
 from schemas.reports import Verdict
 from tests.tasks.fits import convergence_of
+from tests.tasks.pages import on_terminal, require_page
+from tests.tasks.test_render import GATE
+from tests.tasks.test_report import PREPARATION
+
+VERDICT = Verdict(status="review", reasons=("[3] draws diverged",), notes=("Guides differ.",))
+EFFECTS = pd.DataFrame(
+    {
+        "gene": ["SMARCA4 (6597)", "MYB (4602)"], "call": ["negative", "none"],
+        "most_influential_line": "ACH-000007", "carried_by_one_line": [True, False],
+        "beta_mean": [-0.25, -0.125], "beta_hdi_low": -123.456, "beta_hdi_high": 0.5,
+        "beta_sd": 0.03125, "lfsr": [0.0, 0.03125],
+    }
+)  # fmt: skip
+SUMMARY = pd.DataFrame(
+    {
+        "parameter": ["mu_alpha", "sigma", "beta_g[SMARCA4 (6597)]"], "mean": [0.125, 1, 2],
+        "sd": 0.25, "hdi_low": -0.5, "hdi_high": 0.75, "ess_bulk": 1234.5, "r_hat": 1.0015,
+    }
+)  # fmt: skip
 
 
-def test_the_verdict_says_how_it_was_computed_before_it_gives_its_reasons():
-    verdict = Verdict(status="review", reasons=("[3] draws diverged",), notes=("Guides differ.",))
-    lines = [Text.from_markup(line).plain for line in verdict_lines(verdict, convergence_of())]
-    assert lines[0] == "Verdict: review"
-    assert lines[1].strip().startswith("nuts: largest R-hat 1.004")
-    assert lines[2:] == ["  because [3] draws diverged", "  note Guides differ."]
-
-
-def test_memory_that_ran_out_is_told_with_the_mend():
-    console = Console(file=io.StringIO(), width=500)
-    with _told_kindly(console) as codes:
-        np.empty(1 << 60, dtype=np.uint8)  # more than any machine has
-    said = console.file.getvalue()
-    assert codes[-1] == TROUBLE
-    assert "there was not enough" in said and "--draws" in said and "Traceback" not in said
-
-
-@pytest.mark.parametrize(("width", "name"), [(80, "SMARCA4"), (100, "SMARCA4 (6597)")])
-def test_the_table_of_genes_shows_whole_what_an_effect_rests_on(width, name):
-    effects = pd.DataFrame(
-        {
-            "gene": ["SMARCA4 (6597)", "MYB (4602)"],
-            "call": ["negative", "none"],
-            "most_influential_line": "ACH-000007",
-            "carried_by_one_line": [True, False],
-            **dict.fromkeys(("beta_mean", "beta_hdi_low", "beta_hdi_high"), -0.125),
-            **dict.fromkeys(("beta_sd", "lfsr"), 0.03125),
-        }
+@pytest.mark.parametrize("width", [80, 100])
+def test_the_tables_are_the_ones_that_are_kept(width):
+    text = on_terminal(
+        preparation_line(PREPARATION),
+        losses_table(PREPARATION),
+        hyperparameter_table(SUMMARY),
+        gene_table(EFFECTS, n_draws=16_000),
+        *verdict_lines(VERDICT, convergence_of()),
+        gate_table(GATE),
+        losses_of_hits_table(GATE),
+        width=width,
     )
-    console = Console(file=io.StringIO(), width=width)
-    console.print(gene_table(effects, n_draws=16_000))
-    shown = console.file.getvalue()
-    (row,) = [line for line in shown.splitlines() if "SMARCA4" in line]
-    assert [cell.strip() for cell in row.split("│")] == [
-        *(name, "negative", "ACH-000007", "-0.125", "0.031", "-0.125", "-0.125", "0.03125")
-    ]
-    assert "(6597)" in shown and "…" not in shown
-    assert shown.count("ACH-000007") == 1
+    require_page(f"terminal_{width}.txt", text)

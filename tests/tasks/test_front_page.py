@@ -1,22 +1,26 @@
-"""The first page of a dataset: its views find the runs they say, and nobody's words are lost."""
+"""The page of an experiment: its views find the runs they name, and nobody's words are lost."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
 from schemas.trace import TraceOrigin
 from tasks.front_page import NOTE, VIEW, VIEWS, describe_experiment, run_note
 from tests.tasks.fits import results_of
+from tests.tasks.pages import require_page
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
+def store(fresh_store, tmp_path_factory):
     """A store with runs of every kind, by name."""
-    client = MlflowClient(f"sqlite:///{tmp_path_factory.mktemp('front') / 'mlflow.db'}")
+    path = shutil.copy(fresh_store, tmp_path_factory.mktemp("front") / "mlflow.db")
+    client = MlflowClient(f"sqlite:///{path}")
     experiment = client.create_experiment("avana")
 
     def run(name, status="FINISHED", log_evidence=None, **tags):
@@ -40,19 +44,24 @@ def store(tmp_path_factory):
     [
         ("fits", ["running", "failed", "better", "worse"]),
         ("usable", ["worse"]),
-        ("models", ["better", "worse"]),
+        ("models", ["better", "worse", "running", "failed"]),
         ("comparisons", ["comparison"]),
         ("unfinished", ["running", "failed"]),
     ],
 )
-def test_a_view_finds_the_runs_it_says(store, view, expected):
+def test_a_view_finds_the_runs_it_names(store, view, expected):
     client, experiment = store
     shown = json.loads(VIEWS[view].state())
     order = [f"{shown['orderByKey']} DESC"]
     found = client.search_runs([experiment], shown["searchFilter"], order_by=order)
-    assert [run.info.run_name for run in found][: len(expected)] == expected
-    assert len(found) == len(expected) or view == "models"
-    assert "part" not in {run.info.run_name for run in found}
+    assert [run.info.run_name for run in found] == expected
+
+
+def test_the_columns_of_the_views_are_metrics_of_fits(exact_fit):
+    for key in ("fits", "usable", "models"):
+        columns = [name for name in VIEWS[key].columns if name.startswith("metrics")]
+        held = {f"metrics.`{name}`" for name in exact_fit.stored.data.metrics}
+        assert columns and set(columns) <= held
 
 
 def test_an_experiment_is_described_once(store):
@@ -60,50 +69,27 @@ def test_an_experiment_is_described_once(store):
     describe_experiment(client, experiment)
     tags = client.get_experiment(experiment).tags
     assert {f"{VIEW}{key}" for key in VIEWS} <= set(tags)
-    first = tags[NOTE].partition("\n")[0]
-    for key, view in VIEWS.items():
-        link = f"#/experiments/{experiment}/runs?workflowType=machine_learning&viewStateShareKey="
-        assert f"[{view.title}]({link}{key})" in first
+    require_page(
+        "experiment.md", tags[NOTE].replace(f"experiments/{experiment}/", "experiments/7/")
+    )
     client.set_experiment_tag(experiment, NOTE, "Mine.")
     client.set_experiment_tag(experiment, f"{VIEW}fits", "{}")
     describe_experiment(client, experiment)
     tags = client.get_experiment(experiment).tags
-    assert tags[NOTE] == "Mine."
-    assert tags[f"{VIEW}fits"] == VIEWS["fits"].state()
+    assert (tags[NOTE], tags[f"{VIEW}fits"]) == ("Mine.", VIEWS["fits"].state())
 
 
-def test_the_columns_of_the_views_are_those_of_runs(store):
-    from tasks.track import _measures
-
-    held = {f"metrics.`{name}`" for name in _measures(results_of(engine="exact"))}
-    for key in ("fits", "usable", "models"):
-        columns = {name for name in VIEWS[key].columns if name.startswith("metrics")}
-        assert columns <= held
-
-
-def test_the_note_of_a_fit_says_what_came_out():
-    results = results_of(status="review")
-    lines = run_note(results, "1", "0" * 32).split("\n")
-    report = f"#/experiments/1/runs/{'0' * 32}/artifacts/report.html?workflowType=machine_learning"
-    assert lines[0].startswith(f"Verdict: **review** · [report]({report}) · 3 genes x 4 cell lines")
-    assert [line for line in lines if line.startswith("- ")]
-    top = results.effects.nsmallest(1, "beta_mean").iloc[0]
-    assert f"Most negative slopes (89 %): {top['gene']} {top['beta_mean']:.2f} (" in lines[-1]
-
-
-def test_the_note_of_a_fit_says_which_effects_rest_on_one_line():
-    results = results_of()
-    carried = results.effects["beta_mean"] == results.effects["beta_mean"].min()
-    effects = results.effects.assign(
-        most_influential_line="ACH-000007", carried_by_one_line=carried
+def test_the_note_of_a_fit_has_verdict_reasons_strongest_genes_and_origin():
+    effects = pd.DataFrame(
+        {
+            "gene": ["A (1)", "B (2)", "C (3)"],
+            "beta_mean": [-0.5, -1.25, 0.75],
+            "beta_hdi_low": [-0.75, -1.5, 0.5],
+            "beta_hdi_high": [-0.25, -1.0, 1.125],
+            "most_influential_line": "ACH-000007",
+            "carried_by_one_line": [False, True, None],
+        }
     )
-    last = run_note(replace(results, effects=effects), "1", "0" * 32).split("\n")[-1]
-    first, *others = last.split("; ")
-    assert first.endswith(", rests on ACH-000007)")
-    assert others and "rests on" not in " ".join(others)
-
-
-def test_the_note_of_an_imported_fit_says_so():
     origin = TraceOrigin(location="old.nc", sha256="0" * 64, library="pymc3", version="3.9.3")
-    note = run_note(replace(results_of(), origin=origin), "1", "0" * 32)
-    assert note.endswith("Sampled by pymc3 3.9.3 and imported.")
+    results = replace(results_of(status="review"), origin=origin, effects=effects)
+    require_page("note_of_a_fit.md", run_note(results, "7", "0" * 32) + "\n")

@@ -1,0 +1,27 @@
+"""Pages that are kept as files in `kept_pages/`; SCREENBAYES_WRITE_PAGES=1 writes them again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from rich.console import Console, RenderableType
+
+FOLDER = Path(__file__).with_name("kept_pages")
+
+
+def require_page(name: str, text: str) -> None:
+    """Fail unless a page is the one that is kept."""
+    path = FOLDER / name
+    if os.environ.get("SCREENBAYES_WRITE_PAGES"):
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+
+
+def on_terminal(*parts: RenderableType, width: int = 100) -> str:
+    """What a terminal shows, without the blanks at the ends of lines."""
+    console = Console(width=width)
+    with console.capture() as capture:
+        for part in parts:
+            console.print(part)
+    return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())

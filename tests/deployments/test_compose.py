@@ -1,69 +1,44 @@
-"""The compose file, read as what it promises; its commands run in `integration/test_compose`."""
+"""The compose file as it is read; its commands run in `integration/test_compose`."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-import pytest
 import yaml
 
 FOLDER = Path(__file__).resolve().parents[2] / "deployments"
-SECRETS = ("POSTGRES_PASSWORD", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+TEXT = (FOLDER / "compose.yaml").read_text(encoding="utf-8")
+SERVICES = yaml.safe_load(TEXT)["services"]
+EXAMPLE = dict(
+    line.split("=", 1)
+    for line in (FOLDER / "example.env").read_text(encoding="utf-8").splitlines()
+    if line and not line.startswith("#")
+)
 
 
-@pytest.fixture(scope="module")
-def text():
-    return (FOLDER / "compose.yaml").read_text(encoding="utf-8")
+def test_every_setting_is_in_the_example_with_its_default_and_secrets_have_none():
+    assert set(re.findall(r"\$\{(\w+)", TEXT)) == set(EXAMPLE)
+    defaults = dict(re.findall(r"\$\{(\w+):-([^}]*)\}", TEXT))
+    shown = {name: EXAMPLE[name] for name in defaults if name != "SCREENBAYES_PREFIX"}
+    assert shown.items() <= defaults.items()
+    for name in ("POSTGRES_PASSWORD", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        assert EXAMPLE[name] == "" and not re.search(rf"\$\{{{name}(:-|-|\}})", TEXT)
 
 
-@pytest.fixture(scope="module")
-def services(text):
-    return yaml.safe_load(text)["services"]
-
-
-@pytest.fixture(scope="module")
-def example():
-    lines = (FOLDER / "example.env").read_text(encoding="utf-8").splitlines()
-    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
-
-
-def test_every_setting_is_in_the_example_and_no_other(text, example):
-    named = set(re.findall(r"\$\{(\w+)", text))
-    assert named == set(example)
-
-
-def test_defaults_are_those_of_the_example(text, example):
-    defaults = dict(re.findall(r"\$\{(\w+):-([^}]*)\}", text))
-    shown = {name: example[name] for name in defaults if name != "SCREENBAYES_PREFIX"}
-    assert shown == {name: defaults[name] for name in shown}
-
-
-def test_no_secret_has_a_value_or_a_default(text, example):
-    for name in SECRETS:
-        assert example[name] == ""
-        assert not re.search(rf"\$\{{{name}(:-|-|\}})", text)
-
-
-def test_nothing_is_published_but_on_loopback(services):
-    ports = [port for service in services.values() for port in service.get("ports", ())]
-    assert ports and all(str(port).startswith("127.0.0.1:") for port in ports)
-
-
-def test_only_who_needs_the_bucket_has_its_keys(services):
-    holders = {
-        name
-        for name, service in services.items()
-        if "AWS_SECRET_ACCESS_KEY" in str(service.get("environment"))
-    }
+def test_ports_are_on_loopback_and_keys_with_who_needs_them():
+    ports = [str(port) for service in SERVICES.values() for port in service.get("ports", ())]
+    assert ports and all(port.startswith("127.0.0.1:") for port in ports)
+    secret = "AWS_SECRET_ACCESS_KEY"
+    holders = {name for name, one in SERVICES.items() if secret in str(one.get("environment"))}
     assert holders == {"mlflow", "worker", "minio"}
 
 
-def test_what_is_waited_for_can_be(services):
-    for service in services.values():
+def test_services_that_others_wait_for_have_a_health_check():
+    for service in SERVICES.values():
         for name, condition in service.get("depends_on", {}).items():
             if condition["condition"] == "service_healthy":
-                assert services[name]["healthcheck"]["test"]
+                assert SERVICES[name]["healthcheck"]["test"]
 
 
 def test_the_image_holds_every_package_and_no_secret():
@@ -72,4 +47,4 @@ def test_the_image_holds_every_package_and_no_secret():
         assert f"COPY {package} {package}" in dockerfile
     assert "--require-hashes" in dockerfile and "USER screenbayes" in dockerfile
     ignored = (FOLDER.parent / ".dockerignore").read_text(encoding="utf-8").splitlines()
-    assert "*" in ignored and "deployments/*.env" in ignored
+    assert {"*", "deployments/*.env"} <= set(ignored)

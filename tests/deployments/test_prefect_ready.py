@@ -1,4 +1,4 @@
-"""What is asked of Prefect before a flow is begun."""
+"""Prefect is asked before a flow begins: its server, or the home of the embedded one."""
 
 from __future__ import annotations
 
@@ -27,15 +27,14 @@ from tests.faults.fake_servers import LOGIN_PAGE, answering
         (500, "oops", "HTTP 500"),
     ],
 )
-def test_servers_that_are_none_of_prefect(status: int, body: str, expected: str) -> None:
+def test_a_server_that_is_no_prefect_server_is_refused(status, body, expected) -> None:
     with (
         answering(status, body) as address,
         temporary_settings({PREFECT_API_URL: f"{address}/api"}),
         pytest.raises(PrefectTrouble, match=expected) as error,
     ):
         require_prefect()
-    assert address in str(error.value)
-    assert "PREFECT_API_URL" in str(error.value)
+    assert address in str(error.value) and "PREFECT_API_URL" in str(error.value)
 
 
 def at_home(home: Path):
@@ -44,22 +43,15 @@ def at_home(home: Path):
     return temporary_settings({PREFECT_HOME: str(home)}, restore_defaults=elsewhere)
 
 
-def test_a_home_that_is_sound_or_new(tmp_path: Path) -> None:
+def test_a_home_is_used_where_it_is_sound_or_new_and_refused_where_it_is_not(tmp_path) -> None:
     home = tmp_path / "new"
     with at_home(home):
         require_prefect()
         assert list(home.iterdir()) == []
         sqlite3.connect(home / "prefect.db").execute("CREATE TABLE a (b)")
         require_prefect()
-
-
-def test_a_home_that_is_a_file(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with at_home(tmp_path / "file"), pytest.raises(PrefectTrouble, match="PREFECT_HOME"):
-        require_prefect()
-
-
-def test_a_damaged_database(tmp_path: Path) -> None:
-    (tmp_path / "prefect.db").write_bytes(b"not a database\n" * 1000)
-    with at_home(tmp_path), pytest.raises(PrefectTrouble, match=r"prefect\.db.*not a database"):
+        (home / "prefect.db").write_bytes(b"not a database\n" * 1000)
+        with pytest.raises(PrefectTrouble, match=r"prefect\.db.*not a database"):
+            require_prefect()
+    with at_home(home / "prefect.db"), pytest.raises(PrefectTrouble, match="PREFECT_HOME"):
         require_prefect()

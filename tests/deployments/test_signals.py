@@ -1,4 +1,4 @@
-"""Signals that end a command as Ctrl-C does."""
+"""Ctrl-C, termination and a closed terminal end a command, once and without a traceback."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ from schemas.errors import UserError
 
 
 @pytest.mark.parametrize(
-    ("sign", "code"),
-    [(signal.SIGINT, INTERRUPTED), (signal.SIGTERM, TERMINATED)],
+    ("sign", "code"), [(signal.SIGINT, INTERRUPTED), (signal.SIGTERM, TERMINATED)]
 )
 def test_a_signal_is_heard_once_and_its_code_kept(sign, code) -> None:
     # Tests that run in the background are started with Ctrl-C ignored.
@@ -39,9 +38,7 @@ def test_a_signal_is_heard_once_and_its_code_kept(sign, code) -> None:
         signal.signal(sign, before)
 
 
-def test_a_signal_that_python_loses_is_heard_all_the_same(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_a_signal_that_python_loses_is_heard_all_the_same(capsys) -> None:
     class Deleted:
         def __del__(self) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
@@ -55,7 +52,7 @@ def test_a_signal_that_python_loses_is_heard_all_the_same(
     assert not capsys.readouterr().err
 
 
-def test_a_signal_that_cython_loses_is_heard_and_no_traceback_is_shown() -> None:
+def test_a_signal_that_cython_loses_is_heard_without_a_traceback() -> None:
     # A process of its own: SciPy reads its Sobol numbers once.
     script = """
         import os, signal, time
@@ -75,44 +72,40 @@ def test_a_signal_that_cython_loses_is_heard_and_no_traceback_is_shown() -> None
             except KeyboardInterrupt:
                 print(heard.code)
     """
-    done = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True
-    )
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert (done.stdout, done.stderr) == (f"{TERMINATED}\n", "")
 
 
-def test_prefect_embedded_is_asked_again_until_a_signal() -> None:
-    def retries_in_a_thread() -> list[int]:
+def test_an_embedded_prefect_server_is_asked_again_until_a_signal() -> None:
+    def retries_in_a_thread() -> int:
         context, seen = contextvars.copy_context(), []
         thread = threading.Thread(
             target=lambda: seen.append(context.run(PREFECT_CLIENT_MAX_RETRIES.value))
         )
         thread.start()
         thread.join()
-        return seen
+        return seen[0]
 
     with (
         temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 2}, restore_defaults={PREFECT_API_URL}),
         heard_like_interrupts(),
     ):
         with embedded_server_may_die():
-            assert retries_in_a_thread() == [2]
+            assert retries_in_a_thread() == 2
             with pytest.raises(KeyboardInterrupt):
                 os.kill(os.getpid(), signal.SIGTERM)
-            assert retries_in_a_thread() == [0]
-        assert retries_in_a_thread() == [2]
+            assert retries_in_a_thread() == 0
+        assert retries_in_a_thread() == 2
 
 
-def test_what_is_ignored_stays_ignored() -> None:
+def test_a_signal_that_is_ignored_stays_ignored_unless_asked_for() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as by nohup
     try:
         with heard_like_interrupts() as heard:
             os.kill(os.getpid(), signal.SIGHUP)
-            assert heard.code not in (HUNG_UP,)
-        with (
-            pytest.raises(KeyboardInterrupt),
-            heard_like_interrupts(even_ignored=True) as heard,
-        ):
+            assert heard.code != HUNG_UP
+        with heard_like_interrupts(even_ignored=True) as heard, pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGHUP)
             time.sleep(10)
         assert heard.code == HUNG_UP
@@ -121,8 +114,8 @@ def test_what_is_ignored_stays_ignored() -> None:
 
 
 @pytest.mark.parametrize("becomes", [None, ValueError("of a library"), UserError("no table")])
-def test_a_command_that_is_terminated_says_so(
-    capsys: pytest.CaptureFixture[str], becomes: Exception | None
+def test_a_command_that_is_terminated_says_so_whatever_libraries_make_of_it(
+    capsys, becomes
 ) -> None:
     @app.command
     def waiting() -> int:

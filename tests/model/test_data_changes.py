@@ -1,186 +1,288 @@
-"""Each change between two releases is named as what it is, and nothing else is."""
+"""What differs between the data of two fits, of prepared screens and of rows with their tables."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from model.data_changes import FITTED, FittedScreen, data_changes
+from model import data_changes as module
+from model.data_changes import FittedScreen, data_changes, gene_key
 from model.preparation import prepare
-from model.roster import roster_of
-from schemas.comparison import DataChanges
-from schemas.parameters import FitParameters, Preparation
+from model.roster import Roster, roster_of
+from schemas.columns import COMPARED_LINES
+from schemas.comparison import ItemChange
+from schemas.parameters import FitParameters
 from schemas.screen import Screen
-from tests.model.small_screens import LINES, collect, screen, table
+from tests.designs import design_from_rows
+from tests.model.small_screens import LINES, LOOSE, collect, screen, table
 
-PARAMETERS = FitParameters(preparation=Preparation(min_rna_sd=0, min_cell_lines_per_gene=2))
+NAN = float("nan")
+NUMBERS = ["logfc_shift", "logfc_spread", "rna_change"]
+
+
+def listed(changes: Iterable[ItemChange]) -> list[str]:
+    return [f"{one.item} {one.cell_line}: {one.a} -> {one.b}" for one in changes]
+
+
+# ---- prepared screens
 
 
 def fitted(of: Screen, logfc: pd.DataFrame) -> FittedScreen:
-    statistics = collect(of, logfc, PARAMETERS)
-    design, report = prepare(of, statistics, PARAMETERS, "log2_tpm")
+    parameters = FitParameters(preparation=LOOSE)
+    statistics = collect(of, logfc, parameters)
+    design, report = prepare(of, statistics, parameters, "log2_tpm")
     return FittedScreen(design, roster_of(of, statistics.selection, design, report))
 
 
-def changed(
-    mend: Callable[[Screen, pd.DataFrame], tuple[Screen, pd.DataFrame]],
-) -> tuple[DataChanges, pd.DataFrame]:
-    """What is said of a screen and what `mend` makes of it."""
+def two_batches() -> Screen:
     of = screen()
-    of.sequence_map["pdna_batch"] = [
-        "two" if line in LINES[2:] else "one" for line in of.sequence_map["cell_line"]
+    batch = np.where(of.sequence_map["cell_line"].isin(LINES[2:]), "two", "one")
+    return replace(of, sequence_map=of.sequence_map.assign(pdna_batch=batch))
+
+
+def test_a_screen_and_itself_with_a_gene_renamed_differ_in_nothing():
+    of, renamed = two_batches(), two_batches()
+    renamed.guide_map["gene"] = renamed.guide_map["gene"].replace("AAA (1)", "ZZZ (1)")
+    renamed = replace(renamed, rna=renamed.rna.rename(columns={"AAA (1)": "ZZZ (1)"}))
+    found, lines = data_changes(fitted(of, table(of)), fitted(renamed, table(of)))
+    assert found.nothing and found.n_cell_lines_joined == 4
+    assert not lines[["sequences_changed", "values_changed", *NUMBERS]].any(axis=None)
+
+
+def test_each_change_between_two_prepared_screens_is_named_as_what_it_is():
+    """A line and a replicate fail quality control; a batch, a profile and a guide are others."""
+    before, after = two_batches(), two_batches()
+    logfc, sequences = table(before), after.sequence_map
+    new = logfc.copy()
+    new[[*sequences.loc[sequences["pdna_batch"] == "two", "sequence"]]] += 0.25
+    failed = (sequences["cell_line"] == LINES[1]) | (sequences["sequence"] == f"{LINES[0]}_B")
+    sequences.loc[failed, "passes_qc"] = False
+    after.profiles.loc[2, "profile"] = "PR-new"
+    after.rna.iloc[2] += [0.5, -0.75, 0.25]
+    after.guide_map.loc[after.guide_map["guide"] == "C1", "used"] = False
+    found, lines = data_changes(fitted(before, logfc), fitted(after, new))
+    assert found.n_cell_lines_joined == 3 and not found.nothing
+    assert listed(found.cell_lines_lost) == [f"{LINES[1]} : fitted -> no usable sequence"]
+    assert listed(found.sequences_lost) == [
+        f"{LINES[0]}_B {LINES[0]}: fitted -> failed quality control"
     ]
-    logfc = table(of)
-    found, lines = data_changes(fitted(of, logfc), fitted(*mend(screen_like(of), logfc.copy())))
-    return found, lines.set_index("cell_line")
-
-
-def screen_like(of: Screen) -> Screen:
-    return replace(
-        of,
-        guide_map=of.guide_map.copy(),
-        sequence_map=of.sequence_map.copy(),
-        profiles=of.profiles.copy(),
-        rna=of.rna.copy(),
-    )
-
-
-def test_a_screen_and_itself_differ_in_nothing() -> None:
-    found, lines = changed(lambda of, logfc: (of, logfc))
-    assert found.nothing
-    assert not lines[["sequences_changed", "values_changed"]].any().any()
-    assert (lines[["logfc_shift", "rna_change"]] == 0).all().all()
-
-
-def test_a_line_that_has_gone_is_named_with_the_reason_and_the_others_are_as_before() -> None:
-    def without(of: Screen, logfc: pd.DataFrame) -> tuple[Screen, pd.DataFrame]:
-        of.sequence_map.loc[of.sequence_map["cell_line"] == LINES[1], "passes_qc"] = False
-        return of, logfc
-
-    found, lines = changed(without)
-    (lost,) = found.cell_lines_lost
-    assert (lost.item, lost.a, lost.b) == (LINES[1], FITTED, "no usable sequence")
-    assert found.n_cell_lines_joined == 3
-    # Standardised over other lines, the RNA of those that stay is the same.
-    assert not found.rna_changed and not found.values_changed and not found.sequences_lost
-    assert lines.loc[LINES[1], ["logfc_shift", "rna_change"]].isna().all()
-
-
-def test_a_replicate_that_fails_quality_control_is_no_new_processing() -> None:
-    def flipped(of: Screen, logfc: pd.DataFrame) -> tuple[Screen, pd.DataFrame]:
-        of.sequence_map.loc[of.sequence_map["sequence"] == f"{LINES[0]}_B", "passes_qc"] = False
-        return of, logfc
-
-    found, lines = changed(flipped)
-    (lost,) = found.sequences_lost
-    assert (lost.item, lost.cell_line) == (f"{LINES[0]}_B", LINES[0])
-    assert (lost.a, lost.b) == (FITTED, "failed quality control")
-    assert not found.values_changed and not found.cell_lines_lost
-    assert lines.index[lines["sequences_changed"]].tolist() == [LINES[0]]
-    assert lines.loc[LINES[0], "n_sequences_a"] == 2 and lines.loc[LINES[0], "n_sequences_b"] == 1
-
-
-def test_a_batch_processed_anew_is_told_from_the_other() -> None:
-    def shifted(of: Screen, logfc: pd.DataFrame) -> tuple[Screen, pd.DataFrame]:
-        batch = of.sequence_map.loc[of.sequence_map["pdna_batch"] == "two", "sequence"]
-        logfc[list(batch)] += 0.25
-        return of, logfc
-
-    found, lines = changed(shifted)
-    assert found.values_changed == tuple(LINES[2:])
-    (batch,) = found.batches
-    assert (batch.pdna_batch, batch.n_cell_lines) == ("two", 2)
-    assert batch.shift == pytest.approx(0.25) and batch.spread == pytest.approx(0, abs=1e-9)
-    assert not found.sequences_lost and not found.rna_changed
-    assert lines.loc[LINES[0], "logfc_shift"] == 0
-
-
-def test_batches_within_one_line_are_told_apart() -> None:
-    def shifted(of: Screen, logfc: pd.DataFrame) -> tuple[Screen, pd.DataFrame]:
-        own = of.sequence_map["sequence"] == f"{LINES[0]}_B"
-        of.sequence_map.loc[own, "pdna_batch"] = "two"
-        batch = of.sequence_map.loc[of.sequence_map["pdna_batch"] == "two", "sequence"]
-        logfc[list(batch)] += 0.25
-        return of, logfc
-
-    found, lines = changed(shifted)
-    shift = {batch.pdna_batch: batch.shift for batch in found.batches}
-    assert lines.loc[LINES[0], "logfc_shift"] == pytest.approx(0.125)
-    assert shift == pytest.approx({"two": 0.25, "one": 0.0}, abs=1e-9)
-
-
-def test_another_default_profile_and_its_values_are_named() -> None:
-    def reprofiled(of: Screen, logfc: pd.DataFrame) -> tuple[Screen, pd.DataFrame]:
-        of.profiles.loc[2, "profile"] = "PR-new"
-        of.rna.iloc[2] += [0.5, -0.75, 0.25]
-        return of, logfc
-
-    found, lines = changed(reprofiled)
+    assert listed(found.guides_lost) == ["C1 : fitted -> not used by the release"]
     (profile,) = found.profiles_changed
     assert (profile.cell_line, profile.a, profile.b) == (LINES[2], LINES[2], "PR-new")
+    # RNA that is standardised over other lines is the same in the lines that stay.
     assert found.rna_changed == (LINES[2],)
-    assert lines.loc[LINES[2], "rna_change"] == pytest.approx(0.75)
-    assert not found.values_changed
+    assert found.values_changed == (LINES[2], LINES[3])
+    assert [one.pdna_batch for one in found.batches] == ["two"]
+    assert not any((found.cell_lines_gained, found.genes_lost, found.genes_gained))
+    assert not any((found.guides_gained, found.sequences_gained))
+    moved = (logfc[f"{LINES[0]}_A"] - logfc[f"{LINES[0]}_B"]).drop("C1") / 2
+    np.testing.assert_allclose(
+        lines[NUMBERS],
+        [[moved.mean(), moved.std(ddof=0), 0], [NAN] * 3, [0.25, 0, 0.75], [0.25, 0, 0]],
+        atol=1e-9,
+    )
+    assert lines["n_sequences_b"].tolist() == [1, 0, 2, 2]
 
 
-def test_a_renamed_gene_is_neither_lost_nor_gained() -> None:
-    def renamed(of: Screen, logfc: pd.DataFrame) -> tuple[Screen, pd.DataFrame]:
-        of.guide_map["gene"] = of.guide_map["gene"].replace("AAA (1)", "ZZZ (1)")
-        return replace(of, rna=of.rna.rename(columns={"AAA (1)": "ZZZ (1)"})), logfc
-
-    found, _ = changed(renamed)
-    assert found.nothing
+# ---- rows and inclusion tables
 
 
-def test_a_gene_and_a_guide_that_are_not_used_any_more_are_named() -> None:
-    def fewer(of: Screen, logfc: pd.DataFrame) -> tuple[Screen, pd.DataFrame]:
-        of.guide_map.loc[of.guide_map["guide"].isin(["A1", "B0", "B1"]), "used"] = False
-        return of, logfc
-
-    found, _ = changed(fewer)
-    assert [(one.item, one.b) for one in found.genes_lost] == [("BBB (2)", "no usable guide")]
-    assert [(one.item, one.b) for one in found.guides_lost] == [("A1", "not used by the release")]
-    assert not found.values_changed  # the guides of both have the same values
+def long(*cells: tuple[str, str, str, Sequence[float]]) -> pd.DataFrame:
+    """Rows of a long table, from gene, guide, line and its log fold changes."""
+    columns = ["gene", "cell_line", "guide", "rna", "logfc"]
+    rows = [
+        (gene, line, guide, 0.0, value) for gene, guide, line, values in cells for value in values
+    ]
+    return pd.DataFrame(rows, columns=columns)
 
 
-def test_a_value_that_went_missing_is_a_change() -> None:
-    def missing(of: Screen, logfc: pd.DataFrame) -> tuple[Screen, pd.DataFrame]:
-        logfc.loc["A0", f"{LINES[3]}_A"] = np.nan
-        return of, logfc
-
-    found, _ = changed(missing)
-    assert found.values_changed == (LINES[3],)
-
-
-def test_shift_and_spread_of_a_line_are_of_the_means_of_its_guides() -> None:
-    """One replicate of a line has gone and the other has moved, by guide in another way."""
-    move = np.array([0.5, -0.5, 1.0, 0.0, 0.25, 0.25])
-    of = screen()
-    logfc = table(of)
-    sequences = [f"{LINES[0]}_A", f"{LINES[0]}_B"]
-    logfc[sequences[1]] = logfc[sequences[0]]
-
-    def moved(of: Screen, logfc: pd.DataFrame) -> tuple[Screen, pd.DataFrame]:
-        of.sequence_map.loc[of.sequence_map["sequence"] == sequences[1], "passes_qc"] = False
-        logfc[sequences[0]] += move
-        return of, logfc
-
-    _, lines = data_changes(fitted(of, logfc), fitted(*moved(screen_like(of), logfc.copy())))
-    line = lines.set_index("cell_line").loc[LINES[0]]
-    assert line["logfc_shift"] == pytest.approx(move.mean())
-    assert line["logfc_spread"] == pytest.approx(move.std())
+def items(text: str, *columns: str) -> pd.DataFrame:
+    """A table of `label=reason, label more=reason, ...`; columns of labels, of what follows."""
+    rows = []
+    for one in text.split(", "):
+        label, _, reason = one.partition("=")
+        word, _, more = label.partition(" ")
+        rows.append([word, more or None, reason] if len(columns) == 2 else [label, reason])
+    return pd.DataFrame(rows, columns=[*columns, "reason"])
 
 
-def test_sequences_without_a_batch_are_of_an_unknown_one() -> None:
-    def unknown(of: Screen, logfc: pd.DataFrame) -> tuple[Screen, pd.DataFrame]:
-        of.sequence_map.loc[of.sequence_map["pdna_batch"] == "two", "pdna_batch"] = None
-        batch = of.sequence_map.loc[of.sequence_map["pdna_batch"].isna(), "sequence"]
-        logfc[list(batch)] += 0.25
-        return of, logfc
+def of(
+    rows: pd.DataFrame, sequences: str = "", cell_lines: str = "", genes: str = "", guides: str = ""
+) -> FittedScreen:
+    """The design of rows with tables of items; where none are given, all of the rows is fitted."""
+    design = design_from_rows(rows)
+    of_guide = zip(design.guides, design.guide_gene, strict=True)
+    guides = guides or ", ".join(f"{guide} {design.genes[gene]}" for guide, gene in of_guide)
+    sequences = sequences or ", ".join(f"{line}_A 1" for line in design.cell_lines)
+    by_sequence = items(sequences, "sequence", "pdna_batch")
+    roster = Roster(
+        sequences=by_sequence.assign(cell_line=by_sequence["sequence"].str[:2]),
+        guides=items(guides, "guide", "gene"),
+        genes=items(genes or ", ".join(design.genes), "gene"),
+        cell_lines=items(cell_lines or ", ".join(design.cell_lines), "cell_line", "profile"),
+    )
+    return FittedScreen(design, roster)
 
-    found, _ = changed(unknown)
-    assert [batch.pdna_batch for batch in found.batches] == ["unknown"]
+
+def test_a_gene_is_known_by_the_number_at_its_end_or_by_its_label():
+    labels = ["KRAS (3845)", "KRAS (1) (3845) ", "KRAS", "KRAS (x)", "(3845) KRAS"]
+    assert [gene_key(label) for label in labels] == ["3845", "3845", *labels[2:]]
+
+
+@pytest.mark.parametrize("line", ["c1", "c2"])
+def test_screens_without_a_common_gene_are_compared(line: str):
+    found, lines = data_changes(of(long(("a", "u", "c1", [1]))), of(long(("b", "v", line, [2]))))
+    same = line == "c1"
+    assert found.n_cell_lines_joined == same
+    assert listed(found.cell_lines_gained) == ([] if same else ["c2 : not there -> fitted"])
+    assert listed(found.genes_lost) == ["a : fitted -> not there"]
+    assert not any((found.guides_lost, found.guides_gained, found.values_changed, found.batches))
+    assert not any((found.sequences_lost, found.sequences_gained, found.rna_changed))
+    expected = [[NAN, NAN, 0]] if same else [[NAN] * 3] * 2
+    np.testing.assert_array_equal(lines[NUMBERS], expected)
+
+
+def test_items_that_one_fit_alone_has_are_named_with_the_reason():
+    both = [("a (1)", "u", line, [0.0]) for line in ("c1", "c2", "c6", "c7")]
+    a = of(
+        long(
+            *both, ("a (1)", "v", "c3", [0]), ("b (2)", "x", "c3", [0]), ("b (2)", "w", "c1", [0])
+        ),
+        cell_lines="c1 p, c2 p, c3 p, c4=no RNA, c6, c7",
+        genes="a (1), aa (1), b (2), c (3)=no guide, d (4), dd (4)",
+        guides="u a (1), v a (1), w b (2), x b (2), n=no gene, y a (1)=no data, d0 d (4)",
+        sequences="c1_A, c1_B, c2_A, c2_B=QC, c3_A, c6_A, c7_A",
+    )
+    b = of(
+        long(
+            *both, ("a (1)", "y", "c4", [0]), ("zz (2)", "x", "c5", [0]), ("e (5)", "e0", "c1", [0])
+        ),
+        cell_lines="c1 q, c2, c3 p=no sequence, c4 p, c5 p, c6, c7 r",
+        genes="a (1), a again (1)=no guide, zz (2), c (3), d (4)=no RNA, e (5)",
+        guides="u a (1), v a (1)=not used, x zz (2), y a (1), z zz (2), e0 e (5)",
+        sequences="c1_A, c1_B=excluded, c2_A, c2_B, c2_C, c4_A, c5_A, c6_A, c7_A",
+    )
+    found, lines = data_changes(a, b)
+    assert found.n_cell_lines_joined == 4
+    for changes, expected in (
+        (found.cell_lines_lost, ["c3 : fitted -> no sequence"]),
+        (found.cell_lines_gained, ["c4 : no RNA -> fitted", "c5 : not there -> fitted"]),
+        (found.genes_lost, ["d (4) : fitted -> no RNA"]),
+        (found.genes_gained, ["c (3) : no guide -> fitted", "e (5) : not there -> fitted"]),
+        (found.guides_lost, ["v : fitted -> not used", "w : fitted -> not there"]),
+        (found.guides_gained, ["y : no data -> fitted", "z : not there -> fitted"]),
+        (found.sequences_lost, ["c1_B c1: fitted -> excluded"]),
+        (found.sequences_gained, ["c2_B c2: QC -> fitted", "c2_C c2: not there -> fitted"]),
+    ):
+        assert listed(changes) == expected
+    profiles = [(one.cell_line, one.a, one.b) for one in found.profiles_changed]
+    assert profiles == [("c1", "p", "q"), ("c2", "p", ""), ("c7", "", "r")]
+    assert [*lines.columns] == [*COMPARED_LINES]
+    expected = pd.DataFrame(
+        {
+            "cell_line": ["c1", "c2", "c3", "c4", "c5", "c6", "c7"],
+            "a": ["fitted", "fitted", "fitted", "no RNA", "not there", "fitted", "fitted"],
+            "b": ["fitted", "fitted", "no sequence", "fitted", "fitted", "fitted", "fitted"],
+            "n_sequences_a": [2, 1, 1, 0, 0, 1, 1],
+            "n_sequences_b": [1, 3, 0, 1, 1, 1, 1],
+            "profile_a": ["p", "p", "p", None, None, None, None],
+            "profile_b": ["q", None, "p", "p", "p", None, "r"],
+            "sequences_changed": [True, True, *[False] * 5],
+            "values_changed": False,
+        }
+    )
+    pd.testing.assert_frame_equal(lines[expected.columns], expected, check_dtype=False)
+
+
+@pytest.mark.parametrize("at_once", [2, 5000])
+def test_lines_move_by_mean_and_sd_over_the_guides_that_both_measured(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+):
+    """A gene is renamed, a guide is of another gene; of c2 both measure different guides."""
+    monkeypatch.setattr(module, "GUIDES_AT_ONCE", at_once)
+    random = np.random.default_rng(1)
+    labels = [
+        (f"g{k // 3} ({k // 3})", f"g{k // 3}/{k}", f"c{n}") for k in range(9) for n in range(4)
+    ]
+    a, b = (long(*((*cell, random.normal(n, n, size=n)) for cell in labels)) for n in (2, 3))
+    a = a[(a.guide != "g0/1") | (a.cell_line != "c1")]
+    a = a[(a.guide < "g1/3") | (a.cell_line != "c2")]
+    b = b[(b.guide != "g2/7") | (b.cell_line != "c1")]
+    b = b[(b.guide >= "g1/3") | (b.cell_line != "c2")]
+    b["gene"] = b["gene"].replace("g0 (0)", "z (0)").mask(b["guide"] == "g2/8", "g1 (1)")
+    before, after = (
+        rows[rows.guide != "g2/8"].groupby(["guide", "cell_line"])["logfc"].mean().unstack()
+        for rows in (a, b)
+    )
+    moved = after - before
+    found, lines = data_changes(of(a), of(b))
+    assert moved.notna().sum().tolist() == [8, 6, 0, 8]
+    np.testing.assert_allclose(lines["logfc_shift"], moved.mean())
+    np.testing.assert_allclose(lines["logfc_spread"], moved.std(ddof=0))
+    assert found.values_changed == ("c0", "c1", "c2", "c3")
+    (batch,) = found.batches  # c2, whose guides are measured in one of the two, has no shift
+    assert (batch.n_cell_lines, batch.shift) == (3, pytest.approx(moved.mean().mean()))
+
+
+@pytest.mark.parametrize("names", [{}, {"t": "v", "u": "t"}])
+def test_values_are_new_where_they_moved_beyond_rounding_or_their_number_changed(
+    names: dict[str, str], monkeypatch: pytest.MonkeyPatch
+):
+    """A mean of more or fewer replicates is new, as is a guide measured in one fit only."""
+    monkeypatch.setattr(module, "GUIDES_AT_ONCE", 1 if names else 5000)
+
+    def cells(**of_u: Sequence[float]) -> FittedScreen:
+        usual = {f"c{number}": [0.5, 1.5] for number in range(1, 9)}
+        rows = long(*(("a", guide, line, values) for guide, own in (("t", {}), ("u", of_u))
+                      for line, values in (usual | own).items()))  # fmt: skip
+        return of(rows.replace({"guide": names}))
+
+    found, lines = data_changes(
+        cells(c4=[1.0], c6=[], c8=[0.0]),
+        cells(c1=[0.5, 1.5 + 1e-9], c2=[0.5, 1.5 + 1e-8], c3=[1.0], c5=[], c8=[0]),
+    )
+    assert found.values_changed == ("c2", "c3", "c4", "c5", "c6")
+    assert lines.set_index("cell_line").loc[["c3", "c4", "c5", "c6"], "logfc_shift"].eq(0).all()
+
+
+def test_rna_is_new_where_it_moved_beyond_rounding_in_a_shared_gene():
+    guides = [("a (1)", "u"), ("b (2)", "v"), ("d (4)", "x")]
+    rows = long(*((*guide, f"c{n}", [0]) for guide in guides for n in range(5)))
+    rows["rna"] = np.arange(15.0)
+    moves = {
+        ("z (1)", "c1"): 0.5, ("b (2)", "c1"): -0.75, ("z (1)", "c2"): 5e-10, ("c (9)", "c3"): 2.0,
+        ("z (1)", "c4"): 2e-9,
+    }  # fmt: skip
+    new = rows.assign(gene=rows.gene.replace({"a (1)": "z (1)", "d (4)": "c (9)"}))
+    new["rna"] += [moves.get(cell, 0) for cell in zip(new.gene, new.cell_line, strict=True)]
+    gone = (rows.gene == "b (2)") & (rows.cell_line == "c3")
+    found, lines = data_changes(of(rows), of(new[~gone]))
+    assert found.rna_changed == ("c1", "c4")
+    np.testing.assert_allclose(lines["rna_change"], [0, 0.75, 0, 0, 2e-9], atol=1e-14)
+
+
+def test_a_line_moves_by_the_shares_of_its_sequences_in_the_batches():
+    """c1 has two fitted sequences of x and one of y; batch z has only a line that did not move."""
+    sequences = (
+        "c1_A x, c1_B y, c1_C x, c1_D y=failed quality control, c1_E w=no cell line, c2_A x, "
+        "c3_A y, c4_A, c5_A z"
+    )
+    shift = {"c1": (2 * 0.5 - 1) / 3, "c2": 0.5, "c3": -1.0, "c4": 0.75, "c5": 0.0}
+    spread = {"c1": 0.25, "c2": 1.0, "c3": 0.5, "c4": 0.125, "c5": 0.0}
+
+    def rows(scale: float) -> FittedScreen:
+        cells = (("a", guide, line, [scale * (shift[line] + sign * spread[line])])
+                 for guide, sign in (("u", 1), ("v", -1)) for line in shift)  # fmt: skip
+        return of(long(*cells), sequences)
+
+    found, _ = data_changes(rows(0), rows(1))
+    assert found.values_changed == ("c1", "c2", "c3", "c4")
+    batches = [(one.pdna_batch, one.n_cell_lines) for one in found.batches]
+    assert batches == [("y", 2), ("unknown", 1), ("x", 2)]
+    assert [one.shift for one in found.batches] == pytest.approx([-1, 0.75, 0.5])
+    of_y, of_x = (0.25 / 3 + 0.5) / (1 / 3 + 1), (0.25 * 2 / 3 + 1.0) / (2 / 3 + 1)
+    assert [one.spread for one in found.batches] == pytest.approx([of_y, 0.125, of_x])

@@ -1,6 +1,12 @@
-"""The table of genes, on draws few enough to reckon by hand."""
+"""The table of genes compared with loops over draws; calls, error rates and s-values."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -9,13 +15,12 @@ from model.effects import count_calls, gene_effects, local_false_sign_rate, s_va
 from schemas.columns import GENE_EFFECTS
 from schemas.parameters import Calls
 
-GENES = ("A", "B", "C")
-BETA = np.array([[1.0, 2.0, 3.0, -2.0], [-4.0, -3.0, -2.0, -3.0], [0.0, 0.0, 0.0, 0.0]])
+N_DRAWS = 61
 
 
-def posterior(beta: np.ndarray = BETA, genes: tuple[str, ...] = GENES) -> xr.DataTree:
-    """A tree with one chain of the given draws (G, S) of beta; alpha is the gene's number."""
-    alpha = np.broadcast_to(np.arange(len(genes), dtype=float)[:, None], beta.shape)
+def posterior(beta: np.ndarray, genes: tuple[str, ...]) -> xr.DataTree:
+    """One chain of these draws (G, S) of beta; alpha of a gene is its number plus beta squared."""
+    alpha = np.arange(len(genes), dtype=float)[:, None] + beta**2
     dims = ("chain", "draw", "gene")
     data = xr.Dataset(
         {"beta_g": (dims, beta.T[None]), "alpha_g": (dims, alpha.T[None])},
@@ -24,8 +29,8 @@ def posterior(beta: np.ndarray = BETA, genes: tuple[str, ...] = GENES) -> xr.Dat
     return xr.DataTree.from_dict({"posterior": data})
 
 
-def design(genes: tuple[str, ...] = GENES, *, rna_is_log2: bool = True) -> ScreenDesign:
-    """Two guides a gene, three lines; the last guide and the last line hold nothing."""
+def design(genes: tuple[str, ...]) -> ScreenDesign:
+    """Two guides a gene, three lines; the last guide and line have no data, RNA SDs 0.5, 1, 1.5."""
     count = np.ones((2 * len(genes), 3), dtype=np.uint16)
     count[-1] = 0
     count[:, -1] = 0
@@ -36,154 +41,117 @@ def design(genes: tuple[str, ...] = GENES, *, rna_is_log2: bool = True) -> Scree
         guide_gene=np.repeat(np.arange(len(genes)), 2),
         rna=np.zeros((len(genes), 3)),
         rna_mean=np.zeros(len(genes)),
-        rna_sd=np.arange(1.0, len(genes) + 1),
-        rna_is_log2=rna_is_log2,
+        rna_sd=np.arange(1.0, len(genes) + 1) / 2,
+        rna_is_log2=True,
         count=count,
         total=np.zeros(count.shape),
         sum_of_squares=np.zeros((len(genes), 3)),
     )
 
 
-def test_the_strongest_dependency_comes_first():
-    table = gene_effects(posterior(), design())
-    assert list(table.columns) == list(GENE_EFFECTS)
-    assert table["gene"].tolist() == ["B", "C", "A"]
-    assert table.index.tolist() == [0, 1, 2]
+def row_of(beta: np.ndarray, number: int, min_effect: float) -> dict[str, Any]:
+    """The columns of one gene that are computed from its draws alone."""
+    ordered, n_inside = np.sort(beta), int(0.89 * N_DRAWS)
+    start = np.argmin(ordered[n_inside:] - ordered[:-n_inside])
+    row: dict[str, Any] = {
+        "beta_mean": beta.mean(),
+        "beta_sd": np.sqrt(((beta - beta.mean()) ** 2).sum() / (N_DRAWS - 1)),
+        "beta_hdi_low": ordered[start],
+        "beta_hdi_high": ordered[start + n_inside],
+        "prob_negative": np.mean(beta < 0),
+        "lfsr": min(np.mean(beta >= 0), np.mean(beta <= 0)),
+        "call_error": min(np.mean(beta >= -min_effect), np.mean(beta <= min_effect)),
+        "alpha_mean": number + np.mean(beta**2),
+    }
+    per_log2 = {
+        name.replace("beta", "beta_per_log2"): row[name] / (number + 1) * 2
+        for name in ("beta_mean", "beta_sd", "beta_hdi_low", "beta_hdi_high")
+    }
+    return row | per_log2 if np.isfinite(beta).all() else dict.fromkeys(row | per_log2, np.nan)
 
 
-def test_numbers_reckoned_by_hand():
-    table = gene_effects(posterior(), design()).set_index("gene")
-    assert table["beta_mean"].to_dict() == {"A": 1.0, "B": -3.0, "C": 0.0}
-    assert table["beta_sd"]["B"] == pytest.approx(np.sqrt(2 / 3))
-    assert table["prob_negative"].to_dict() == {"A": 0.25, "B": 1.0, "C": 0.0}
-    assert table["beta_per_log2_mean"].to_dict() == {"A": 1.0, "B": -1.5, "C": 0.0}
-    assert table["alpha_mean"].to_dict() == {"A": 0.0, "B": 1.0, "C": 2.0}
+@pytest.mark.parametrize("at_once", [2, 1000])
+def test_the_table_has_the_numbers_of_loops_over_draws(monkeypatch, at_once):
+    monkeypatch.setattr("model.effects.GENES_AT_ONCE", at_once)
+    genes, random = tuple("ABCDEFG"), np.random.default_rng(1)
+    centres = np.array([-1.3, -2, 1.2, -0.7, 0.1, -3, -1])[:, None]
+    beta = random.normal(centres, 0.4, (7, N_DRAWS))
+    beta[3, ::4] = 0
+    beta[5, 5] = np.nan
+    of = design(genes)
+    of.count[:2, 1] = 0
+    calls = Calls(min_cell_lines=2, min_rna_sd=1.5, min_effect=0.2, error_max=0.1)
+    shuffled = posterior(beta, genes)["posterior"].dataset.sel(gene=[*"DBGAECF"])
+    table = gene_effects(xr.DataTree.from_dict({"posterior": shuffled}), of, calls)
+    expected = pd.DataFrame([row_of(own, at, calls.min_effect) for at, own in enumerate(beta)])
+    lfsr = expected["lfsr"]
+    expected = expected.assign(
+        gene=genes,
+        s_value=[lfsr[lfsr <= own].mean() for own in lfsr],
+        n_cell_lines=[1, 2, 2, 2, 2, 2, 2],
+        n_guides=[2, 2, 2, 2, 2, 2, 1],
+        rna_sd=of.rna_sd,
+        call=[*["not enough data"] * 2, "positive", "none", "none", "not enough data", "negative"],
+    ).sort_values("beta_mean", ignore_index=True)
+    assert table.columns.tolist() == [*GENE_EFFECTS]
+    assert table["gene"].tolist() == [*"BAGDECF"]
+    pd.testing.assert_frame_equal(table[expected.columns], expected, check_dtype=False)
+    reason = table.set_index("gene")["call_reason"]
+    assert "fewer than 2 cell lines" in reason["A"] and "RNA SD below 1.5" in reason["B"]
+    assert "draws" in reason["F"] and not reason[[*"CDEG"]].any()
+    assert count_calls(table) == {"negative": 1, "positive": 1, "none": 2, "not enough data": 3}
 
 
-def test_only_guides_and_lines_with_measurements_are_counted():
-    table = gene_effects(posterior(), design()).set_index("gene")
-    assert table["n_cell_lines"].to_dict() == {"A": 2, "B": 2, "C": 2}
-    assert table["n_guides"].to_dict() == {"A": 2, "B": 2, "C": 1}
-
-
-def test_no_slope_per_log2_unit_without_log2_rna():
-    table = gene_effects(posterior(), design(rna_is_log2=False))
-    assert table.filter(like="per_log2").isna().all(axis=None)
-
-
-def test_the_interval_holds_89_percent_of_the_draws_and_is_the_shortest():
-    draws = np.random.default_rng(1).exponential(size=(1, 20_000))
-    row = gene_effects(posterior(draws, ("A",)), design(("A",))).iloc[0]
-    # The highest density interval of an exponential starts at 0, unlike one of equal tails.
-    assert row["beta_hdi_low"] == pytest.approx(0, abs=0.001)
-    assert row["beta_hdi_high"] == pytest.approx(-np.log(1 - 0.89), rel=0.05)
-
-
-def test_genes_are_matched_by_label_not_by_place():
-    tree = posterior()
-    shuffled = xr.DataTree.from_dict(
-        {"posterior": tree["posterior"].dataset.sel(gene=["C", "A", "B"])}
-    )
-    assert gene_effects(shuffled, design()).equals(gene_effects(tree, design()))
-
-
-def test_a_gene_without_draws_is_an_error():
-    with pytest.raises(KeyError):
-        gene_effects(posterior(), design(("A", "B", "C", "D")))
-
-
-def test_the_pieces_make_the_same_table_as_the_whole(monkeypatch):
-    whole = gene_effects(posterior(), design())
-    monkeypatch.setattr("model.effects.GENES_AT_ONCE", 2)
-    assert gene_effects(posterior(), design()).equals(whole)
-
-
-def test_a_broken_draw_leaves_no_number_behind():
-    beta = BETA.copy()
-    beta[1, 2] = np.nan
-    table = gene_effects(posterior(beta), design())
-    assert table["gene"].tolist() == ["C", "A", "B"]
-    broken = ["beta_mean", "beta_sd", "beta_hdi_low", "prob_negative", "lfsr", "s_value"]
-    assert table.iloc[-1][broken].isna().all()
-    assert table.iloc[:-1][broken].notna().all(axis=None)
-    assert table.iloc[-1]["call"] == "not enough data"
-    assert table.iloc[-1]["call_reason"] == "draws that are no numbers"
-
-
-def called(calls: Calls) -> dict[str, tuple[str, str]]:
-    table = gene_effects(posterior(), design(), calls)
-    return dict(
-        zip(table["gene"], zip(table["call"], table["call_reason"], strict=True), strict=True)
-    )
-
-
+FOUR = np.array([[1.0, 2.0, 3.0, -2.0], [-4.0, -3.0, -2.0, -3.0], [0.0, 0.0, 0.0, 0.0]])
+"""Draws of A, B and C, whose RNA SDs are 0.5, 1 and 1.5."""
 ENOUGH = Calls(min_cell_lines=2, min_rna_sd=0)
 
 
-def test_a_gene_is_called_where_its_sign_is_sure():
-    assert called(ENOUGH) == {"A": ("none", ""), "B": ("negative", ""), "C": ("none", "")}
-    doubtful = ENOUGH.model_copy(update={"error_max": 0.25})
-    assert called(doubtful)["A"] == ("positive", "")
+@pytest.mark.parametrize(
+    ("changes", "is_log2", "called"),
+    [
+        ({}, True, "none, negative, none"),
+        ({"error_max": 0.25}, True, "positive, negative, none"),
+        ({"error_max": 0.24}, True, "none, negative, none"),
+        ({"min_effect": 2.0, "error_max": 0.25}, True, "none, negative, none"),
+        ({"min_effect": 2.0}, True, "none, none, none"),
+        ({"min_rna_sd": 1.0}, True, "not enough data, negative, none"),
+        ({"min_rna_sd": 9.0}, False, "none, negative, none"),
+        ({"min_cell_lines": 3}, False, "not enough data, not enough data, not enough data"),
+    ],
+)
+def test_a_gene_is_called_where_its_data_are_enough_and_its_sign_is_sure(changes, is_log2, called):
+    of = replace(design(tuple("ABC")), rna_is_log2=is_log2)
+    table = gene_effects(posterior(FOUR, of.genes), of, ENOUGH.model_copy(update=changes))
+    table = table.set_index("gene").loc[[*"ABC"]]
+    assert ", ".join(table["call"]) == called
+    assert table.filter(like="per_log2").notna().all(axis=None) == is_log2
+    assert table["lfsr"].tolist() == [0.25, 0, 1]
 
 
-@pytest.mark.parametrize(("min_effect", "error"), [(0.0, 0.0), (2.0, 0.25), (3.5, 0.75)])
-def test_a_call_is_of_an_effect_beyond_the_smallest_of_interest(min_effect, error):
-    calls = ENOUGH.model_copy(update={"min_effect": min_effect})
-    table = gene_effects(posterior(), design(), calls).set_index("gene")
-    assert table["call_error"]["B"] == error  # of -4, -3, -2, -3
-    assert table["call"]["B"] == ("negative" if error <= calls.error_max else "none")
-    assert table["lfsr"]["B"] == 0
-
-
-def test_too_little_data_is_no_call():
-    few = called(Calls(min_rna_sd=0))
-    assert set(few.values()) == {("not enough data", "measured in fewer than 10 cell lines")}
-    flat = called(Calls(min_cell_lines=2, min_rna_sd=2.5))
-    assert flat["B"] == ("not enough data", "RNA SD below 2.5")
-    assert flat["C"] == ("none", "")
-
-
-def test_rna_that_varies_just_enough_is_enough_for_a_call():
-    assert called(Calls(min_cell_lines=2, min_rna_sd=2.0))["B"] == ("negative", "")
-
-
-def test_the_spread_of_z_scores_is_not_asked():
-    table = gene_effects(
-        posterior(), design(rna_is_log2=False), Calls(min_cell_lines=2, min_rna_sd=9)
-    )
-    assert "not enough data" not in set(table["call"])
-
-
-def test_calls_are_counted():
-    counts = count_calls(gene_effects(posterior(), design(), ENOUGH))
-    assert counts == {"negative": 1, "positive": 0, "none": 2, "not enough data": 0}
-
-
-def test_effects_per_log2_unit_are_those_per_sd_over_the_sd():
-    table = gene_effects(posterior(), design())
-    for column in ("mean", "sd", "hdi_low", "hdi_high"):
-        np.testing.assert_allclose(
-            table[f"beta_per_log2_{column}"], table[f"beta_{column}"] / table["rna_sd"]
-        )
+def test_calls_are_strict_unless_loosened_and_every_gene_needs_draws():
+    of = design(tuple("ABC"))
+    assert set(gene_effects(posterior(FOUR, of.genes), of)["call"]) == {"not enough data"}
+    with pytest.raises(KeyError):
+        gene_effects(posterior(FOUR[:2], of.genes[:2]), of)
 
 
 @pytest.mark.parametrize(
-    ("draws", "rate"),
+    ("draws", "rates"),
     [
-        ([-1, -1, -1, 1], 0.25),
-        ([1, 1, 1, -1], 0.25),
-        ([-1, -1, -1, -1], 0),
-        ([-1, -1, 0, 1], 0.5),
-        ([0, 0, 0, 0], 1),
+        ([-1, -1, -1, 1], (0.25, 1)),
+        ([3, 1, 3, -1], (0.25, 0.5)),
+        ([-1, -1, 0, 3], (0.5, 0.75)),
+        ([0, 0, 0, 0], (1, 1)),
+        ([-3, -3, -3, np.nan], (np.nan, np.nan)),
     ],
 )
-def test_a_draw_of_zero_counts_against_both_signs(draws, rate):
-    assert local_false_sign_rate(np.array([draws], dtype=float)).item() == rate
+def test_a_draw_too_small_to_count_is_wrong_for_both_signs(draws, rates):
+    found = [local_false_sign_rate(np.array([draws]), beyond).item() for beyond in (0, 1)]
+    np.testing.assert_array_equal(found, rates)
 
 
 def test_the_s_value_is_the_mean_over_all_genes_as_sure():
-    lfsr = np.array([0.3, 0.0, 0.1, 0.1, np.nan])
-    expected = [
-        np.mean([rate for rate in lfsr if rate <= own]) if own == own else np.nan for own in lfsr
-    ]
-    np.testing.assert_allclose(s_value(lfsr), expected)
+    found = s_value(np.array([0.3, 0.0, 0.1, 0.1, np.nan, 0.7]))
+    expected = [0.5 / 4, 0, 0.2 / 3, 0.2 / 3, np.nan, 1.2 / 5]
+    np.testing.assert_allclose(found, expected)

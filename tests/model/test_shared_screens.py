@@ -1,4 +1,4 @@
-"""What two screens share, mixed from their rows by hand and prepared anew."""
+"""What two screens share, compared with screens built from their rows."""
 
 from __future__ import annotations
 
@@ -15,56 +15,51 @@ from tests.designs import nested_rows, of_lines
 from tests.model.test_attribution import standardised
 
 LINES = ["c001", "c002", "c003", "c004"]
-"""Of both: A has c000 besides, B c005."""
+"""Of both; A also has c000, B c005."""
 OF_BOTH = {"g001 (11)": "g001 (11)", "g002 (12)": "z (12)", "g003 (13)": "g003 (13)"}
-"""Label in A: label in B, which sorts them otherwise; A has a gene before them, B two after."""
+"""Label in A: label in B, which changes the order; A has a gene before them, B two after."""
+Rows = tuple[pd.DataFrame, pd.DataFrame]
+SMALL = nested_rows(n_genes=3, n_lines=6, n_guides=2, n_replicates=1)[0]
 
 
 @pytest.fixture(scope="module")
-def screens() -> tuple[pd.DataFrame, pd.DataFrame]:
+def screens() -> Rows:
     """Rows of A and B: other lines, genes, guides, RNA and log fold changes."""
-    rows, _ = nested_rows(n_genes=6, n_lines=6, n_guides=3, n_replicates=1, seed=3)
-    rows["gene"] = [f"{gene} ({10 + int(gene[1:])})" for gene in rows.gene]
-    of_a = rows[(rows.cell_line != "c005") & (rows.gene < "g004") & (rows.guide != "g001/0")]
-    others, _ = nested_rows(n_genes=6, n_lines=6, n_guides=3, n_replicates=2, seed=4)
-    others["gene"] = [f"{gene} ({10 + int(gene[1:])})" for gene in others.gene]
-    of_b = others[
-        (others.cell_line != "c000") & (others.gene >= "g001") & (others.guide != "g003/2")
-    ]
-    return of_a, of_b.assign(gene=of_b.gene.replace(OF_BOTH))
+
+    def rows(n_replicates: int, seed: int) -> pd.DataFrame:
+        found, _ = nested_rows(6, 6, 3, n_replicates, seed)
+        return found.assign(gene=[f"{gene} ({10 + int(gene[1:])})" for gene in found.gene])
+
+    a, b = rows(1, 3), rows(2, 4)
+    a = a[(a.cell_line != "c005") & (a.gene < "g004") & (a.guide != "g001/0")]
+    b = b[(b.cell_line != "c000") & (b.gene >= "g001") & (b.guide != "g003/2")]
+    return a, b.assign(gene=b.gene.replace(OF_BOTH))
 
 
-def by_hand(
-    screens: tuple[pd.DataFrame, pd.DataFrame], of_b: Collection[str], *, rna_of_b: bool
-) -> ScreenDesign:
+@pytest.mark.parametrize("rna_of_b", [False, True])
+@pytest.mark.parametrize("of_b", [(), ("c003",), ("c001", "c004"), LINES])
+def test_each_line_has_the_data_of_the_screen_it_is_taken_from(
+    screens: Rows, of_b: Collection[str], rna_of_b: bool
+):
     a, b = screens
+    shared = SharedScreens(standardised(a), standardised(b))
+    assert (shared.genes, list(shared.cell_lines)) == (tuple(sorted(OF_BOTH.values())), LINES)
+    found = shared.mixed(of_b, rna_of_b=rna_of_b)
     a = a[a.gene.isin(OF_BOTH)].assign(gene=a.gene.map(OF_BOTH))
     b = b[b.gene.isin(OF_BOTH.values())]
     rows = pd.concat([a[~a.cell_line.isin(of_b)], b[b.cell_line.isin(of_b)]])
     rows = rows[rows.cell_line.isin(LINES)].drop(columns="rna")
     rna = (b if rna_of_b else a)[["gene", "cell_line", "rna"]].drop_duplicates()
-    return standardised(rows.merge(rna, on=["gene", "cell_line"]))
-
-
-@pytest.mark.parametrize("rna_of_b", [False, True])
-@pytest.mark.parametrize("of_b", [(), ("c003",), ("c001", "c004"), LINES])
-def test_each_line_has_the_data_of_the_one_it_was_asked_from(
-    screens: tuple[pd.DataFrame, pd.DataFrame], of_b: Collection[str], rna_of_b: bool
-) -> None:
-    a, b = (standardised(rows) for rows in screens)
-    shared = SharedScreens(a, b)
-    assert (shared.genes, list(shared.cell_lines)) == (tuple(sorted(OF_BOTH.values())), LINES)
-    found = shared.mixed(of_b, rna_of_b=rna_of_b)
-    expected = by_hand(screens, of_b, rna_of_b=rna_of_b)
+    expected = standardised(rows.merge(rna, on=["gene", "cell_line"]))
     assert found.labels == expected.labels
     assert found.rna_is_log2
-    for name in ("guide_gene", "count"):
-        np.testing.assert_array_equal(getattr(found, name), getattr(expected, name))
-    for name in ("rna", "rna_mean", "rna_sd", "total", "sum_of_squares"):
-        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=1e-12)
+    for name in ("guide_gene", "count", "rna", "rna_mean", "rna_sd", "total", "sum_of_squares"):
+        np.testing.assert_allclose(
+            getattr(found, name), getattr(expected, name), atol=1e-12, err_msg=name
+        )
 
 
-def test_z_scores_stay_as_they_are_given(screens: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+def test_z_scores_stay_as_they_are_given(screens: Rows):
     a, b = (replace(standardised(rows), rna_is_log2=False) for rows in screens)
     found = SharedScreens(a, b).mixed(("c003",), rna_of_b=True)
     given = b.rna[[b.genes.index(gene) for gene in found.genes]]
@@ -75,68 +70,51 @@ def test_z_scores_stay_as_they_are_given(screens: tuple[pd.DataFrame, pd.DataFra
     np.testing.assert_allclose(found.rna_sd, given.std(axis=1, ddof=1))
 
 
-def without(design: ScreenDesign, gene: int, lines: Collection[str]) -> ScreenDesign:
-    """The design with no measurement of a gene in some lines."""
-    count, total, squares = (
-        values.copy() for values in (design.count, design.total, design.sum_of_squares)
-    )
+@pytest.fixture(scope="module")
+def design() -> ScreenDesign:
+    return standardised(SMALL)
+
+
+def without(design: ScreenDesign, lines: Collection[str]) -> ScreenDesign:
+    """The design with no measurement of its second gene in some lines."""
     gone = np.isin(design.cell_lines, list(lines))
-    mine = design.guide_gene == gene
-    count[np.ix_(mine, gone)] = 0
-    total[np.ix_(mine, gone)] = 0
-    squares[gene, gone] = 0
+    cells = np.ix_(design.guide_gene == 1, gone)
+    count, total, squares = design.count.copy(), design.total.copy(), design.sum_of_squares.copy()
+    count[cells], total[cells], squares[1, gone] = 0, 0, 0
     return replace(design, count=count, total=total, sum_of_squares=squares)
 
 
-@pytest.fixture(scope="module")
-def design() -> ScreenDesign:
-    return standardised(nested_rows(n_genes=3, n_lines=6, n_guides=2, n_replicates=1)[0])
-
-
-def test_rna_is_standardised_over_the_lines_a_gene_is_measured_in(design: ScreenDesign) -> None:
-    """A single measurement is enough."""
-    measured = [0, 2, 3, 5]
-    a = without(design, 1, ["c001", "c004"])
+def test_rna_is_standardised_over_the_lines_a_gene_is_measured_in(design: ScreenDesign):
+    """One measurement of a line is enough."""
+    a = without(design, ["c001", "c004"])
     a.count[design.guides.index("g001/0"), 5] = 0
     found = SharedScreens(a, design).mixed((), rna_of_b=False)
-    raw = 3 + nested_rows(n_genes=3, n_lines=6, n_guides=2, n_replicates=1)[0].pivot_table(
-        index="gene", columns="cell_line", values="rna"
-    )
-    own = raw.iloc[1, measured]
-    assert found.rna_mean[1] == pytest.approx(own.mean())
-    assert found.rna_sd[1] == pytest.approx(own.std())
+    raw = 3 + SMALL.pivot_table(index="gene", columns="cell_line", values="rna")
+    own = raw.iloc[1, [0, 2, 3, 5]]
+    assert (found.rna_mean[1], found.rna_sd[1]) == pytest.approx((own.mean(), own.std()))
     np.testing.assert_allclose(found.rna[1], (raw.iloc[1] - own.mean()) / own.std())
     np.testing.assert_allclose(found.rna_mean[[0, 2]], raw.iloc[[0, 2]].mean(axis=1))
 
 
-def test_a_gene_that_a_mixture_does_not_measure_keeps_its_first_guide(
-    design: ScreenDesign,
-) -> None:
+@pytest.mark.parametrize("n_measured", [0, 1])
+def test_a_gene_that_a_mixture_hardly_measures_stays(design: ScreenDesign, n_measured: int):
+    """In no line it keeps its first guide; in one line its RNA has no SD, and is finite."""
     first, last = design.cell_lines[:3], design.cell_lines[3:]
-    screens = SharedScreens(without(design, 1, first), without(design, 1, last))
-    assert screens.mixed((), rna_of_b=False).guides == design.guides
+    screens = SharedScreens(without(design, first), without(design, last[n_measured:]))
     found = screens.mixed(last, rna_of_b=False)
+    guides = ["g000/0", "g000/1", "g001/0", "g001/1", "g002/0", "g002/1"]
     assert found.genes == design.genes
-    assert found.guides == ("g000/0", "g000/1", "g001/0", "g002/0", "g002/1")
-    assert found.guide_gene.tolist() == [0, 0, 1, 2, 2]
+    assert [*found.guides] == [one for one in guides if n_measured or one != "g001/1"]
     mine = found.guide_gene == 1
-    assert not found.count[mine].any() and not found.total[mine].any()
-    assert (found.count[~mine] == 1).all()
-    assert found.rna_mean[1] == found.rna_sd[1] == 0
-
-
-def test_rna_of_a_gene_that_a_mixture_measures_in_one_line_is_finite(design: ScreenDesign) -> None:
-    last = design.cell_lines[3:]
-    screens = SharedScreens(without(design, 1, design.cell_lines[:3]), without(design, 1, last[1:]))
-    found = screens.mixed(last, rna_of_b=False)
-    assert (found.gene_count[1] > 0).tolist() == [False] * 3 + [True] + [False] * 2
-    assert (found.rna[1, 3], found.rna_sd[1]) == (0, 0)
+    assert found.count[mine].any(axis=0).tolist() == [False] * 3 + [n_measured == 1] + [False] * 2
+    assert (found.count[~mine] == 1).all() and np.isfinite(found.rna[1]).all()
+    assert (found.rna_sd[1], found.rna[1, 3] * n_measured) == (0, 0)
+    assert (found.rna_mean[1] == 0) == (n_measured == 0)
+    assert screens.mixed((), rna_of_b=False).guides == design.guides
 
 
 @pytest.mark.parametrize("constant", ["a", "b"])
-def test_genes_whose_rna_does_not_vary_in_both_are_left_out(
-    design: ScreenDesign, constant: str
-) -> None:
+def test_genes_whose_rna_does_not_vary_in_both_are_left_out(design: ScreenDesign, constant: str):
     rna = design.rna.copy()
     rna[1] = np.linspace(0, 1e-9, 6) / design.rna_sd[1]
     flat = replace(design, rna=rna)
@@ -147,10 +125,11 @@ def test_genes_whose_rna_does_not_vary_in_both_are_left_out(
         assert found.guides == ("g000/0", "g000/1", "g002/0", "g002/1")
 
 
-def test_three_lines_are_enough_and_two_are_not(design: ScreenDesign) -> None:
-    found = SharedScreens(of_lines(design, range(4)), of_lines(design, range(1, 6))).mixed(
-        (), rna_of_b=False
-    )
+def test_three_lines_and_a_gene_whose_rna_varies_are_needed(design: ScreenDesign):
+    a, b = of_lines(design, range(4)), of_lines(design, range(1, 6))
+    found = SharedScreens(a, b).mixed((), rna_of_b=False)
     assert found.cell_lines == ("c001", "c002", "c003")
-    with pytest.raises(NotShared, match="share 2 cell lines, expected at least 3"):
-        SharedScreens(of_lines(design, range(3)), of_lines(design, range(1, 6)))
+    with pytest.raises(NotShared, match="2 cell lines, expected at least 3"):
+        SharedScreens(of_lines(a, range(3)), b)
+    with pytest.raises(NotShared, match="no gene of both has RNA that varies"):
+        SharedScreens(a, replace(a, rna=np.zeros_like(a.rna)))

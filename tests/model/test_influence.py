@@ -1,202 +1,296 @@
-"""Flags of genes that rest on one line or mark a lineage: known culprits, and an honest gene."""
+"""Tables and flags of influence: known culprits are flagged, and every number is that of a loop."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.text import Text
+from scipy.stats import norm
 
-from model.design import ScreenDesign
 from model.engines import run_engine
+from model.exact.workers import n_threads
 from model.influence import (
-    LINE_COLUMNS,
-    LINEAGE_COLUMNS,
-    _columns,
+    Influence,
     assess_influence,
+    leaving_out_seconds,
     with_influence,
 )
 from model.left_out import GroupsOut, Slopes, integrable
-from model.plots.influence import influence_of_lines
-from model.plots.influence import within_lineages as within_lineages_picture
-from model.within_lineage import strata, within_lineages
-from schemas.parameters import FitParameters, ModelName, Priors
+from model.within_lineage import within_lineages
+from schemas.parameters import FitParameters, Priors, Sampling
 from tests.designs import design_from_rows, nested_rows
+from tests.model.exact.pieces import random_rows
+from tests.model.sds import drawn_sds
 
-LINEAGES = ("Bowel", "Lung", "Lymphoid", "Skin")
-N_GENES, N_LINES = 40, 60
+# ---- known culprits, from fit to flags
+
+N_GENES, N_LINES = 16, 40
 MARKER, HONEST, ONE_LINE, NULL = "g000", "g001", "g002", "g003"
-LINEAGE_OF = np.array(LINEAGES)[np.arange(N_LINES) % 4]
-OUTLIER = "c005"
-
-
-def screen(*, lineage: bool = True) -> ScreenDesign:
-    """Return genes of the model, but for four.
-
-    MARKER differs between lineages in RNA and in dependency, and not within; HONEST has RNA alike,
-    and a slope that is the same everywhere; ONE_LINE depends in one line only, which expresses it
-    much; NULL not at all.
-    """
-    rows, beta = nested_rows(N_GENES, N_LINES, 3, 2, seed=11)
-    random = np.random.default_rng(12)
-    gene = rows.gene.str[1:].astype(int).to_numpy()
-    line = rows.cell_line.str[1:].astype(int).to_numpy()
-    own = gene < 4
-    rna, logfc = rows.rna.to_numpy().copy(), rows.logfc.to_numpy().copy()
-    logfc[own] -= beta[gene[own]] * rna[own]
-
-    between = np.array([-1.2, -0.3, 0.2, 1.3])[np.arange(N_LINES) % 4]
-    scatter = random.normal(0, 0.9, (2, N_LINES))
-    cells = np.stack(
-        [between + scatter[0], between + scatter[1], *random.normal(0, 1, (2, N_LINES))]
-    )
-    cells[2, 5] = 6.0
-    cells = (cells - cells.mean(axis=1, keepdims=True)) / cells.std(axis=1, ddof=1, keepdims=True)
-    rna[own] = cells[gene[own], line[own]]
-    logfc[gene == 0] -= 0.8 * between[line[gene == 0]]
-    logfc[gene == 1] -= 0.7 * rna[gene == 1]
-    logfc[(gene == 2) & (line == 5)] -= 4.0
-    design = design_from_rows(rows.assign(rna=rna, logfc=logfc))
-    return ScreenDesign(
-        **{
-            name: getattr(design, name) for name in design.__dataclass_fields__ if name != "lineage"
-        },
-        lineage=tuple(LINEAGE_OF) if lineage else None,
-    )
-
-
-def assessed(name: ModelName, design: ScreenDesign):
-    parameters = FitParameters(model=name, engine="exact")
-    return assess_influence(run_engine(design, parameters)["posterior"].dataset, design, parameters)
+OUTLIER = 5
 
 
 @pytest.fixture(scope="module")
-def nested():
-    return assessed("m4_nested", screen())
+def culprits() -> Influence:
+    """Genes of m4_nested, the first four replaced.
+
+    MARKER differs between lineages in RNA and in dependency, and not within; HONEST has the same
+    slope everywhere; ONE_LINE depends in one line only, which expresses it strongly; NULL nowhere.
+    """
+    rows, beta = nested_rows(N_GENES, N_LINES, 3, 2, seed=11)
+    random = np.random.default_rng(12)
+    gene, line = (rows[name].str[1:].astype(int).to_numpy() for name in ("gene", "cell_line"))
+    between = np.array([-1.2, -0.3, 0.2, 1.3])[np.arange(N_LINES) % 4]
+    cells = random.normal(0, 1, (4, N_LINES))
+    cells[:2] = between + 0.9 * cells[:2]
+    cells[2, OUTLIER] = 6.0
+    cells = (cells - cells.mean(axis=1, keepdims=True)) / cells.std(axis=1, ddof=1, keepdims=True)
+    rna, logfc, own = rows.rna.to_numpy().copy(), rows.logfc.to_numpy().copy(), gene < 4
+    logfc[own] -= beta[gene[own]] * rna[own]
+    rna[own] = cells[gene[own], line[own]]
+    logfc[gene == 0] -= 1.2 * between[line[gene == 0]]
+    logfc[gene == 1] -= 0.7 * rna[gene == 1]
+    logfc[(gene == 2) & (line == OUTLIER)] -= 4.0
+    lineage = tuple(("Bowel", "Lung", "Lymphoid", "Skin")[code % 4] for code in range(N_LINES))
+    design = replace(design_from_rows(rows.assign(rna=rna, logfc=logfc)), lineage=lineage)
+    parameters = FitParameters(model="m4_nested", engine="exact", sampling=Sampling(draws=500))
+    posterior = run_engine(design, parameters)["posterior"].dataset
+    found = assess_influence(posterior, design, parameters)
+    assert found is not None
+    return found
 
 
-def test_the_marker_is_flagged_and_the_honest_gene_is_not(nested):
-    genes = nested.genes.set_index("gene")
+def test_gene_that_marks_a_lineage_is_flagged_and_an_honest_gene_is_not(culprits):
+    genes = culprits.genes.set_index("gene")
     assert genes["marks_lineage"][MARKER]
     assert not genes["marks_lineage"][[HONEST, NULL]].any()
     assert abs(genes["beta_within_lineage_mean"][MARKER]) < 0.25
     assert genes["beta_within_lineage_mean"][HONEST] == pytest.approx(-0.7, abs=0.2)
-    # The other genes' RNA knows no lineage: hardly any may be flagged.
-    assert genes["marks_lineage"].sum() <= 2
-    assert nested.summary.n_genes_marking_a_lineage == genes["marks_lineage"].sum()
+    assert genes["marks_lineage"].sum() <= 2  # RNA of the other genes differs between no lineages
     assert genes["rna_within_lineage"][NULL] > 0.7
     assert 0.3 < genes["rna_within_lineage"][MARKER] < 0.6
 
 
-def test_the_gene_that_one_line_carries_is_flagged_with_that_line(nested):
-    genes = nested.genes.set_index("gene")
+def test_gene_that_one_line_carries_is_flagged_with_that_line(culprits):
+    genes = culprits.genes.set_index("gene")
     assert genes["carried_by_one_line"][ONE_LINE]
-    assert genes["most_influential_line"][ONE_LINE] == OUTLIER
+    assert genes["most_influential_line"][ONE_LINE] == "c005"
     assert genes["influence"][ONE_LINE] > 1  # without it, beta is less negative
     assert not genes["carried_by_one_line"][[HONEST, MARKER, NULL]].any()
-    assert nested.summary.n_genes_carried_by_one_line == genes["carried_by_one_line"].sum() <= 3
-    row = nested.line_influence.set_index(["gene", "cell_line"]).loc[(ONE_LINE, OUTLIER)]
-    assert row["change_in_sd"] == genes["influence"][ONE_LINE]
+    assert genes["carried_by_one_line"].sum() <= 3
+    row = culprits.line_influence.set_index(["gene", "cell_line"]).loc[(ONE_LINE, "c005")]
     assert row["lfsr_without"] > 0.05
-    of_lineage = nested.lineage_sensitivity.set_index(["gene", "lineage"])
-    assert of_lineage.loc[(ONE_LINE, LINEAGE_OF[5]), "change_in_sd"] > 1
 
 
-def test_tables_hold_every_gene_and_group(nested):
-    assert len(nested.line_influence) == N_GENES * N_LINES
-    assert list(nested.line_influence) == [
-        *("gene", "cell_line", "beta_without", "change_in_sd", "lfsr_without"),
+# ---- tables of slopes that are given
+
+ROWS = random_rows(6, n_genes=7, n_lines=5)
+LINEAGE = ("Skin", "Lung", "Lung", "", "Skin")
+DESIGN = design_from_rows(ROWS)
+DEFAULT: dict[str, dict[str, float]] = {}
+ASKED = {"calls": {"error_max": 0.1}, "influence": {"change_min": 1.2, "share_within_min": 0.2}}
+
+
+def given_slopes() -> tuple[GroupsOut, GroupsOut]:
+    """Slopes of seven genes without five lines and two lineages, and slopes within lineages.
+
+    Without the fourth line and the second lineage genes are at the bounds: in turn the change is
+    one SD, the sign turns, it was never sure, it stays sure, the change is less than one SD,
+    another group changes more but keeps the sign, and the false sign rate is above 0.05 only.
+    """
+    random = np.random.default_rng(1)
+    whole = np.array([4.0, -4.0, 4.0, 4.0, 4.0, -4.0, 4.0])
+    lfsr = np.array([0.05, 0.05, 0.051, 0.05, 0.05, 0.01, 0.04])
+    mean = whole + random.uniform(-0.8, 0.8, (7, 7))
+    without_lfsr = random.uniform(0.001, 0.04, (7, 7))
+    mean[[3, 6]] = [2.0, 4.0, 2.0, 2.0, 2.001, -1.0, 1.0], [2.5, -1.0, 0.5, 4.5, 1.9, 1.0, 3.0]
+    without_lfsr[3] = [0.051, 0.05, 0.4, 0.05, 0.4, 0.2, 0.09]
+    without_lfsr[6] = [0.3, 0.06, 0.2, 0.3, 0.0501, 0.01, 0.02]
+    mean[1, 5], mean[5, 6] = -10.0, 9.0
+    sd = np.full(7, 2.0)
+    elpd, pareto_k = random.normal(-5, 1, 7), random.uniform(0, 1, 7)
+    without = Slopes(mean, random.uniform(0.5, 2, (7, 7)), without_lfsr)
+    within = Slopes(np.array([0.3, -0.3, 0.0, 0.4, -3.0, 3.0, 3.0]), np.full(7, 1.0), lfsr)
+    nothing = Slopes(np.zeros((0, 7)), np.zeros((0, 7)), np.zeros((0, 7)))
+    return (
+        GroupsOut(Slopes(whole, sd, lfsr), without, elpd, pareto_k),
+        GroupsOut(within, nothing, np.zeros(0), np.zeros(0)),
+    )
+
+
+def table_of(out: GroupsOut, first: int, unit: str, labels: list[str]) -> pd.DataFrame:
+    rows = [
+        (
+            f"g{gene}",
+            label,
+            out.without.mean[first + number, gene],
+            (out.without.mean[first + number, gene] - out.whole.mean[gene]) / 2,
+            out.without.lfsr[first + number, gene],
+        )
+        for gene in range(7)
+        for number, label in enumerate(labels)
     ]
-    assert len(nested.lineage_sensitivity) == N_GENES * 4
-    assert list(nested.lines) == ["cell_line", "elpd_lolo", "pareto_k"]
-    assert nested.summary.elpd_lolo == pytest.approx(nested.lines["elpd_lolo"].sum())
-    assert nested.summary.n_lineages == 4
-    assert list(nested.genes) == ["gene", *LINE_COLUMNS, *LINEAGE_COLUMNS]
+    columns = ["gene", unit, "beta_without", "change_in_sd", "lfsr_without"]
+    return pd.DataFrame(rows, columns=columns)
 
 
-def test_without_lineages_there_is_nothing_of_them(monkeypatch):
-    monkeypatch.setattr("model.influence.MOST_ROWS", 10)
-    found = assessed("m4", screen(lineage=False))
-    assert list(found.genes) == ["gene", *LINE_COLUMNS]
-    assert found.lineage_sensitivity is None
-    assert found.summary.n_lineages == found.summary.n_genes_marking_a_lineage == 0
-    # Of a large table, what changes much and the most of each gene.
-    table = found.line_influence
-    assert set(table["gene"]) == set(found.genes["gene"])
-    small = table[table["change_in_sd"].abs() < 1]
-    assert not small["gene"].duplicated().any()
-    assert len(table) < N_GENES * N_LINES
+def carriers(
+    out: GroupsOut, table: pd.DataFrame, settings: FitParameters
+) -> list[tuple[str, float, bool]]:
+    """Of each gene, the group that carries it, or that changes it most, by loops."""
+    found, sure = [], settings.calls.error_max
+    for gene in range(7):
+        groups = table[table.gene == f"g{gene}"].itertuples(index=False)
+        of_gene = [
+            (abs(change), label, change, beta, lfsr) for _, label, beta, change, lfsr in groups
+        ]
+        lost = [
+            one
+            for one in of_gene
+            if one[0] >= settings.influence.change_min
+            and (one[4] > sure or one[3] * out.whole.mean[gene] < 0)
+            and out.whole.lfsr[gene] <= sure
+        ]
+        _, label, change, _, _ = max(lost or of_gene)
+        found.append((label, change, bool(lost)))
+    return found
 
 
-def test_a_very_large_screen_is_looked_at_in_part(monkeypatch):
-    design = screen(lineage=False)
-    rows = 2 * N_GENES
-    monkeypatch.setattr("model.left_out.MOST_WORK", 0.25 * (N_LINES + 1) * rows * N_LINES**2)
-    found = assessed("m4", design)
-    assert found.summary.n_genes == 10
-    assert found.summary.n_genes_of_screen == N_GENES
+@pytest.mark.parametrize("lineage", [LINEAGE, None])
+@pytest.mark.parametrize(
+    ("changed", "most_rows", "carried"),
+    [(DEFAULT, 35, "g0 g1 g5 g6"), (ASKED, 34, "g1 g5"), (DEFAULT, 34, "g0 g1 g5 g6")],
+)
+def test_tables_and_flags_follow_from_the_slopes(monkeypatch, lineage, changed, most_rows, carried):
+    settings = FitParameters.model_validate({"model": "m4", **changed})
+    design = replace(DESIGN, lineage=lineage)
+    out, within = given_slopes()
+    screen = integrable("m4", design, Priors(), drawn_sds("m4"))
+    inside, rna_left = within_lineages(screen, LINEAGE)
+    if not lineage:
+        out = GroupsOut(out.whole, out.without.part(slice(5)), out.elpd[:5], out.pareto_k[:5])
+
+    def leave_out(screen, groups, on_progress=None):
+        if not len(groups):
+            np.testing.assert_array_equal(screen.blocks[0].rna, inside.blocks[0].rna)
+            return within
+        lung, skin = ([name == of for of in LINEAGE] for name in ("Lung", "Skin"))
+        expected = [*np.eye(5, dtype=bool), lung, skin] if lineage else np.eye(5, dtype=bool)
+        np.testing.assert_array_equal(groups, expected)
+        on_progress(1, 2)
+        return out
+
+    monkeypatch.setattr("model.influence.leave_out", leave_out)
+    monkeypatch.setattr("model.influence.MOST_ROWS", most_rows)
+    progress: list[tuple[int, int]] = []
+    found = assess_influence(drawn_sds("m4"), design, settings, lambda *done: progress.append(done))
+    assert found is not None
+    assert progress == [(1, 2)]
+    lines = list(design.cell_lines)
+    by_line = table_of(out, 0, "cell_line", lines)
+    of_lines = carriers(out, by_line, settings)
+    assert " ".join(f"g{gene}" for gene in range(7) if of_lines[gene][2]) == carried
+    genes = pd.DataFrame(
+        of_lines, columns=["most_influential_line", "influence", "carried_by_one_line"]
+    )
+    genes.insert(0, "gene", [f"g{gene}" for gene in range(7)])
+    if lineage:
+        by_lineage = table_of(out, 5, "lineage", ["Lung", "Skin"])
+        pd.testing.assert_frame_equal(found.lineage_sensitivity, by_lineage)
+        columns = ["most_influential_lineage", "lineage_influence", "carried_by_one_lineage"]
+        of_lineages = carriers(out, by_lineage, settings)
+        genes = genes.join(pd.DataFrame(of_lineages, columns=columns))
+        whole, slopes = out.whole, within.whole
+        left = np.sign(whole.mean) * slopes.mean - settings.influence.share_within_min * 4
+        sure = settings.calls.error_max
+        genes["beta_within_lineage_mean"] = slopes.mean
+        genes["beta_within_lineage_sd"] = slopes.sd
+        genes["rna_within_lineage"] = rna_left
+        genes["marks_lineage"] = (whole.lfsr <= sure) & (norm.cdf(left / slopes.sd) <= sure)
+        assert genes["marks_lineage"].any() and not genes["marks_lineage"].all()
+    else:
+        assert found.lineage_sensitivity is None
+    pd.testing.assert_frame_equal(found.genes, genes)
+    if most_rows < 35:
+        size = by_line["change_in_sd"].abs()
+        large = size >= settings.influence.change_min
+        by_line = by_line[large | (size == size.groupby(by_line["gene"]).transform("max"))]
+        assert 7 < len(by_line) < 35
+    expected = by_line.reset_index(drop=True)
+    pd.testing.assert_frame_equal(found.line_influence, expected)
+    of_line = {"cell_line": lines, "elpd_lolo": out.elpd[:5], "pareto_k": out.pareto_k[:5]}
+    pd.testing.assert_frame_equal(found.lines, pd.DataFrame(of_line))
+    assert found.summary.model_dump() == pytest.approx(
+        {
+            "elpd_lolo": out.elpd[:5].sum(),
+            "elpd_lolo_se": 5**0.5 * pd.Series(out.elpd[:5]).std(),
+            "pareto_k_max": sorted(out.pareto_k[:5])[-1],
+            "n_genes": 7,
+            "n_genes_of_screen": 7,
+            "n_genes_carried_by_one_line": genes["carried_by_one_line"].sum(),
+            "n_lineages": 2 if lineage else 0,
+            "n_genes_carried_by_one_lineage": genes.get(
+                "carried_by_one_lineage", genes.index < 0
+            ).sum(),
+            "n_genes_marking_a_lineage": genes.get("marks_lineage", genes.index < 0).sum(),
+        }
+    )
+
+
+def test_genes_that_were_not_assessed_lack_the_columns(culprits):
+    genes = pd.DataFrame(
+        {"gene": ["b", "a"], "influence": [1.5, -0.5], "carried_by_one_line": [True, False]}
+    ).assign(carried_by_one_lineage=False, marks_lineage=[False, True])
+    influence = replace(culprits, genes=genes)
+    effects = pd.DataFrame({"gene": ["c", "a", "b"], "beta_mean": [1.0, 2.0, 3.0]})
+    expected = effects.assign(influence=[np.nan, -0.5, 1.5]).assign(
+        carried_by_one_line=pd.array([pd.NA, False, True], "boolean"),
+        carried_by_one_lineage=pd.array([pd.NA, False, False], "boolean"),
+        marks_lineage=pd.array([pd.NA, True, False], "boolean"),
+    )
+    pd.testing.assert_frame_equal(with_influence(effects, influence), expected)
+    for twice in (effects.iloc[[1, 1]], effects.iloc[[2, 0, 2]]):
+        with pytest.raises(pd.errors.MergeError):
+            with_influence(twice, influence)
+
+
+# ---- screens that are large or broken
+
+
+@pytest.mark.parametrize(("name", "n_genes"), [("m4", 4), ("m4_nested", 2)])
+def test_screen_too_large_is_assessed_in_some_of_its_genes(monkeypatch, name, n_genes):
+    """Seven genes in five lines without each of five take 6 * 14 * 25 multiplications."""
+    monkeypatch.setattr("model.left_out.MOST_WORK", 1300)
+    found = assess_influence(drawn_sds(name), DESIGN, FitParameters(model=name))
+    assert found is not None
+    assert (found.summary.n_genes, found.summary.n_genes_of_screen) == (n_genes, 7)
+    genes = np.linspace(0, 6, n_genes).astype(int)
+    assert found.genes["gene"].tolist() == [f"g{gene}" for gene in genes]
+    assert found.line_influence["gene"].tolist() == [f"g{gene}" for gene in genes.repeat(5)]
     assert np.isnan(found.summary.pareto_k_max)
 
 
-def test_rna_within_lineages_is_that_of_a_groupby():
-    rows, _ = nested_rows(5, 8, 1, 2)
-    design = design_from_rows(rows)
-    posterior = run_engine(design, FitParameters(engine="exact"))["posterior"].dataset
-    lineage = ("a", "a", "b", "b", "b", "", "", "c")
-    inside, left = within_lineages(integrable("m4", design, Priors(), posterior), lineage)
-    expected = pd.DataFrame(design.rna.T)
-    of_line = expected.groupby(["a", "a", "b", "b", "b", "?1", "?2", "c"]).transform("mean")
-    np.testing.assert_allclose(inside.blocks[0].rna, (expected - of_line).T, atol=1e-12)
-    share = ((expected - of_line) ** 2).sum() / ((expected - expected.mean()) ** 2).sum()
-    np.testing.assert_allclose(left, share)
-    assert strata(lineage).sum(axis=0).tolist() == [1, 1, 2, 3, 1]
+@pytest.mark.parametrize(
+    ("lineage", "n_groups"),
+    [
+        (None, 5),
+        (("",) * 5, 5),
+        (("Skin", "Skin", "Skin", "", ""), 5),
+        (("Skin", "Lung", "", "", "Bowel"), 5),
+        (LINEAGE, 7),
+    ],
+)
+def test_every_line_and_every_lineage_that_can_be_left_out_takes_its_time(lineage, n_groups):
+    """Not one lineage alone, and not lineages of one line each; of 128 points."""
+    for name, rows in (("m4", 14), ("m4_nested", 14 + ROWS.guide.nunique())):
+        a_point = (n_groups + 1) * rows * 25 * 1e-10 + n_groups * rows * 5e-6
+        found = leaving_out_seconds(name, replace(DESIGN, lineage=lineage))
+        assert found == pytest.approx(128 * a_point / n_threads())
 
 
-def test_the_table_of_genes_gets_the_columns(nested):
-    effects = pd.DataFrame({"gene": ["g003", "zzz", "g002"], "beta_mean": [0.1, 0.2, 0.3]})
-    joined = with_influence(effects, nested)
-    assert joined["gene"].tolist() == effects["gene"].tolist()
-    assert joined["carried_by_one_line"].tolist() == [False, pd.NA, True]
-    assert joined["most_influential_line"][2] == OUTLIER
-    assert joined["influence"].isna().tolist() == [False, True, False]
-
-
-def test_pictures_show_the_culprits(nested):
-    effects = with_influence(
-        pd.DataFrame({"gene": nested.genes["gene"], "beta_mean": -0.3, "beta_sd": 0.07}), nested
-    )
-    labels = [text.get_text() for text in influence_of_lines(effects).findobj(Text)]
-    assert f"{ONE_LINE}, {OUTLIER}" in labels
-    assert "rests on that line" in labels
-    labels = [text.get_text() for text in within_lineages_picture(effects).findobj(Text)]
-    assert MARKER in labels
-    assert "marks a lineage" in labels
-
-
-def test_the_line_named_is_the_one_that_carries():
-    """Without one line the effect is larger, without another it is gone: the other is named.
-
-    Not carried: a sign that stays sure, one that never was, one that is lost by a small change.
-    """
-    whole = Slopes(np.full(4, -0.2), np.full(4, 0.05), np.array([0.001, 0.001, 0.2, 0.049]))
-    without = Slopes(
-        np.array([[-0.5, -0.5, -0.2, -0.2], [-0.05, -0.1, 0.1, -0.16]]),
-        np.full((2, 4), 0.05),
-        np.array([[1e-9, 1e-9, 0.2, 0.04], [0.16, 0.02, 0.3, 0.06]]),
-    )
-    out = GroupsOut(whole, without, np.zeros(2), np.zeros(2))
-    found = _columns(out, ("a", "b", "c", "d"), "line", ("away", "carrier"), FitParameters())
-    assert found["most_influential_line"].tolist() == ["carrier", "away", "carrier", "carrier"]
-    assert found["carried_by_one_line"].tolist() == [True, False, False, False]
-    np.testing.assert_allclose(found["influence"], [3, -6, 6, 0.8])
-
-
-def test_a_sampler_that_has_broken_down_leaves_nothing_to_say():
-    """Of chains that never moved, and of NaN."""
-    rows, _ = nested_rows(6, 8, 2, 2)
-    design, parameters = design_from_rows(rows), FitParameters(engine="exact")
-    posterior = run_engine(design, parameters)["posterior"].dataset
-    assert assess_influence(posterior, design, parameters) is not None
-    assert assess_influence(posterior * np.nan, design, parameters) is None
-    stuck = posterior.isel(draw=np.zeros(50, int), chain=[0, 0])
-    assert assess_influence(stuck, design, parameters) is None
+@pytest.mark.parametrize("value", [0.7, np.nan])
+def test_draws_of_an_sd_that_never_moves_or_is_nan_have_no_influence(value):
+    draws = drawn_sds("m4")
+    broken = draws.assign(sigma_beta=draws["sigma_beta"] * 0 + value)
+    assert assess_influence(broken, DESIGN, FitParameters(model="m4")) is None

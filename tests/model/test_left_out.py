@@ -1,149 +1,289 @@
-"""Fits without some lines against refits of a screen that never had them."""
+"""Fits without some lines agree with refits, with the dense normal and with plain integrals."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.special import logsumexp
 
-from model.design import ScreenDesign
 from model.engines import run_engine
-from model.exact.collapse import CommonDraws, collapse, gene_effects
-from model.exact.effect_nodes import EffectNodes
-from model.exact.proposal import weigh
-from model.exact.start import start
+from model.exact.left_out import LeftOut, left_out
+from model.exact.proposal import Proposal, Weights, maximise, refitted, weigh
+from model.exact.work import n_effects
+from model.exact.workers import n_threads
 from model.left_out import (
     N_POINTS,
     SEED,
     Integrable,
+    _around_mode,
+    _by_search,
+    _by_weight,
+    _Weighed,
+    affordable,
     at_points,
     integrable,
     is_good,
     leave_out,
+    log_sds,
+    seconds_of_leaving_out,
 )
-from model.preparation import prepare
-from schemas.dataset import Dataset
 from schemas.parameters import FitParameters, ModelName, Priors, Sampling
-from tasks.validate import validate
 from tests.designs import design_from_rows, nested_rows, of_lines
-from tests.model.exact.pieces import MODELS
+from tests.model.exact.dense import dense
+from tests.model.exact.pieces import MODELS, random_rows
+from tests.model.sds import drawn_sds, sds_of, typical
+
+ROWS = random_rows(2, n_genes=4, n_lines=6)
+DESIGN = design_from_rows(ROWS)
+LINES = np.array(DESIGN.cell_lines)
+GROUPS = np.array([LINES == "c1", LINES == "c4", np.isin(LINES, ["c0", "c3"])])
+LARGER = design_from_rows(nested_rows(20, 8, 1, 2, seed=4)[0])
+ONE = np.eye(8, dtype=bool)[[4]]
+SLOPES = ("mean", "sd", "lfsr")
 
 
-def fitted(design: ScreenDesign, name: ModelName) -> Integrable:
-    posterior = run_engine(design, FitParameters(model=name, engine="exact"))["posterior"]
-    return integrable(name, design, Priors(), posterior.dataset)
-
-
-def refitted(
-    name: ModelName, design: ScreenDesign, theta: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Log likelihood, log density (S,) and mean of beta (S, G) at points, by the engine's parts."""
-    blocks, marginal, _ = start(name, design, Priors(), theta.mean(axis=0))
-    ratios = theta @ marginal.to_ratios().T
-    sums = np.sum([collapse(block, ratios) for block in blocks], axis=0)
-    factored = marginal.factored(theta, sums)
-    common = marginal.draw_common(factored, theta, None)
-    n_lines = len(design.cell_lines)
-    draws = CommonDraws(
-        ratios, np.zeros(len(theta)), common[:, :n_lines], common[:, n_lines : n_lines + 2].T
-    )
-    each = None if name == "m4_nested" else np.ones((len(theta), 1))
-    nodes = EffectNodes(ratios[:, 3:] if each is None else ratios[:1, 3:], each)
-    beta = np.empty((len(theta), len(design.genes)))
-    for block in blocks:
-        beta[:, block.genes] = gene_effects(block, draws, nodes, np.random.SeedSequence(0))[1]
-    return factored.log_likelihood, factored.log_density, beta
+def tiny(name: ModelName) -> Integrable:
+    return integrable(name, DESIGN, Priors(), drawn_sds(name))
 
 
 @pytest.fixture(scope="module")
-def sample(avana: Dataset) -> ScreenDesign:
-    valid = validate(avana, FitParameters())
-    assert valid.screen is not None and valid.statistics is not None
-    return prepare(valid.screen, valid.statistics, FitParameters(), avana.rna_units)[0]
+def fitted() -> Integrable:
+    """Twenty genes by m4, with a proposal around the mode of their density."""
+    screen = integrable("m4", LARGER, Priors(), drawn_sds("m4"))
+
+    def density(theta: np.ndarray) -> np.ndarray:
+        return at_points(screen, theta, ONE & ~ONE).log_density[:, 0]
+
+    mode, covariance = maximise(density, np.full(4, -0.5), 0.4 * np.eye(4))
+    return replace(screen, proposal=Proposal(mode, covariance, 7.0))
 
 
-def without(design: ScreenDesign, *lines: int) -> ScreenDesign:
-    return of_lines(design, set(range(len(design.cell_lines))) - set(lines))
-
-
-@pytest.mark.parametrize("name", ["m4", "m4_nested"])
-def test_leaving_a_line_of_the_real_sample_out_is_refitting_without_it(sample, name):
-    """To 1e-6: density and beta at each point, and elpd and beta over the points weighed."""
-    screen = fitted(sample, name)
-    groups = np.eye(len(sample.cell_lines), dtype=bool)
-    points = screen.proposal.points(N_POINTS, np.random.SeedSequence(SEED))
-    proposed = screen.proposal.log_density(points)
-    found = at_points(screen, points, groups)
-    out = leave_out(screen, groups)
-    _, whole, _ = refitted(name, sample, points)
-    good = [
-        line for line in range(len(groups)) if is_good(weigh(found.log_density[:, line] - proposed))
-    ]
-    assert good
-    for line in (good[0], 0, 12):
-        log_likelihood, log_density, beta = refitted(name, without(sample, line), points)
-        np.testing.assert_allclose(found.log_likelihood[:, line], log_likelihood, atol=1e-6, rtol=0)
-        np.testing.assert_allclose(found.log_density[:, line], log_density, atol=1e-6, rtol=0)
-        np.testing.assert_allclose(found.beta[:, line], beta, atol=1e-8, rtol=0)
-
-        weights = weigh(log_density - proposed)
-        if is_good(weights):  # else the line has points of its own
-            elpd = logsumexp(whole - proposed) - logsumexp(log_density - proposed)
-            assert out.elpd[line] == pytest.approx(elpd, abs=1e-6)
-            mean = np.exp(weights.log_weight) @ beta
-            np.testing.assert_allclose(out.without.mean[line], mean, atol=1e-8, rtol=0)
+# ---- refits
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_what_is_left_is_what_the_engine_makes_of_it(name):
-    """Points of another proposal, found without the whole; an odd line that moves the SDs far."""
-    rows, _ = nested_rows(30, 12, 2, 2, seed=3)
-    odd = rows.cell_line == "c007"
+def test_fit_without_a_group_is_that_of_the_engine_for_the_other_lines(name):
+    """Line c007 has other noise and moves the SDs far: it needs points of its own."""
+    rows, _ = nested_rows(20, 10, 3, 2, seed=3)
     noise = np.random.default_rng(1).normal(0, 3, len(rows))
-    design = design_from_rows(rows.assign(logfc=rows.logfc + noise * odd))
-    groups = np.array([np.arange(12) == 2, np.arange(12) == 7, np.arange(12) < 2])
-    out = leave_out(fitted(design, name), groups)
-    assert (out.pareto_k < 0.7).all()
-    parameters = FitParameters(model=name, engine="exact", sampling=Sampling(draws=4000))
+    design = design_from_rows(rows.assign(logfc=rows.logfc + noise * (rows.cell_line == "c007")))
+    groups = np.array([np.arange(10) == 2, np.arange(10) == 7, np.arange(10) < 2])
+    parameters = FitParameters(model=name, engine="exact", sampling=Sampling(draws=1000))
     whole = run_engine(design, parameters)
-    for number, group in enumerate(groups):
-        again = run_engine(without(design, *np.flatnonzero(group)), parameters)
-        evidence = [float(tree["sample_stats"]["log_evidence"]) for tree in (whole, again)]
-        assert out.elpd[number] == pytest.approx(evidence[0] - evidence[1], abs=0.3)
-        draws = again["posterior"]["beta_g"].stack(sample=("chain", "draw")).to_numpy()
-        sd = draws.std(axis=1)
-        np.testing.assert_allclose(out.without.sd[number], sd, rtol=0.05)
-        assert (np.abs(out.without.mean[number] - draws.mean(axis=1)) < 0.15 * sd).all()
-        negative = (draws < 0).mean(axis=1)
-        np.testing.assert_allclose(
-            out.without.lfsr[number], np.minimum(negative, 1 - negative), atol=0.04
-        )
+    out = leave_out(integrable(name, design, Priors(), whole["posterior"].dataset), groups)
+    assert (out.pareto_k < 0.7).all()
+    trees = [whole] + [run_engine(of_lines(design, np.flatnonzero(~o)), parameters) for o in groups]
+    evidence = np.array([float(tree["sample_stats"]["log_evidence"]) for tree in trees])
+    np.testing.assert_allclose(out.elpd, evidence[0] - evidence[1:], atol=0.3)
+    for number, tree in enumerate(trees):
+        slopes = out.without.part(number - 1) if number else out.whole
+        draws = tree["posterior"]["beta_g"].stack(sample=("chain", "draw")).to_numpy()
+        sd, negative = draws.std(axis=1), (draws < 0).mean(axis=1)
+        np.testing.assert_allclose(slopes.sd, sd, rtol=0.05)
+        assert (np.abs(slopes.mean - draws.mean(axis=1)) < 0.15 * sd).all()
+        np.testing.assert_allclose(slopes.lfsr, np.minimum(negative, 1 - negative), atol=0.04)
 
 
-def test_the_whole_is_the_fit():
-    rows, _ = nested_rows(10, 12, 2, 2, seed=3)
-    design = design_from_rows(rows)
-    parameters = FitParameters(model="m4_nested", engine="exact")
-    posterior = run_engine(design, parameters)["posterior"].dataset
-    screen = integrable("m4_nested", design, Priors(), posterior)
-    out = leave_out(screen, np.eye(12, dtype=bool)[:1])
-    beta = posterior["beta_g"].stack(sample=("chain", "draw")).to_numpy()
-    sd = beta.std(axis=1)
-    assert (np.abs(out.whole.mean - beta.mean(axis=1)) < 0.15 * sd).all()
-    np.testing.assert_allclose(out.whole.sd, sd, rtol=0.05)
+# ---- the screen, its work and its time
 
 
-def test_one_point_stands_for_all_where_points_cost_too_much(monkeypatch):
-    rows, _ = nested_rows(60, 12, 2, 2, seed=3)
-    screen = fitted(design_from_rows(rows), "m4_nested")
-    groups = np.eye(12, dtype=bool)
-    many = leave_out(screen, groups)
-    monkeypatch.setattr("model.left_out.MOST_WORK", screen.work(12) * 2)
-    told: list[tuple[int, int]] = []
-    monkeypatch.setattr("model.left_out.AT_ONCE", 1)  # a group at a time
-    one = leave_out(screen, groups, lambda done, total: told.append((done, total)))
-    assert told == [(done, 13) for done in range(1, 14)]
-    assert np.isnan(one.pareto_k).all()
-    np.testing.assert_allclose(one.elpd, many.elpd, atol=2)
-    np.testing.assert_allclose(one.without.mean, many.without.mean, atol=0.05)
-    np.testing.assert_allclose(one.without.sd, many.without.sd, rtol=0.1)
+@pytest.mark.parametrize("name", MODELS)
+def test_screen_is_made_of_the_design_and_of_the_draws_of_its_sds(name):
+    posterior, screen = drawn_sds(name), tiny(name)
+    draws = np.array([np.log(posterior[sd].to_numpy()).reshape(-1) for sd in sds_of(name)])
+    np.testing.assert_allclose(log_sds(name, posterior), draws.T, rtol=1e-12)
+    np.testing.assert_allclose(screen.proposal.location, draws.mean(axis=1), rtol=1e-12)
+    # A t of seven degrees of freedom has a covariance of 7/5 of its scale.
+    np.testing.assert_allclose(screen.proposal.covariance, np.cov(draws) * 5 / 7, rtol=1e-12)
+    assert screen.proposal.df == 7
+    unit = ["cell_line", "guide"] if name == "m4_nested" else ["cell_line", "gene"]
+    squares = (ROWS.logfc - ROWS.groupby(unit).logfc.transform("mean")) ** 2
+    within_ss = squares.groupby(ROWS.cell_line).sum()
+    np.testing.assert_allclose(screen.by_line.within_ss, within_ss, atol=1e-12)
+    n_measurements = ROWS.groupby("cell_line").size()
+    np.testing.assert_array_equal(screen.by_line.n_measurements, n_measurements)
+    best = dense(name, ROWS, DESIGN, Priors(), typical(posterior)).mean["beta_g"]
+    for block in screen.blocks:
+        np.testing.assert_allclose(block.reference[1], best[block.genes], atol=1e-6)
+    assert screen.work(3) == 4 * n_effects(name, 4, ROWS.guide.nunique()) * 36
+
+
+def test_as_many_genes_as_can_be_afforded_are_taken_evenly(monkeypatch):
+    """Four genes of two effects each in six lines, without each of two groups: 864."""
+    for most, genes in ((863, "013"), (647, "03"), (431, "0"), (215, "0"), (1, "0")):
+        monkeypatch.setattr("model.left_out.MOST_WORK", most)
+        assert affordable("m4", DESIGN, 2).genes == tuple(f"g{gene}" for gene in genes)
+    monkeypatch.setattr("model.left_out.MOST_WORK", 864)
+    assert affordable("m4", DESIGN, 2) is DESIGN
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_seconds_are_those_of_the_points_and_genes_that_can_be_afforded(monkeypatch, name):
+    guides = ROWS.groupby("gene").guide.nunique().to_numpy() * (name == "m4_nested")
+    rows, part = 8 + guides.sum(), 4 + guides[[0, 3]].sum()
+    work = 3 * rows * 36
+    for most, n_points, used in (
+        (1e12, 128, rows),
+        (128 * work, 128, rows),
+        (128 * work - 1, 1, rows),
+        (0.6 * work, 1, part),
+    ):
+        monkeypatch.setattr("model.left_out.MOST_WORK", most)
+        expected = n_points * (3 * used * 36 * 1e-10 + 2 * used * 5e-6) / n_threads()
+        assert seconds_of_leaving_out(name, DESIGN, 2) == pytest.approx(expected)
+
+
+# ---- points
+
+
+def singly(screen: Integrable, points: np.ndarray, groups: np.ndarray) -> LeftOut:
+    """Return what the exact engine has for every point and group, one at a time."""
+    fixed = screen.blocks, screen.marginal, screen.by_line
+    found = [
+        [left_out(fixed[0], screen.terms(point), *fixed[1:], point, one) for one in groups[:, None]]
+        for point in points
+    ]
+    names = ("log_likelihood", "log_density", "beta", "beta_sd")
+    values = [np.array([[getattr(one, name)[0] for one in row] for row in found]) for name in names]
+    return LeftOut(*values)
+
+
+@pytest.mark.parametrize(
+    ("at_once", "n_points", "pieces"),
+    [(1, 1, 3), (1, 3, 3), (2 * 72, 2, 2), (3 * 72 - 1, 1, 2), (3 * 72, 1, 1), (10**6, 2, 1)],
+)
+def test_points_and_groups_are_the_same_in_any_pieces(monkeypatch, at_once, n_points, pieces):
+    """Four genes of two effects in six lines: 8 (6 + 3) numbers a group."""
+    monkeypatch.setattr("model.left_out.AT_ONCE", at_once)
+    screen = tiny("m4")
+    points = screen.proposal.points(4, np.random.SeedSequence(1))[:n_points]
+    progress: list[tuple[int, int]] = []
+    found = at_points(screen, points, GROUPS, lambda *done: progress.append(done))
+    for name, values in vars(singly(screen, points, GROUPS)).items():
+        np.testing.assert_allclose(getattr(found, name), values, rtol=1e-9)
+    total = n_points * pieces
+    assert sorted(progress) == [(done, total) for done in range(1, total + 1)]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_one_point_that_stands_for_all_is_the_dense_normal(monkeypatch, name):
+    screen = tiny(name)
+    monkeypatch.setattr("model.left_out.MOST_WORK", screen.work(3) * N_POINTS - 1)
+    progress: list[tuple[int, int]] = []
+    out = leave_out(screen, GROUPS, lambda *done: progress.append(done))
+    assert progress == [(1, 1)]
+    assert out.pareto_k.shape == (3,)
+    assert np.isnan(out.pareto_k).all()
+    found = [out.whole, *(out.without.part(number) for number in range(3))]
+    density = []
+    for slopes, group in zip(found, [~LINES.astype(bool), *GROUPS], strict=True):
+        kept = ROWS[~ROWS.cell_line.isin(LINES[group])]
+        normal = dense(name, kept, DESIGN, Priors(), typical(drawn_sds(name)))
+        mean, sd = normal.mean["beta_g"], normal.sd("beta_g")
+        expected = [mean, sd, stats.norm.cdf(-np.abs(mean) / sd)]
+        np.testing.assert_allclose([getattr(slopes, name) for name in SLOPES], expected, atol=1e-8)
+        density.append(normal.log_likelihood)
+    np.testing.assert_allclose(out.elpd, density[0] - np.array(density[1:]), atol=1e-7)
+
+
+def test_points_are_weighed_by_the_density_without_the_group(monkeypatch, fitted):
+    monkeypatch.setattr("model.left_out.MOST_WORK", fitted.work(1) * N_POINTS)
+    progress: list[tuple[int, int]] = []
+    out = leave_out(fitted, ONE, lambda *done: progress.append(done))
+    assert sorted(progress) == [(done, 128) for done in range(1, 129)]
+    points = fitted.proposal.points(128, np.random.SeedSequence(SEED))
+    found = singly(fitted, points, np.concatenate([ONE & ~ONE, ONE]))
+    ratios = found.log_density - fitted.proposal.log_density(points)[:, None]
+    weights = [weigh(ratio) for ratio in ratios.T]
+    assert all(map(is_good, weights))
+    for number, slopes in enumerate((out.whole, out.without.part(0))):
+        weight = np.exp(weights[number].log_weight)
+        mean, sd = found.beta[:, number], found.beta_sd[:, number]
+        below = weight @ stats.norm.cdf(0, mean, sd)
+        mixture = weight @ mean, np.sqrt(weight @ (sd**2 + mean**2) - (weight @ mean) ** 2)
+        expected = [*mixture, np.minimum(below, 1 - below)]
+        np.testing.assert_allclose([getattr(slopes, name) for name in SLOPES], expected, rtol=1e-8)
+    evidence = logsumexp(ratios, axis=0)
+    np.testing.assert_allclose(out.elpd, [evidence[0] - evidence[1]], rtol=1e-8)
+    np.testing.assert_allclose(out.pareto_k, [weights[1].pareto_k], rtol=1e-6)
+
+
+def test_points_that_miss_the_mass_are_followed_by_ones_near_it(fitted):
+    """The expected values are a plain integral over many points of a good proposal."""
+    good, groups = fitted.proposal, np.concatenate([ONE & ~ONE, ONE])
+    wide = replace(good, covariance=1.5 * good.covariance)
+    points = wide.points(2048, np.random.SeedSequence(7))
+    found = at_points(fitted, points, groups)
+    ratios = found.log_density - wide.log_density(points)[:, None]
+    evidence = logsumexp(ratios, axis=0)
+    mean = np.einsum("so,sog->og", np.exp(ratios - evidence), found.beta)
+    for shift, width, atol in ((-0.4, 1.0, 0.005), (2.0, 1.0, 0.005), (0.0, 0.02, 0.01)):
+        bad = Proposal(good.location + shift, width * good.covariance, 7.0)
+        out = leave_out(replace(fitted, proposal=bad), ONE)
+        assert (out.pareto_k <= 0.7).all()
+        np.testing.assert_allclose([out.whole.mean, out.without.mean[0]], mean, atol=atol)
+        np.testing.assert_allclose(out.elpd, [evidence[0] - evidence[1]], atol=0.05)
+
+
+# ---- proposals
+
+PROPOSAL = Proposal(np.array([1.0, -2.0]), np.array([[0.5, 0.2], [0.2, 0.3]]), 7.0)
+MODE = np.array([1.5, -1.0])
+
+
+def quadratic(precision: np.ndarray) -> _Weighed:
+    """Points of PROPOSAL, where a log density is 3 less a quadratic around MODE."""
+    points = PROPOSAL.points(64, np.random.SeedSequence(1))
+    density = 3.0 - 0.5 * np.einsum("pi,ij,pj->p", points - MODE, precision, points - MODE)
+    empty = np.zeros((64, 1, 0))
+    return _Weighed(PROPOSAL, points, LeftOut(density[:, None], density[:, None], empty, empty))
+
+
+@pytest.mark.parametrize("scale", [0.05, 1.0, 20.0])
+def test_mode_and_curvature_of_a_quadratic_are_found(fitted, scale):
+    precision = scale * np.array([[2.0, -0.5], [-0.5, 1.0]])
+    known = quadratic(precision)
+    found = _around_mode(fitted, ONE, known)
+    assert found is not None and found.df == 7
+    np.testing.assert_allclose(found.location, MODE, rtol=1e-7)
+    np.testing.assert_allclose(found.covariance, np.linalg.inv(precision), rtol=1e-7)
+    for rising in (np.array([[1.0, 2.0], [2.0, 1.0]]), -np.eye(2)):
+        assert _around_mode(fitted, ONE, quadratic(rising)) is None
+    known.found.log_density[3] = -np.inf
+    assert _around_mode(fitted, ONE, known) is None
+    assert _by_weight(fitted, ONE, known) is None
+
+
+def test_weights_propose_what_they_are_weights_of(fitted):
+    known = quadratic(2 * np.eye(2))
+    ratio = known.found.log_density[:, 0] - PROPOSAL.log_density(known.points)
+    expected, found = refitted(PROPOSAL, known.points, ratio, 7.0), _by_weight(fitted, ONE, known)
+    assert found is not None and found.df == expected.df
+    np.testing.assert_allclose(found.location, expected.location, rtol=1e-9)
+    np.testing.assert_allclose(found.covariance, expected.covariance, rtol=1e-9)
+    alone = quadratic(2 * np.eye(2))
+    alone.found.log_density[5] += 1e12  # one point outweighs all others
+    assert _by_weight(fitted, ONE, alone) is None
+
+
+def test_search_finds_the_mode_of_the_density_without_the_group(fitted):
+    found = _by_search(fitted, ONE, quadratic(np.eye(2)))
+    assert found is not None and found.df == 7
+    without = integrable("m4", of_lines(LARGER, np.flatnonzero(~ONE[0])), Priors(), drawn_sds("m4"))
+
+    def density(theta: np.ndarray) -> np.ndarray:
+        return at_points(without, theta, np.zeros((1, 7), bool)).log_density[:, 0]
+
+    mode, covariance = maximise(density, np.full(4, -0.5), 0.4 * np.eye(4))
+    sd = np.sqrt(np.diag(covariance))
+    np.testing.assert_allclose((found.location - mode) / sd, 0, atol=0.05)
+    np.testing.assert_allclose(found.covariance, covariance, atol=0.1 * sd.max() ** 2)
+
+
+def test_points_are_good_up_to_the_bounds():
+    cases = (0.7, 0.5), (0.71, 0.9), (0.1, 0.49), (np.inf, 0.9), (np.nan, np.nan)
+    good = [is_good(Weights(np.zeros(2), pareto_k, efficiency)) for pareto_k, efficiency in cases]
+    assert good == [True, False, False, False, False]

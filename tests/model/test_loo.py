@@ -1,16 +1,17 @@
-"""PSIS-LOO by gene-line cell against dense normals of single measurements, and against refits."""
+"""PSIS-LOO by gene-line cell agrees with dense normals, with ArviZ and with refits."""
 
 from __future__ import annotations
 
 import arviz as az
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from scipy.stats import multivariate_normal
 
-from model.engines import complete, run_engine
-from model.loo import cell_log_likelihood, leave_one_cell_out
-from model.predictive import thin
+from model.design import ScreenDesign
+from model.engines import run_engine
+from model.loo import cell_log_likelihood, leave_one_cell_out, log_likelihood_group
 from schemas.parameters import FitParameters, Sampling
 from tests.designs import covariance_of_cells, design_from_rows, nested_rows
 from tests.model.exact.pieces import MODELS, random_rows
@@ -18,128 +19,117 @@ from tests.model.exact.pieces import MODELS, random_rows
 SDS = ("sigma", "sigma_gene_line", "sigma_guide_line")
 
 
-def draws_of(model: str, design, seed: int) -> xr.Dataset:
-    """Two chains of three draws of all variables the likelihood knows, out of the air."""
+def draws_of(model: str, design: ScreenDesign, seed: int) -> xr.Dataset:
+    """Two chains of three random draws of all variables of the likelihood."""
     random = np.random.default_rng(seed)
-    sizes = {
-        "alpha_g": ("gene", design.genes),
-        "beta_g": ("gene", design.genes),
-        "gamma_c": ("cell_line", design.cell_lines),
-        "delta_k": ("guide", design.guides),
-    }
     nested = model == "m4_nested"
-    variables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {
-        name: (("chain", "draw", dim), random.normal(0, 1, (2, 3, len(labels))))
-        for name, (dim, labels) in sizes.items()
-        if nested or name != "delta_k"
+    dims = {"alpha_g": "gene", "beta_g": "gene", "gamma_c": "cell_line"}
+    dims |= {"delta_k": "guide"} if nested else {}
+    effects = {
+        name: (("chain", "draw", dim), random.normal(0, 1, (2, 3, len(design.labels[dim]))))
+        for name, dim in dims.items()
     }
-    for name in SDS if nested else SDS[:1]:
-        variables[name] = (("chain", "draw"), random.uniform(0.3, 2, (2, 3)))
-    return xr.Dataset(
-        variables,
-        coords={
-            "gene": list(design.genes),
-            "cell_line": list(design.cell_lines),
-            "guide": list(design.guides),
-        },
-    )
+    sds = {
+        name: (("chain", "draw"), random.uniform(0.3, 2, (2, 3))) for name in SDS[: 1 + 2 * nested]
+    }
+    labels = {dim: list(design.labels[dim]) for dim in ("gene", "cell_line", "guide")}
+    return xr.Dataset(effects | sds, {"chain": [4, 7], "draw": [10, 20, 30]} | labels)
 
 
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("seed", range(3))
-def test_the_likelihood_of_a_cell_is_that_of_its_single_measurements(model, seed):
+def test_likelihood_of_a_cell_is_the_dense_normal_of_its_measurements(model, seed):
     rows = random_rows(seed)
     design = design_from_rows(rows)
     parameters = draws_of(model, design, seed)
-    found = cell_log_likelihood(parameters, design)
-    assert found.shape == (6, design.cells.gene.size)
-    flat = parameters.stack(sample=("chain", "draw"))
-    for sample in range(6):
-        one = flat.isel(sample=sample)
+    expected = []
+    for chain, draw in np.ndindex(2, 3):
+        one = parameters.isel(chain=chain, draw=draw)
         sd = dict.fromkeys(SDS, 0.0) | {name: float(one[name]) for name in SDS if name in one}
-        for index, (gene, line) in enumerate(
-            zip(design.cells.gene, design.cells.cell_line, strict=True)
-        ):
-            labels = design.genes[gene], design.cell_lines[line]
-            mine = rows[(rows.gene == labels[0]) & (rows.cell_line == labels[1])]
-            expected = (
-                float(one["alpha_g"].sel(gene=labels[0]))
-                + float(one["gamma_c"].sel(cell_line=labels[1]))
-                + float(one["beta_g"].sel(gene=labels[0])) * mine.rna.to_numpy()
-            )
+        for (gene, line), cell in rows.groupby(["gene", "cell_line"]):
+            mean = one["alpha_g"].sel(gene=gene) + one["gamma_c"].sel(cell_line=line)
+            mean = float(mean) + float(one["beta_g"].sel(gene=gene)) * cell.rna.to_numpy()
             if "delta_k" in one:
-                expected = expected + one["delta_k"].sel(guide=list(mine.guide)).to_numpy()
-            dense = multivariate_normal(expected, covariance_of_cells(mine, sd))
-            assert found[sample, index] == pytest.approx(dense.logpdf(mine.logfc), rel=1e-10)
+                mean += one["delta_k"].sel(guide=list(cell.guide)).to_numpy()
+            normal = multivariate_normal(mean, covariance_of_cells(cell, sd))
+            expected.append(normal.logpdf(cell.logfc))
+    group = log_likelihood_group(parameters, design)["logfc"]
+    assert group.dims == ("chain", "draw", "cell")
+    assert group["chain"].to_numpy().tolist() == [4, 7]
+    assert group["draw"].to_numpy().tolist() == [10, 20, 30]
+    np.testing.assert_allclose(group.to_numpy().ravel(), expected, rtol=1e-10)
+    part = cell_log_likelihood(parameters, design.of_genes([0, 2]))
+    cells = rows.groupby(["gene", "cell_line"]).size().index
+    whole = np.reshape(expected, (6, -1))
+    np.testing.assert_allclose(part, whole[:, cells.get_level_values(0) != "g1"], rtol=1e-10)
 
 
-@pytest.mark.parametrize("model", ["m4", "m4_nested"])
-def test_leaving_a_cell_out_is_refitting_without_it(model):
-    """Within the Monte Carlo error of a thousand weighted draws against 8,000 of a refit."""
-    rows, _ = nested_rows(6, 24, 2, 2, seed=4)
-    parameters = FitParameters(model=model, engine="exact")
+def test_leaving_a_cell_out_equals_a_refit_without_it():
+    """Tolerance: Monte Carlo error of a thousand weighted draws and of 4,000 of a refit."""
+    rows, _ = nested_rows(8, 10, 3, 2, seed=4)
+    parameters = FitParameters(model="m4_nested", engine="exact", sampling=Sampling(draws=1000))
     design = design_from_rows(rows)
     fitted = run_engine(design, parameters)["posterior"].dataset
-    loo = leave_one_cell_out(fitted, design, pareto_k_max=0.7, n_cells_of_screen=144)
+    loo = leave_one_cell_out(fitted, design, pareto_k_max=0.7, n_cells_of_screen=80)
     table = loo.cells.set_index(["gene", "cell_line"])
-    for gene, line in (("g000", "c000"), ("g003", "c005"), ("g005", "c017")):
-        mine = (rows.gene == gene) & (rows.cell_line == line)
-        assert table.loc[(gene, line), "pareto_k"] < 0.6
-        # RNA comes standardised: leaving rows out leaves that of the others as it is.
+    seen = cell_log_likelihood(fitted, design)
+    for cell in (("g000", "c000"), ("g003", "c005")):
+        mine = (rows.gene == cell[0]) & (rows.cell_line == cell[1])
+        assert table.loc[cell, "pareto_k"] < 0.6
+        # RNA is standardised already: that of the other cells stays as it is.
         again = run_engine(design_from_rows(rows[~mine]), parameters)["posterior"].dataset
-        density = cell_log_likelihood(again, design)
-        index = list(table.index).index((gene, line))
-        truth = np.logaddexp.reduce(density[:, index]) - np.log(len(density))
-        assert table.loc[(gene, line), "elpd_loo"] == pytest.approx(truth, abs=0.06)
-        # What the fit that has seen the cell says of it is more than that error better.
-        seen = cell_log_likelihood(fitted, design)[:, index]
-        assert np.logaddexp.reduce(seen) - np.log(len(seen)) > truth
+        index = list(table.index).index(cell)
+        unseen = cell_log_likelihood(again, design)[:, index]
+        truth, optimistic = (
+            np.logaddexp.reduce(density) - np.log(len(density))
+            for density in (unseen, seen[:, index])
+        )
+        assert table.loc[cell, "elpd_loo"] == pytest.approx(truth, abs=0.06)
+        assert optimistic > truth
 
 
-def test_totals_are_arviz_s(monkeypatch):
-    rows, _ = nested_rows(5, 6, 2, 2)
+@pytest.mark.parametrize(
+    ("at_once", "pieces"),
+    [(0, ["g0g1g2"]), (-1, ["g0g1", "g2"]), (1 - 10**6, ["g0", "g1", "g2"])],
+)
+def test_table_and_totals_are_those_of_arviz_for_thinned_draws(monkeypatch, at_once, pieces):
+    """Genes are computed in pieces: `at_once` is added to the numbers that all of them need."""
+    rows = random_rows(3)
     design = design_from_rows(rows)
-    tree = run_engine(design, FitParameters(model="m4_nested", engine="exact"))
-    posterior = tree["posterior"].dataset.isel(draw=slice(250))
-    monkeypatch.setattr("model.loo.NUMBERS_AT_ONCE", 1)  # a gene at a time
-    loo = leave_one_cell_out(posterior, design, pareto_k_max=0.7, n_cells_of_screen=99)
-    log_likelihood = cell_log_likelihood(posterior, design).reshape(4, 250, -1)
+    alike = draws_of("m4_nested", design, 1).isel(draw=[0] * 60)
+    random = np.random.default_rng(1)
+    draws = alike.map(lambda values: values + random.uniform(0, 0.3, values.shape))
+    evenly = draws.isel(draw=[round(59 / 29 * index) for index in range(30)])
+    group = log_likelihood_group(evenly, design)
     theirs = az.loo(
-        az.from_dict({"posterior": {}, "log_likelihood": {"cell": log_likelihood}}), reff=1.0
+        xr.DataTree.from_dict({"posterior": evenly, "log_likelihood": group}),
+        reff=1.0,
+        pointwise=True,
     )
-    assert loo.summary.elpd_loo == pytest.approx(theirs.elpd)
-    assert loo.summary.elpd_loo_se == pytest.approx(theirs.se)
-    assert loo.summary.p_loo == pytest.approx(theirs.p)
-    assert loo.summary.n_cells == 30
-    assert loo.summary.n_cells_of_screen == 99
-    np.testing.assert_allclose(loo.cells["pareto_k"], theirs.pareto_k.to_numpy().ravel())
-    assert loo.cells["gene"].tolist() == [gene for gene in design.genes for _ in range(6)]
-    assert loo.cells["cell_line"].tolist() == list(design.cell_lines) * 5
+    elpd, pareto_k = theirs.elpd_i.to_numpy().ravel(), theirs.pareto_k.to_numpy().ravel()
+    third = float(np.sort(pareto_k)[-3])
+    seen: list[str] = []
 
+    def spied(parameters: xr.Dataset, part: ScreenDesign) -> np.ndarray:
+        seen.append("".join(part.genes))
+        return cell_log_likelihood(parameters, part)
 
-def test_cells_that_cannot_be_weighed_are_counted():
-    rows, _ = nested_rows(4, 24, 2, 2)
-    odd = (rows.gene == "g002") & (rows.cell_line == "c003")
-    design = design_from_rows(rows.assign(logfc=rows.logfc + 30 * odd))
-    tree = run_engine(design, FitParameters(engine="exact"))
-    loo = leave_one_cell_out(
-        tree["posterior"].dataset, design, pareto_k_max=0.7, n_cells_of_screen=96
+    numbers = 60 * len(rows.groupby(["guide", "cell_line"]))
+    monkeypatch.setattr("model.loo.cell_log_likelihood", spied)
+    monkeypatch.setattr("model.loo.LOO_DRAWS", 60)
+    monkeypatch.setattr("model.loo.NUMBERS_AT_ONCE", max(1, numbers + at_once))
+    loo = leave_one_cell_out(draws, design, pareto_k_max=third, n_cells_of_screen=99)
+    assert seen == pieces
+    expected = rows.groupby(["gene", "cell_line"]).size().index.to_frame(index=False)
+    expected = expected.assign(elpd_loo=elpd, pareto_k=pareto_k)
+    pd.testing.assert_frame_equal(loo.cells, expected, rtol=1e-12, check_dtype=False)
+    assert loo.summary.model_dump() == pytest.approx(
+        {
+            "elpd_loo": elpd.sum(),
+            "elpd_loo_se": pd.Series(elpd).std() * len(elpd) ** 0.5,
+            "p_loo": theirs.p,
+            "pareto_k_bad": 2 / len(elpd),
+            "n_cells": len(elpd),
+            "n_cells_of_screen": 99,
+        }
     )
-    worst = loo.cells.loc[loo.cells["pareto_k"].idxmax()]
-    assert (worst["gene"], worst["cell_line"]) == ("g002", "c003")
-    assert worst["pareto_k"] > 0.7
-    assert loo.summary.pareto_k_bad == pytest.approx((loo.cells["pareto_k"] > 0.7).mean())
-
-
-def test_the_group_on_request_is_what_arviz_reads():
-    rows, _ = nested_rows(4, 6, 2, 2)
-    design = design_from_rows(rows)
-    sampling = Sampling(draws=200, predictive_draws=200, log_likelihood=True)
-    parameters = FitParameters(engine="exact", sampling=sampling)
-    tree = complete(run_engine(design, parameters), design, parameters)
-    theirs = az.loo(tree, reff=1.0)
-    draws = thin(tree["posterior"].dataset, 200)
-    own = leave_one_cell_out(draws, design, pareto_k_max=0.7, n_cells_of_screen=24)
-    assert own.summary.elpd_loo == pytest.approx(theirs.elpd)
-    without = FitParameters(engine="exact", sampling=Sampling(draws=200, predictive_draws=200))
-    assert "log_likelihood" not in complete(run_engine(design, without), design, without)

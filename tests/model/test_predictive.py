@@ -1,23 +1,26 @@
-"""Replicates of the nested model, and of a part of a large screen."""
+"""Replicates, prior draws and fitted cells agree with exact laws and with loops over measurements."""
 
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
+from scipy import stats
 
-from model.checks import predictive_checks, replicated_quantities
-from model.engines import complete
 from model.guide_lines import guide_lines
 from model.predictive import (
     data_groups,
+    draw_from,
     draw_prior,
+    draws,
     fitted_cells,
     looked_at,
     replicate_cells,
     replicated_part,
+    thin,
 )
-from schemas.parameters import FitParameters, Priors, Sampling
+from schemas.parameters import Distribution, Priors
 from schemas.posterior import CONTRACTS
 from tests.designs import NESTED_SDS, covariance_of_cells, design_from_rows, nested_rows
 
@@ -27,187 +30,263 @@ DESIGN = design_from_rows(ROWS)
 DIMS = ("chain", "draw")
 
 
-def fixed(n_draws: int, **values: float) -> xr.Dataset:
-    """The same parameters again and again, those of m4_nested, all effects different."""
-    group = {
-        name: (
-            (*DIMS, dim),
-            np.broadcast_to(np.cos(frequency * np.arange(n)), (2, n_draws // 2, n)),
-        )
-        for name, dim, n, frequency in (
-            ("alpha_g", "gene", len(DESIGN.genes), 2.0),
-            ("gamma_c", "cell_line", len(DESIGN.cell_lines), 1.5),
-            ("beta_g", "gene", len(DESIGN.genes), 1.0),
-            ("delta_k", "guide", len(DESIGN.guides), 2.5),
-        )
-    }
-    sds = {
-        name: (DIMS, np.full((2, n_draws // 2), sd)) for name, sd in (NESTED_SDS | values).items()
-    }
-    labels = {"gene": DESIGN.genes, "cell_line": DESIGN.cell_lines, "guide": DESIGN.guides}
+def repeated(n_draws: int, **sds: float) -> xr.Dataset:
+    """The same parameters of m4_nested in every draw; all effects differ from each other."""
+    frequency = {"alpha_g": 2.0, "gamma_c": 1.5, "beta_g": 1.0, "delta_k": 2.5}
+    variables: dict[str, tuple[tuple[str, ...], np.ndarray]] = {
+        name: ((*DIMS, dims[0]), np.cos(frequency[name] * np.arange(len(DESIGN.labels[dims[0]]))))
+        for name, dims in CONTRACTS["m4_nested"].variables.items()
+        if dims
+    } | {name: (DIMS, np.array(sd)) for name, sd in (NESTED_SDS | sds).items()}
+    shape = (2, n_draws // 2)
     return xr.Dataset(
-        {**group, **sds},
-        coords={"chain": [0, 1], "draw": np.arange(n_draws // 2)}
-        | {dim: list(of_dim) for dim, of_dim in labels.items()},
+        {
+            name: (dims, np.broadcast_to(one, shape + one.shape).copy())
+            for name, (dims, one) in variables.items()
+        },
+        coords={"chain": [2, 5], "draw": 3 + np.arange(n_draws // 2)}
+        | {dim: list(labels) for dim, labels in DESIGN.labels.items()},
     )
 
 
-def expected_rows() -> np.ndarray:
-    """The expectation of every measurement under `fixed`."""
-    one = fixed(2).isel(chain=0, draw=0)
-    gene, line, guide = (
-        xr.DataArray(ROWS[name].to_numpy(), dims="row") for name in ("gene", "cell_line", "guide")
-    )
-    return (
-        one["alpha_g"].sel(gene=gene).to_numpy()
-        + one["gamma_c"].sel(cell_line=line).to_numpy()
-        + one["beta_g"].sel(gene=gene).to_numpy() * ROWS["rna"].to_numpy()
-        + one["delta_k"].sel(guide=guide).to_numpy()
-    )
+def moving(n_draws: int, **sds: float) -> xr.Dataset:
+    """Parameters whose level and slopes grow with the number of the draw."""
+    number = xr.DataArray(np.arange(n_draws, dtype=float).reshape(2, -1), dims=DIMS)
+    one = repeated(n_draws, **sds)
+    return one.assign(alpha_g=one["alpha_g"] + number, beta_g=one["beta_g"] * (1 + number))
 
 
-def test_guide_lines_are_the_groups_of_the_rows():
-    cells = guide_lines(DESIGN)
-    groups = ROWS.groupby(["guide", "cell_line"]).logfc
-    np.testing.assert_allclose(cells.mean, groups.mean())
-    np.testing.assert_array_equal(cells.count, groups.size())
-    assert cells.within_ss == pytest.approx(((ROWS.logfc - groups.transform("mean")) ** 2).sum())
-    assert cells.within_df == len(ROWS) - len(groups)
-    squares = ((ROWS.logfc - groups.transform("mean")) ** 2).groupby(ROWS.cell_line).sum()
-    np.testing.assert_allclose(cells.line_within_ss, squares)
-    by_line = ROWS.groupby("cell_line").guide
-    np.testing.assert_array_equal(cells.line_within_df, by_line.size() - by_line.nunique())
-    gene_lines = DESIGN.cells
-    np.testing.assert_array_equal(gene_lines.gene[cells.cell], cells.gene)
-    np.testing.assert_array_equal(gene_lines.cell_line[cells.cell], cells.cell_line)
-    assert cells.n_gene_lines == gene_lines.gene.size
+def expected_rows(number: float = 0) -> pd.Series:
+    """The expectation of every measurement in one draw of `moving`, the first of `repeated`."""
+    codes = [ROWS[name].map(DESIGN.labels[name].index) for name in ("gene", "cell_line", "guide")]
+    gene, line, guide = codes
+    slope = (1 + number) * np.cos(gene)
+    level = number + np.cos(2 * gene) + np.cos(1.5 * line) + np.cos(2.5 * guide)
+    return level + slope * ROWS.rna
+
+
+# ---- replicates
+
+
+def test_replicate_without_scatter_is_the_expectation_of_its_draw():
+    none = dict.fromkeys(("sigma", "sigma_gene_line", "sigma_guide_line"), 0.0)
+    replicates = replicate_cells(moving(6, **none), DESIGN, seed=1)
+    assert replicates["cell_mean"].dims == (*DIMS, "cell")
+    assert replicates["within_cell_ss"].dims == DIMS
+    assert replicates["draw"].to_numpy().tolist() == [3, 4, 5]
+    assert replicates["chain"].to_numpy().tolist() == [2, 5]
+    for chain, draw in np.ndindex(2, 3):
+        expected = expected_rows(3 * chain + draw)
+        cells = expected.groupby([ROWS.gene, ROWS.cell_line])
+        got = replicates.isel(chain=chain, draw=draw)
+        np.testing.assert_allclose(got["cell_mean"], cells.mean())
+        squares = ((expected - cells.transform("mean")) ** 2).sum()
+        assert got["within_cell_ss"].item() == pytest.approx(squares)
+        part = replicate_cells(moving(6, **none), DESIGN.of_genes([1, 4]), seed=1)
+        mine = cells.mean().loc[["g001", "g004"]]
+        np.testing.assert_allclose(part["cell_mean"].isel(chain=chain, draw=draw), mine)
 
 
 def test_replicates_have_the_moments_of_measurements_of_the_model():
     n_draws = 6000
-    replicates = replicate_cells(fixed(n_draws), DESIGN, seed=1)
+    replicates = replicate_cells(repeated(n_draws), DESIGN, seed=1)
     means = replicates["cell_mean"].to_numpy().reshape(n_draws, -1)
     cell = ROWS.groupby(["gene", "cell_line"]).ngroup().to_numpy()
     averaging = np.eye(cell.max() + 1)[:, cell]
     averaging /= averaging.sum(axis=1, keepdims=True)
     covariance = covariance_of_cells(ROWS, NESTED_SDS)
-    expected = averaging @ expected_rows()
     spread = averaging @ covariance @ averaging.T
-    standard = (means - expected) / np.sqrt(np.diag(spread))
+    standard = (means - averaging @ expected_rows()) / np.sqrt(np.diag(spread))
     # 6,000 draws: a mean has an SD of 0.013, a variance one of 0.018.
     np.testing.assert_allclose(standard.mean(axis=0), 0, atol=0.06)
     np.testing.assert_allclose(np.cov(standard.T), np.eye(len(spread)), atol=0.08)
-
     within = np.eye(len(ROWS)) - averaging[cell]
     centred = within @ expected_rows()
     mean_ss = np.trace(within @ covariance) + centred @ centred
     assert replicates["within_cell_ss"].mean().item() == pytest.approx(mean_ss, rel=0.01)
 
 
-def test_without_guide_effects_the_replicates_are_those_of_m4():
-    m4 = fixed(4000)[["alpha_g", "gamma_c", "beta_g", "sigma"]]
-    replicates = replicate_cells(m4, DESIGN, seed=1)
-    cells = DESIGN.cells
-    noise = NESTED_SDS["sigma"] / np.sqrt(cells.count)
-    sd = replicates["cell_mean"].std(DIMS).to_numpy()
-    np.testing.assert_allclose(sd / noise, 1, atol=0.06)
-    per_df = replicates["within_cell_ss"] / NESTED_SDS["sigma"] ** 2 / cells.within_df
-    assert per_df.mean().item() == pytest.approx(1, abs=0.01)
-    assert per_df.var().item() == pytest.approx(2 / cells.within_df, rel=0.1)
+def test_guide_line_means_and_noise_of_a_replicate_have_their_laws():
+    rows = ROWS[(ROWS.cell_line != "c003") | ~ROWS.duplicated(["guide", "cell_line"])]
+    cells = guide_lines(design_from_rows(rows))
+    draw, _ = draws(repeated(2), DESIGN)
+    random = np.random.default_rng(1)
+    every = [draw.replicate(draw.expected(cells), cells, random) for _ in range(2000)]
+    means, noise = (np.array(part) for part in zip(*every, strict=True))
+    count = rows.groupby(["guide", "cell_line"]).size()
+    sd = np.sqrt(0.35**2 + 0.3**2 + 0.5**2 / count)
+    np.testing.assert_allclose(means.std(axis=0), sd, rtol=0.1)  # 6 standard errors
+    for of_line, df in zip(noise.T, (count - 1).groupby("cell_line").sum(), strict=True):
+        if df:
+            assert stats.kstest(of_line / draw.sigma**2, stats.chi2(df).cdf).pvalue > 0.001
+        else:
+            assert not of_line.any()
+    assert (noise == 0).all(axis=0).tolist() == [False, False, False, True, False]
 
 
-def test_checks_take_guides_as_they_are_and_the_other_effects_anew():
-    rows = ROWS.assign(
-        logfc=np.random.default_rng(2).multivariate_normal(
-            expected_rows(), covariance_of_cells(ROWS, NESTED_SDS)
-        )
-    )
-    design = design_from_rows(rows)
-
-    def p_values(parameters: xr.Dataset) -> dict[str, float]:
-        return {
-            check.name: check.p_value
-            for check in predictive_checks(
-                replicated_quantities(parameters, design, "posterior", seed=1)
-            )
-        }
-
-    calm = p_values(fixed(400))
-    assert all(0.005 < p < 0.995 for p in calm.values()), calm
-    without_guides = fixed(400)
-    without_guides["delta_k"] = without_guides["delta_k"] * 0
-    assert p_values(without_guides)["guide_variance"] < 0.1 * calm["guide_variance"]
-    none = dict.fromkeys(("sigma_gene_line", "sigma_guide_line"), 0.0)
-    assert p_values(fixed(400, **none))["sd"] < 0.1 * calm["sd"]
+def test_seed_decides_replicates_and_prior_draws():
+    for once, again, other in (
+        tuple(replicate_cells(repeated(4), DESIGN, seed) for seed in (1, 1, 2)),
+        tuple(draw_prior("m4_nested", DESIGN, Priors(), 3, seed) for seed in (1, 1, 2)),
+    ):
+        xr.testing.assert_identical(once, again)
+        assert all(not np.any(once[name] == other[name]) for name in once)
 
 
-def test_the_fit_of_a_cell_has_its_guides_by_their_measurements():
-    table = fitted_cells(fixed(10), DESIGN)
-    rows = ROWS.assign(expected=expected_rows()).groupby(["gene", "cell_line"])
-    np.testing.assert_allclose(table.fitted, rows.expected.mean())
-    np.testing.assert_allclose(table.logfc_mean, rows.logfc.mean())
+# ---- draws
 
 
-def test_prior_draws_of_the_nested_model():
-    priors = Priors.model_validate({"sigma_guide": "HalfNormal(3)", "mu_gamma": "Normal(4, 0.1)"})
-    prior = draw_prior("m4_nested", DESIGN, priors, 4000, seed=1)
-    assert {name: prior[name].dims[2:] for name in prior} == CONTRACTS["m4_nested"].variables
-    assert tuple(prior["guide"].to_numpy()) == DESIGN.guides
-    assert (prior["delta_k"] / prior["sigma_guide"]).std().item() == pytest.approx(1, abs=0.02)
-    assert prior["sigma_guide"].mean().item() == pytest.approx(3 * np.sqrt(2 / np.pi), abs=0.1)
-    assert prior["gamma_c"].mean().item() == pytest.approx(4, abs=0.1)
+@pytest.mark.parametrize("nested", [True, False])
+def test_draws_are_of_the_genes_and_guides_of_the_part_chain_by_chain(nested):
+    part, parameters = DESIGN.of_genes([1, 4]), moving(4)
+    if not nested:
+        parameters = parameters[["alpha_g", "gamma_c", "beta_g", "sigma"]]
+    every = list(draws(parameters, part))
+    assert len(every) == 4
+    for number, one in enumerate(every):
+        of_draw = parameters.isel(chain=number // 2, draw=number % 2)
+        for name in ("alpha", "beta"):
+            of_genes = of_draw[f"{name}_g"].to_series()[["g001", "g004"]]
+            assert getattr(one, name).tolist() == of_genes.tolist()
+        assert one.gamma.tolist() == of_draw["gamma_c"].to_numpy().tolist()
+        delta = np.cos(2.5 * np.array([3, 4, 5, 12, 13, 14])) if nested else np.zeros(6)
+        assert one.delta.tolist() == delta.tolist()
+        sds = one.sigma, one.sigma_gene_line, one.sigma_guide_line
+        assert sds == ((0.5, 0.35, 0.3) if nested else (0.5, 0, 0))
 
 
-def test_a_screen_that_fits_is_looked_at_whole():
-    n_cells = np.count_nonzero(DESIGN.count)
-    assert looked_at(DESIGN, n_cells) is DESIGN
-    assert looked_at(DESIGN, n_cells - 1) is not DESIGN
+@pytest.mark.parametrize(
+    ("n_draws", "kept"),
+    [(1, [0]), (2, [0]), (3, [0, 10]), (6, [0, 5, 10]), (7, [0, 3, 7, 10]), (40, list(range(11)))],
+)
+def test_thinned_draws_are_spread_over_each_chain(n_draws, kept):
+    number = np.arange(22).reshape(2, 11)
+    thinned = thin(xr.Dataset({"x": (DIMS, number)}), n_draws)
+    assert thinned["x"].to_numpy().tolist() == [kept, [11 + at for at in kept]]
+
+
+# ---- the prior
+
+
+@pytest.mark.parametrize(
+    ("prior", "law"),
+    [
+        ("Normal(4, 0.5)", stats.norm(4, 0.5)),
+        ("Exponential(3)", stats.expon(scale=1 / 3)),
+        ("HalfNormal(2)", stats.halfnorm(scale=2)),
+    ],
+)
+def test_draws_from_a_prior_have_its_law(prior, law):
+    random = np.random.default_rng(1)
+    drawn = draw_from(Distribution.from_text(prior), (40, 50), random)
+    assert drawn.shape == (40, 50)
+    assert stats.kstest(drawn.ravel(), law.cdf).pvalue > 0.001
+    assert np.ndim(draw_from(Distribution.from_text(prior), (), random)) == 0
+
+
+@pytest.mark.parametrize("name", ["m4_nested", "m4_zero_mean"])
+def test_prior_draws_of_effects_scatter_about_their_mean_by_their_own_sd(name):
+    laws = {
+        "mu_alpha": ("Normal(5, 2)", stats.norm(5, 2)),
+        "mu_gamma": ("Normal(-3, 2)", stats.norm(-3, 2)),
+        "sigma_alpha": ("HalfNormal(1)", stats.halfnorm(scale=1)),
+        "sigma_gamma": ("HalfNormal(2)", stats.halfnorm(scale=2)),
+        "sigma_beta": ("HalfNormal(3)", stats.halfnorm(scale=3)),
+        "sigma_guide": ("HalfNormal(4)", stats.halfnorm(scale=4)),
+    }
+    priors = Priors.model_validate({key: text for key, (text, _) in laws.items()})
+    prior = draw_prior(name, DESIGN, priors, 400, seed=1)
+    variables = CONTRACTS[name].variables
+    assert {key: prior[key].dims for key in prior} == {
+        key: (*DIMS, *dims) for key, dims in variables.items()
+    }
+    assert prior["chain"].to_numpy().tolist() == [0]
+    assert prior["draw"].to_numpy().tolist() == list(range(400))
+    for key in laws.keys() & variables.keys():
+        assert stats.kstest(prior[key].to_numpy().ravel(), laws[key][1].cdf).pvalue > 0.001
+    for key in ("alpha_g", "gamma_c", "beta_g", "delta_k"):
+        if key in variables:
+            which = "guide" if key == "delta_k" else key.split("_")[0]
+            mean = prior.get(f"mu_{which}", 0.0)
+            assert tuple(prior[variables[key][0]].to_numpy()) == DESIGN.labels[variables[key][0]]
+            standard = ((prior[key] - mean) / prior[f"sigma_{which}"]).to_numpy()
+            assert stats.kstest(standard.ravel(), stats.norm.cdf).pvalue > 0.001
+            assert np.unique(standard.round(9)).size == standard.size
+
+
+# ---- parts of a screen and its tables
 
 
 @pytest.mark.parametrize(
     ("most_cells", "genes"),
-    [(89, (0, 1, 2, 4, 5)), (45, (0, 2, 5)), (30, (0, 5)), (1, (0,))],
+    [
+        (103, [0, 1, 2, 3, 4, 6, 7, 8, 9]),
+        (99, [0, 1, 3, 4, 5, 6, 8, 9]),
+        (96, [0, 1, 3, 4, 5, 6, 8, 9]),
+        (95, [0, 2, 3, 4, 6, 8, 9]),
+        (72, [0, 9]),
+        (71, [0]),
+        (3, [0]),
+    ],
 )
-def test_genes_are_taken_evenly(most_cells, genes):
-    part = looked_at(DESIGN, most_cells)
-    assert part.genes == tuple(DESIGN.genes[index] for index in genes)
-    assert np.count_nonzero(part.count) <= most_cells or len(genes) == 1
-
-
-def test_a_gene_with_very_many_guides_does_not_burst_the_limit():
+def test_genes_with_no_more_cells_than_allowed_are_taken_evenly(most_cells, genes):
+    """The first and the last gene have 36 cells each, the eight others 4: 72 + 4 (n - 2) of n."""
     rows, _ = nested_rows(n_genes=10, n_lines=4, n_guides=9, n_replicates=1)
     rows = rows[rows.gene.isin(["g000", "g009"]) | rows.guide.str.endswith("/0")]
-    design = design_from_rows(rows)  # two genes of 36 cells, eight of 4
-    assert np.count_nonzero(looked_at(design, 75).count) <= 75
+    design = design_from_rows(rows)
+    assert looked_at(design, most_cells).genes == tuple(f"g{gene:03d}" for gene in genes)
+    assert looked_at(design, 104) is design
 
 
-def test_a_part_is_replicated_as_that_part_of_the_whole():
+def test_groups_of_data_hold_the_cells_of_the_part_that_is_replicated():
     part = DESIGN.of_genes([1, 4])
-    replicates = replicate_cells(fixed(3000), part, seed=1)["cell_mean"].mean(DIMS)
-    cells = ROWS.assign(expected=expected_rows()).groupby(["gene", "cell_line"]).expected.mean()
-    np.testing.assert_allclose(replicates, cells.loc[["g001", "g004"]], atol=0.06)
+    groups = data_groups(part)
+    rows = ROWS[ROWS.gene.isin(["g001", "g004"])]
+    cells = rows.groupby(["gene", "cell_line"])
+    means, within = cells.logfc.mean(), rows.logfc - cells.logfc.transform("mean")
+    observed = xr.Dataset({"cell_mean": ("cell", means), "within_cell_ss": (within**2).sum()})
+    constant = xr.Dataset(
+        {
+            "cell_gene": ("cell", [int(gene == "g004") for gene, _ in means.index]),
+            "cell_line_of_cell": ("cell", [int(line[1:]) for _, line in means.index]),
+            "count": ("cell", cells.size()),
+            "rna": ("cell", cells.rna.first()),
+            "rna_sd": ("gene", cells.rna.first().groupby("gene").std()),
+        },
+        coords={"gene": ["g001", "g004"]},
+    )
+    assert set(groups) == {"observed_data", "constant_data"}
+    xr.testing.assert_allclose(groups["observed_data"], observed)
+    xr.testing.assert_allclose(groups["constant_data"], constant)
+    found = replicated_part(xr.DataTree.from_dict(groups), DESIGN)
+    assert found.genes == part.genes
+    np.testing.assert_array_equal(found.count, DESIGN.count[[3, 4, 5, 12, 13, 14]])
+    assert replicated_part(xr.DataTree.from_dict(data_groups(DESIGN)), DESIGN) is DESIGN
 
 
-def test_a_large_screen_is_completed_with_a_part_of_its_genes():
-    design = design_from_rows(nested_rows(n_genes=30, n_lines=20, n_guides=2, n_replicates=1)[0])
-    parameters = FitParameters(
-        model="m4_nested", sampling=Sampling(predictive_draws=50, predictive_cells=1000)
-    )
-    posterior = draw_prior("m4_nested", design, Priors(), 100, seed=1)
-    statistics = xr.Dataset({"diverging": (DIMS, np.zeros((1, 100), bool))})
-    tree = complete(
-        xr.DataTree.from_dict({"posterior": posterior, "sample_stats": statistics}),
-        design,
-        parameters,
-    )
-    part = replicated_part(tree, design)
-    assert len(part.genes) == 25
-    assert (part.genes[0], part.genes[-1]) == ("g000", "g029")
-    constant = tree["constant_data"].dataset
-    named = constant["gene"].to_numpy()[constant["cell_gene"].to_numpy()]
-    assert named.tolist() == [part.genes[index] for index in part.cells.gene]
-    assert tree["posterior"].sizes["gene"] == 30
-    for group in ("posterior_predictive", "prior_predictive", "observed_data"):
-        assert tree[group].sizes["cell"] == 500
-    observed = tree["observed_data"].to_dataset()
-    xr.testing.assert_equal(observed, data_groups(part)["observed_data"])
+def narrowest(values: np.ndarray) -> tuple[float, float]:
+    """The narrowest interval between two values with 89 % of all values inside."""
+    ranked = sorted(values.tolist())
+    pairs = zip(ranked, ranked[int(0.89 * len(ranked)) :], strict=False)
+    return min(pairs, key=lambda interval: interval[1] - interval[0])
+
+
+@pytest.mark.parametrize("with_guides", [True, False])
+def test_fitted_cell_has_mean_and_narrowest_interval_of_its_expectation(with_guides):
+    random = np.random.default_rng(1)
+    posterior = repeated(60).map(lambda values: values + random.gamma(1, 1, values.shape))
+    if not with_guides:
+        posterior = posterior.drop_vars("delta_k")
+    rows = ROWS[(ROWS.gene != "g001") | (ROWS.cell_line != "c002")]
+    part = design_from_rows(rows).of_genes([1, 4])
+    expected = []
+    for (gene, line), cell in rows[rows.gene.isin(part.genes)].groupby(["gene", "cell_line"]):
+        rna, of_gene = cell.rna.iloc[0], posterior.sel(gene=gene, cell_line=line)
+        of_cell = of_gene["alpha_g"] + of_gene["gamma_c"] + of_gene["beta_g"] * rna
+        if with_guides:
+            of_cell = of_cell + posterior["delta_k"].sel(guide=cell.guide.tolist()).mean("guide")
+        values = of_cell.to_numpy().ravel()
+        expected.append((gene, line, rna, cell.logfc.mean(), values.mean(), *narrowest(values)))
+    columns = ["gene", "cell_line", "rna", "logfc_mean", "fitted", "hdi_low", "hdi_high"]
+    found = fitted_cells(posterior, part)
+    pd.testing.assert_frame_equal(found, pd.DataFrame(expected, columns=columns))

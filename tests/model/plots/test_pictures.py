@@ -1,0 +1,229 @@
+"""Pictures of a fit are complete, closed after use, and show the genes and notes they should."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.figure import Figure
+
+from model.checks import predictive_checks
+from model.plots import all_figures, as_bytes
+from model.plots.data import measured
+from model.plots.gene_effects import fitted_lines, volcano, without_line_effects
+from model.plots.posterior import forest, prior_of_sds, rank, trace
+from model.plots.style import DARK, ORANGE, ends, only_ends, spaced
+from model.predictive import thin
+from tests.model.plots.conftest import Fit
+
+NAMES = {
+    "energy", "forest_alpha", "forest_beta", "forest_gamma", "influence_of_lines",
+    "logfc_by_cell_line", "logfc_over_rna", "logfc_over_rna_by_gene", "posterior_predictive_by_gene",
+    "predictive_checks", "prior_of_sds", "rank", "residual_spread", "residual_spread_by_line",
+    "top_genes", "trace", "volcano", "within_lineages",
+}  # fmt: skip
+
+
+def texts(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.findobj(mpl.text.Text)]
+
+
+def without_energy(tree: xr.DataTree) -> xr.DataTree:
+    groups = {name: tree[name].to_dataset() for name in tree.children}
+    groups["sample_stats"] = groups["sample_stats"].drop_vars("energy").assign(pareto_k=0.1)
+    return xr.DataTree.from_dict(groups)
+
+
+@pytest.fixture(scope="module")
+def pictures(large: Fit) -> Iterator[dict[str, Figure]]:
+    """Every picture of the large fit, one quantity of which is unlike its replicates."""
+    far = large.quantities["quantity"] == "sd"
+    quantities = large.quantities.assign(observed=large.quantities["observed"].mask(far, 99.0))
+    plt.close("all")
+    mpl.use("Agg")
+    drawn = {}
+    with mpl.rc_context({"font.size": 7.5}):
+        before = dict(mpl.rcParams)
+        for name, figure in all_figures(large.tree, large.design, large.effects, quantities):
+            assert set(plt.get_fignums()) <= {figure.number}
+            drawn[name] = figure
+            if name in ("energy", "volcano"):  # one by ArviZ, one by plotnine
+                assert as_bytes(figure, "png").startswith(b"\x89PNG")
+        assert plt.get_fignums() == []
+        assert dict(mpl.rcParams) == before
+    yield drawn
+    plt.close("all")
+
+
+def test_every_picture_is_drawn_under_its_name(pictures):
+    assert set(pictures) == NAMES
+
+
+def test_result_without_energy_and_influence_has_no_pictures_of_them(monkeypatch, small):
+    for name in (
+        "logfc_over_rna logfc_over_rna_by_gene logfc_by_cell_line volcano top_genes forest "
+        "posterior_predictive_by_gene checked_quantities residual_spread prior_of_sds trace rank"
+    ).split():
+        monkeypatch.setattr(f"model.plots.{name}", lambda *_: plt.figure())
+    tree = without_energy(small.tree)
+    names = {name for name, _ in all_figures(tree, small.design, small.effects, small.quantities)}
+    assert names == NAMES - {"energy", "influence_of_lines", "within_lineages"}
+
+
+def test_pictures_of_draws_name_chains_and_grow_with_the_parameters(small, pictures):
+    integrated = without_energy(small.tree)
+    for name, draw in (("trace", trace), ("rank", rank), ("prior_of_sds", prior_of_sds)):
+        few, many = draw(integrated), pictures[name]
+        assert many.get_figheight() > few.get_figheight()
+        assert any("sigma_guide" in text for text in texts(many))
+        if name != "prior_of_sds":
+            assert any("hains" in text for text in texts(many))
+            assert any("atches of independent draws" in text for text in texts(few))
+            assert not any("hains" in text for text in texts(few))
+        plt.close(few)
+
+
+def test_forest_shows_the_ends_of_many_genes_in_the_order_of_the_table(large, pictures):
+    written = texts(pictures["forest_beta"])
+    ends_of_table = [*large.effects["gene"].head(20), *large.effects["gene"].tail(20)]
+    assert [text for text in written if text in large.design.genes] == ends_of_table
+    assert any("the 20 lowest and 20 highest of 66 genes" in text for text in written)
+
+
+@pytest.mark.parametrize("by_table", [False, True])
+def test_forest_of_few_genes_shows_all_in_order(small, by_table):
+    tree, effects = small.tree, small.effects
+    if by_table:  # the order of a table of all draws, where some are shown
+        tree = xr.DataTree.from_dict({"posterior": thin(tree["posterior"].dataset, 8)})
+        effects = effects.assign(beta_mean=[3.0, 1.0, 2.0, 5.0, 4.0]).sort_values("beta_mean")
+    figure = forest(tree, "beta_g", effects.set_index("gene")["beta_mean"] if by_table else None)
+    labels = [text for text in texts(figure) if text in small.design.genes]
+    assert labels == effects["gene"].tolist()
+    plt.close(figure)
+
+
+@pytest.mark.parametrize("name", ["logfc_over_rna_by_gene", "top_genes"])
+def test_twelve_genes_of_lowest_beta_get_a_panel(large, pictures, name):
+    written = texts(pictures[name])
+    panels = [text for text in written if text in large.design.genes]
+    assert panels == large.effects["gene"].head(12).tolist()
+    assert any("the 12 genes of 66 with lowest beta" in text for text in written)
+
+
+def test_genes_too_many_to_colour_are_counted(pictures):
+    assert "grey: 58 other genes" in texts(pictures["logfc_over_rna"])
+
+
+def test_boxes_of_cell_lines_are_ordered_by_median(large, pictures):
+    boxes = [label.get_text() for label in pictures["logfc_by_cell_line"].axes[0].get_yticklabels()]
+    medians = measured(large.design).groupby("cell_line")["logfc"].median()
+    by_median = medians.sort_values(ascending=False).index
+    assert boxes == [large.design.cell_lines[line] for line in by_median]
+
+
+def test_replicates_of_a_part_are_drawn_for_genes_of_the_part_beside_their_data(large, pictures):
+    part = large.part
+    figure = pictures["posterior_predictive_by_gene"]
+    panels = [text for text in texts(figure) if text in large.design.genes]
+    by_beta = large.effects["gene"]
+    assert panels == by_beta[by_beta.isin(part.genes)].head(12).tolist()
+    axes = figure.axes[0]
+    own = np.sort(part.cells.mean[part.cells.gene == part.genes.index(axes.get_title())])
+    drawn = [np.sort(np.asarray(some.get_offsets())[:, 1]) for some in axes.collections]
+    drawn += [np.sort(np.asarray(line.get_ydata())) for line in axes.lines]
+    assert any(points.size == own.size and np.allclose(points, own) for points in drawn)
+    for name, written in ((name, texts(one)) for name, one in pictures.items()):
+        noted = any("of 41 genes taken evenly over the 66 of the screen" in one for one in written)
+        assert noted == name.startswith(("posterior_predictive", "residual_spread"))
+
+
+def test_quantity_unlike_its_replicates_is_marked(large, pictures):
+    figure = pictures["predictive_checks"]
+    checks = predictive_checks(large.quantities)
+    p_value = {check.name: check.p_value for check in checks} | {"sd": 0.0}
+    panels = [text.split("\n") for text in texts(figure) if text.split("\n")[0] in p_value]
+    assert ["sd", "p < 0.005"] in panels
+    colours = [
+        mpl.colors.to_hex(np.asarray(lines.get_color())[0])
+        for axes in figure.axes
+        for lines in axes.collections
+        if isinstance(lines, mpl.collections.LineCollection)
+    ]
+    outside = [not 0.055 <= p_value[name] <= 0.945 for name, _ in panels]
+    assert colours == [ORANGE if one else DARK for one in outside]
+
+
+def test_pictures_of_influence_name_the_gene_and_the_line_or_lineage(large, pictures):
+    carried, marker = (large.effects["gene"][code].split(" ")[0] for code in (4, 5))
+    written = texts(pictures["influence_of_lines"])
+    assert f"{carried}, c003" in written
+    assert "rests on that line" in written
+    written = texts(pictures["within_lineages"])
+    assert marker in written
+    assert "marks a lineage" in written
+
+
+def test_effect_surer_than_the_draws_can_show_is_on_the_line(small):
+    figure = volcano(small.effects.assign(lfsr=0.0), n_draws=1000)
+    points = figure.findobj(mpl.collections.PathCollection)
+    heights = np.concatenate([np.asarray(some.get_offsets())[:, 1] for some in points])
+    assert len(heights) >= 5
+    assert heights == pytest.approx(3.0)
+    plt.close(figure)
+
+
+# ---- numbers behind the pictures
+
+
+def test_fitted_line_has_the_slope_of_its_gene_and_the_level_of_an_average_line(small):
+    posterior = small.tree["posterior"].dataset
+    lines = fitted_lines(posterior, small.design, ["geneD", "geneA"])
+    for gene in ("geneD", "geneA"):
+        line, rna = lines[lines["gene"] == gene], small.design.rna[small.design.genes.index(gene)]
+        slope, level = np.polyfit(line["rna"], line["fitted"], 1)
+        one = posterior.sel(gene=gene).mean()
+        assert slope == pytest.approx(one["beta_g"].item(), abs=0.01)
+        assert level == pytest.approx((one["alpha_g"] + one["gamma_c"]).item(), abs=0.01)
+        assert (line["low"] < line["fitted"]).all()
+        assert (line["fitted"] < line["high"]).all()
+        assert (line["rna"].min(), line["rna"].max()) == (rna.min(), rna.max())
+    points = without_line_effects(posterior, small.design, ["geneD"])
+    line = lines[lines["gene"] == "geneD"]
+    away = points["logfc"] - np.interp(points["rna"], line["rna"], line["fitted"])
+    assert np.sqrt(np.mean(away**2)) < 0.3  # noise of a mean of three is 0.17; gamma's SD is 3
+
+
+def test_fitted_line_and_band_are_of_the_guides_measured_and_of_what_the_data_fix(small):
+    """Shifts between alpha, gamma and the guides change neither; guides of 0, 1 and 2 add 1."""
+    posterior, random = small.tree["posterior"].to_dataset(), np.random.default_rng(5)
+    of_lines, of_guides = (
+        xr.DataArray(random.normal(0, 50, (4, 250)), dims=("chain", "draw")) for _ in "ab"
+    )
+    guides = list(small.design.guides)
+    delta = xr.DataArray(np.arange(len(guides)) % 3, {"guide": guides})
+    shifted = posterior.assign(
+        alpha_g=posterior["alpha_g"] + of_lines - of_guides,
+        gamma_c=posterior["gamma_c"] - of_lines,
+        delta_k=(delta + of_guides).transpose(..., "guide"),
+    )
+    plain, moved = (fitted_lines(one, small.design, ["geneB"]) for one in (posterior, shifted))
+    for column in ("fitted", "low", "high"):
+        np.testing.assert_allclose(moved[column], plain[column] + 1)
+
+
+def test_ends_of_many_values_and_all_of_few_are_shown_in_order():
+    assert ends(np.array([3.0, 1.0, 2.0]), each=1).tolist() == [1, 2, 0]
+    assert ends(np.array([5.0, 1.0, 4.0, 2.0, 3.0, 0.0, 6.0]), each=2).tolist() == [5, 1, 0, 6]
+    assert only_ends(5, 5, "genes") == ""
+    assert only_ends(40, 1105, "genes") == "the 20 lowest and 20 highest of 1,105 genes"
+
+
+def test_places_too_close_are_spread_around_their_middle():
+    assert spaced(np.array([0.0, 2.0, 5.0]), gap=1.0).tolist() == [0, 2, 5]
+    assert spaced(np.array([1.0, 1.0, 1.0]), gap=1.0).tolist() == [0, 1, 2]
+    wanted = np.sort(np.random.default_rng(3).normal(size=50))
+    assert (np.diff(spaced(wanted, gap=0.1)) >= 0.1 - 1e-9).all()

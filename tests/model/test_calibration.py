@@ -1,64 +1,80 @@
-"""Calibration: what is simulated, what a rank is, and that a wrong engine is found out."""
+"""Calibration draws a screen from the prior, ranks the truth, and detects a wrong engine."""
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
-from joblib import Parallel, delayed
+import xarray as xr
+from scipy import stats
 
 from model.calibration import (
+    DrawnScreen,
     log_likelihood,
     one_simulation,
     require_possible,
     simulate_screen,
 )
 from model.calibration_verdict import ecdf_table, judge, pit_table
-from model.engines import run_engine
+from model.engines import NoIntegral, run_engine
 from model.identified import NotIdentified
 from schemas.calibration import CalibrationSettings
-from tests.model.wrong_engines import flipped, too_narrow
+from schemas.posterior import CONTRACTS
+from tests.designs import design_from_rows, nested_rows
+from tests.model import wrong_engines
+from tests.model.test_design import assert_equal_designs
 
 N = 200
-"""Enough to see a sigma that is a tenth off; the flow takes a thousand."""
-
-
-def settings_of(model="m4", **changed):
-    return CalibrationSettings(model=model, engine="exact", simulations=N, **changed)
-
-
-def report_of(settings, engine=run_engine):
-    results = Parallel(n_jobs=1)(
-        delayed(one_simulation)(settings, index, engine) for index in range(settings.simulations)
-    )
-    ecdf = ecdf_table(pit_table(results), settings)
-    return judge(settings, results, ecdf)
+"""Enough to detect a sigma that is a tenth too small; the flow takes a thousand."""
 
 
 @pytest.fixture(scope="module")
-def sound():
-    return report_of(settings_of())
+def report_of():
+    """Report on simulations; each screen is fitted once, whatever is then done to the fit."""
+    fits = {}
+
+    def fitted_once(design, parameters):
+        key = float(design.total[0, 0])
+        if key not in fits:
+            fits[key] = run_engine(design, parameters)
+        return fits[key]
+
+    def report(engine=fitted_once, simulations=N, **changed):
+        settings = CalibrationSettings(
+            model="m4", engine="exact", simulations=simulations, **changed
+        )
+        results = [one_simulation(settings, index, engine) for index in range(simulations)]
+        return judge(settings, results, ecdf_table(pit_table(results), settings))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(wrong_engines, "run_engine", fitted_once)
+        yield report
 
 
-def test_a_sound_engine_passes(sound):
-    assert sound.verdict.status == "pass", sound.verdict.reasons
-    assert sound.engines == {"exact": N} and sound.n_failed == 0
-    assert {one.quantity for one in sound.quantities} >= {"beta_g", "sigma", "log_likelihood"}
-    for one in sound.coverage:
+def test_a_sound_engine_passes(report_of):
+    report = report_of()
+    assert report.verdict.status == "pass", report.verdict.reasons
+    assert report.engines == {"exact": N} and report.n_failed == 0
+    assert {one.quantity for one in report.quantities} >= {"beta_g", "sigma", "log_likelihood"}
+    for one in report.coverage:
         assert one.coverage == pytest.approx(one.level, abs=4 * one.mcse)
 
 
-@pytest.mark.parametrize(("engine", "names"), [(too_narrow, "sigma"), (flipped, "beta_g")])
-def test_a_wrong_engine_fails(engine, names):
-    report = report_of(settings_of(), engine)
-    assert report.verdict.status == "fail"
-    assert any(reason.startswith(f"{names}:") for reason in report.verdict.reasons)
-    assert "do not use it" in report.verdict.reasons[0]
+@pytest.mark.parametrize(
+    ("engine", "n", "variable"),
+    [(wrong_engines.too_narrow, N, "sigma"), (wrong_engines.flipped, 60, "beta_g")],
+)
+def test_a_wrong_engine_fails(report_of, engine, n, variable):
+    verdict = report_of(engine, n).verdict
+    assert verdict.status == "fail"
+    assert any(reason.startswith(f"{variable}:") for reason in verdict.reasons)
+    assert "do not use it" in verdict.reasons[0]
 
 
-def test_a_model_fitted_to_the_screens_of_another_asks_for_review():
-    report = report_of(settings_of(simulated_model="m4_nested"))
+def test_a_model_fitted_to_screens_of_another_asks_for_review(report_of):
+    report = report_of(simulations=60, simulated_model="m4_nested")
     assert report.verdict.status == "review"
     assert report.verdict.reasons[0].startswith("beta_g: intervals of ")
     assert "fit m4_nested" in report.verdict.reasons[0]
@@ -67,68 +83,252 @@ def test_a_model_fitted_to_the_screens_of_another_asks_for_review():
     assert "log_likelihood" not in {one.quantity for one in report.quantities}
 
 
-def test_equal_settings_give_equal_ranks():
+# -------------------------------------------------------------------------------- drawing a screen
+
+MEANS = {"mu_alpha": (1, 2), "mu_gamma": (-3, 0.5), "mu_beta": (2, 1)}
+SDS = {"sigma_alpha": 0.5, "sigma_gamma": 2, "sigma_beta": 1.5, "sigma": 0.3}
+SDS |= {"sigma_guide": 0.7, "sigma_gene_line": 1.1, "sigma_guide_line": 0.9}
+SIZES = {"gene": 3, "cell_line": 5, "guide": 6}
+
+
+def settings_of(model: str = "m4", **changed) -> CalibrationSettings:
+    priors = {name: f"Normal({mean}, {sd})" for name, (mean, sd) in MEANS.items()}
+    priors |= {name: f"HalfNormal({sd})" for name, sd in SDS.items()}
+    sizes = {"genes": 3, "cell_lines": 5, "guides": 2, "replicates": 3, "ranked_among": 200}
+    fixed = {"model": model, "engine": "exact", "priors": priors}
+    return CalibrationSettings.model_validate(fixed | sizes | changed)
+
+
+@pytest.mark.parametrize(
+    ("model", "simulated"),
+    [("m4", ""), ("m4_zero_mean", ""), ("m4_nested", ""), ("m4", "m4_nested")],
+)
+def test_a_screen_is_drawn_from_the_priors_and_the_equation(model, simulated):
+    """Number by number, in the order of the draws."""
+    screen = simulate_screen(
+        settings_of(model, simulated_model=simulated), np.random.SeedSequence(7)
+    )
+    random = np.random.default_rng(np.random.SeedSequence(7))
+    variables = CONTRACTS[simulated or model].variables
+    truth = {name: random.normal(*MEANS[name]) for name in MEANS if name in variables}
+    truth |= {name: abs(random.normal(0, SDS[name])) for name in SDS if name in variables}
+    truth["alpha_g"] = random.normal(truth["mu_alpha"], truth["sigma_alpha"], 3)
+    truth["beta_g"] = random.normal(truth["mu_beta"], truth["sigma_beta"], 3)
+    truth["gamma_c"] = random.normal(truth.get("mu_gamma", 0), truth["sigma_gamma"], 5)
+    rna = stats.zscore(random.standard_normal((3, 5)), axis=1, ddof=1)
+    epsilon, delta, zeta = np.zeros((3, 5)), np.zeros(6), np.zeros((6, 5))
+    if "delta_k" in variables:
+        epsilon = random.normal(0, truth["sigma_gene_line"], (3, 5))
+        truth["delta_k"] = delta = random.normal(0, truth["sigma_guide"], 6)
+        zeta = random.normal(0, truth["sigma_guide_line"], (6, 5))
+    noise = random.normal(0, truth["sigma"], (6, 5, 3))
+    rows = [
+        (
+            f"gene000{k // 2}",
+            f"line000{c}",
+            f"guide000{k}",
+            rna[k // 2, c],
+            truth["alpha_g"][k // 2] + truth["gamma_c"][c] + truth["beta_g"][k // 2] * rna[k // 2, c]
+            + epsilon[k // 2, c] + delta[k] + zeta[k, c] + noise[k, c, replicate],
+        )
+        for k in range(6) for c in range(5) for replicate in range(3)
+    ]  # fmt: skip
+    expected = pd.DataFrame(rows, columns=["gene", "cell_line", "guide", "rna", "logfc"])
+    assert_equal_designs(screen.design, replace(design_from_rows(expected), measurements=None))
+    assert screen.truth.keys() == truth.keys() == variables.keys()
+    for name, values in truth.items():
+        np.testing.assert_allclose(screen.truth[name], values, rtol=1e-12, err_msg=name)
+
+
+def test_a_model_that_cannot_be_identified_from_its_screens_is_refused():
+    with pytest.raises(NotIdentified, match="m4_nested cannot be fitted"):
+        require_possible(settings_of("m4_nested", replicates=1, simulated_model="m4"))
+    require_possible(settings_of("m4", replicates=1, simulated_model="m4_nested"))
+    require_possible(settings_of("m4_nested"))
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_the_log_likelihood_is_a_sum_over_measurements(nested):
+    rows = nested_rows(3, 4, 2, 2)[0].drop(index=[0, 5, 17]).reset_index(drop=True)
+    design = design_from_rows(rows)
+    random = np.random.default_rng(1)
+    draws = {"alpha_g": random.normal(size=(4, 3)), "beta_g": random.normal(size=(4, 3))}
+    draws |= {"gamma_c": random.normal(size=(4, 4)), "sigma": random.uniform(0.5, 2, 4)}
+    delta = random.normal(size=(4, 6))
+    if nested:
+        draws["delta_k"] = delta
+    codes = design.measurements
+    fitted = draws["alpha_g"][:, codes.gene] + draws["gamma_c"][:, codes.cell_line]
+    fitted += draws["beta_g"][:, codes.gene] * codes.rna.to_numpy()
+    fitted += delta[:, codes.guide] * nested
+    expected = stats.norm(fitted, draws["sigma"][:, None]).logpdf(codes.logfc).sum(axis=1)
+    np.testing.assert_allclose(log_likelihood(design, draws), expected, rtol=1e-10)
+
+
+# ------------------------------------------------------------------------------- ranking the truth
+
+INTEGRATED = {"pareto_k": 0.1, "importance_efficiency": 0.875, "n_points": 8192, "n_passes": 25}
+INTEGRATED |= {"log_evidence": -123.5, "log_evidence_mcse": 0.004, "interpolation_error": 0.0}
+BELOW = {"sigma": [7], "mu_beta": [0], "mu_alpha": [20], "alpha_g": [3, 11, 19]}
+BELOW |= {"gamma_c": [1, 5, 9, 13, 17]}
+
+
+def screen_of(settings: CalibrationSettings, index: int) -> DrawnScreen:
+    of_screen, _, _ = np.random.SeedSequence(settings.seed, spawn_key=(index,)).spawn(3)
+    return simulate_screen(settings, of_screen)
+
+
+class Knowing:
+    """An engine that knows the truth: of its 20 draws a given number lies below it."""
+
+    def __init__(self, settings: CalibrationSettings, index: int, below: dict[str, list[int]]):
+        self.screen, self.below, self.attrs = screen_of(settings, index), below, {}
+        self.asked: list[tuple] = []
+
+    def draws(self, variables):
+        for name, dims in variables.items():
+            truth = self.screen.truth.get(name, np.zeros([SIZES[dim] for dim in dims]))
+            below = np.reshape(self.below.get(name, np.zeros(truth.size, int)), truth.shape)
+            steps = np.arange(20).reshape((20,) + (1,) * truth.ndim)
+            if name.startswith("sigma"):
+                yield name, np.where(steps < below, truth / (2 + steps), truth * (2 + steps))
+            else:
+                yield name, truth + np.where(steps < below, -1.0 - steps, 1.0 + steps)
+
+    def __call__(self, design, parameters):
+        self.asked.append((design, parameters))
+        variables = CONTRACTS[parameters.model].variables
+        posterior = {
+            name: (("chain", "draw", *variables[name]), draws.reshape(2, 10, *draws.shape[1:]))
+            for name, draws in self.draws(variables)
+        }
+        tree = xr.DataTree.from_dict(
+            {"posterior": xr.Dataset(posterior), "sample_stats": xr.Dataset(INTEGRATED)}
+        )
+        tree.attrs = self.attrs
+        return tree
+
+
+def test_every_element_is_ranked_among_its_own_draws():
     settings = settings_of()
-    assert one_simulation(settings, 7).pit == one_simulation(settings, 7).pit
-    assert one_simulation(settings, 7).pit != one_simulation(settings, 8).pit
-    other = settings.model_copy(update={"seed": 104})
-    assert one_simulation(settings, 7).pit != one_simulation(other, 7).pit
+    engine = Knowing(settings, 7, BELOW)
+    engine.attrs = {"engine": "exact"}
+    found = one_simulation(settings, 7, engine)
+    assert (found.index, found.engine, found.trouble) == (7, "exact", "")
+    ranks = {name: np.floor(pits * 21).tolist() for name, pits in found.all_pits.items()}
+    zeros = {name: [0] * (SIZES[dims[0]] if dims else 1)
+             for name, dims in CONTRACTS["m4"].variables.items()}  # fmt: skip
+    assert ranks == zeros | BELOW
+    assert found.pit.keys() == ranks.keys() | {"log_likelihood"}
+    assert all(found.pit[name] == pits[0] for name, pits in found.all_pits.items())
+    # The truth is put at random into the cell of its rank, each element on its own.
+    within = [value * 21 % 1 for pits in found.all_pits.values() for value in pits]
+    assert len(set(np.round(within, 9))) == len(within)
 
 
-def test_the_screen_is_that_of_its_truth():
-    settings = CalibrationSettings(model="m4_nested", genes=60, cell_lines=50, guides=4)
-    screen = simulate_screen(settings, np.random.SeedSequence(5))
-    design, truth = screen.design, screen.truth
-    assert design.n_measurements == 60 * 50 * 4 * 2
-    np.testing.assert_allclose(design.rna.std(axis=1, ddof=1), 1)
-    gene = design.guide_gene
-    rest = (
-        design.total / design.count
-        - truth["alpha_g"][gene, None]
-        - truth["gamma_c"]
-        - truth["beta_g"][gene, None] * design.rna[gene]
-        - truth["delta_k"][:, None]
-    )
-    variance = (
-        truth["sigma_gene_line"] ** 2 + truth["sigma_guide_line"] ** 2 + truth["sigma"] ** 2 / 2
-    )
-    assert rest.std() == pytest.approx(np.sqrt(variance), rel=0.05)
-    within = design.total_sum_of_squares - (design.total**2 / design.count).sum()
-    assert within / (60 * 50 * 4) == pytest.approx(truth["sigma"] ** 2, rel=0.05)
+def test_settings_and_index_determine_screen_fit_and_ranks():
+    settings = settings_of()
+    found, asked = [], []
+    for of, index in ((settings, 7), (settings, 7), (settings, 8), (settings_of(seed=1), 7)):
+        engine = Knowing(of, index, BELOW)
+        found.append(one_simulation(of, index, engine))
+        ((design, parameters),) = engine.asked
+        asked.append(parameters.seed)
+        assert parameters == of.fit_parameters(parameters.seed)
+        assert_equal_designs(design, engine.screen.design)
+    assert found[0].pit == found[1].pit
+    assert asked[0] == asked[1]
+    assert len(set(asked)) == len({one.pit["sigma"] for one in found}) == 3
 
 
-def test_the_log_likelihood_is_that_of_single_measurements():
-    settings = CalibrationSettings(model="m4", genes=3, cell_lines=5, guides=1, replicates=1)
-    screen = simulate_screen(settings, np.random.SeedSequence(2))
-    design, truth = screen.design, screen.truth
-    fitted = truth["alpha_g"][:, None] + truth["gamma_c"] + truth["beta_g"][:, None] * design.rna
-    sd = truth["sigma"]
-    expected = (-0.5 * ((design.total - fitted) / sd) ** 2 - np.log(sd * np.sqrt(2 * np.pi))).sum()
-    found = log_likelihood(design, {name: value[None] for name, value in truth.items()})
-    assert found == pytest.approx([expected], rel=1e-10)
-
-
-def test_intervals_that_always_hold_are_no_zero_error():
-    results = [one_simulation(settings_of(), index) for index in range(50)]
-    always = [
-        dataclasses.replace(one, all_pits={"sigma": np.array([0.5])}, pit={"sigma": 0.5})
-        for one in results
+def test_few_of_many_draws_are_taken_at_random_without_repetition():
+    settings = settings_of(ranked_among=15)
+    pits = [
+        one_simulation(settings, index, Knowing(settings, index, {"sigma": [5]})).pit["sigma"]
+        for index in range(60)
     ]
-    settings = settings_of()
-    report = judge(settings, always, ecdf_table(pit_table(always), settings))
-    assert all(one.mcse > 0 and one.coverage == 1 for one in report.coverage)
+    ranks = np.floor(np.array(pits) * 16)
+    share = stats.hypergeom(20, 5, 15)
+    assert 0 <= ranks.min() < ranks.max() == 5
+    assert ranks.mean() == pytest.approx(share.mean(), abs=4 * share.std() / np.sqrt(60))
+    assert ranks.std() < 1.3 * share.std()
 
 
-def test_simulations_without_a_posterior_are_told():
-    settings = settings_of()
-    results = [one_simulation(settings, index) for index in range(60)]
-    results[3] = dataclasses.replace(results[3], pit={}, all_pits={}, engine="", trouble="no")
-    report = judge(settings, results, ecdf_table(pit_table(results), settings))
-    assert report.n_failed == 1 and report.n_simulations == 59
-    assert report.verdict.status == "review"
-    assert report.verdict.reasons[-1].startswith("1 simulations gave no posterior")
+def test_only_variables_of_the_simulated_model_are_ranked():
+    settings = settings_of("m4_nested", simulated_model="m4")
+    engine = Knowing(settings, 1, BELOW)
+    found = one_simulation(settings, 1, engine)
+    assert found.all_pits.keys() == found.pit.keys() == CONTRACTS["m4"].variables.keys()
+    assert (engine.asked[0][1].model, found.engine) == ("m4_nested", "")
 
 
-def test_screens_that_cannot_tell_a_model_are_refused():
-    with pytest.raises(NotIdentified, match="replicates"):
-        require_possible(CalibrationSettings(model="m4_nested", replicates=1))
+class FittingBetter(Knowing):
+    """Six draws are far off; fourteen fit the mean of each gene better than the truth does."""
+
+    def draws(self, variables):
+        design, truth = self.screen.design, self.screen.truth
+        gene = design.guide_gene
+        rest = design.total / 3 - truth["gamma_c"] - truth["alpha_g"][gene, None]
+        rest -= truth["beta_g"][gene, None] * design.rna[gene]
+        rest -= truth.get("delta_k", np.zeros(6))[:, None]
+        for name in variables:
+            draws = np.repeat(truth[name][None], 20, axis=0)
+            if name == "alpha_g":
+                draws[:6] += 1e3
+                draws[6:] += rest.reshape(3, -1).mean(axis=1)
+            yield name, draws
+
+
+@pytest.mark.parametrize("model", ["m4", "m4_nested"])
+def test_the_likelihood_of_the_truth_is_ranked_too(model):
+    settings = settings_of(model)
+    for index in range(3):
+        found = one_simulation(settings, index, FittingBetter(settings, index, {}))
+        assert np.floor(found.pit["log_likelihood"] * 21) == 6
+        assert "log_likelihood" not in found.all_pits
+
+
+def test_a_fit_without_a_posterior_is_kept_with_its_reason():
+    def fails(design, parameters):
+        raise NoIntegral("zero where its search begins")
+
+    found = one_simulation(settings_of(), 3, fails)
+    assert (found.index, found.pit, found.all_pits, found.engine) == (3, {}, {}, "")
+    assert "zero where its search begins" in found.trouble
+
+
+SAMPLED = {"energy": np.random.default_rng(3).normal(size=(4, 1000)), "step_size": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("statistics", "words"),
+    [
+        (INTEGRATED, ()),
+        (INTEGRATED | {"interpolation_error": 0.5}, ()),  # asks for review
+        (INTEGRATED | {"pareto_k": 0.9, "n_points": 100}, ("Pareto k ", "; the 100 weighted")),
+        (SAMPLED | {"diverging": np.arange(4000).reshape(4, 1000) < 1}, ()),
+        (
+            SAMPLED | {"diverging": np.arange(4000).reshape(4, 1000) < 200, "mu_alpha": 1.0},
+            ("largest R-hat ", "mu_alpha", "; 200 of 4000 draws diverged"),
+        ),
+    ],
+)
+def test_only_a_failed_fit_is_trouble(statistics, words):
+    random = np.random.default_rng(1)
+    apart = np.arange(4)[:, None] * statistics.get("mu_alpha", 0.0)
+    posterior = {
+        name: (("chain", "draw", *dims), random.random((4, 1000, *(SIZES[dim] for dim in dims))))
+        for name, dims in CONTRACTS["m4"].variables.items()
+    }
+    posterior["mu_alpha"] = (("chain", "draw"), random.random((4, 1000)) + apart)
+    groups = {
+        name: (("chain", "draw")[: np.ndim(values)], values)
+        for name, values in statistics.items()
+        if name != "mu_alpha"
+    }
+    tree = xr.DataTree.from_dict(
+        {"posterior": xr.Dataset(posterior), "sample_stats": xr.Dataset(groups)}
+    )
+    trouble = one_simulation(settings_of(), 1, lambda *_: tree).trouble
+    assert all(word in trouble for word in words)
+    assert bool(trouble) == bool(words)

@@ -1,4 +1,4 @@
-"""A part of a design is the design of the rows of those genes."""
+"""A part of a design is the design of its rows, and a design is stored without loss."""
 
 from __future__ import annotations
 
@@ -7,64 +7,75 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
-from tests.designs import design_from_rows, nested_rows, of_lines
+from model.design import ScreenDesign
+from model.design_dataset import design_dataset, design_of
+from tests.designs import design_from_rows, nested_rows
+
+LINEAGE = ("skin", "", "lung", "skin")
 
 
-def test_a_part_is_the_design_of_its_rows():
-    rows, _ = nested_rows(n_genes=5, n_lines=4, n_guides=3, n_replicates=2)
-    rows = rows.drop(index=[0, 1, 5, 40, 41, 77]).reset_index(drop=True)
+def assert_equal_designs(found: ScreenDesign, expected: ScreenDesign) -> None:
+    for field in dataclasses.fields(expected):
+        ours, theirs = getattr(found, field.name), getattr(expected, field.name)
+        if isinstance(theirs, np.ndarray):
+            np.testing.assert_allclose(ours, theirs, atol=1e-12, err_msg=field.name)
+            assert ours.dtype == theirs.dtype, field.name
+        elif isinstance(theirs, pd.DataFrame):
+            pd.testing.assert_frame_equal(ours, theirs, rtol=1e-12)
+        else:
+            assert ours == theirs, field.name
+    np.testing.assert_allclose(found.cells.mean, expected.cells.mean)
+
+
+def rows_of(n_replicates: int = 2) -> pd.DataFrame:
+    rows, _ = nested_rows(n_genes=5, n_lines=4, n_guides=3, n_replicates=n_replicates)
+    # The second gene loses its first guide, and is not measured in the first line.
+    in_line = (rows.gene == "g001") & (rows.cell_line == "c000")
+    lost = in_line | (rows.guide == "g001/0")
+    return rows[~lost].drop(index=[0, 1, 77]).reset_index(drop=True)
+
+
+def test_a_part_of_the_genes_is_the_design_of_their_rows():
+    rows = rows_of()
+    whole = dataclasses.replace(design_from_rows(rows), lineage=LINEAGE)
     kept = rows[rows.gene.isin(["g001", "g004"])].reset_index(drop=True)
-    whole = dataclasses.replace(design_from_rows(rows), lineage=("skin", "", "lung", "skin"))
-    part = whole.of_genes([4, 1])
-    expected = dataclasses.replace(design_from_rows(kept), lineage=whole.lineage)
-    assert_equal(part, expected)
-
-
-def test_a_part_of_the_lines_is_the_design_of_their_rows():
-    rows, _ = nested_rows(n_genes=3, n_lines=4, n_guides=3, n_replicates=2)
-    rows = rows.drop(index=[0, 1, 5, 40]).reset_index(drop=True)
-    kept = rows[rows.cell_line.isin(["c001", "c003"])].reset_index(drop=True)
-    whole = dataclasses.replace(design_from_rows(rows), lineage=("skin", "", "lung", "skin"))
-    part = of_lines(whole, [3, 1])
-    # RNA stays in the units of the whole, whose SD it is.
-    expected = dataclasses.replace(
-        design_from_rows(kept), lineage=("", "skin"), rna_sd=whole.rna_sd
-    )
-    assert_equal(part, expected)
+    expected = dataclasses.replace(design_from_rows(kept), lineage=LINEAGE)
+    assert_equal_designs(whole.of_genes([4, 1]), expected)
+    second = whole.of_genes([1])  # keeps the line it is not measured in
+    assert second.cell_lines == whole.cell_lines
+    assert second.gene_count.tolist() == [[0, 4, 4, 4]]
+    assert dataclasses.replace(whole, measurements=None).of_genes([1]).measurements is None
 
 
 @pytest.mark.parametrize("unit", ["guide", "gene"])
 def test_squares_within_cells_are_summed_by_line(unit):
-    rows, _ = nested_rows(n_genes=3, n_lines=4, n_guides=3, n_replicates=3)
-    rows = rows.drop(index=[0, 1, 5, 40]).reset_index(drop=True)
+    rows = rows_of(n_replicates=3)
     mean = rows.groupby([unit, "cell_line"])["logfc"].transform("mean")
-    expected = ((rows.logfc - mean) ** 2).groupby(rows.cell_line).sum()
-    found = design_from_rows(rows).within_ss_by_line(by_guide=unit == "guide")
-    np.testing.assert_allclose(found, expected)
+    squares = (rows.logfc - mean) ** 2
+    design = design_from_rows(rows)
+    found = design.within_ss_by_line(by_guide=unit == "guide")
+    np.testing.assert_allclose(found, squares.groupby(rows.cell_line).sum())
+    if unit == "gene":
+        assert design.cells.within_ss == pytest.approx(squares.sum())
+        n_cells = rows.groupby(["gene", "cell_line"]).ngroups
+        assert design.cells.within_df == len(rows) - n_cells
 
 
-def assert_equal(part, expected):
-    for field in dataclasses.fields(expected):
-        ours, theirs = getattr(part, field.name), getattr(expected, field.name)
-        if isinstance(theirs, np.ndarray):
-            np.testing.assert_array_equal(ours, theirs, err_msg=field.name)
-        elif isinstance(theirs, pd.DataFrame):
-            pd.testing.assert_frame_equal(ours, theirs)
-        else:
-            assert ours == theirs, field.name
-    np.testing.assert_array_equal(part.cells.mean, expected.cells.mean)
+def test_replicates_that_agree_leave_no_squares_below_zero():
+    rows = rows_of().assign(logfc=0.1)
+    design = design_from_rows(rows)
+    assert 0 <= design.cells.within_ss < 1e-12
+    assert (design.within_ss_by_line(by_guide=True) >= 0).all()
 
 
-def test_a_part_keeps_lines_it_was_not_measured_in():
-    rows, _ = nested_rows(n_genes=2, n_lines=3, n_guides=2, n_replicates=1)
-    rows = rows[(rows.gene == "g001") | (rows.cell_line != "c001")]
-    part = design_from_rows(rows).of_genes([0])
-    assert part.cell_lines == ("c000", "c001", "c002")
-    assert part.gene_count[0].tolist() == [2, 0, 2]
-
-
-def test_a_design_without_single_measurements_has_parts_without():
-    rows, _ = nested_rows(n_genes=2, n_lines=2, n_guides=2, n_replicates=1)
-    whole = dataclasses.replace(design_from_rows(rows), measurements=None)
-    assert whole.of_genes([1]).measurements is None
+@pytest.mark.parametrize(("is_log2", "lineage"), [(True, None), (False, LINEAGE)])
+def test_a_design_comes_back_from_its_dataset(tmp_path, is_log2, lineage):
+    design = dataclasses.replace(
+        design_from_rows(rows_of()), rna_is_log2=is_log2, lineage=lineage, measurements=None
+    )
+    design_dataset(design).to_netcdf(tmp_path / "design.nc", engine="h5netcdf")
+    with xr.open_dataset(tmp_path / "design.nc", engine="h5netcdf") as stored:
+        assert lineage is None or stored["lineage"].dims == ("cell_line",)
+        assert_equal_designs(design_of(stored), design)

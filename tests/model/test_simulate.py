@@ -1,21 +1,29 @@
-"""The simulated screen is the original's, to the digit."""
+"""The simulated screen is the published one, to the digit."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
 
 from model.simulate import original_screen
 
 
-def test_first_and_last_row_are_the_originals():
-    rows = original_screen().measurements
+def test_the_screen_is_drawn_with_known_values():
+    screen = original_screen()
+    rows = screen.measurements.round(6)
     assert len(rows) == 300
-    first, last = rows.iloc[0], rows.iloc[-1]
-    assert (first.gene, first.cell_line, first.sgrna_idx) == ("geneA", "cellA", 0)
-    assert (round(first.rna, 6), round(first.logfc, 6)) == (-1.187443, 7.516370)
-    assert (last.gene, last.cell_line, last.sgrna_idx) == ("geneE", "cellT", 2)
-    assert (round(last.rna, 6), round(last.logfc, 6)) == (-1.014537, -1.022285)
+    assert rows.iloc[[0, 101, -1]].to_numpy().tolist() == [
+        ["geneA", "cellA", -1.187443, 0, 7.516370],
+        ["geneA", "cellB", 0.299138, 1, -1.904091],
+        ["geneE", "cellT", -1.014537, 2, -1.022285],
+    ]
+    means = {"mu_alpha": -1.0, "mu_gamma": 0.0, "mu_beta": -1.0}
+    sds = {"sigma_alpha": 1.0, "sigma_gamma": 3.0, "sigma_beta": 2.0, "sigma": 0.3}
+    assert dict(list(screen.truth.items())[:7]) == means | sds
+    assert len(screen.truth) == 7 + 5 + 5 + 20
 
 
-def test_rows_equal_the_published_ones(shared):
-    import pandas as pd
-
+def test_the_rows_are_the_published_ones(shared):
     published = pd.read_csv(shared / "reference" / "m4_seed103_published_fit_rows.csv")
     keys = ["gene", "cell_line", "sgrna_idx"]
     ours = original_screen().measurements.merge(published, on=keys, suffixes=("", "_published"))
@@ -24,29 +32,9 @@ def test_rows_equal_the_published_ones(shared):
     assert (ours.logfc - ours.logfc_published).abs().max() < 5e-7
 
 
-def test_truth_is_the_published_truth(shared):
-    import pandas as pd
-
+@pytest.mark.parametrize("group", ["alpha_g", "beta_g", "gamma_c"])
+def test_the_effects_are_the_published_ones(shared, group: str):
     published = pd.read_csv(shared / "reference" / "m4_seed103_published.csv")
-    truth = list(original_screen().truth.items())
-    groups = {
-        name: [value for key, value in truth if key.startswith(name)]
-        for name in ("alpha_g", "beta_g", "gamma_c")
-    }
-    for name, values in groups.items():
-        expected = published[published.parameter.str.startswith(name)].true_value
-        assert abs(expected.to_numpy() - values).max() < 5e-7
-
-
-def test_hyperparameters_are_those_the_screen_is_drawn_with():
-    truth = original_screen().truth
-    assert list(truth.items())[:7] == [
-        ("mu_alpha", -1.0),
-        ("mu_gamma", 0.0),
-        ("mu_beta", -1.0),
-        ("sigma_alpha", 1.0),
-        ("sigma_gamma", 3.0),
-        ("sigma_beta", 2.0),
-        ("sigma", 0.3),
-    ]
-    assert len(truth) == 7 + 5 + 5 + 20
+    expected = published[published.parameter.str.startswith(group)].true_value
+    ours = [value for name, value in original_screen().truth.items() if name.startswith(group)]
+    assert abs(expected.to_numpy() - ours).max() < 5e-7

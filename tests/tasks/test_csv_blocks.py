@@ -1,4 +1,4 @@
-"""Blocks of lines parsed several at a time come as if they had been parsed one by one."""
+"""Blocks of lines parsed several at a time come in order, as if they were parsed one by one."""
 
 from __future__ import annotations
 
@@ -19,10 +19,8 @@ from tasks.csv_blocks import (
     whole_lines,
 )
 
-N_BLOCKS = 4 * PARSERS + 5
 
-
-def numbered(n_blocks: int = N_BLOCKS) -> Iterator[bytes]:
+def numbered(n_blocks: int) -> Iterator[bytes]:
     yield from (str(number).encode() for number in range(n_blocks))
 
 
@@ -34,36 +32,30 @@ def parse(lines: bytes) -> ParsedLines:
     return ParsedLines([], np.array([[number]]), lines[-1:])
 
 
-def taken(blocks: Iterator[bytes]) -> tuple[list[int], Exception | None]:
-    """The blocks that come, and what stops them."""
-    numbers: list[int] = []
+def unreadable_after(n_blocks: int) -> Iterator[bytes]:
+    yield from numbered(n_blocks)
+    raise EOFError
+
+
+@pytest.mark.parametrize(
+    ("blocks", "n_parsed", "stopped_by"),
+    [
+        (numbered(7), 7, None),
+        (numbered(4 * PARSERS + 8), 7, pa.ArrowInvalid),
+        (unreadable_after(0), 0, EOFError),
+        (unreadable_after(1), 1, EOFError),
+        (unreadable_after(5), 5, EOFError),
+    ],
+)
+def test_blocks_come_in_order_up_to_one_that_fails(blocks, n_parsed, stopped_by):
+    came: list[int] = []
+    error = None
     try:
         for block in parsed_ahead(parse, blocks):
-            numbers.append(int(block.numbers[0, 0]))
-    except (pa.ArrowInvalid, EOFError) as error:
-        return numbers, error
-    return numbers, None
-
-
-def test_blocks_keep_their_order():
-    assert taken(numbered(7)) == (list(range(7)), None)
-
-
-def test_what_cannot_be_parsed_stops_after_all_before_it():
-    numbers, error = taken(numbered())
-    assert numbers == list(range(7))
-    assert isinstance(error, pa.ArrowInvalid)
-
-
-@pytest.mark.parametrize("n_blocks", [0, 1, 5])
-def test_what_cannot_be_read_stops_after_all_before_it(n_blocks):
-    def torn() -> Iterator[bytes]:
-        yield from numbered(n_blocks)
-        raise EOFError
-
-    numbers, error = taken(torn())
-    assert numbers == list(range(n_blocks))
-    assert isinstance(error, EOFError)
+            came.append(int(block.numbers[0, 0]))
+    except (pa.ArrowInvalid, EOFError) as raised:
+        error = type(raised)
+    assert (came, error) == (list(range(n_parsed)), stopped_by)
 
 
 def test_only_a_few_blocks_are_read_ahead():
@@ -71,20 +63,20 @@ def test_only_a_few_blocks_are_read_ahead():
 
     def counted() -> Iterator[bytes]:
         nonlocal n_read
-        for block in numbered(7 * 100):
+        for block in numbered(700):
             n_read += 1
             yield block
 
     blocks = parsed_ahead(lambda lines: ParsedLines([], np.empty((1, 0)), lines), counted())
     for _ in range(3):
         next(blocks)
-    blocks.close()
+    blocks.close()  # type: ignore[attr-defined]
     assert n_read <= 3 + PARSERS
 
 
 @pytest.mark.parametrize("size", [1, 10, 64, 1000])
 @pytest.mark.parametrize("end", ["\n", ""])
-def test_text_is_cut_after_line_breaks_and_nowhere_else(size, end):
+def test_text_is_cut_after_line_breaks_only(size, end):
     text = ("\n".join("x" * (number % 13) for number in range(60)) + end).encode()
     blocks = list(whole_lines(io.BufferedReader(io.BytesIO(text)), size, 1000))
     assert b"".join(blocks) == text
@@ -99,16 +91,9 @@ def test_a_line_without_end_is_not_read_to_its_end():
     assert stream.tell() < 1100
 
 
-def test_columns_come_as_asked_for():
+def test_columns_come_as_requested():
     parsed = CsvParser(4, [2, 0], [3, 1])(b"a,1.5,b,-2\nNA,,c,nan\n")
     assert [list(column) for column in parsed.texts] == [["b", "c"], ["a", None]]
     np.testing.assert_array_equal(parsed.numbers, [[-2, 1.5], [np.nan, np.nan]])
     assert parsed.last == b"\n"
     assert CsvParser(2, [1], [])(b'a,"two\nlines"\n').texts[0].tolist() == ["two\nlines"]
-
-
-def test_numbers_are_the_nearest_to_their_text():
-    rng = np.random.default_rng(1)
-    numbers = rng.normal(size=(300, 3)) * 10.0 ** rng.integers(-12, 3, size=(300, 3))
-    lines = "".join(",".join(map(repr, row)) + "\n" for row in numbers.tolist())
-    np.testing.assert_array_equal(CsvParser(3, [], [0, 1, 2])(lines.encode()).numbers, numbers)

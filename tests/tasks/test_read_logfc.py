@@ -1,4 +1,4 @@
-"""The wide logFC table streams in blocks, the same from every format, with the right lines."""
+"""The wide logFC table comes in blocks, the same from every format, with the lines of the file."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from tasks import hdf5_tables, table_files
 from tasks.read_logfc import WideLogfc
 from tasks.storage import StorageError, StoredFile
 from tasks.table_files import open_table
+from tests.property.releases import MATRIX_SUFFIXES, save
 
 
 def wide(location: Path) -> LogfcSource:
@@ -23,13 +24,13 @@ def wide(location: Path) -> LogfcSource:
     return WideLogfc(file, recognise("logfc", str(location), file.columns))
 
 
-def table(n_guides: int = 300, n_sequences: int = 7) -> pd.DataFrame:
+def table(n_guides: int = 60) -> pd.DataFrame:
     random = np.random.default_rng(5)
-    values = random.normal(size=(n_guides, n_sequences)).round(6)
+    values = random.normal(size=(n_guides, 7)).round(6)
     values[random.random(values.shape) < 0.05] = np.nan
     values[3] = np.nan
     guides = ["".join(random.choice(list("ACGT"), 20)) for _ in range(n_guides)]
-    return pd.DataFrame(values, guides, [f"S.{i} a_b" for i in range(n_sequences)])
+    return pd.DataFrame(values, guides, [f"S.{i} a_b" for i in range(7)])
 
 
 @pytest.fixture
@@ -39,92 +40,36 @@ def small_blocks(monkeypatch) -> None:
         monkeypatch.setattr(module, "CELLS_PER_BLOCK", 100)
 
 
-def save(frame: pd.DataFrame, file: Path) -> None:
-    if file.suffix == ".parquet":
-        frame.to_parquet(file, row_group_size=64)
-    elif file.suffix == ".hdf5":
-        with h5py.File(file, "w") as stored:
-            stored["data"] = frame.to_numpy()
-            stored["dim_0"] = frame.index.to_numpy(dtype="S")
-            stored["dim_1"] = frame.columns.to_numpy(dtype="S")
-    else:
-        frame.to_csv(file)
-
-
 @pytest.mark.usefixtures("small_blocks")
-@pytest.mark.parametrize("name", ["x.csv", "x.csv.gz", "x.parquet", "x.hdf5"])
-def test_blocks_put_together_are_the_table(tmp_path: Path, name: str):
+@pytest.mark.parametrize("suffix", MATRIX_SUFFIXES)
+def test_the_blocks_together_are_the_table(tmp_path: Path, suffix: str):
     frame = table()
-    save(frame, tmp_path / name)
-    logfc = wide(tmp_path / name)
+    path = tmp_path / f"x{suffix}"
+    save(frame, path, index=True)
+    logfc = wide(path)
     assert logfc.sequences == tuple(frame.columns)
     for _ in range(2):  # as often as needed
         blocks = list(logfc.blocks())
-        assert len(blocks) > 5
+        assert len(blocks) > 3
         starts = np.cumsum([2] + [len(block.guides) for block in blocks])
         assert [block.first_line for block in blocks] == starts[:-1].tolist()
         assert np.concatenate([block.guides for block in blocks]).tolist() == list(frame.index)
-        values = np.concatenate([block.values for block in blocks])
-        np.testing.assert_array_equal(values, frame.to_numpy())
+        np.testing.assert_array_equal(np.concatenate([block.values for block in blocks]), frame)
+    path.unlink()
+    with pytest.raises(TableFormatError, match="there is none") as caught:
+        list(logfc.blocks())
+    assert caught.value.rule == "missing_file"
 
 
 @pytest.mark.usefixtures("small_blocks")
-def test_a_cell_that_is_no_number_is_told_with_line_column_and_value(tmp_path: Path):
-    frame = table().astype(object)
-    frame.iloc[250, 4] = "#REF!"
-    frame.to_csv(tmp_path / "x.csv")
-    with pytest.raises(TableFormatError) as caught:
-        list(wide(tmp_path / "x.csv").blocks())
-    assert caught.value.rule == "not_a_number"
-    assert "'#REF!' on line 252, column 'S.4 a_b'" in caught.value.message
-
-
-@pytest.mark.usefixtures("small_blocks")
-@pytest.mark.parametrize("end", [",1.5,2", "", "\n"])
-def test_a_table_cut_off_in_its_last_row_is_truncated(tmp_path: Path, end: str):
-    table().to_csv(tmp_path / "x.csv")
-    with (tmp_path / "x.csv").open("a") as file:
-        file.write("ACGTACGTACGTACGTACGT" + end)
-    with pytest.raises(TableFormatError, match="the last line 302 has") as caught:
-        list(wide(tmp_path / "x.csv").blocks())
-    assert caught.value.rule == "truncated"
-
-
-@pytest.mark.parametrize("name", ["x.csv", "x.csv.gz"])
-def test_a_table_cut_off_in_its_last_number_is_truncated(tmp_path: Path, name: str):
-    table(4).fillna(1.25).to_csv(tmp_path / "whole.csv")
-    content = (tmp_path / "whole.csv").read_bytes()
-    for n_lost in (1, 4):
-        cut = content[:-n_lost]
-        (tmp_path / name).write_bytes(gzip.compress(cut) if name.endswith(".gz") else cut)
-        with pytest.raises(TableFormatError, match="does not end with a line break") as caught:
-            list(wide(tmp_path / name).blocks())
-        assert caught.value.rule == "truncated"
-        assert "if it is whole, add a line break at its end" in caught.value.mend
-
-
-@pytest.mark.usefixtures("small_blocks")
-def test_empty_lines_are_skipped_and_counted(tmp_path: Path):
-    table(40).to_csv(tmp_path / "x.csv")
-    lines = (tmp_path / "x.csv").read_text().splitlines()
-    lines.insert(20, "")
-    (tmp_path / "x.csv").write_text("\n".join(lines) + "\n\n\n")
-    lines_of = {
-        guide: block.first_line + row
-        for block in wide(tmp_path / "x.csv").blocks()
-        for row, guide in enumerate(block.guides)
-    }
-    assert list(lines_of.values()) == [*range(2, 21), *range(22, 43)]
-
-
-@pytest.mark.usefixtures("small_blocks")
-@pytest.mark.parametrize("name", ["x.csv", "x.csv.gz", "x.parquet", "x.hdf5"])
-def test_storage_that_fails_on_the_way_is_no_fault_of_the_table(
-    tmp_path: Path, monkeypatch, name: str
+@pytest.mark.parametrize("suffix", MATRIX_SUFFIXES)
+def test_storage_that_fails_meanwhile_is_not_an_error_of_the_table(
+    tmp_path: Path, monkeypatch, suffix: str
 ):
-    save(table(), tmp_path / name)
-    logfc = wide(tmp_path / name)
-    failing = StoredFile(str(tmp_path / name)).open()
+    path = tmp_path / f"x{suffix}"
+    save(table(), path, index=True)
+    logfc = wide(path)
+    failing = StoredFile(str(path)).open()
 
     class Lost:
         def readinto(self, buffer: object) -> int:
@@ -141,27 +86,57 @@ def test_storage_that_fails_on_the_way_is_no_fault_of_the_table(
         list(logfc.blocks())
 
 
-@pytest.mark.parametrize("name", ["x.csv", "x.parquet", "x.hdf5"])
-def test_a_file_that_has_gone_since_is_missing(tmp_path: Path, name: str):
-    save(table(), tmp_path / name)
-    logfc = wide(tmp_path / name)
-    (tmp_path / name).unlink()
-    with pytest.raises(TableFormatError, match="there is none") as caught:
-        list(logfc.blocks())
-    assert caught.value.rule == "missing_file"
+LAST = "ACGTACGTACGTACGTACGT"
 
 
-def test_missing_values_and_labels(tmp_path: Path):
+@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.parametrize("name", ["x.csv", "x.csv.gz"])
+@pytest.mark.parametrize(
+    ("change", "rule", "words"),
+    [
+        (
+            lambda text: text.replace(LAST + ",1,1", LAST + ",1,#REF!"),
+            "not_a_number",
+            "'#REF!' on line 62, column 'S.1 a_b'",
+        ),
+        (lambda text: text + "ACGT,1.5,2", "truncated", "the last line 63 has 3 of 8"),
+        (lambda text: text + "ACGT", "truncated", "the last line 63 has 1 of 8"),
+        (lambda text: text + "ACGT\n", "truncated", "the last line 63 has 1 of 8"),
+        (lambda text: text[:-1], "truncated", "does not end with a line break"),
+        (lambda text: text[:-2], "truncated", "does not end with a line break"),
+    ],
+)
+def test_a_wrong_or_truncated_row_is_refused_with_its_line(
+    tmp_path: Path, name: str, change, rule: str, words: str
+):
+    text = change(table().to_csv() + LAST + ",1" * 7 + "\n").encode()
+    (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith(".gz") else text)
+    with pytest.raises(TableFormatError) as caught:
+        list(wide(tmp_path / name).blocks())
+    assert caught.value.rule == rule
+    assert words in caught.value.message
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_empty_lines_are_skipped_and_counted(tmp_path: Path):
+    lines = table(40).to_csv().splitlines()
+    lines.insert(20, "")
+    (tmp_path / "x.csv").write_text("\n".join(lines) + "\n\n\n")
+    numbers = [
+        block.first_line + row
+        for block in wide(tmp_path / "x.csv").blocks()
+        for row in range(len(block.guides))
+    ]
+    assert numbers == [*range(2, 21), *range(22, 43)]
+
+
+def test_labels_and_values_may_be_missing(tmp_path: Path):
     (tmp_path / "x.csv").write_text('Construct Barcode,A,A\nACGT,,NA\n"",NaN,-inf\n')
     logfc = wide(tmp_path / "x.csv")
-    assert logfc.source.layout == "older"
-    assert logfc.sequences == ("A", "A")
+    assert (logfc.source.layout, logfc.sequences) == ("older", ("A", "A"))
     (block,) = logfc.blocks()
     assert block.guides.tolist() == ["ACGT", None]
     np.testing.assert_array_equal(block.values, [[np.nan, np.nan], [np.nan, -np.inf]])
-
-
-def test_a_table_of_a_header_alone_has_no_blocks(tmp_path: Path):
     (tmp_path / "x.csv").write_text(",A,B\n")
     assert list(wide(tmp_path / "x.csv").blocks()) == []
 

@@ -1,4 +1,4 @@
-"""A long table gives the same pieces as the tables of the other layouts."""
+"""A long table gives the same pieces as the tables of a release."""
 
 from __future__ import annotations
 
@@ -29,31 +29,29 @@ def read(folder: Path, text: str, **more: str) -> RawScreen:
     )
 
 
-def wide(raw: RawScreen) -> pd.DataFrame:
+def wide(raw: RawScreen) -> dict[str, dict[str, float]]:
+    """Log fold change by guide and sequence; -9 where it is missing."""
     assert raw.logfc is not None
     blocks = list(raw.logfc.blocks())
-    return pd.DataFrame(
-        np.concatenate([block.values for block in blocks]),
-        np.concatenate([block.guides for block in blocks]),
-        list(raw.logfc.sequences),
-    )
+    values = np.concatenate([block.values for block in blocks])
+    guides = np.concatenate([block.guides for block in blocks])
+    return pd.DataFrame(values, guides, list(raw.logfc.sequences)).fillna(-9).T.to_dict()
 
 
-def test_the_layout_of_the_simulated_screen(tmp_path: Path):
+def test_the_layout_of_the_simulated_screen_is_read(tmp_path: Path):
     raw = read(tmp_path, SIMULATED)
     assert raw.unreadable == ()
-    assert wide(raw).fillna(-9).to_dict("index") == {
-        "G1/0": {"L1": 1, "L2": 4},
-        "G1/1": {"L1": 2, "L2": -9},
-        "G2/0": {"L1": 3, "L2": -9},
-    }
+    assert wide(raw) == {
+        "G1/0": {"L1": 1, "L2": 4}, "G1/1": {"L1": 2, "L2": -9}, "G2/0": {"L1": 3, "L2": -9}
+    }  # fmt: skip
+    assert raw.logfc is not None
+    assert [block.first_line for block in raw.logfc.blocks()] == [2, 3, 4]
     assert raw.guide_map is not None and raw.sequence_map is not None and raw.rna is not None
-    assert raw.guide_map.frame.loc[4].to_dict() == {
-        "guide": "G2/0",
-        "gene": "G2",
-        "n_alignments": "1",
-        "used": "True",
-    }
+    assert raw.guide_map.frame.reset_index().to_numpy().tolist() == [
+        [2, "G1/0", "G1", "1", "True"], [3, "G1/1", "G1", "1", "True"],
+        [4, "G2/0", "G2", "1", "True"],
+    ]  # fmt: skip
+    assert list(raw.guide_map.frame) == ["guide", "gene", "n_alignments", "used"]
     assert raw.sequence_map.frame.to_dict("index") == {
         line: {
             "sequence": name,
@@ -64,58 +62,45 @@ def test_the_layout_of_the_simulated_screen(tmp_path: Path):
         }
         for line, name in ((2, "L1"), (5, "L2"))
     }
-    assert raw.rna.profiles.loc[5].to_dict() == {
-        "profile": "L2",
-        "cell_line": "L2",
-        "is_default": "Yes",
-    }
+    profile = {"profile": "L2", "cell_line": "L2", "is_default": "Yes"}
+    assert raw.rna.profiles.loc[5].to_dict() == profile
     expected = pd.DataFrame([[0.5, -1], [0.25, np.nan]], index=[2, 5], columns=["G1", "G2"])
     pd.testing.assert_frame_equal(raw.rna.values, expected, check_names=False)
-    assert {table.source.table for table in (raw.guide_map, raw.sequence_map, raw.rna)} == {
-        "guide_map",
-        "sequence_map",
-        "rna",
-    }
+    tables = [table.source.table for table in (raw.guide_map, raw.sequence_map, raw.rna)]
+    assert tables == ["guide_map", "sequence_map", "rna"]
 
 
-def test_the_layout_of_the_earlier_modelling_frame(tmp_path: Path):
-    raw = read(tmp_path, MODELLING)
-    assert wide(raw).fillna(-9).to_dict("index") == {
-        "ACGT": {"L1_A": 1, "L1_B": 2, "L2_A": -9},
-        "CCGT": {"L1_A": -9, "L1_B": -9, "L2_A": 3},
-    }
-    assert raw.sequence_map is not None
-    assert raw.sequence_map.frame["cell_line"].tolist() == ["L1", "L1", "L2"]
+@pytest.mark.parametrize(
+    ("text", "values", "lines"),
+    [
+        (
+            MODELLING,
+            {"ACGT": {"L1_A": 1, "L1_B": 2, "L2_A": -9}, "CCGT": {"L1_A": -9, "L1_B": -9, "L2_A": 3}},
+            ["L1", "L1", "L2"],
+        ),
+        (
+            "gene,cell_line,guide,replicate,rna,logfc\nG,L1,A,1,1,1\nG,L1,A,2,1,2\nG,L2,A,1,1,3\n",
+            {"A": {"L1/1": 1, "L1/2": 2, "L2/1": 3}},
+            ["L1", "L1", "L2"],
+        ),
+        (SIMULATED.split("\n")[0], {}, []),
+    ],
+)  # fmt: skip
+def test_replicates_are_sequences(tmp_path: Path, text, values, lines):
+    raw = read(tmp_path, text)
+    assert raw.logfc is not None and raw.sequence_map is not None
+    assert (wide(raw) if values else list(raw.logfc.blocks())) == (values or [])
+    assert raw.sequence_map.frame["cell_line"].tolist() == lines
 
 
-def test_replicates_are_numbered_within_their_line(tmp_path: Path):
-    text = "gene,cell_line,guide,replicate,logfc\nG,L1,A,1,1\nG,L1,A,2,2\nG,L2,A,1,3\n"
-    assert wide(read(tmp_path, text)).to_dict("index") == {"A": {"L1/1": 1, "L1/2": 2, "L2/1": 3}}
-
-
-def test_lines_are_those_on_which_a_guide_begins(tmp_path: Path):
-    raw = read(tmp_path, SIMULATED)
-    assert raw.logfc is not None
-    assert [block.first_line for block in raw.logfc.blocks()] == [2, 3, 4]
-
-
-def test_a_separate_rna_table_is_used(tmp_path: Path):
+def test_rna_comes_from_its_own_table_or_is_asked_for(tmp_path: Path):
     (tmp_path / "rna.csv").write_text(",G1,G2\nL1,7,8\n")
     inconstant = SIMULATED.replace("G1,L1,0.5,1", "G1,L1,0.75,1")
     raw = read(tmp_path, inconstant, rna=str(tmp_path / "rna.csv"))
     assert raw.unreadable == ()
     assert raw.rna is not None and raw.rna.values.to_numpy().tolist() == [[7, 8]]
-
-
-def test_rna_that_is_nowhere_is_asked_for(tmp_path: Path):
     raw = read(tmp_path, "gene,cell_line,guide,logfc\nG,L1,A,1\n")
     assert [(error.table, error.rule) for error in raw.unreadable] == [("rna", "missing_table")]
-
-
-def test_a_table_of_a_header_alone_is_empty(tmp_path: Path):
-    raw = read(tmp_path, SIMULATED.split("\n")[0])
-    assert raw.logfc is not None and raw.logfc.sequences == ()
-    assert list(raw.logfc.blocks()) == []
 
 
 @pytest.mark.parametrize(
@@ -138,11 +123,11 @@ def test_a_table_of_a_header_alone_is_empty(tmp_path: Path):
         ),
         (SIMULATED.replace("3.0", "three"), "not_a_number", "'three' on line 4, column 'logfc'"),
         (SIMULATED.replace("-1,0", "low,0"), "not_a_number", "'low' on line 4, column 'rna'"),
-        (SIMULATED.replace("G2,L2", ",L2"), "missing_label", "a gene in every row, there is none"),
+        (SIMULATED.replace("G2,L2", ",L2"), "missing_label", "a gene in every row"),
         (SIMULATED.replace("0.5,1,", "0.5,,"), "missing_label", "a guide in every row"),
     ],
 )
-def test_what_is_wrong_with_a_long_table_is_told(tmp_path: Path, text: str, rule: str, words: str):
+def test_a_wrong_long_table_is_refused(tmp_path: Path, text: str, rule: str, words: str):
     (error,) = read(tmp_path, text).unreadable
     assert error.rule == rule
     assert words in error.message

@@ -1,4 +1,4 @@
-"""Trace files: what ArviZ writes is read, and whatever else somebody calls a trace is refused."""
+"""A trace that ArviZ wrote is read, and any other file is refused."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ATTRIBUTES = {
 
 
 def groups():
-    """The groups of a short trace as ArviZ 0.10 left them, and some that nobody asks for."""
+    """The groups of a short trace as ArviZ 0.10 wrote them, and some that are not needed."""
     random = np.random.default_rng(1)
     draws = {"sigma": (("chain", "draw"), random.random((2, 60)))}
     draws["alpha_g"] = (("chain", "draw", "alpha_g_dim_0"), random.random((2, 60, 3)))
@@ -57,36 +57,30 @@ def written(tmp_path):
     return write
 
 
-def test_what_is_needed_is_read_and_no_more(written):
-    path = written()
-    trace, origin = read_trace(str(path))
+def test_only_what_is_needed_is_read(written):
     expected = groups()
-    xr.testing.assert_equal(trace.posterior, expected["posterior"].drop_vars("mu_gc"))
+    labels = ["SOX10", "MYB", "IRF4"]
+    path = written(posterior=expected["posterior"].assign_coords(alpha_g_dim_0=labels))
+    trace, origin = read_trace(str(path))
+    posterior = expected["posterior"].drop_vars("mu_gc").assign_coords(alpha_g_dim_0=labels)
+    xr.testing.assert_equal(trace.posterior, posterior)
     assert trace.left_out == ("mu_gc",)
     assert list(trace.sample_stats.data_vars) == ["diverging", "energy", "step_size"]
     assert trace.sample_stats["diverging"].dtype == bool
     np.testing.assert_array_equal(trace.observed, expected["observed_data"]["logfc"])
     assert origin.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert origin.imported_from == "pymc3 3.9.3"
-    assert (origin.tune, origin.seconds) == (700, 12.5)
-
-
-def test_labels_are_read(written):
-    labelled = groups()["posterior"].assign_coords(alpha_g_dim_0=["SOX10", "MYB", "IRF4"])
-    trace, _ = read_trace(str(written(posterior=labelled)))
-    assert trace.posterior["alpha_g_dim_0"].values.tolist() == ["SOX10", "MYB", "IRF4"]
+    assert (origin.imported_from, origin.tune, origin.seconds) == ("pymc3 3.9.3", 700, 12.5)
 
 
 @pytest.mark.parametrize(
     "attributes",
     [{}, {"tuning_steps": "many", "sampling_time": [1.0, 2.0]}, {"sampling_time": np.nan}],
 )
-def test_what_the_file_does_not_say_is_not_known(written, attributes):
-    posterior = groups()["posterior"].assign_attrs()
+def test_what_the_file_does_not_say_is_unknown(written, attributes):
+    posterior = groups()["posterior"]
     posterior.attrs = attributes
     _, origin = read_trace(str(written(posterior=posterior)))
-    assert origin.imported_from == "unknown library"
-    assert (origin.tune, origin.seconds) == (None, None)
+    assert (origin.imported_from, origin.tune, origin.seconds) == ("unknown library", None, None)
 
 
 @fault(
@@ -138,7 +132,7 @@ def test_a_file_that_is_no_netcdf_is_refused(tmp_path, content):
         read_trace(str(path))
 
 
-def test_no_file_is_refused(tmp_path):
+def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(TraceError, match="expected a file, there is no"):
         read_trace(str(tmp_path / "trace.nc"))
 
@@ -151,7 +145,7 @@ def test_no_file_is_refused(tmp_path):
     left="nothing read; the command is told as bad input",
 )
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.97])
-def test_a_file_that_was_cut_off_is_refused(written, share):
+def test_a_truncated_file_is_refused(written, share):
     path = written()
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
@@ -208,7 +202,7 @@ def test_a_file_that_points_to_another_is_refused(written, tmp_path, point):
     told=("expected at most 4.3 GB of draws",),
     left="nothing read; the command is told as bad input",
 )
-def test_sizes_that_are_claimed_are_not_read(written):
+def test_a_file_that_claims_a_large_size_is_not_read(written):
     path = written()
     with h5py.File(path, "r+") as file:  # a few bytes in the file
         del file["observed_data/logfc"]

@@ -1,4 +1,4 @@
-"""Which releases are under a prefix, whether they are whole, at rest, and the same as before."""
+"""Releases under a prefix are found, and known to be whole, at rest and changed or not."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from tasks.releases import (
 from tasks.storage import StorageError
 
 SETTLE = timedelta(seconds=60)
+TABLE = "simulated_screen.csv"
 
 
 def put(folder: Path, name: str = "dataset.yaml") -> Path:
-    path = write_demo_dataset(folder)
-    return path.rename(folder / name)
+    return write_demo_dataset(folder).rename(folder / name)
 
 
 def only(prefix: Path) -> Release:
@@ -38,60 +38,53 @@ def only(prefix: Path) -> Release:
     return found
 
 
+def change(table: Path) -> None:
+    """Change a digit, and not the size."""
+    time.sleep(0.01)
+    table.write_text(table.read_text().replace("-1.187443", "-1.187444", 1))
+
+
 def test_releases_are_found_by_the_name_of_their_dataset_file(tmp_path: Path) -> None:
     put(tmp_path / "24Q2")
     put(tmp_path / "deep" / "24Q4", "avana.dataset.yaml")
     put(tmp_path / "other", "notes.yaml")
-    found = [Path(one.dataset_file).relative_to(tmp_path) for one in look_under(str(tmp_path))]
-    assert list(map(str, found)) == ["24Q2/dataset.yaml", "deep/24Q4/avana.dataset.yaml"]
-
-
-def test_a_prefix_that_is_not_there_is_told(tmp_path: Path) -> None:
+    found = [str(Path(one.dataset_file).relative_to(tmp_path)) for one in look_under(str(tmp_path))]
+    assert found == ["24Q2/dataset.yaml", "deep/24Q4/avana.dataset.yaml"]
     with pytest.raises(NoSuchPrefix, match=r"nowhere.*correct the prefix"):
         look_under(str(tmp_path / "nowhere"))
 
 
-def test_a_release_without_its_table_is_not_ready(tmp_path: Path) -> None:
-    put(tmp_path / "a")
-    (tmp_path / "a" / "simulated_screen.csv").unlink()
-    (found,) = look_under(str(tmp_path))
-    assert isinstance(found, Unready)
-    assert "simulated_screen.csv" in found.why
-
-
-def test_a_release_of_links_is_that_of_the_files_they_lead_to(tmp_path: Path) -> None:
+def test_a_release_of_links_changes_with_the_linked_files(tmp_path: Path) -> None:
     path = put(tmp_path / "store")
     (tmp_path / "releases").mkdir()
-    table = path.parent / "simulated_screen.csv"
-    for file in (path, table):
+    for file in (path, path.parent / TABLE):
         (tmp_path / "releases" / file.name).symlink_to(file)
     before = only(tmp_path / "releases").stamps["logfc"]
-    time.sleep(0.01)
-    table.write_text(table.read_text().replace("-1.187443", "-1.187444", 1))  # of the same size
+    change(path.parent / TABLE)
     after = only(tmp_path / "releases").stamps["logfc"]
     assert after.version != before.version and after.changed_at > before.changed_at
 
 
-def test_a_release_is_at_rest_once_nothing_has_changed_for_a_while(tmp_path: Path) -> None:
+@pytest.mark.parametrize("date", [None, 0, 4e9], ids=["as it is", "long ago", "in the future"])
+def test_a_release_is_at_rest_once_nothing_has_changed_for_a_while(
+    tmp_path: Path, date: float | None
+) -> None:
+    """The date that a file says it has does not count."""
     put(tmp_path / "a")
+    for path in (tmp_path / "a").iterdir():
+        if date is not None:
+            os.utime(path, (date, date))
     release = only(tmp_path)
     assert timedelta(0) < at_rest_in(release, SETTLE, datetime.now(UTC)) <= SETTLE
     assert at_rest_in(release, SETTLE, datetime.now(UTC) + SETTLE) == timedelta(0)
 
 
-@pytest.mark.parametrize("date", [0, 4e9], ids=["long ago", "still to come"])
-def test_the_date_a_file_says_it_has_does_not_count(tmp_path: Path, date: float) -> None:
-    put(tmp_path / "a")
-    for path in (tmp_path / "a").iterdir():
-        os.utime(path, (date, date))
-    assert timedelta(0) < at_rest_in(only(tmp_path), SETTLE, datetime.now(UTC)) <= SETTLE
-
-
-def test_one_that_cannot_be_read_does_not_hide_the_others(
+def test_a_release_that_is_not_ready_does_not_hide_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("a", "b"):
+    for name in ("a", "b", "c"):
         put(tmp_path / name)
+    (tmp_path / "c" / TABLE).unlink()
 
     def reads(location: str) -> Dataset:
         if "/a/" in location:
@@ -99,9 +92,10 @@ def test_one_that_cannot_be_read_does_not_hide_the_others(
         return load_dataset(location)
 
     monkeypatch.setattr(releases, "load_dataset", reads)
-    first, second = look_under(str(tmp_path))
+    first, second, third = look_under(str(tmp_path))
     assert isinstance(first, Unready) and "check that you may read it" in first.why
     assert isinstance(second, Release)
+    assert isinstance(third, Unready) and TABLE in third.why
 
     def gone(files: tuple[tuple[str, str], ...]) -> list[str]:
         raise FileNotFoundError(f"no file {files[0][0]}")
@@ -110,9 +104,8 @@ def test_one_that_cannot_be_read_does_not_hide_the_others(
     assert isinstance(found, Unready) and "no file" in found.why
 
 
-def test_the_digest_is_of_the_content_and_reads_only_what_has_changed(tmp_path: Path) -> None:
+def test_the_digest_is_of_the_content_and_reads_only_changed_files(tmp_path: Path) -> None:
     put(tmp_path / "a")
-    table = tmp_path / "a" / "simulated_screen.csv"
     asked: list[str] = []
 
     def content(files: tuple[tuple[str, str], ...]) -> list[str]:
@@ -123,8 +116,8 @@ def test_the_digest_is_of_the_content_and_reads_only_what_has_changed(tmp_path: 
     assert digest_of(only(tmp_path), content) == first
     assert len(set(asked)) == 1  # a cache would be asked for the same twice
     time.sleep(0.01)
-    table.touch()
+    (tmp_path / "a" / TABLE).touch()
     assert digest_of(only(tmp_path), content) == first
     assert len(set(asked)) == 2
-    table.write_text(table.read_text().replace("-1.187443", "-1.187444", 1))
+    change(tmp_path / "a" / TABLE)
     assert digest_of(only(tmp_path), content) != first

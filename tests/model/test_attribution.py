@@ -41,11 +41,8 @@ def standardised(rows: pd.DataFrame, rna_scale: float = 1.0) -> ScreenDesign:
 
 ITEM = (ItemChange(item="x", a="fitted", b="not there"),)
 OF_BOTH = ("c001", "c002", "c003", "c004")
-
-
-def changes_of(**changed: object) -> DataChanges:
-    lists = dict.fromkeys(DataChanges.model_fields, ()) | {"n_cell_lines_joined": 4}
-    return DataChanges.model_validate(lists | changed)
+OTHER_DRAWS = FitParameters(engine="nuts", seed=5, sampling=Sampling(draws=100))
+NESTED = EXACT.model_copy(update={"model": "m4_nested"})
 
 
 @pytest.fixture(scope="module")
@@ -56,47 +53,41 @@ def designs() -> tuple[ScreenDesign, ScreenDesign]:
     return a, standardised(of_b[of_b.cell_line != "c000"], rna_scale=1.5)
 
 
-def lines_of(*changed: str) -> pd.DataFrame:
+def route_of(designs, parameters=EXACT, sequences=(), **changed) -> Route:
+    """The route where these are the changes, and `sequences` the lines with other sequences."""
+    lists = dict.fromkeys(DataChanges.model_fields, ()) | {"n_cell_lines_joined": 4}
     lines = pd.DataFrame({"cell_line": [f"c{n:03d}" for n in range(6)]})
-    return lines.assign(sequences_changed=lines.cell_line.isin(changed))
-
-
-OTHER_DRAWS = FitParameters(engine="nuts", seed=5, sampling=Sampling(draws=100))
+    lines["sequences_changed"] = lines.cell_line.isin(sequences)
+    return route(DataChanges(**lists | changed), lines, designs, (EXACT, parameters))
 
 
 @pytest.mark.parametrize(
-    ("changed", "sequences", "parameters", "steps"),
+    ("changed", "parameters", "steps"),
     [
-        ({}, (), OTHER_DRAWS, ()),
-        ({}, (), WIDE, ("settings",)),
-        ({}, ("c002",), EXACT.model_copy(update={"model": "m4_nested"}), ("sequences", "settings")),
-        ({"cell_lines_lost": ITEM}, (), WIDE, ("lost", "settings")),
-        ({"genes_lost": ITEM}, (), WIDE, ("lost", "settings")),
-        ({"values_changed": ("c001",)}, (), WIDE, ("values", "settings")),
-        ({"guides_lost": ITEM}, (), WIDE, ("values", "settings")),
-        ({"guides_gained": ITEM}, (), WIDE, ("values", "settings")),
-        ({"rna_changed": ("c001",)}, (), WIDE, ("rna", "settings")),
-        ({"cell_lines_gained": ITEM}, (), WIDE, ("settings", "gained")),
-        ({"genes_gained": ITEM}, (), WIDE, ("settings", "gained")),
+        ({}, OTHER_DRAWS, ()),
+        ({}, WIDE, ("settings",)),
+        ({"sequences": ("c002",)}, NESTED, ("sequences", "settings")),
+        ({"cell_lines_lost": ITEM}, WIDE, ("lost", "settings")),
+        ({"genes_lost": ITEM}, WIDE, ("lost", "settings")),
+        ({"values_changed": ("c001",)}, WIDE, ("values", "settings")),
+        ({"guides_lost": ITEM}, WIDE, ("values", "settings")),
+        ({"guides_gained": ITEM}, WIDE, ("values", "settings")),
+        ({"rna_changed": ("c001",)}, WIDE, ("rna", "settings")),
+        ({"cell_lines_gained": ITEM}, WIDE, ("settings", "gained")),
+        ({"genes_gained": ITEM}, WIDE, ("settings", "gained")),
     ],
 )
-def test_each_kind_of_change_is_a_step(designs, changed, sequences, parameters, steps):
-    found = route(changes_of(**changed), lines_of(*sequences), designs, (EXACT, parameters))
-    assert found.steps == steps
-    assert len(found.parts) == max(0, len(steps) - 1)
+def test_each_kind_of_change_is_a_step(designs, changed, parameters, steps):
+    found = route_of(designs, parameters, **changed)
+    assert found.steps == steps and len(found.parts) == max(0, len(steps) - 1)
 
 
 def test_each_fit_on_the_route_has_the_lines_and_rna_that_its_steps_have_renewed(designs):
     a, b = designs
-    everything = changes_of(
-        cell_lines_lost=ITEM,
-        values_changed=("c001",),
-        rna_changed=("c001",),
-        cell_lines_gained=ITEM,
-    )
-    found = route(everything, lines_of("c002", "c003"), designs, (EXACT, WIDE))
+    everything = {"cell_lines_lost": ITEM, "values_changed": ("c001",), "rna_changed": ("c001",)}
+    found = route_of(designs, WIDE, ("c002", "c003"), cell_lines_gained=ITEM, **everything)
     assert found.steps == tuple(STEP_WORDS)
-    expected: list[tuple[tuple[str, ...], ScreenDesign, FitParameters]] = [
+    expected = [
         ((), a, EXACT),
         (("c002", "c003"), a, EXACT),
         (OF_BOTH, a, EXACT),
@@ -104,14 +95,14 @@ def test_each_fit_on_the_route_has_the_lines_and_rna_that_its_steps_have_renewed
         (OF_BOTH, b, WIDE),
     ]
     for part, step, (of_b, rna, own) in zip(found.parts, found.steps[:-1], expected, strict=True):
-        screen = part.screen()
-        assert screen.cell_lines == OF_BOTH
+        mixed = part.screen()
+        assert mixed.cell_lines == OF_BOTH
         for at, line in enumerate(OF_BOTH):
             mine = b if line in of_b else a
-            own_line = mine.cell_lines.index(line)
-            np.testing.assert_array_equal(screen.total[:, at], mine.total[:, own_line])
-        columns = [rna.cell_lines.index(line) for line in OF_BOTH]
-        np.testing.assert_allclose(raw_rna(screen), raw_rna(rna)[:, columns])
+            total = mine.total[:, mine.cell_lines.index(line)]
+            np.testing.assert_array_equal(mixed.total[:, at], total)
+            rna_of_line = raw_rna(rna)[:, rna.cell_lines.index(line)]
+            np.testing.assert_allclose(raw_rna(mixed)[:, at], rna_of_line)
         assert part.name.endswith(f"after {STEP_WORDS[step]}")
         assert part.parameters == own.model_copy(update={"engine": "auto"})
 
@@ -129,10 +120,8 @@ def test_a_step_moves_each_gene_by_the_difference_of_the_fits_around_it():
         effects(f=6.25, e=2.0, d=4.5, c=3.0, b=1.0, a=1.5),
         effects(a=1.5, b=1.0, c=0.0, d=4.5, e=2.0, f=6.25, h=1.0),
     ]
-    slopes[1]["gene"] = slopes[1]["gene"].replace("a", "old (7)")
-    slopes[0]["gene"], slopes[2]["gene"] = (
-        slopes[at]["gene"].replace("a", "new (7)") for at in (0, 2)
-    )
+    for table, label in zip(slopes, ["old (7)", "older (7)", "new (7)"], strict=True):
+        table["gene"] = table["gene"].replace("a", label)
     genes = pd.DataFrame({"gene": ["new (7)", *"hbcdef"], "difference": 0.0})
     steps, table = attributed(Route(("values", "gained"), ()), slopes, genes, 0.5)
     nan = np.nan
@@ -162,9 +151,6 @@ def test_without_a_gene_of_both_no_step_moves_any():
     assert table.empty
 
 
-# ---- with fits
-
-
 def test_a_difference_is_attributed_to_the_data_that_caused_it():
     """Lines are lost and gained, some are processed anew; each moves the slope of another gene."""
     rows, _ = nested_rows(n_genes=8, n_lines=16, n_guides=3, n_replicates=2)
@@ -173,8 +159,8 @@ def test_a_difference_is_attributed_to_the_data_that_caused_it():
     of_b.loc[renewed, "logfc"] += 1.5 * of_b.loc[renewed, "rna"]
     of_a.loc[of_a.gene.eq("g005") & of_a.cell_line.eq("c000"), "logfc"] += 8.0
     a, b = standardised(of_a), standardised(of_b)
-    changes = changes_of(cell_lines_lost=ITEM, values_changed=("c004",), cell_lines_gained=ITEM)
-    found = route(changes, lines_of(), (a, b), (EXACT, EXACT))
+    changed = {"cell_lines_lost": ITEM, "values_changed": ("c004",), "cell_lines_gained": ITEM}
+    found = route_of((a, b), **changed)
     slopes = [
         gene_effects(run_engine(design, EXACT), design)
         for design in (a, *(part.screen() for part in found.parts), b)

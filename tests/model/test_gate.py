@@ -220,12 +220,6 @@ def test_a_lost_hit_is_explained_or_not(slopes, given, lost):
         assert found[gene].explained == explained and words in found[gene].why
 
 
-def test_a_slope_that_moved_as_likely_as_not_is_not_explained():
-    found = against(moved(IRF4, -0.47))
-    found.genes["prob_practical"] = 0.5
-    assert [one.explained for one in lost_hits(found, GateSettings())] == [False]
-
-
 @pytest.mark.parametrize(("n", "most"), [(2, 2), (3, 2), (10, 0), (11, 0), (12, 0)])
 def test_no_more_hits_are_lost_unexplained_than_allowed_and_ten_are_named(n, most):
     genes = {f"G{number} ({number})": (-1.0 - number, 0.1, 0.05) for number in range(n)}

@@ -96,27 +96,18 @@ def test_draws_of_the_posterior_are_let_in_under_their_labels(model, codes):
 
 
 @pytest.mark.parametrize(
-    ("known", "given", "words"),
-    [
-        (["Q (3)", "C", "A (7)", "D (1)", "E (2)"], ["Q", "C", "A", "D", "E"], None),
-        (
-            ["Q (3)", "A (1)", "A (7)", "D (1)", "E (2)"],
-            ["Q", "A", "A", "D", "E"],
-            "got D, A, A, E, Q;",
-        ),
-    ],
+    "known", [["Q (3)", "C", "A (7)", "D", "E"], ["Q", "A (1)", "A (7)", "D", "E"]]
 )
-def test_genes_may_be_named_by_symbols_that_are_unique(known, given, words):
+def test_genes_may_be_named_by_symbols_that_are_unique(known):
     rows, _, posterior = fit("m4")
-    names = dict(zip(sorted(rows.gene.unique()), known, strict=True))
-    rows = rows.assign(gene=rows.gene.map(names))
+    rows = rows.assign(
+        gene=rows.gene.map(dict(zip(sorted(rows.gene.unique()), known, strict=True)))
+    )
     trace = trace_of(posterior.assign_coords(gene=known), rows, "labels")
-    symbols = dict(zip(known, given, strict=True))
-    trace = replace(trace, posterior=trace.posterior.assign_coords(
-        alpha_g_dim_0=[symbols[label] for label in trace.posterior.alpha_g_dim_0.to_numpy()]
-    ))  # fmt: skip
-    if words:
-        with pytest.raises(TraceError, match=words):
+    symbols = [label.split(" ")[0] for label in trace.posterior.alpha_g_dim_0.to_numpy()]
+    trace = after("assign_coords", alpha_g_dim_0=symbols)(trace)
+    if "A (1)" in known:
+        with pytest.raises(TraceError, match=r"5 genes .* got .*A, A.*; name them"):
             let_in(trace, design_from_rows(rows))
         return
     found = let_in(trace, design_from_rows(rows))["posterior"]["alpha_g"]
@@ -148,7 +139,7 @@ def observed(change):
     return lambda trace: replace(trace, observed=change(trace.observed))
 
 
-def posterior(method, *args, **given):
+def after(method, *args, **given):
     return lambda t: replace(t, posterior=getattr(t.posterior, method)(*args, **given))
 
 
@@ -160,20 +151,20 @@ def posterior(method, *args, **given):
         (observed(lambda values: np.where(values == values.max(), 50, values)),
          ["1 of 300 are others, such as 50 where", "name the dataset"]),
         (observed(lambda values: values * np.nan), ["300 of 300", "such as nan where", " has -"]),
-        (posterior("isel", alpha_g_dim_0=0), ["alpha_g by chain and draw and gene", "draw;"]),
-        (posterior("transpose", "draw", "chain", ...), ["mu_alpha by chain and draw,", "draw, ch"]),
-        (posterior("isel", gamma_c_dim_0=range(19)), ["gamma_c by the cell lines", " 20, got 19;"]),
-        (posterior("isel", beta_g_dim_0=range(4)), ["5, got 4;", "--genes, --cell-lines, --lin"]),
+        (after("isel", alpha_g_dim_0=0), ["alpha_g by chain and draw and gene", "draw;"]),
+        (after("transpose", "draw", "chain", ...), ["mu_alpha by chain and draw,", "draw, ch"]),
+        (after("isel", gamma_c_dim_0=range(19)), ["gamma_c by the cell lines", " 20, got 19;"]),
+        (after("isel", beta_g_dim_0=range(4)), ["5, got 4;", "--genes, --cell-lines, --lin"]),
         (changed("sigma", (1, slice(3, 5)), 0), ["positive", "0.0 in sigma (2 of 2,000 values)"]),
         (changed("sigma_beta", (1, 3), -0.1), ["positive", "-0.1 in sigma_beta", "sample again"]),
         (changed("sigma", (1, 3), np.nan), ["positive", "nan in sigma (1 of"]),
         (changed("beta_g", (0, 7), np.inf), ["finite draws", "inf in beta_g (5 of 10,000 values)"]),
         (changed("gamma_c", (..., [3, 8]), lambda values: values[..., ::-1]), ["disagree about"]),
         (changed("beta_g", ..., lambda values: values + 0.1), ["disagree about"]),
-        (posterior("assign_coords", alpha_g_dim_0=[*"ABCDE"]), ["5 genes", "got A, B, C, D, E;"]),
-        (posterior("assign_coords", gamma_c_dim_0=["cellA", *"BCDEFGHIJKLMNOPQRST"]),
+        (after("assign_coords", alpha_g_dim_0=[*"ABCDE"]), ["5 genes", "got A, B, C, D, E;"]),
+        (after("assign_coords", gamma_c_dim_0=["cellA", *"BCDEFGHIJKLMNOPQRST"]),
          ["20 cell lines", "got B, C, D, E, F; name them"]),
-        (posterior("assign_coords", beta_g_dim_0=[f"gene{of}" for of in "AACDE"]),
+        (after("assign_coords", beta_g_dim_0=[f"gene{of}" for of in "AACDE"]),
          ["got one of them twice; name them"]),
         (lambda t: replace(t, sample_stats=t.sample_stats.isel(draw=range(100))),
          ["diverging of the sampler", "got {'chain': 4, 'draw': 100}", "save the trace whole"]),

@@ -10,13 +10,7 @@ import pytest
 import xarray as xr
 from scipy import stats
 
-from model.prediction import (
-    ROWS_AT_ONCE,
-    EffectDraws,
-    mixture_quantile,
-    predict_logfc,
-    thin_draws,
-)
+from model.prediction import ROWS_AT_ONCE, EffectDraws, predict_logfc, thin_draws
 
 GENES = np.array(["MYB (4602)", "SOX10 (6663)"])
 CELL_LINES = np.array(["ACH-000001", "ACH-000002", "ACH-000003"])
@@ -66,15 +60,6 @@ def test_the_interval_is_that_of_simulated_measurements(cell_line: str):
     tolerance = 5 * logfc.std() / np.sqrt(n)
     assert mean == pytest.approx([logfc.mean()], abs=tolerance)
     assert [*low, *high] == pytest.approx(np.quantile(logfc, [0.055, 0.945]), abs=3 * tolerance)
-
-
-def test_the_quantile_leaves_the_probability_below_it():
-    random = np.random.default_rng(1)
-    centre, sd = random.normal(0, 5, (20, 30)), random.gamma(2, 0.3, (20, 30)) + 0.01
-    for probability in (0.001, 0.055, 0.5, 0.945):
-        quantile = mixture_quantile(centre, sd, probability)
-        below = np.mean(stats.norm.cdf(quantile[:, None], centre, sd), axis=1)
-        np.testing.assert_allclose(below, probability, atol=1e-4)
 
 
 def test_rows_do_not_depend_on_their_block_nor_on_the_precision_of_the_draws():

@@ -48,11 +48,8 @@ def measured(engine: dict[str, Any], **variables: dict[str, float]) -> Convergen
     )
 
 
-def verdict_of(
-    convergence: Convergence, *checks: PredictiveCheck, model: str = "m4", **thresholds: float
-) -> Verdict:
-    parameters = FitParameters.model_validate({"model": model, "thresholds": thresholds})
-    return give_verdict(convergence, checks, parameters)
+def verdict_of(convergence: Convergence, *checks: PredictiveCheck, model: str = "m4") -> Verdict:
+    return give_verdict(convergence, checks, FitParameters.model_validate({"model": model}))
 
 
 @pytest.mark.parametrize(
@@ -129,19 +126,6 @@ def test_each_measure_of_an_engine_has_its_limit(changes, status, words):
     assert verdict.status == status and all(word in reason for word in words)
 
 
-def test_the_limits_are_settings():
-    few = {"ess_bulk_min": 399.0, "ess_tail_min": 399.0, "rhat_max": 1.1}
-    poor = measured({"nuts": NUTS.model_copy(update={"divergences": 9})}, beta_g=few)
-    asked = {"ess_min": 399, "rhat_max": 1.1, "max_divergence_share": 0.009, "bfmi_min": 0.31}
-    verdict = verdict_of(poor, **asked)
-    assert verdict.status == "review"
-    assert "diverged" in verdict.reasons[0] and "at least 0.31" in verdict.reasons[1]
-    exact = EXACT.model_copy(update={"interpolation_error": 0.2, "n_points": 600})
-    asked = {"ess_min": 300, "pareto_k_max": 0.65, "interpolation_error_max": 0.2}
-    (reason,) = verdict_of(measured({"exact": exact}), **asked).reasons
-    assert "Pareto k" in reason and "at most 0.65" in reason
-
-
 def test_an_engine_without_diagnostics_fails():
     verdict = verdict_of(measured({}))
     assert verdict.status == "fail"
@@ -168,8 +152,6 @@ def test_a_check_beyond_its_limits_is_a_note_or_bears_on_beta(p_value, status, w
     assert (other.status, other.reasons) == ("pass", ())
     prior = check("one", p_value, stage="prior", bears_on_beta=True)
     assert verdict_of(measured(SAMPLED), prior) == PASSED
-    wide = verdict_of(measured(SAMPLED), check("one", p_value), predictive_p_min=0.004)
-    assert len(wide.notes) == (p_value == 0 or np.isnan(p_value))
     if status != "pass":
         assert f"one is {NUMBERS}" in bears.reasons[0] and words in bears.reasons[0]
         assert f"check one: {NUMBERS}" in other.notes[0] and words in other.notes[0]
@@ -193,7 +175,7 @@ def test_failures_come_before_what_asks_for_review():
     assert verdict.status == "fail"
     for word, reason in zip(["evidence", "interpol", "one is"], verdict.reasons, strict=True):
         assert word in reason
-    assert verdict_of(measured(INTEGRATED), *unlike).status == "fail"
+    assert verdict_of(measured(SAMPLED), *unlike).status == "fail"
 
 
 def test_notes_name_the_engine_that_gave_up_and_what_is_furthest_out():

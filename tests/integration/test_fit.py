@@ -159,7 +159,7 @@ def test_prefect_shows_the_validation_the_result_and_the_progress(store: Store) 
     assert "0 warning(s)" in markdown["validation"]
     assert "| geneB |" in markdown["result"] and store.demo.info.run_id in markdown["result"]
     progress = {page.description: page.data for page in pages if page.type == "progress"}
-    stages = {"reading guides", "integrating", "leaving out cell lines", "drawing pictures"}
+    stages = {"reading guides", "fitting", "leaving out cell lines", "drawing pictures"}
     assert progress == dict.fromkeys(stages, 100.0)
 
 

@@ -230,7 +230,7 @@ def test_values_are_new_where_they_moved_beyond_rounding_or_their_number_changed
     names: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ):
     """A mean of more or fewer replicates is new, as is a guide measured in one fit only."""
-    monkeypatch.setattr(module, "GUIDES_AT_ONCE", 1 if names else 5000)
+    monkeypatch.setattr(module, "GUIDES_AT_ONCE", 1)
 
     def cells(**of_u: Sequence[float]) -> FittedScreen:
         usual = {f"c{number}": [0.5, 1.5] for number in range(1, 9)}

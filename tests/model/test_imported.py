@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import cache
 
@@ -95,14 +96,10 @@ def test_draws_of_the_posterior_are_let_in_under_their_labels(model, codes):
     xr.testing.assert_equal(found["sample_stats"].to_dataset(), expected)
 
 
-@pytest.mark.parametrize(
-    "known", [["Q (3)", "C", "A (7)", "D", "E"], ["Q", "A (1)", "A (7)", "D", "E"]]
-)
+@pytest.mark.parametrize("known", [["Q (3)", "C", "A (7)", *"DE"], ["Q", "A (1)", "A (7)", *"DE"]])
 def test_genes_may_be_named_by_symbols_that_are_unique(known):
-    rows, _, posterior = fit("m4")
-    rows = rows.assign(
-        gene=rows.gene.map(dict(zip(sorted(rows.gene.unique()), known, strict=True)))
-    )
+    rows, design, posterior = fit("m4")
+    rows = rows.assign(gene=rows.gene.map(dict(zip(design.genes, known, strict=True))))
     trace = trace_of(posterior.assign_coords(gene=known), rows, "labels")
     symbols = [label.split(" ")[0] for label in trace.posterior.alpha_g_dim_0.to_numpy()]
     trace = after("assign_coords", alpha_g_dim_0=symbols)(trace)
@@ -146,37 +143,35 @@ def after(method, *args, **given):
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (observed(lambda values: values[1:]), ["300 measurements", "got 299", "name the dataset"]),
-        (observed(lambda values: values + 1.1e-6), ["300 of 300 are others"]),
+        (observed(lambda values: values[1:]), "300 measurements .*got 299; name the dataset"),
+        (observed(lambda values: values + 1.1e-6), "300 of 300 are others"),
         (observed(lambda values: np.where(values == values.max(), 50, values)),
-         ["1 of 300 are others, such as 50 where", "name the dataset"]),
-        (observed(lambda values: values * np.nan), ["300 of 300", "such as nan where", " has -"]),
-        (after("isel", alpha_g_dim_0=0), ["alpha_g by chain and draw and gene", "draw;"]),
-        (after("transpose", "draw", "chain", ...), ["mu_alpha by chain and draw,", "draw, ch"]),
-        (after("isel", gamma_c_dim_0=range(19)), ["gamma_c by the cell lines", " 20, got 19;"]),
-        (after("isel", beta_g_dim_0=range(4)), ["5, got 4;", "--genes, --cell-lines, --lin"]),
-        (changed("sigma", (1, slice(3, 5)), 0), ["positive", "0.0 in sigma (2 of 2,000 values)"]),
-        (changed("sigma_beta", (1, 3), -0.1), ["positive", "-0.1 in sigma_beta", "sample again"]),
-        (changed("sigma", (1, 3), np.nan), ["positive", "nan in sigma (1 of"]),
-        (changed("beta_g", (0, 7), np.inf), ["finite draws", "inf in beta_g (5 of 10,000 values)"]),
-        (changed("gamma_c", (..., [3, 8]), lambda values: values[..., ::-1]), ["disagree about"]),
-        (changed("beta_g", ..., lambda values: values + 0.1), ["disagree about"]),
-        (after("assign_coords", alpha_g_dim_0=[*"ABCDE"]), ["5 genes", "got A, B, C, D, E;"]),
+         "1 of 300 are others, such as 50 where .* has .*; name the dataset"),
+        (observed(lambda values: values * np.nan), "300 of 300 .*such as nan where .* has -"),
+        (after("isel", alpha_g_dim_0=0), "alpha_g by chain and draw and gene, .* chain, draw; "),
+        (after("transpose", "draw", "chain", ...), "mu_alpha by chain and draw, .* draw, chain; "),
+        (after("isel", gamma_c_dim_0=range(19)), "gamma_c by the cell lines .* 20, got 19; "),
+        (after("isel", beta_g_dim_0=range(4)), " 5, got 4; .*--genes, --cell-lines, --lineages"),
+        (changed("sigma", (1, slice(3, 5)), 0), "positive .*got 0.0 in sigma .2 of 2,000 values"),
+        (changed("sigma_beta", (1, 3), -0.1), "positive .*got -0.1 in sigma_beta .*sample again"),
+        (changed("sigma", (1, 3), np.nan), "positive .*got nan in sigma .1 of"),
+        (changed("beta_g", (0, 7), np.inf), "finite draws.*got inf in beta_g .5 of 10,000 values"),
+        (changed("gamma_c", (..., [3, 8]), lambda values: values[..., ::-1]), "disagree about"),
+        (changed("beta_g", ..., lambda values: values + 0.1), "disagree about"),
+        (after("assign_coords", alpha_g_dim_0=[*"ABCDE"]), "5 genes .*got A, B, C, D, E; name"),
         (after("assign_coords", gamma_c_dim_0=["cellA", *"BCDEFGHIJKLMNOPQRST"]),
-         ["20 cell lines", "got B, C, D, E, F; name them"]),
-        (after("assign_coords", beta_g_dim_0=[f"gene{of}" for of in "AACDE"]),
-         ["got one of them twice; name them"]),
+         "20 cell lines .*got B, C, D, E, F; name them"),
+        (after("assign_coords", beta_g_dim_0=[f"gene{of}" for of in "AACDE"]), "one of them twice"),
         (lambda t: replace(t, sample_stats=t.sample_stats.isel(draw=range(100))),
-         ["diverging of the sampler", "got {'chain': 4, 'draw': 100}", "save the trace whole"]),
+         "diverging of the sampler .*got .'chain': 4, 'draw': 100.; save the trace whole"),
         (lambda t: replace(t, sample_stats=t.sample_stats.assign(step_size=("draw", range(500)))),
-         ["step_size of the sampler for the {'chain': 4, 'draw': 500}", "got {'draw': 500}"]),
+         "step_size of the sampler for the .'chain': 4, 'draw': 500. .*got .'draw': 500.;"),
     ],
 )  # fmt: skip
 def test_what_does_not_belong_is_refused(m4, spoil, words):
     design, trace = m4
-    with pytest.raises(TraceError) as error:
+    with pytest.raises(TraceError, match=words):
         let_in(spoil(trace), design)
-    assert all(word in str(error.value) for word in words)
 
 
 def test_single_measurements_and_the_priors_of_the_trace_are_needed(m4):
@@ -208,10 +203,7 @@ def test_scores_may_be_off_by_little_or_by_chance(m4, monkeypatch, off, words):
     table = pd.DataFrame([(name, *off.get(name, (0.0, 0.0))) for name in names])
     table.columns = ["parameter", "shift", "z"]
     monkeypatch.setattr(module, "scores", lambda *_: table)
-    if not words:
-        let_in(trace, design)
-        return
-    with pytest.raises(TraceError, match=words):
+    with pytest.raises(TraceError, match=words) if words else nullcontext():
         let_in(trace, design)
 
 
@@ -221,18 +213,15 @@ def test_scores_may_be_off_by_little_or_by_chance(m4, monkeypatch, off, words):
 @pytest.mark.parametrize(
     ("names", "words"),
     [
-        (
-            {*CONTRACTS["m4_zero_mean"].variables, "zeta"} - {"sigma_beta", "alpha_g"},
-            ["got beta_g, gamma_c, ", "zeta;", "m4_zero_mean, the ", " needs alpha_g, sigma_beta;"],
-        ),
-        ({*CONTRACTS["m4"].variables} - {"sigma"}, ["m4, m4_zero_mean, m4_nested", "needs sigma;"]),
-        (set(), ["got none;"]),
+        ({*CONTRACTS["m4_zero_mean"].variables, "zeta"} - {"sigma_beta", "alpha_g"},
+         "got beta_g, gamma_c, .*zeta; m4_zero_mean, the .* needs alpha_g, sigma_beta;"),
+        ({*CONTRACTS["m4"].variables} - {"sigma"}, "m4, m4_zero_mean, m4_nested, .* needs sigma;"),
+        (set(), "got none;"),
     ],
-)
+)  # fmt: skip
 def test_the_variables_missing_for_the_nearest_model_are_named(names, words):
-    with pytest.raises(TraceError) as error:
+    with pytest.raises(TraceError, match=words):
         model_of(xr.Dataset(dict.fromkeys(names, 0.0)))
-    assert all(word in str(error.value) for word in words)
 
 
 @pytest.mark.parametrize("tune", [None, 1500])

@@ -112,10 +112,13 @@ def test_the_shift_is_explained_where_it_first_matters():
         ({"interpolation_error": np.nan}, "fail", ["density is off by nan", "--engine nuts"]),
         ({"log_evidence": np.inf}, "fail", ["log evidence is inf", "finite", "--engine nuts"]),
         ({"log_evidence": np.nan}, "fail", ["log evidence is nan"]),
+        ({}, "fail", ["no diagnostics", "--engine nuts"]),
     ],
 )  # fmt: skip
 def test_each_measure_of_an_engine_has_its_limit(changes, status, words):
-    if set(changes) <= set(NutsDiagnostics.model_fields):
+    if not changes:
+        verdict = verdict_of(measured({}))
+    elif set(changes) <= set(NutsDiagnostics.model_fields):
         verdict = verdict_of(measured({"nuts": NUTS.model_copy(update=changes)}))
     else:
         exact = EXACT.model_copy(update=changes)
@@ -124,12 +127,6 @@ def test_each_measure_of_an_engine_has_its_limit(changes, status, words):
         assert failures == [*verdict.reasons] * (status == "fail")
     (reason,) = verdict.reasons
     assert verdict.status == status and all(word in reason for word in words)
-
-
-def test_an_engine_without_diagnostics_fails():
-    verdict = verdict_of(measured({}))
-    assert verdict.status == "fail"
-    assert "no diagnostics" in verdict.reasons[0] and "--engine nuts" in verdict.reasons[0]
 
 
 # ---- predictive checks
@@ -159,28 +156,21 @@ def test_a_check_beyond_its_limits_is_a_note_or_bears_on_beta(p_value, status, w
 
 
 @pytest.mark.parametrize("model", ["m4", "m4_zero_mean", "m4_nested"])
-def test_dependence_is_one_reason_with_the_advice_of_the_model(model):
-    one, two = (check(name, p, bears_on_beta=True) for name, p in (("one", 0.0), ("two", 0.996)))
-    (reason,) = verdict_of(measured(SAMPLED), one, check("sd"), two, model=model).reasons
-    assert f"one is {NUMBERS} (p < 0.002), two is {NUMBERS} (p = 0.996); " in reason
-    assert f" {model} " in reason and "intervals of beta" in reason
-    assert ("leave out" in reason) == (model == "m4_nested")
-    assert ("--model m4_nested" in reason) == (model != "m4_nested")
-
-
-def test_failures_come_before_what_asks_for_review():
+def test_failures_come_before_dependence_and_notes_begin_with_the_engine_that_gave_up(model):
     exact = EXACT.model_copy(update={"interpolation_error": 0.2, "log_evidence": np.nan})
-    unlike = [check("one", 0.0, bears_on_beta=True), check("two", np.nan, bears_on_beta=True)]
-    verdict = verdict_of(measured({"exact": exact}), unlike[0])
-    assert verdict.status == "fail"
-    for word, reason in zip(["evidence", "interpol", "one is"], verdict.reasons, strict=True):
-        assert word in reason
-    assert verdict_of(measured(SAMPLED), *unlike).status == "fail"
-
-
-def test_notes_name_the_engine_that_gave_up_and_what_is_furthest_out():
+    one, two = (check(name, p, bears_on_beta=True) for name, p in (("one", 0.0), ("two", 0.996)))
     furthest = check("sd", 0.0).model_copy(update={"furthest_out": (("A", 2.345), ("B", 0.5))})
-    verdict = give_verdict(measured(SAMPLED), [furthest], FitParameters(), fell_back="no maximum")
+    verdict = give_verdict(
+        measured({"exact": exact}), [one, furthest, two], FitParameters(model=model), "no maximum"
+    )
+    evidence, error, dependence = verdict.reasons
+    assert verdict.status == "fail" and "evidence" in evidence and "interpolated" in error
+    assert f"one is {NUMBERS} (p < 0.002), two is {NUMBERS} (p = 0.996); " in dependence
+    assert f" {model} " in dependence and "intervals of beta" in dependence
+    assert ("leave out" in dependence) == (model == "m4_nested")
+    assert ("--model m4_nested" in dependence) == (model != "m4_nested")
     fell_back, note = verdict.notes
-    assert verdict.status == "pass" and "NUTS" in fell_back and fell_back.endswith(": no maximum")
+    assert "NUTS" in fell_back and fell_back.endswith(": no maximum")
     assert note.endswith(": A (2.3 times), B (0.5 times).")
+    unknown = [one, check("two", np.nan, bears_on_beta=True)]
+    assert verdict_of(measured(SAMPLED), *unknown).status == "fail"

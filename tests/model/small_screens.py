@@ -26,14 +26,8 @@ def guide_map(rows: Sequence[tuple[str, str | None, int, bool]]) -> pd.DataFrame
 
 def sequence_map(rows: Sequence[tuple[str, str | None]], **columns: Any) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=["sequence", "cell_line"], dtype="str")
-    standard: dict[str, Any] = {
-        "screen_type": "2DS",
-        "library": "Lib",
-        "passes_qc": True,
-        "excluded": False,
-        "pdna_batch": "1",
-    }
-    return frame.assign(**(standard | columns))
+    standard: dict[str, Any] = {"screen_type": "2DS", "library": "Lib", "pdna_batch": "1"}
+    return frame.assign(**(standard | {"passes_qc": True, "excluded": False} | columns))
 
 
 def screen(random_seed: int = 1) -> Screen:

@@ -8,64 +8,52 @@ import pytest
 import xarray as xr
 from scipy.stats import gamma
 
-from model.predictive import data_groups
+from model.predictive import data_groups, draw_prior
 from model.spread import furthest_out, noise_by_line, spread_by, with_furthest_out
+from schemas.parameters import Priors
 from schemas.reports import Stage
 from tests.designs import design_from_rows, nested_rows
-from tests.model.predictive_checks import check_of
+from tests.model.predictive_checks import check_of, expectation
 
-DIMS = ("chain", "draw")
 ROWS = nested_rows(n_genes=3, n_lines=4, n_guides=2, n_replicates=2)[0]
 # Without some cells and replicates: only g000 is in c000, and c001 has one degree of freedom.
-ROWS = ROWS.drop(
-    index=[
-        *ROWS.index[(ROWS.gene != "g000") & (ROWS.cell_line == "c000")],
-        *ROWS.index[(ROWS.gene == "g001") & (ROWS.cell_line == "c003")],
-        *ROWS.index[ROWS.cell_line == "c001"][1:10:2],
-        *ROWS.index[ROWS.cell_line == "c002"][1:8:2],
-    ]
-).reset_index(drop=True)
+CELLS = ROWS.gene + ROWS.cell_line
+ROWS = ROWS.drop(index=ROWS.index[CELLS.isin(["g001c000", "g002c000", "g001c003"])])
+REPEATED = [
+    ROWS.index[ROWS.cell_line == line][1:last:2] for line, last in (("c001", 10), ("c002", 8))
+]
+ROWS = ROWS.drop(index=np.concatenate(REPEATED)).reset_index(drop=True)
 DESIGN = design_from_rows(ROWS)
-LABELS = {dim: list(labels) for dim, labels in DESIGN.labels.items()}
 
 
 def tree_of(genes: range = range(3)) -> xr.DataTree:
     """Two chains of four draws, of which every other one has replicates of some genes."""
-    random = np.random.default_rng(1)
-    part = DESIGN.of_genes(genes)
-    dims = {"alpha_g": "gene", "gamma_c": "cell_line", "beta_g": "gene", "delta_k": "guide"}
-    posterior = xr.Dataset(
-        {"sigma": (DIMS, random.uniform(1.4, 1.6, (2, 4)))}
-        | {
-            name: ((*DIMS, dim), random.normal(0, 0.5, (2, 4, len(LABELS[dim]))))
-            for name, dim in dims.items()
-        },
-        coords={"chain": [0, 1], "draw": np.arange(4), **LABELS},
-    )
+    random, part = np.random.default_rng(1), DESIGN.of_genes(genes)
+    chains = [draw_prior("m4_nested", DESIGN, Priors(), 4, seed) for seed in (1, 2)]
+    posterior = 0.2 * xr.concat(chains, "chain").assign_coords(chain=[0, 1])
     means = part.cells.mean + random.normal(2, 0.1, (2, 2, part.cells.mean.size))
     replicates = xr.Dataset(
-        {"cell_mean": ((*DIMS, "cell"), means)}, coords={"chain": [0, 1], "draw": [0, 2]}
+        {"cell_mean": (("chain", "draw", "cell"), means)}, {"chain": [0, 1], "draw": [0, 2]}
     )
-    groups = {"posterior": posterior, "posterior_predictive": replicates}
+    sigma = posterior["sigma"] * 0 + random.uniform(1.4, 1.6, (2, 4))
+    groups = {"posterior": posterior.assign(sigma=sigma), "posterior_predictive": replicates}
     return xr.DataTree.from_dict(groups | data_groups(part))
 
 
 def spreads(tree: xr.DataTree, rows: pd.DataFrame, what: str, replicated: bool) -> pd.DataFrame:
     """The spread of every gene or line (columns) in every draw that is replicated (rows)."""
     of_draws = []
-    cells = [cell for _, cell in rows.groupby(["gene", "cell_line"])]
+    keys = [rows.gene, rows.cell_line]
     for chain, draw in ((0, 0), (0, 2), (1, 0), (1, 2)):
-        one = tree["posterior"].dataset.sel(chain=chain, draw=draw)
-        replicate = tree["posterior_predictive"]["cell_mean"].sel(chain=chain, draw=draw)
-        squares: dict[str, list[float]] = {}
-        for cell, mean in zip(cells, replicate.to_numpy(), strict=True):
-            at = one.sel(gene=cell.gene.iloc[0], cell_line=cell.cell_line.iloc[0])
-            expected = at["alpha_g"] + at["gamma_c"] + at["beta_g"] * cell.rna.iloc[0]
-            expected = expected + one["delta_k"].sel(guide=cell.guide.tolist()).mean()
-            away = (mean if replicated else cell.logfc.mean()) - float(expected)
-            squares.setdefault(cell[what].iloc[0], []).append(len(cell) * away**2)
-        of_draws.append({group: np.mean(of_one) ** 0.5 for group, of_one in squares.items()})
-    return pd.DataFrame(of_draws).sort_index(axis=1)
+        at = {"chain": chain, "draw": draw}
+        fitted = expectation(tree["posterior"].dataset.sel(at), rows)
+        cells = rows.assign(away=rows.logfc - fitted, fitted=fitted).groupby(keys)
+        away = cells.away.mean()
+        if replicated:
+            mean = tree["posterior_predictive"]["cell_mean"].sel(at).to_numpy()
+            away = mean - cells.fitted.mean()
+        of_draws.append(np.sqrt((cells.size() * away**2).groupby(level=what).mean()))
+    return pd.DataFrame(of_draws).reset_index(drop=True)
 
 
 @pytest.mark.parametrize("genes", [range(3), range(1, 3)])

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from matplotlib.figure import Figure
@@ -21,9 +22,9 @@ from model.predictive import thin
 from tests.model.plots.conftest import Fit
 
 NAMES = {
-    "energy", "forest_alpha", "forest_beta", "forest_gamma", "influence_of_lines",
-    "logfc_by_cell_line", "logfc_over_rna", "logfc_over_rna_by_gene", "posterior_predictive_by_gene",
-    "predictive_checks", "prior_of_sds", "rank", "residual_spread", "residual_spread_by_line",
+    "energy", "forest_alpha", "forest_beta", "forest_gamma", "influence_of_lines", "rank",
+    "logfc_by_cell_line", "logfc_over_rna", "logfc_over_rna_by_gene", "predictive_checks",
+    "posterior_predictive_by_gene", "prior_of_sds", "residual_spread", "residual_spread_by_line",
     "top_genes", "trace", "volcano", "within_lineages",
 }  # fmt: skip
 
@@ -46,7 +47,9 @@ def pictures(large: Fit) -> Iterator[dict[str, Figure]]:
     plt.close("all")
     mpl.use("Agg")
     drawn = {}
-    with mpl.rc_context({"font.size": 7.5}):
+    with pytest.MonkeyPatch.context() as patch, mpl.rc_context({"font.size": 7.5}):
+        for module in ("gene_effects", "predictive"):
+            patch.setattr(f"model.plots.{module}.MOST_PANELS", 4)
         before = dict(mpl.rcParams)
         for name, figure in all_figures(large.tree, large.design, large.effects, quantities):
             assert set(plt.get_fignums()) <= {figure.number}
@@ -64,11 +67,8 @@ def test_every_picture_is_drawn_under_its_name(pictures):
 
 
 def test_result_without_energy_and_influence_has_no_pictures_of_them(monkeypatch, small):
-    for name in (
-        "logfc_over_rna logfc_over_rna_by_gene logfc_by_cell_line volcano top_genes forest "
-        "posterior_predictive_by_gene checked_quantities residual_spread prior_of_sds trace rank"
-    ).split():
-        monkeypatch.setattr(f"model.plots.{name}", lambda *_: plt.figure())
+    for name in (NAMES - {"energy", "predictive_checks"}) | {"forest", "checked_quantities"}:
+        monkeypatch.setattr(f"model.plots.{name}", lambda *_: plt.figure(), raising=False)
     tree = without_energy(small.tree)
     names = {name for name, _ in all_figures(tree, small.design, small.effects, small.quantities)}
     assert names == NAMES - {"energy", "influence_of_lines", "within_lineages"}
@@ -87,38 +87,33 @@ def test_pictures_of_draws_name_chains_and_grow_with_the_parameters(small, pictu
         plt.close(few)
 
 
-def test_forest_shows_the_ends_of_many_genes_in_the_order_of_the_table(large, pictures):
+def test_forest_shows_all_of_few_genes_and_the_ends_of_many_in_order(small, large, pictures):
     written = texts(pictures["forest_beta"])
-    ends_of_table = [*large.effects["gene"].head(20), *large.effects["gene"].tail(20)]
-    assert [text for text in written if text in large.design.genes] == ends_of_table
+    both_ends = [*large.effects["gene"].head(20), *large.effects["gene"].tail(20)]
+    assert [text for text in written if text in large.design.genes] == both_ends
     assert any("the 20 lowest and 20 highest of 66 genes" in text for text in written)
-
-
-@pytest.mark.parametrize("by_table", [False, True])
-def test_forest_of_few_genes_shows_all_in_order(small, by_table):
-    tree, effects = small.tree, small.effects
-    if by_table:  # the order of a table of all draws, where some are shown
-        tree = xr.DataTree.from_dict({"posterior": thin(tree["posterior"].dataset, 8)})
-        effects = effects.assign(beta_mean=[3.0, 1.0, 2.0, 5.0, 4.0]).sort_values("beta_mean")
-    figure = forest(tree, "beta_g", effects.set_index("gene")["beta_mean"] if by_table else None)
-    labels = [text for text in texts(figure) if text in small.design.genes]
-    assert labels == effects["gene"].tolist()
-    plt.close(figure)
+    # The order is that of a table of all draws, where only some draws are shown.
+    few = xr.DataTree.from_dict({"posterior": thin(small.tree["posterior"].dataset, 8)})
+    order = pd.Series([3.0, 1.0, 2.0, 5.0, 4.0], small.effects["gene"]).sort_values()
+    for tree, means, genes in (
+        (small.tree, None, small.effects["gene"]),
+        (few, order, order.index),
+    ):
+        figure = forest(tree, "beta_g", means)
+        assert [text for text in texts(figure) if text in small.design.genes] == list(genes)
+        plt.close(figure)
 
 
 @pytest.mark.parametrize("name", ["logfc_over_rna_by_gene", "top_genes"])
-def test_twelve_genes_of_lowest_beta_get_a_panel(large, pictures, name):
+def test_as_many_genes_of_lowest_beta_as_fit_get_a_panel(large, pictures, name):
     written = texts(pictures[name])
     panels = [text for text in written if text in large.design.genes]
-    assert panels == large.effects["gene"].head(12).tolist()
-    assert any("the 12 genes of 66 with lowest beta" in text for text in written)
+    assert panels == large.effects["gene"].head(4).tolist()
+    assert any("the 4 genes of 66 with lowest beta" in text for text in written)
 
 
-def test_genes_too_many_to_colour_are_counted(pictures):
+def test_genes_without_colour_are_counted_and_boxes_are_ordered_by_median(large, pictures):
     assert "grey: 58 other genes" in texts(pictures["logfc_over_rna"])
-
-
-def test_boxes_of_cell_lines_are_ordered_by_median(large, pictures):
     boxes = [label.get_text() for label in pictures["logfc_by_cell_line"].axes[0].get_yticklabels()]
     medians = measured(large.design).groupby("cell_line")["logfc"].median()
     by_median = medians.sort_values(ascending=False).index
@@ -130,7 +125,7 @@ def test_replicates_of_a_part_are_drawn_for_genes_of_the_part_beside_their_data(
     figure = pictures["posterior_predictive_by_gene"]
     panels = [text for text in texts(figure) if text in large.design.genes]
     by_beta = large.effects["gene"]
-    assert panels == by_beta[by_beta.isin(part.genes)].head(12).tolist()
+    assert panels == by_beta[by_beta.isin(part.genes)].head(4).tolist()
     axes = figure.axes[0]
     own = np.sort(part.cells.mean[part.cells.gene == part.genes.index(axes.get_title())])
     drawn = [np.sort(np.asarray(some.get_offsets())[:, 1]) for some in axes.collections]
@@ -188,8 +183,7 @@ def test_fitted_line_has_the_slope_of_its_gene_and_the_level_of_an_average_line(
         one = posterior.sel(gene=gene).mean()
         assert slope == pytest.approx(one["beta_g"].item(), abs=0.01)
         assert level == pytest.approx((one["alpha_g"] + one["gamma_c"]).item(), abs=0.01)
-        assert (line["low"] < line["fitted"]).all()
-        assert (line["fitted"] < line["high"]).all()
+        assert (line["low"] < line["fitted"]).all() and (line["fitted"] < line["high"]).all()
         assert (line["rna"].min(), line["rna"].max()) == (rna.min(), rna.max())
     points = without_line_effects(posterior, small.design, ["geneD"])
     line = lines[lines["gene"] == "geneD"]
@@ -215,14 +209,11 @@ def test_fitted_line_and_band_are_of_the_guides_measured_and_of_what_the_data_fi
         np.testing.assert_allclose(moved[column], plain[column] + 1)
 
 
-def test_ends_of_many_values_and_all_of_few_are_shown_in_order():
+def test_both_ends_of_many_values_are_shown_and_places_keep_their_gap():
     assert ends(np.array([3.0, 1.0, 2.0]), each=1).tolist() == [1, 2, 0]
     assert ends(np.array([5.0, 1.0, 4.0, 2.0, 3.0, 0.0, 6.0]), each=2).tolist() == [5, 1, 0, 6]
-    assert only_ends(5, 5, "genes") == ""
-    assert only_ends(40, 1105, "genes") == "the 20 lowest and 20 highest of 1,105 genes"
-
-
-def test_places_too_close_are_spread_around_their_middle():
+    notes = [only_ends(5, 5, "genes"), only_ends(40, 1105, "genes")]
+    assert notes == ["", "the 20 lowest and 20 highest of 1,105 genes"]
     assert spaced(np.array([0.0, 2.0, 5.0]), gap=1.0).tolist() == [0, 2, 5]
     assert spaced(np.array([1.0, 1.0, 1.0]), gap=1.0).tolist() == [0, 1, 2]
     wanted = np.sort(np.random.default_rng(3).normal(size=50))

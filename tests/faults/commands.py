@@ -1,8 +1,11 @@
-"""Runs commands of ours as their users do, in a process, and holds them against their fault."""
+"""Runs commands of the product, in this process or in their own, and checks how they end."""
 
 from __future__ import annotations
 
+import atexit
+import multiprocessing
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -10,194 +13,181 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import IO, Protocol
+from typing import Any, NamedTuple
+from unittest import mock
 
 import pytest
 
 from deployments.command_line import main
+from deployments.exit_codes import BAD_INPUT
 from tests.faults.catalogue import Fault, Left
-from tests.faults.terminal import Terminal, take_terminal
-from tests.integration.processes import PATIENCE, QUIET, wait_until
+from tests.integration.processes import PATIENCE, QUIET
 from tests.integration.runs import run_is_open, runs_in
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = (sys.executable, "-m", "deployments.command_line")
+FORKS = multiprocessing.get_context("forkserver")
+IMPORTED = ["deployments.command_line", "deployments.terminal", "flows.fit_screen"]
+QUICK = ("--draws", "100", "--pictures", "none")
+"""Options of a fit that is over soon; its draws are too few to be believed."""
+LONG = ("--draws", "20000", "--pictures", "none")
+"""Options of one long enough for something to happen meanwhile."""
+STATUSES = {Left.FAILED: ["FAILED"], Left.KILLED: ["KILLED"], Left.WHOLE: ["FINISHED"]}
+OBEYED = re.compile("[\x00\x1b\u202e]")
+CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-@dataclass(frozen=True)
-class Done:
+class Done(NamedTuple):
     """A command that has ended."""
 
-    code: int
+    code: int | None
     out: str
     err: str
-    seconds: float
 
 
-class Process(Protocol):
-    """A command that runs, as `subprocess.Popen` has it."""
+class Process(NamedTuple):
+    """A process of a command: the leader of a session of its own."""
 
     pid: int
-
-    @property
-    def returncode(self) -> int | None:
-        """Its exit code; minus the signal that ended it; None while it runs."""
-
-    def poll(self) -> int | None:
-        """Return the same, once it has been asked."""
-
-    def wait(self, timeout: float | None = None) -> int:
-        """Wait for its end, at most so many seconds; raise subprocess.TimeoutExpired."""
+    code: Callable[[], int | None]
 
 
 class Command:
-    """The command `screenbayes` in a working folder, to end as its fault says."""
+    """The command `screenbayes` in this process, in a working folder."""
 
-    def __init__(self, fault: Fault, folder: Path) -> None:
+    def __init__(self, fault: Fault, folder: Path, capture: pytest.CaptureFixture[str]) -> None:
         self.fault = fault
         self.folder = folder
-        self.environment = {**os.environ, **QUIET, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-        # A store of its own; and what is printed is buffered, as it is for most people.
-        for name in ("MLFLOW_TRACKING_URI", "PYTHONUNBUFFERED"):
-            self.environment.pop(name, None)
-        self.terminal: Terminal | None = None
-        """Where it runs; none: where nobody looks on, its output in files."""
-        self.standard_output: str | None = None
-        """Path of where it goes instead; empty: it is closed."""
-        self._before: dict[Path, bytes] = {}
+        self._capture = capture
 
-    def __call__(self, *arguments: str | Path, **environment: str) -> Done:
-        """Run it to its end and hold it against the fault."""
-        return self.end(self.begin(*arguments, environment=environment))
+    def __call__(self, *arguments: Any, told: tuple[str, ...] = (), **environment: str) -> Done:
+        """Run it and check its end; `told` are words of its message beyond those of the fault."""
+        before = contents(self.folder)
+        with mock.patch.dict(os.environ, environment):
+            code = main([str(argument) for argument in arguments])
+        return self.check(Done(code, *self._capture.readouterr()), before, told)
 
-    def begin(
-        self,
-        *arguments: str | Path,
-        environment: Mapping[str, str] = MappingProxyType({}),
-        limits: Mapping[int, int] = MappingProxyType({}),
-    ) -> Process:
-        """Start it; `limits` are those of `resource.setrlimit`."""
-        self._before = contents(self.folder)
-        self._started = time.monotonic()
-        self._out, self._err = tempfile.TemporaryFile(), tempfile.TemporaryFile()  # noqa: SIM115
-        words = [str(argument) for argument in arguments]
-        return self._start(words, {**self.environment, **environment}, limits)
-
-    def _start(
-        self, arguments: list[str], environment: Mapping[str, str], limits: Mapping[int, int]
-    ) -> Process:
-        def begin() -> None:
-            if self.terminal is not None:
-                take_terminal(self.terminal.path)
-            for which, value in limits.items():
-                resource.setrlimit(which, (value, value))
-
-        return subprocess.Popen(
-            [*OURS, *arguments],
-            cwd=self.folder,
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=self._out,
-            stderr=self._err,
-            start_new_session=True,  # Ctrl-C of a test is for the command, not for the tests
-            preexec_fn=begin,
-        )
-
-    def end(self, process: Process) -> Done:
-        """Wait for its end and hold it against the fault."""
-        try:
-            process.wait(PATIENCE)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            raise AssertionError(f"not done after {PATIENCE:.0f} s:\n{self.told()}") from None
-        seconds = time.monotonic() - self._started
-        if self.terminal is not None:
-            self.terminal.settle()
-        assert process.returncode is not None
-        done = Done(process.returncode, *self._output(), seconds)
-        holds(self.fault, done)
-        look(self.fault.left, self.folder, self._before)
+    def check(self, done: Done, before: Mapping[Path, bytes], told: tuple[str, ...]) -> Done:
+        """Check exit code, message and what is left; no traceback may be shown."""
+        output = f"{done.out}\n{done.err}"
+        assert "Traceback" not in output, output
+        assert done.code != BAD_INPUT or not OBEYED.search(output), repr(output)
+        assert done.code == self.fault.code, f"exit code {done.code}\n{output}"
+        line = " ".join(output.split())
+        missing = [words for words in (*self.fault.told, *told) if words not in line]
+        assert not missing, f"{missing} not in:\n{output}"
+        left = self.fault.left
+        if left is Left.AS_BEFORE:
+            assert contents(self.folder) == before
+        elif isinstance(left, Left):
+            runs = runs_in(self.folder)
+            assert [run.info.status for run in runs] == STATUSES.get(left, [])
+            assert left is Left.WHOLE or all(run.data.tags.get("failure") for run in runs)
         return done
 
-    def told(self) -> str:
-        """What it has told so far, on stdout and stderr."""
-        return "\n".join(self._output())
 
-    def _output(self) -> tuple[str, str]:
-        if self.terminal is not None:
-            return "", self.terminal.shows()
-        return _text(self._out), _text(self._err)
+class OwnProcess(Command):
+    """The same in a process of its own: a fork of one that has imported all, or a fresh one."""
 
-    def wait_for(self, process: Process, words: str) -> None:
-        """Return once it has told these words."""
-        self._wait_until(process, lambda: words in self.told(), f"the command says {words!r}")
+    def __init__(self, fault: Fault, folder: Path, *, api: str = "", fresh: bool = False) -> None:
+        self.fault = fault
+        self.folder = folder
+        self.files = [folder.with_name(f"{folder.name}.{name}") for name in ("out", "err")]
+        self._fresh = fresh
+        self.environment = {**os.environ, **QUIET, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+        self.environment.pop("MLFLOW_TRACKING_URI", None)
+        self.environment.pop("PYTHONUNBUFFERED", None)  # as for most people
+        if api:
+            self.environment["PREFECT_API_URL"] = api
+
+    def __call__(self, *arguments: Any, told: tuple[str, ...] = (), **environment: str) -> Done:
+        return self.end(self.begin(*arguments, **environment), told)
+
+    def begin(self, *arguments: Any, out="", err="", limit=None, **environment: str) -> Process:
+        """Start it; `out` and `err` are where it prints (None: closed), `limit` of setrlimit."""
+        self._before = contents(self.folder)
+        for file in self.files:
+            file.write_bytes(b"")
+        streams = (str(self.files[0]) if out == "" else out, err or str(self.files[1]))
+        words = [str(argument) for argument in arguments]
+        place = (str(self.folder), streams, limit)
+        given = self.environment | environment
+        if self._fresh:
+            command = [sys.executable, "-m", "deployments.command_line", *words]
+            begun = subprocess.Popen(command, env=given, preexec_fn=lambda: _enter(*place))
+            return Process(begun.pid, begun.poll)
+        fork = FORKS.Process(target=_become, args=(words, place, given))
+        fork.start()
+        assert fork.pid is not None
+        return Process(fork.pid, lambda: fork.exitcode)
+
+    def end(self, process: Process, told: tuple[str, ...] = ()) -> Done:
+        """Wait for its end and check it."""
+        try:
+            _wait(lambda: process.code() is not None, "the command ends")
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+        return self.check(Done(process.code(), *self.printed()), self._before, told)
+
+    def printed(self) -> list[str]:
+        """What it has printed so far, on stdout and stderr, without colours and cursor moves."""
+        texts = (file.read_text(encoding="utf-8", errors="replace") for file in self.files)
+        return [CONTROL.sub("", text).replace("\r", "\n") for text in texts]
+
+    def wait_for(self, process: Process, event: str | Callable[[], Any]) -> None:
+        """Return once it has printed a match, or something is so; fail if it ends before."""
+        so = event if callable(event) else lambda: re.search(event, "\n".join(self.printed()))
+        _wait(lambda: so() or process.code() is not None, str(event))
+        assert process.code() is None, self.printed()
 
     def wait_for_run(self, process: Process) -> None:
         """Return once its run is open, in the store of the working folder."""
-        self._wait_until(process, lambda: run_is_open(self.folder), "a run is open")
-
-    def _wait_until(self, process: Process, done: Callable[[], bool], what: str) -> None:
-        wait_until(lambda: done() or process.poll() is not None, PATIENCE, what)
-        assert process.poll() is None, self.told()
-
-    def interrupt(self, process: Process) -> Done:
-        """Press Ctrl-C, as a terminal does it: to all processes of the command."""
-        os.killpg(process.pid, signal.SIGINT)
-        return self.end(process)
+        self.wait_for(process, lambda: run_is_open(self.folder))
 
 
-class InThisProcess:
-    """The same command without a process of its own: for what ends before anything is computed."""
-
-    def __init__(self, fault: Fault, folder: Path, said: pytest.CaptureFixture[str]) -> None:
-        self.fault = fault
-        self.folder = folder
-        self._said = said
-
-    def __call__(self, *arguments: str | Path) -> Done:
-        """Run it to its end and hold it against the fault."""
-        before = contents(self.folder)
-        started = time.monotonic()
-        code = main(list(map(str, arguments)))
-        said = self._said.readouterr()
-        done = Done(code, said.out, said.err, time.monotonic() - started)
-        holds(self.fault, done)
-        look(self.fault.left, self.folder, before)
-        return done
+def _wait(done: Callable[[], Any], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not done():
+        assert time.monotonic() < deadline, f"not after {PATIENCE:.0f} s: {what}"
+        time.sleep(0.05)  # an engine is done within a second
 
 
-def _text(file: IO[bytes]) -> str:
-    # Its place is that of the process that writes: read without moving it.
-    size = os.fstat(file.fileno()).st_size
-    return os.pread(file.fileno(), size, 0).decode("utf-8", "replace")
+def prepare_forks(api: str) -> None:
+    """Start the process whose forks commands are, with this Prefect server as theirs."""
+    from multiprocessing.forkserver import ensure_running
+
+    FORKS.set_forkserver_preload(IMPORTED)
+    with mock.patch.dict(os.environ, PREFECT_API_URL=api):
+        ensure_running()
 
 
-def holds(fault: Fault, done: Done) -> None:
-    """The exit code and the message are those of the fault, and no traceback is shown."""
-    said = f"{done.out}\n{done.err}"
-    assert "Traceback" not in said, said
-    assert done.code == fault.code, f"exit code {done.code}\n{said}"
-    one_line = " ".join(said.split())
-    missing = [words for words in fault.told if " ".join(words.split()) not in one_line]
-    assert not missing, f"not told: {missing}\n{said}"
+def _enter(folder: str, streams: tuple[str | None, str], limit: tuple[int, int] | None) -> None:
+    os.setsid()  # a signal to the group is for the command, not for the tests
+    os.chdir(folder)
+    for number, path in enumerate(streams, 1):
+        if path is None:
+            os.close(number)
+        else:
+            os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND), number)
+    if limit is not None:
+        resource.setrlimit(limit[0], (limit[1], limit[1]))
 
 
-def look(left: Left | str, folder: Path, before: Mapping[Path, bytes]) -> None:
-    """What is left in the working folder is what the fault says."""
-    if left is Left.AS_BEFORE:
-        assert contents(folder) == before
-    elif left is Left.NO_RUN:
-        assert not runs_in(folder)
-    elif left is Left.FAILED or left is Left.KILLED:
-        (run,) = runs_in(folder)
-        assert run.info.status == left.name
-        assert run.data.tags.get("failure"), run.data.tags
-    elif left is Left.WHOLE:
-        assert [run.info.status for run in runs_in(folder)] == ["FINISHED"]
+def _become(words: list[str], place: tuple[Any, ...], environment: dict[str, str]) -> None:
+    """Become the command, in a fork."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    _enter(*place)
+    os.environ.clear()
+    os.environ.update(environment)
+    tempfile.tempdir = None  # TMPDIR may be another
+    sys.stdout = None if place[1][0] is None else open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
+    with temporary_settings({PREFECT_API_URL: environment["PREFECT_API_URL"]}):  # read before
+        code = main(words)
+    atexit._run_exitfuncs()  # a fork ends without
+    sys.exit(code)
 
 
 def contents(folder: Path) -> dict[Path, bytes]:

@@ -1,28 +1,22 @@
-"""Servers that are not what they are taken for: dead, silent, or one answer, whatever is asked."""
+"""Servers that are dead, silent, or give one answer whatever they are asked."""
 
 from __future__ import annotations
 
 import socket
+import ssl
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from threading import Thread
 from typing import Any
-
-import pytest
-
-from deployments.exit_codes import TROUBLE
-from tests.faults.catalogue import Area, Left, fault
 
 LOGIN_PAGE = "<!doctype html><html><title>Sign in</title><form>password</form></html>"
 
 
 class QuietServer(ThreadingHTTPServer):
-    """A server of the tests that says nothing of clients that leave before an answer's end.
-
-    What it would say goes to the standard error that it shares with the command under test.
-    """
+    """A server that prints nothing about clients that leave before the end of an answer."""
 
     daemon_threads = True
     block_on_close = False
@@ -33,28 +27,31 @@ class QuietServer(ThreadingHTTPServer):
 
 
 @contextmanager
-def answering(status: int, body: str, kind: str = "text/html") -> Iterator[str]:
-    """A server that gives this answer to everything; yield its address."""
+def answering(status: int, body: str, certificate: Path | None = None) -> Iterator[str]:
+    """A server that gives this answer to everything, by TLS with a certificate; its address."""
 
     class Answer(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            content = body.encode()
             self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(content)))
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(body.encode())))
             self.end_headers()
-            self.wfile.write(content)
+            self.wfile.write(body.encode())
 
         do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
 
         def log_message(self, format: str, *args: object) -> None:
-            """Nothing: a line for each request would hide what a failing test says."""
+            """Print nothing: a line for each request would hide what a failing test says."""
 
     server = QuietServer(("127.0.0.1", 0), Answer)
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     Thread(target=server.serve_forever, daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"http{'s' if certificate else ''}://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()
@@ -71,26 +68,3 @@ def nobody() -> str:
     """The address of a port that is closed."""
     with silent() as address:
         return address
-
-
-def wrong_answers(variable: str, answers: Iterable[tuple[str, int, str, str]]) -> list[Any]:
-    """Parameters `status` and `body`, with their faults, of servers that a variable leads to.
-
-    `answers`: what the server does in words, status, body, and what of it is told.
-    """
-    return [
-        pytest.param(
-            status,
-            body,
-            marks=fault(
-                Area.SERVERS,
-                f"what listens at {variable} {what}",
-                made=f"a server that answers everything with HTTP {status}",
-                code=TROUBLE,
-                told=(told, variable),
-                left=Left.AS_BEFORE,
-            ),
-            id=str(status),
-        )
-        for what, status, body, told in answers
-    ]

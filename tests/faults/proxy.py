@@ -1,7 +1,4 @@
-"""A proxy in front of an S3 endpoint that does to its answers what networks and buckets do.
-
-Requests and answers pass it byte by byte as they are; what is done to them is a `Harm`.
-"""
+"""A proxy in front of an S3 endpoint that harms its answers as networks and buckets do."""
 
 from __future__ import annotations
 
@@ -38,13 +35,11 @@ class Harm:
     silent: bool = False
     """No answer, and the connection is held."""
     reset: bool = False
-    """The connection is reset."""
     cut_after: int | None = None
     """Bytes of the body after which the connection is closed, though more were announced."""
     shorten_by: int | None = None
     """Bytes that the body lacks, and that were not announced."""
     bytes_a_second: int | None = None
-    """How fast the body comes."""
     ahead: timedelta | None = None
     """By how much the endpoint's clock is ahead, by its own words of when an object was stored."""
     first: Callable[[], object] | None = None
@@ -103,42 +98,37 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
                 proxy.closing.wait()
                 self.close_connection = True
             elif harm.reset:
-                self.reset()
+                linger = struct.pack("ii", 1, 0)  # on closing: RST, and nothing that was not sent
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                self.close_connection = True
+                self.connection.close()
             elif harm.refuse:
                 status, code = harm.refuse
                 message = f"<Error><Code>{code}</Code><Message>{code} it is</Message></Error>"
                 self.send(status, [("Content-Type", "application/xml")], message.encode(), Harm())
             else:
-                self.pass_on(body, harm)
+                assert proxy.endpoint.hostname is not None
+                onward = http.client.HTTPConnection(proxy.endpoint.hostname, proxy.endpoint.port)
+                onward.request(self.command, self.path, body, dict(self.headers))
+                answer = onward.getresponse()
+                content = answer.read()
+                onward.close()
+                self.send(answer.status, answer.getheaders(), content, harm)
 
         do_GET = do_HEAD = do_PUT = do_POST = answer
 
-        def pass_on(self, body: bytes, harm: Harm) -> None:
-            assert proxy.endpoint.hostname is not None
-            connection = http.client.HTTPConnection(proxy.endpoint.hostname, proxy.endpoint.port)
-            connection.request(self.command, self.path, body, dict(self.headers))
-            answer = connection.getresponse()
-            content = answer.read()
-            headers = answer.getheaders()
-            connection.close()
-            self.send(answer.status, headers, content, harm)
-
-        def send(
-            self, status: int, headers: list[tuple[str, str]], content: bytes, harm: Harm
-        ) -> None:
+        def send(self, status: int, headers: list[tuple[str, str]], content: bytes, harm: Harm):
             if harm.shorten_by:
                 content = content[: -harm.shorten_by]
             self.send_response(status)
+            length = str(len(content))
             for name, value in headers:
                 if harm.ahead and name.lower() == "last-modified":
                     value = format_datetime(parsedate_to_datetime(value) + harm.ahead, usegmt=True)
+                if self.command == "HEAD" and name.lower() == "content-length":
+                    length = value
                 if name.lower() not in OF_ONE_HOP:
                     self.send_header(name, value)
-            length = str(len(content))
-            if self.command == "HEAD":
-                length = {name.lower(): value for name, value in headers}.get(
-                    "content-length", length
-                )
             self.send_header("Content-Length", length)
             self.end_headers()
             if self.command == "HEAD":
@@ -149,16 +139,11 @@ def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
                 self.close_connection = True
                 self.connection.shutdown(socket.SHUT_RDWR)
             elif harm.bytes_a_second is not None:
-                for start in range(0, len(content), harm.bytes_a_second // 10 or 1):
-                    self.wfile.write(content[start : start + (harm.bytes_a_second // 10 or 1)])
+                step = harm.bytes_a_second // 10 or 1
+                for start in range(0, len(content), step):
+                    self.wfile.write(content[start : start + step])
                     time.sleep(0.1)
             else:
                 self.wfile.write(content)
-
-        def reset(self) -> None:
-            linger = struct.pack("ii", 1, 0)  # on closing: RST, and nothing that was not sent
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-            self.close_connection = True
-            self.connection.close()
 
     return Handler

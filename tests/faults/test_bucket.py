@@ -1,385 +1,304 @@
-"""A bucket that is slow, refuses, or changes under the reader. The endpoint is real, as are wires.
+"""Buckets that are slow, refuse, or change under the reader, and what dataset files in them name.
 
-What a dataset file in a bucket may name is in `test_bucket_names.py`.
+A dataset file in a bucket may have been put there by anybody who may write to it: no path in it
+leads to a file of this machine, and no address to another service.
 """
 
 from __future__ import annotations
 
-import socket
-import ssl
-import threading
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+import json
+import re
 from pathlib import Path
+from uuid import uuid4
 
 import boto3
 import pytest
+import requests
+from botocore.exceptions import ClientError
+from distributed.security import Security
+from mlflow.store.artifact.s3_artifact_repo import S3ArtifactRepository
 
-from deployments.exit_codes import DONE, TROUBLE
 from tasks import storage
-from tests.faults.catalogue import Area, Left, fault
-from tests.faults.commands import Command, InThisProcess
+from tasks.storage import find_files, stamp
+from tests.faults.catalogue import Area, marks, variants
+from tests.faults.fake_servers import answering
 from tests.faults.proxy import Harm, Proxy
-from tests.integration.conftest import s3_bucket, s3_endpoint  # noqa: F401  # fixtures
 
 pytestmark = [pytest.mark.integration]
 
 TABLE = "simulated_screen.csv"
-IS_VALID = ("is valid: 0 error(s)",)
-NOT_READ = f"{TABLE}: "
+KEY = f"releases/{TABLE}"
+
+
+done, bad, trouble = marks(Area.BUCKET)
+VALID = "is valid: 0 error(s)"
+
+
+class Bucket:
+    """A bucket with the simulated screen under `releases/`."""
+
+    def __init__(self, name: str, screen: Path) -> None:
+        self.name = name
+        self.client = boto3.client("s3")
+        for path in screen.parent.iterdir():
+            self.put(f"releases/{path.name}", path.read_bytes())
+        self.dataset = self.at(f"releases/{screen.name}")
+
+    def at(self, key: str) -> str:
+        return f"s3://{self.name}/{key}"
+
+    def put(self, key: str, content: bytes = b"") -> None:
+        self.client.put_object(Bucket=self.name, Key=key, Body=content)
 
 
 @pytest.fixture
-def proxy(s3_endpoint: str, s3_bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:  # noqa: F811
-    """A proxy that the environment points to, before a bucket with the simulated screen."""
+def bucket(s3_bucket, screen):
+    return Bucket(s3_bucket, screen)
+
+
+@pytest.fixture
+def proxy(s3_endpoint, bucket, monkeypatch):
+    """A proxy before the bucket, to which the environment points."""
     with Proxy(s3_endpoint).listening() as proxy:
         monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.address)
         monkeypatch.setattr(storage, "READ_TIMEOUT", 1)
         yield proxy
 
 
-@pytest.fixture
-def dataset(s3_endpoint: str, s3_bucket: str, screen: Path) -> str:  # noqa: F811
-    """The address of the dataset file in the bucket."""
-    client = boto3.client("s3", endpoint_url=s3_endpoint)
-    for path in screen.parent.iterdir():
-        client.upload_file(str(path), s3_bucket, f"release/{path.name}")
-    return f"s3://{s3_bucket}/release/{screen.name}"
+def on_get(**harm) -> Harm:
+    return Harm(path=TABLE, method="GET", **harm)
 
 
-def recovers(what: str, made: str) -> pytest.MarkDecorator:
-    return fault(Area.BUCKET, what, made=made, code=DONE, told=IS_VALID, left=Left.NO_RUN)
-
-
-def trouble(what: str, made: str, *told: str) -> pytest.MarkDecorator:
-    return fault(Area.BUCKET, what, made=made, code=TROUBLE, told=told, left=Left.AS_BEFORE)
-
-
-ASKED_TOO_OFTEN = "asked for more than it gives; wait"
 NETWORK = "check the network and AWS_ENDPOINT_URL"
-HARMS: tuple[tuple[Harm, pytest.MarkDecorator], ...] = (
-    (
-        Harm(path=TABLE, method="GET", bytes_a_second=20_000),
-        recovers("a slow bucket", "the proxy lets 20 KB a second through"),
-    ),
-    (
-        Harm(path=TABLE, method="GET", cut_after=5000, times=1),
-        recovers("cut off in the middle of a table, once", "connection closed after 5,000 bytes"),
-    ),
-    (
-        Harm(path=TABLE, reset=True, times=1),
-        recovers("a connection that is reset, once", "the proxy resets it"),
-    ),
-    (
-        Harm(path=TABLE, refuse=(503, "SlowDown"), times=1),
-        recovers("throttled, once", "503 SlowDown to one request"),
-    ),
-    (
-        Harm(path=TABLE, refuse=(429, "TooManyRequests"), times=1),
-        recovers("too many requests, once", "429 to one request"),
-    ),
-    (
-        Harm(refuse=(500, "InternalError"), times=1),
-        recovers("an error of the bucket, once", "500 to one request"),
-    ),
-    (Harm(silent=True), trouble("a silent bucket", "no answer", "Read timeout", NETWORK)),
-    (
-        Harm(path=TABLE, method="GET", silent=True),
-        trouble("a bucket that falls silent", "no answer from the table on", NOT_READ, "timeout"),
-    ),
-    (
-        Harm(path=TABLE, method="GET", cut_after=5000),
-        trouble(
-            "cut off in the middle of a table, every time",
-            "connection closed after 5,000 bytes",
-            NOT_READ,
-            "received 5000 of",
-            NETWORK,
-        ),
-    ),
-    (
-        Harm(path=TABLE, method="GET", shorten_by=5000),
-        trouble(
-            "a table that comes shorter than it is stored",
-            "5,000 bytes fewer, and the length says so",
-            NOT_READ,
-            "checksum",
-        ),
-    ),
-    (
-        Harm(path=TABLE, reset=True),
-        trouble(
-            "connections that are reset, every time", "the proxy resets them", NOT_READ, NETWORK
-        ),
-    ),
-    (
-        Harm(path=TABLE, refuse=(503, "SlowDown")),
-        trouble("throttled, every time", "503 SlowDown", NOT_READ, ASKED_TOO_OFTEN),
-    ),
-    (
-        Harm(path=TABLE, method="GET", refuse=(503, "SlowDown")),
-        trouble("throttled once it is read", "503 SlowDown to GET", NOT_READ, ASKED_TOO_OFTEN),
-    ),
-    (
-        Harm(path=TABLE, refuse=(429, "TooManyRequests")),
-        trouble("too many requests, every time", "429", NOT_READ, ASKED_TOO_OFTEN),
-    ),
-    (
-        Harm(refuse=(500, "InternalError")),
-        trouble("an error of the bucket, every time", "500", "cannot read", "then run again"),
-    ),
-    (
-        Harm(path=TABLE, method="HEAD", refuse=(301, "PermanentRedirect")),
-        trouble("the wrong region", "301, as Amazon's", "AWS_DEFAULT_REGION is the region"),
-    ),
-    (
-        Harm(method="HEAD", refuse=(400, "ExpiredToken")),
-        trouble(
-            "a token that has expired, where the bucket gives no word",
-            "400 to HEAD",
-            "AWS_SESSION_TOKEN, if set, has not expired",
-        ),
-    ),
-    (
-        Harm(path=TABLE, method="GET", refuse=(403, "ExpiredToken")),
-        trouble("a token that expires on the way", "403 to GET", NOT_READ, "get new keys"),
-    ),
-    (
-        Harm(path=TABLE, method="GET", refuse=(403, "RequestTimeTooSkewed")),
-        trouble("a clock that is wrong", "403 to GET", "set the clock of this machine"),
-    ),
+TOO_OFTEN = "asked for more than it gives; wait"
+# fmt: off
+HARMS = (
+    (done("a slow bucket", "the proxy lets 20 KB a second through", VALID), (
+        (on_get(bytes_a_second=20_000),),)),
+    (done("a bucket that fails once", "an answer cut off, reset, 503 SlowDown, 429, 500", VALID), (
+        (on_get(cut_after=5000, times=1),),
+        (Harm(path=TABLE, reset=True, times=1),),
+        (Harm(path=TABLE, refuse=(503, "SlowDown"), times=1),),
+        (Harm(path=TABLE, refuse=(429, "TooManyRequests"), times=1),),
+        (Harm(refuse=(500, "InternalError"), times=1),))),
+    (trouble("a bucket that falls silent", "no answer from the table on", TABLE), (
+        (on_get(silent=True), "timeout"),)),
+    (trouble("a table that is cut off every time", "connection closed after 5,000 bytes", TABLE), (
+        (on_get(cut_after=5000), "received 5000 of", NETWORK),)),
+    (trouble("a table that is shorter than stored", "5,000 bytes fewer are announced", TABLE), (
+        (on_get(shorten_by=5000), "checksum"),)),
+    (trouble("connections that are reset every time", "the proxy resets them", TABLE), (
+        (Harm(path=TABLE, reset=True), NETWORK),)),
+    (trouble("a bucket that is asked too often", "503 SlowDown, 429", TABLE, TOO_OFTEN), (
+        (Harm(path=TABLE, refuse=(503, "SlowDown")),),
+        (Harm(path=TABLE, refuse=(429, "TooManyRequests")),),
+        (on_get(refuse=(503, "SlowDown")),))),
+    (trouble("an error of the bucket every time", "500 InternalError", "then run again"), (
+        (Harm(refuse=(500, "InternalError")), "cannot read"),)),
+    (trouble("the wrong region", "301 to HEAD", "AWS_DEFAULT_REGION is the region"), (
+        (Harm(path=TABLE, method="HEAD", refuse=(301, "PermanentRedirect")),),)),
+    (trouble("a token that has expired", "400 to HEAD, 403 to GET", "AWS_SESSION_TOKEN"), (
+        (Harm(method="HEAD", refuse=(400, "ExpiredToken")), "has not expired"),
+        (on_get(refuse=(403, "ExpiredToken")), "get new keys"))),
+    (trouble("a clock that is wrong", "403 to GET", "set the clock of this machine"), (
+        (on_get(refuse=(403, "RequestTimeTooSkewed")),),)),
 )
+# fmt: on
 
 
-@pytest.mark.parametrize(
-    "harm",
-    [
-        pytest.param(harm, marks=[mark, *([pytest.mark.slow] if harm.silent else [])], id=str(n))
-        for n, (harm, mark) in enumerate(HARMS)
-    ],
-)
-def test_a_bucket_that_does_not_do_its_part(
-    harm: Harm, proxy: Proxy, dataset: str, at_once: InThisProcess
-) -> None:
+@pytest.mark.parametrize(("harm", "told"), variants(HARMS))
+def test_a_bucket_that_fails(harm, told, proxy, bucket, command):
     proxy.harms = [harm]
     left = harm.times
-    assert at_once("validate", dataset).seconds < 60
+    command("validate", bucket.dataset, told=told)
     assert harm.times < left or left == float("inf"), "the harm was never done"
 
 
-# --------------------------------------------------------------------- changed while it is read
-
-
-@pytest.mark.parametrize(
-    ("skip", "deleted"),
-    [
-        pytest.param(
-            skip,
-            deleted,
-            marks=trouble(
-                f"a table that is {done} {when}", made, f"{TABLE} was {done} while it was read"
-            ),
-            id=f"{done} {when}",
-        )
-        for skip, deleted, done, when, made in (
-            (0, False, "replaced", "before its header is read", "another object, just before GET"),
-            (
-                1,
-                False,
-                "replaced",
-                "after its header is read",
-                "another object, before the 2nd GET",
-            ),
-            (1, True, "deleted", "after its header is read", "no object, before the 2nd GET"),
-        )
-    ],
-)
-def test_a_table_is_of_one_version_or_not_read(
-    skip: int,
-    deleted: bool,
-    proxy: Proxy,
-    dataset: str,
-    screen: Path,
-    s3_bucket: str,  # noqa: F811
-    s3_endpoint: str,  # noqa: F811
-    at_once: InThisProcess,
-) -> None:
-    client = boto3.client("s3", endpoint_url=s3_endpoint)
-    key = f"release/{TABLE}"
-    other = (screen.parent / TABLE).read_bytes().splitlines(keepends=True)
-
-    def change() -> None:
-        if deleted:
-            client.delete_object(Bucket=s3_bucket, Key=key)
+@trouble("a table that changes while it is read", "replaced or deleted before a GET", TABLE)
+@pytest.mark.parametrize(("skip", "change"), [(0, "replaced"), (1, "replaced"), (1, "deleted")])
+def test_a_table_is_of_one_version_or_not_read(skip, change, proxy, bucket, screen, command):
+    def do() -> None:
+        if change == "deleted":
+            bucket.client.delete_object(Bucket=bucket.name, Key=KEY)
         else:
-            client.put_object(Bucket=s3_bucket, Key=key, Body=b"".join(other[:-30]))
+            bucket.put(KEY, (screen.parent / TABLE).read_bytes()[:-999])
 
-    proxy.harms = [Harm(path=TABLE, method="GET", first=change, skip=skip, times=1)]
-    at_once("validate", dataset)
+    proxy.harms = [on_get(first=do, skip=skip, times=1)]
+    command("validate", bucket.dataset, told=(f"was {change} while it was read",))
 
 
-@pytest.mark.slow
-@fault(
-    Area.BUCKET,
-    "a table that is replaced while a fit reads it",
-    made="another object between the header and the rows",
-    code=TROUBLE,
-    told=(f"{TABLE} was replaced while it was read", "run again"),
-    left=Left.NO_RUN,
+NO_ADDRESS = "expected AWS_ENDPOINT_URL to be an address"
+NO_KEYS = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+NO_KEYS |= {"AWS_SHARED_CREDENTIALS_FILE": "none", "AWS_EC2_METADATA_DISABLED": "true"}
+# fmt: off
+ENVIRONMENTS = (
+    (trouble("an endpoint of a name that nobody knows", "a name under .invalid", NETWORK), (
+        ({"AWS_ENDPOINT_URL": "http://bucket.invalid"}, "Could not connect"),)),
+    (trouble("an endpoint that is no address", "words, FTP, half an address", NO_ADDRESS), (
+        ({"AWS_ENDPOINT_URL": "bucket one"},), ({"AWS_ENDPOINT_URL": "ftp://host"},),
+        ({"AWS_ENDPOINT_URL": "http://[::1"},))),
+    (trouble("no keys", "no AWS_ACCESS_KEY_ID", "set AWS_ACCESS_KEY_ID"), (
+        (NO_KEYS, "AWS_SECRET_ACCESS_KEY"),)),
 )
-def test_no_fit_is_of_two_tables(
-    proxy: Proxy,
-    dataset: str,
-    screen: Path,
-    s3_bucket: str,  # noqa: F811
-    s3_endpoint: str,  # noqa: F811
-    command: Command,
-) -> None:
-    client = boto3.client("s3", endpoint_url=s3_endpoint)
-    rows = (screen.parent / TABLE).read_bytes().splitlines(keepends=True)
-    proxy.harms = [
-        Harm(
-            path=TABLE,
-            method="GET",
-            skip=1,
-            times=1,
-            first=lambda: client.put_object(
-                Bucket=s3_bucket, Key=f"release/{TABLE}", Body=b"".join(rows[:-30])
-            ),
-        )
-    ]
-    command("fit", dataset, AWS_ENDPOINT_URL=proxy.address)
+# fmt: on
 
 
-@pytest.mark.slow
-@fault(
-    Area.BUCKET,
-    "a bucket that cuts every table off, during a fit",
-    made="connection closed after 5,000 bytes",
-    code=TROUBLE,
-    told=("cannot read", TABLE, NETWORK),
-    left=Left.NO_RUN,
+@pytest.mark.parametrize(("environment", "told"), variants(ENVIRONMENTS))
+def test_a_bucket_that_is_not_reached(environment, told, bucket, command):
+    command("validate", bucket.dataset, told=told, **environment)
+
+
+@trouble("a certificate that is not trusted", "one that is signed by itself", "AWS_CA_BUNDLE")
+def test_a_certificate_that_is_not_trusted(bucket, tmp_path, command):
+    own = Security.temporary()
+    pem = tmp_path / "certificate.pem"
+    pem.write_text(own.tls_scheduler_key + own.tls_scheduler_cert)
+    with answering(200, "", pem) as address:
+        told = ("SSL validation failed",)
+        command("validate", bucket.dataset, told=told, AWS_ENDPOINT_URL=address)
+
+
+NO_FILE = "expected a file, there is none"
+NOT_FETCHED = "expected a path or an s3:// address"
+# fmt: off
+NAMES = (
+    # `logfc:` of a dataset file in the bucket; or the address itself
+    (bad("a dataset file in a bucket that names a file of this machine", "an absolute path, one "
+             "that goes up, one of the home, a file://, a chain of file systems"), (
+        ("/etc/hosts.csv", f"/etc/hosts.csv: {NO_FILE}"),
+        ("../../../../../etc/hosts.csv", f"/etc/hosts.csv: {NO_FILE}"),
+        ("~/a.csv", f"/releases/~/a.csv: {NO_FILE}"),
+        ("file:///etc/hosts.csv", NOT_FETCHED),
+        ("simplecache::file:///etc/hosts.csv", NOT_FETCHED))),
+    (bad("a dataset file in a bucket that names another service", "`http://169.254.169.254/`",
+             NOT_FETCHED), (("http://169.254.169.254/a.csv", "fetch the file first"),)),
+    (bad("a dataset file in a bucket that names no table", "a bucket that is not there or cannot "
+             "be, a folder, an object of no bytes"), (
+        ("s3://no-such-bucket-of-ours/a.csv", NO_FILE),
+        ("s3://No_Bucket!/a.csv", "no bucket can have such a name"),
+        ("sub.csv", "there is a folder"),
+        ("empty.csv", "fetch it again"))),
+    (bad("what is no dataset file in a bucket", "no object, the bucket, a folder, the marker of "
+             "one, an object of no bytes"), (
+        ("BUCKET/none.yaml", f"{NO_FILE}; correct the path"),
+        ("BUCKET/", "this is a bucket"),
+        ("BUCKET/releases", "there is a folder; correct the path"),
+        ("BUCKET/marker/", "there is a folder; correct the path"),
+        ("BUCKET/releases/empty.csv", "expected keys and values, got nothing"))),
 )
-def test_no_fit_is_of_a_part(proxy: Proxy, dataset: str, command: Command) -> None:
-    proxy.harms = [Harm(path=TABLE, method="GET", cut_after=5000)]
-    command("fit", dataset, AWS_ENDPOINT_URL=proxy.address)
+# fmt: on
 
 
-# ------------------------------------------------------------------------------- not even reached
+@pytest.mark.parametrize(("named", "told"), variants(NAMES))
+def test_a_name_in_a_bucket_that_is_refused(named, told, bucket, command):
+    for key in ("releases/sub.csv/marker", "releases/empty.csv", "marker/"):
+        bucket.put(key)
+    text = f"name: a\nrelease: b\nlibrary: c\nlogfc: '{named}'\n"
+    bucket.put("releases/other.yaml", text.encode())
+    address = named if "BUCKET" in named else "BUCKET/releases/other.yaml"
+    command("validate", address.replace("BUCKET", f"s3://{bucket.name}"), told=told)
 
 
-@trouble(
-    "a name of the endpoint that nobody knows",
-    "AWS_ENDPOINT_URL with a name under .invalid",
-    "Could not connect",
-    NETWORK,
+@done("a key of blanks, signs of a query, letters beyond ASCII", "`a b/ü%20 +&=?#.csv`", VALID)
+def test_a_key_may_hold_anything(bucket, screen, command):
+    odd = "a b/ü%20 +&=?#"
+    bucket.put(f"{odd}.csv", (screen.parent / TABLE).read_bytes())
+    bucket.put(f"{odd}.yaml", screen.read_text().replace(TABLE, "'ü%20 +&=?#.csv'").encode())
+    command("validate", bucket.at(f"{odd}.yaml"))
+
+
+SECURITY = Path(__file__).resolve().parents[2] / "docs" / "security.md"
+OF_WORKERS, OF_MLFLOW = re.findall(r"```json\n(\{.*?\n\})\n```", SECURITY.read_text(), re.DOTALL)
+
+
+@pytest.fixture
+def limit(bucket, s3_endpoint, monkeypatch):
+    """Let the environment have a key of a policy, which the endpoint enforces."""
+    iam = boto3.client("iam")
+
+    def limit(policy: str) -> None:
+        user = f"user-{uuid4().hex}"
+        iam.create_user(UserName=user)
+        text = policy.replace("BUCKET", bucket.name)
+        iam.put_user_policy(UserName=user, PolicyName="ours", PolicyDocument=text)
+        key = iam.create_access_key(UserName=user)["AccessKey"]
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", key["AccessKeyId"])
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", key["SecretAccessKey"])
+        monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # it keeps the key of before
+        requests.post(f"{s3_endpoint}/moto-api/reset-auth", data=b"0", timeout=10)
+
+    yield limit
+    requests.post(f"{s3_endpoint}/moto-api/reset-auth", data=b"inf", timeout=10)
+
+
+def reading(resource: str) -> str:
+    """A policy to read this, and no more."""
+    statement = {
+        "Effect": "Allow",
+        "Action": "s3:GetObject",
+        "Resource": f"arn:aws:s3:::{resource}",
+    }
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+# fmt: off
+RIGHTS = (
+    (trouble("keys that are wrong", "an id of nobody, another secret", "check that the keys"), (
+        (OF_WORKERS, "folder: .", {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE"}),
+        (OF_WORKERS, "folder: .", {"AWS_SECRET_ACCESS_KEY": "wrong"}))),
+    (trouble("rights that are not enough", "no right to the table, or to list", "may read it"), (
+        (reading("*/*.yaml"), f"logfc: {TABLE}", {}, "cannot read", TABLE),
+        (reading("*"), "folder: .", {}, "cannot read", "/releases: "))),
 )
-def test_a_name_that_does_not_resolve(
-    dataset: str, at_once: InThisProcess, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://bucket.invalid")
-    at_once("validate", dataset)
+# fmt: on
 
 
-@pytest.mark.parametrize(
-    "address",
-    [
-        pytest.param(
-            address,
-            marks=trouble(
-                f"an endpoint that is {what}",
-                f"AWS_ENDPOINT_URL={address}",
-                "expected AWS_ENDPOINT_URL to be an address",
-            ),
-            id=what,
-        )
-        for what, address in (
-            ("no address", "bucket one"),
-            ("no address of the web", "ftp://host"),
-            ("half an address", "http://[::1"),
-        )
-    ],
-)
-def test_an_endpoint_that_is_no_address(
-    address: str, dataset: str, at_once: InThisProcess, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", address)
-    at_once("validate", dataset)
+@pytest.mark.parametrize(("policy", "named", "keys", "told"), variants(RIGHTS, 3))
+def test_rights_that_are_not_enough(policy, named, keys, told, limit, bucket, command):
+    bucket.put("releases/other.yaml", f"name: a\nrelease: b\nlibrary: c\n{named}\n".encode())
+    limit(policy)
+    command("validate", bucket.at("releases/other.yaml"), told=told, **keys)
 
 
-@trouble("no keys", "no AWS_ACCESS_KEY_ID", "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
-def test_no_keys(
-    dataset: str, at_once: InThisProcess, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    at_once("validate", dataset)
+def denied(what, **arguments) -> bool:
+    """Whether the endpoint knows this key, and denies it this."""
+    try:
+        what(**arguments)
+    except ClientError as error:
+        return bool(error.response["Error"]["Code"] == "AccessDenied")
+    return False
 
 
-def certificate(folder: Path) -> Path:
-    """A certificate for 127.0.0.1 that nobody has signed but itself, with its key."""
-    from ipaddress import ip_address
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    signed = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / "certificate.pem"
-    path.write_bytes(
-        key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-        + signed.public_bytes(serialization.Encoding.PEM)
-    )
-    return path
+@done("keys that may do no more than needed", "the policy of docs/security.md, enforced", VALID)
+def test_the_rights_of_workers_are_enough(limit, bucket, command):
+    bucket.put("others/a.csv")
+    limit(OF_WORKERS)
+    command("validate", bucket.dataset)
+    assert find_files(bucket.at("releases"), ".yaml", 2) == [bucket.dataset]
+    assert stamp(bucket.dataset).is_of_content
+    client = boto3.client("s3")
+    assert denied(client.put_object, Bucket=bucket.name, Key="releases/a", Body=b"")
+    assert denied(client.delete_object, Bucket=bucket.name, Key=KEY)
+    assert denied(client.get_object, Bucket=bucket.name, Key="others/a.csv")
 
 
-@trouble(
-    "a certificate that nobody knows",
-    "an endpoint with TLS whose certificate has signed itself",
-    "SSL validation failed",
-    "AWS_CA_BUNDLE",
-)
-def test_a_certificate_nobody_knows(
-    dataset: str, tmp_path: Path, at_once: InThisProcess, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate(tmp_path))
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-
-        def shake_hands() -> None:
-            while True:
-                try:
-                    connection, _ = listener.accept()
-                except OSError:
-                    return
-                try:
-                    context.wrap_socket(connection, server_side=True).close()
-                except OSError:
-                    connection.close()
-
-        threading.Thread(target=shake_hands, daemon=True).start()
-        address = f"https://127.0.0.1:{listener.getsockname()[1]}"
-        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
-        at_once("validate", dataset)
-        listener.shutdown(socket.SHUT_RDWR)
+def test_the_rights_of_the_mlflow_server_are_enough(limit, bucket, tmp_path):
+    """All that a server does with artifacts it does by a repository as this one."""
+    limit(OF_MLFLOW)
+    repository = S3ArtifactRepository(bucket.at("mlflow"))
+    for name, size in (("large.bin", 20_000_000), ("small.txt", 8)):  # one is uploaded in parts
+        (tmp_path / name).write_bytes(b"0" * size)
+        repository.log_artifact(str(tmp_path / name), "1/run")
+    listed = [(one.path, one.file_size) for one in repository.list_artifacts("1/run")]
+    assert listed == [("1/run/large.bin", 20_000_000), ("1/run/small.txt", 8)]
+    (tmp_path / "read").mkdir()
+    read = Path(repository.download_artifacts("1/run", str(tmp_path / "read")))
+    assert (read / "large.bin").read_bytes() == b"0" * 20_000_000
+    # MLflow deletes many at once: it takes this of each, for which the endpoint asks the bucket.
+    client = boto3.client("s3")
+    client.delete_object(Bucket=bucket.name, Key="mlflow/1/run/large.bin")
+    assert len(repository.list_artifacts("1/run")) == 1
+    assert denied(client.get_object, Bucket=bucket.name, Key=KEY)
+    assert denied(client.put_object, Bucket=bucket.name, Key=KEY, Body=b"")
+    assert denied(client.delete_object, Bucket=bucket.name, Key=KEY)
+    assert denied(client.delete_bucket, Bucket=bucket.name)

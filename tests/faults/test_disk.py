@@ -4,258 +4,129 @@ from __future__ import annotations
 
 import resource
 import shutil
-from pathlib import Path
 
 import pytest
 
-from deployments.exit_codes import BAD_INPUT, DONE, TROUBLE
-from tests.faults.catalogue import Area, Left, fault
-from tests.faults.commands import Command, kept_in
-from tests.faults.disks import SmallDisk, fill, read_only
+from tests.faults.catalogue import Area, Left, marks, variants
+from tests.faults.commands import QUICK, kept_in
+from tests.faults.disks import fill, full_disk, read_only, small_disk
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow]
+pytestmark = [pytest.mark.integration]
 
-
-def on_the_disk(begun: Command, disk: Path) -> None:
-    """Have the command run in a folder of its own on that disk."""
-    begun.folder = disk / "work"
-    begun.folder.mkdir()
+NOTHING = "no file at all"
+RELEASE = "simulate --genes 200 --cell-lines 60 --out"
 
 
-@fault(
-    Area.DISK,
-    "the disk is full before MLflow's store is made",
-    made="a working folder on a tmpfs without a byte left",
-    code=TROUBLE,
-    told=("mlflow.db", "disk"),
-    left="nothing in MLflow; with room made, the same command works",
+done, _, trouble = marks(Area.DISK)
+# fmt: off
+TOO_SMALL = (
+    (trouble("a release or an export does not fit on the disk", "a tmpfs of 1 MB",
+             "No space left on device", "make room there", left=NOTHING), (
+        (1000, 100, f"{RELEASE} DISK/out"), (1000, 100, "export RUN --out DISK/out"))),
+    (trouble("a disk without inodes", "a tmpfs of four, and a release of seven files",
+             "No space left on device", "make room there", left=NOTHING), (
+        (8000, 4, f"{RELEASE} DISK/out"),)),
+    (done("an export to another disk than that of temporary files", "--out on a tmpfs",
+          "posterior.nc", left="the export, whole"), (
+        (8000, 100, "export RUN --out DISK/out"),)),
 )
-def test_a_full_disk_without_a_store(begun: Command, small_disk: SmallDisk, screen: Path) -> None:
-    disk = small_disk(8)
-    on_the_disk(begun, disk)
-    fill(disk)
-    begun("fit", screen, "--draws", "100")
-    assert not any(path.is_file() and path.stat().st_size for path in begun.folder.rglob("*"))
+# fmt: on
 
 
-@fault(
-    Area.DISK,
-    "the disk fills up while the artifacts are stored",
-    made="mlruns on a tmpfs of 2 MB",
-    code=TROUBLE,
-    told=("No space left on device", "the results are kept in"),
-    left=Left.FAILED,
-)
-def test_a_disk_that_fills_up_with_artifacts(
-    begun: Command, small_disk: SmallDisk, screen: Path
-) -> None:
-    disk = small_disk(2)
-    (begun.folder / "mlruns").symlink_to(disk)
-    shutil.rmtree(kept_in(begun("fit", screen, "--draws", "100")))
-
-
-@fault(
-    Area.DISK,
-    "the disk of store and artifacts fills up while the artifacts are stored",
-    made="a working folder on a tmpfs of 3 MB",
-    code=TROUBLE,
-    told=("No space left on device", "the results are kept in"),
-    left=Left.FAILED,
-)
-def test_a_disk_that_fills_up_with_store_and_artifacts(
-    begun: Command, small_disk: SmallDisk, screen: Path
-) -> None:
-    on_the_disk(begun, small_disk(3))
-    shutil.rmtree(kept_in(begun("fit", screen, "--draws", "100")))
-
-
-@fault(
-    Area.DISK,
-    "the disk for temporary files fills up",
-    made="TMPDIR on a tmpfs of 1 MB",
-    code=TROUBLE,
-    told=("No space left on device", "TMPDIR"),
-    left=Left.FAILED,
-)
-def test_a_full_disk_for_temporary_files(
-    begun: Command, small_disk: SmallDisk, screen: Path
-) -> None:
-    disk = small_disk(1)
-    begun("fit", screen, "--draws", "100", TMPDIR=str(disk))
-
-
-@fault(
-    Area.DISK,
-    "a simulated release does not fit on the disk",
-    made="a tmpfs of 1 MB",
-    code=TROUBLE,
-    told=("No space left on device", "make room there"),
-    left="no file at all",
-)
-def test_a_simulation_that_does_not_fit(begun: Command, small_disk: SmallDisk) -> None:
-    disk = small_disk(1)
-    begun("simulate", "--out", disk / "release", "--genes", "200", "--cell-lines", "60")
-    assert not list(disk.rglob("*"))
-
-
-@fault(
-    Area.DISK,
-    "a disk without inodes",
-    made="a tmpfs of four inodes, and a release of seven files",
-    code=TROUBLE,
-    told=("No space left on device", "make room there"),
-    left="no file at all",
-)
-def test_a_disk_without_inodes(begun: Command, small_disk: SmallDisk) -> None:
-    disk = small_disk(8, inodes=4)
-    begun("simulate", "--out", disk / "release")
-    assert not list(disk.rglob("*"))
-
-
-@fault(
-    Area.DISK,
-    "files may not be as large as a table",
-    made="RLIMIT_FSIZE of 100 kB",
-    code=TROUBLE,
-    told=("File too large", "ulimit -f"),
-    left=Left.AS_BEFORE,
-)
-def test_a_limit_on_the_size_of_files(begun: Command) -> None:
-    limits = {resource.RLIMIT_FSIZE: 100_000}
-    begun.end(begun.begin("simulate", "--out", "release", "--genes", "200", limits=limits))
-
-
-@fault(
-    Area.DISK,
-    "an export does not fit on the disk",
-    made="a run of 3 MB, a tmpfs of 1 MB",
-    code=TROUBLE,
-    told=("No space left on device", "make room there"),
-    left="no file at all",
-)
-def test_an_export_that_does_not_fit(
-    begun: Command, small_disk: SmallDisk, stored_run: tuple[str, str]
-) -> None:
+@pytest.mark.parametrize(("kilobytes", "inodes", "words", "told"), variants(TOO_SMALL, 3))
+def test_what_is_written_is_whole_or_not_there(
+    kilobytes, inodes, words, told, stored_run, tmp_path, command
+):
     store, run = stored_run
-    disk = small_disk(1)
-    done = begun("export", run, "--out", disk / "export", MLFLOW_TRACKING_URI=store)
-    assert "MLFLOW_TRACKING_URI" not in done.err  # it is not the store that is full
-    assert not list(disk.rglob("*"))
+    with small_disk(tmp_path / "disk", kilobytes, inodes) as disk:
+        words = words.replace("RUN", run).replace("DISK", str(disk))
+        ended = command(*words.split(), MLFLOW_TRACKING_URI=f"sqlite:///{store}")
+        written = sorted(path.name for path in disk.rglob("*"))
+    assert written == ([] if ended.code else ["out", "posterior.nc", "run.json"])
+    assert "MLFLOW_TRACKING_URI" not in ended.err  # it is not the store that is full
 
 
-@fault(
-    Area.DISK,
-    "an export to another disk than that of temporary files",
-    made="--out on a tmpfs",
-    code=DONE,
-    told=("posterior.nc",),
-    left="the export, whole",
+@trouble("files may not be as large as a table", "RLIMIT_FSIZE of 100 kB", "File too large")
+def test_a_limit_on_the_size_of_files(command):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        command(*RELEASE.split(), "release", told=("ulimit -f",))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@trouble(
+    "an export into a folder nobody may write to", "mounted read-only", "Read-only file system"
 )
-def test_an_export_to_another_disk(
-    begun: Command, small_disk: SmallDisk, stored_run: tuple[str, str]
-) -> None:
+def test_an_export_into_a_read_only_folder(stored_run, command):
     store, run = stored_run
-    disk = small_disk(8)
-    (disk / "export").mkdir()
-    begun("export", run, "--out", disk / "export", MLFLOW_TRACKING_URI=store)
-    assert sorted(path.name for path in disk.rglob("*.*")) == [
-        "gene_effects.csv",
-        "posterior.nc",
-        "run.json",
-    ]
+    with read_only(command.folder):
+        name_another = ("name a place that may be written to",)
+        uri = f"sqlite:///{store}"
+        command("export", run, "--out", "out", told=name_another, MLFLOW_TRACKING_URI=uri)
 
 
-@fault(
-    Area.DISK,
-    "an export into a folder nobody may write to",
-    made="--out in a folder mounted read-only",
-    code=TROUBLE,
-    told=("Read-only file system", "name a place that may be written to"),
-    left=Left.AS_BEFORE,
-)
-def test_an_export_into_a_read_only_folder(begun: Command, stored_run: tuple[str, str]) -> None:
-    store, run = stored_run
-    with read_only(begun.folder):
-        begun("export", run, "--out", "export", MLFLOW_TRACKING_URI=store)
-
-
-@fault(
-    Area.DISK,
-    "the disk is full when validation.json is written",
-    made="--out on a tmpfs without a byte left",
-    code=TROUBLE,
-    told=("validation.json", "No space left on device", "make room there"),
-    left="no validation.json, or the one of before, whole",
-)
+@trouble("the disk is full when validation.json is written", "--out on a tmpfs without a byte left",
+    "No space left on device", left="no validation.json, or the one of before, whole")  # fmt: skip
 @pytest.mark.parametrize("before", [None, "of before"])
-def test_a_full_disk_for_the_report_of_validation(
-    begun: Command, small_disk: SmallDisk, screen: Path, before: str | None
-) -> None:
-    disk = small_disk(1)
-    report = disk / "validation.json"
-    if before is not None:
-        report.write_text(before)
-    fill(disk)
-    begun("validate", screen, "--out", disk)
-    assert (report.read_text() if report.exists() else None) == before
-    assert len(list(disk.iterdir())) == 1 + (before is not None)
+def test_a_full_disk_for_the_report_of_validation(before, tmp_path, screen, command):
+    with small_disk(tmp_path / "disk", 1000) as disk:
+        report = disk / "validation.json"
+        if before is not None:
+            report.write_text(before)
+        fill(disk)
+        command("validate", screen, "--out", disk, told=("validation.json", "make room there"))
+        assert (report.read_text() if report.exists() else None) == before
+        assert len(list(disk.iterdir())) == 1 + (before is not None)
 
 
-@fault(
-    Area.DISK,
-    "a file where a folder should be",
-    made="--out names a file",
-    code=BAD_INPUT,
-    told=("expected a folder", "is a file"),
-    left=Left.AS_BEFORE,
+# fmt: off
+FOLDERS = (
+    (trouble("the disk is full before MLflow's store is made", "a tmpfs without a byte left",
+             "mlflow.db", "disk", left="nothing in MLflow"), ((full_disk, False),)),
+    (trouble("a working folder that nobody may write to", "read-only, with a store and without",
+             "mlflow.db", "MLFLOW_TRACKING_URI"), ((read_only, False), (read_only, True))),
 )
-@pytest.mark.parametrize("words", ["validate", "simulate", "export", "calibrate"])
-def test_a_file_where_a_folder_should_be(
-    begun: Command, screen: Path, stored_run: tuple[str, str], words: str
-) -> None:
-    (begun.folder / "out").write_text("mine")
-    arguments: dict[str, list[str | Path]] = {"validate": [screen], "export": [stored_run[1]]}
-    begun(words, *arguments.get(words, []), "--out", "out", MLFLOW_TRACKING_URI=stored_run[0])
+# fmt: on
 
 
-@fault(
-    Area.DISK,
-    "a working folder that nobody may write to",
-    made="a folder mounted read-only",
-    code=TROUBLE,
-    told=("mlflow.db", "MLFLOW_TRACKING_URI"),
-    left=Left.AS_BEFORE,
-)
-def test_a_read_only_working_folder(begun: Command, screen: Path) -> None:
-    with read_only(begun.folder):
-        begun("fit", screen, "--draws", "100")
+@pytest.mark.parametrize(("mount", "there", "told"), variants(FOLDERS, 2))
+def test_a_working_folder_that_cannot_be_used(
+    mount, there, told, stored_run, prefect_server, screen, command, monkeypatch
+):
+    if there:
+        shutil.copy(stored_run[0], command.folder)
+    with mount(command.folder):
+        monkeypatch.chdir(command.folder)
+        command("fit", screen, told=told)
+        files = {path.name for path in command.folder.rglob("*") if path.stat().st_size}
+        monkeypatch.chdir("/")
+    assert files <= {"filling", "mlflow.db"} and there == ("mlflow.db" in files)
 
 
-@fault(
-    Area.DISK,
-    "MLflow's store may be read and not written",
-    made="a store of before in a folder mounted read-only",
-    code=TROUBLE,
-    told=("mlflow.db", "MLFLOW_TRACKING_URI"),
-    left=Left.AS_BEFORE,
-)
-def test_a_read_only_store(begun: Command, screen: Path, stored_run: tuple[str, str]) -> None:
-    path = Path(stored_run[0].removeprefix("sqlite:///"))
-    shutil.copy(path, begun.folder)
-    with read_only(begun.folder):
-        begun("fit", screen, "--draws", "100")
+@pytest.mark.slow
+@trouble("the disk of store and artifacts fills up while the artifacts are stored",
+    "a working folder on a tmpfs of 2 MB", "No space left on device", "the results are kept in",
+    left=Left.FAILED)  # fmt: skip
+def test_a_disk_that_fills_up(screen, forked):
+    with small_disk(forked.folder, 2000):
+        shutil.rmtree(kept_in(forked("fit", screen, *QUICK)))
 
 
-@fault(
-    Area.DISK,
-    "the working folder is removed during the fit",
-    made="rm -r while it is at work",
-    code=TROUBLE,
-    told=("the results are kept in", "mlflow.db"),
-    left="the results, where the message says",
-)
-def test_a_working_folder_that_is_removed(begun: Command, screen: Path) -> None:
-    process = begun.begin("fit", screen, "--draws", "100")
-    begun.wait_for(process, "Verdict")
-    shutil.rmtree(begun.folder)
-    shutil.rmtree(kept_in(begun.end(process)))
+@pytest.mark.slow
+@trouble("the disk for temporary files fills up", "a small TMPDIR", "TMPDIR", left=Left.FAILED)
+def test_a_full_disk_for_temporary_files(tmp_path, screen, forked):
+    with small_disk(tmp_path / "disk", 500) as disk:
+        full = ("No space left on device",)
+        forked("fit", screen, *QUICK, told=full, TMPDIR=str(disk))
+
+
+@pytest.mark.slow
+@trouble("the working folder is removed during the fit", "rm -r while it is at work",
+    "the results are kept in", "mlflow.db", left="the results, where the message says")  # fmt: skip
+def test_a_working_folder_that_is_removed(screen, forked):
+    process = forked.begin("fit", screen, *QUICK)
+    forked.wait_for(process, "Verdict")
+    shutil.rmtree(forked.folder)
+    shutil.rmtree(kept_in(forked.end(process)))

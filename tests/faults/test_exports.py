@@ -1,47 +1,43 @@
-"""Runs that are asked for and are not there, or not whole: exported, compared, promoted."""
+"""Runs that are asked for and are not there or not whole, and labels that look like markup."""
 
 from __future__ import annotations
 
-import shutil
+import html
+import re
+import shlex
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from markdown_it import MarkdownIt
+from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-from deployments.exit_codes import BAD_INPUT
+from deployments.exit_codes import VERDICT_FAIL
 from schemas.calibration import CalibrationSettings
+from schemas.refresh import SeenRelease
+from schemas.reports import ValidationReport, Verdict
+from tasks.front_page import NOTE, run_note
 from tasks.registry import CHAMPION
+from tasks.render_refresh import refresh_markdown
+from tasks.render_result import result_markdown
+from tasks.render_validation import validation_markdown
 from tasks.tracking_run import connect, tracking_uri
-from tests.faults.catalogue import Area, Left, fault
-from tests.faults.commands import InThisProcess
+from tests.faults.catalogue import Area, Left, fault, marks, variants
+from tests.integration.runs import artifact, runs_in
+from tests.tasks.fits import results_of
 from tests.tasks.stores import calibrated, fitted
-
-pytestmark = [pytest.mark.integration]
 
 DATASET = "Avana sample"
 
 
-@dataclass(frozen=True)
-class Store:
-    """A store with runs of several kinds, and where it keeps their files."""
-
-    uri: str
-    runs: dict[str, str]
-    """Ids, by what they are."""
-
-    def files(self, name: str) -> Path:
-        run = connect(self.uri).get_run(self.runs[name])
-        return Path(run.info.artifact_uri.removeprefix("file://"))
-
-
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    folder = tmp_path_factory.mktemp("store")
+def made(tmp_path_factory) -> tuple[str, dict[str, str]]:
+    """The address of a store with runs of several kinds, and their ids."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
+        patch.chdir(tmp_path_factory.mktemp("store"))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         first, second = fitted(release="24Q2"), fitted(release="24Q4")
         runs = {
@@ -54,222 +50,158 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         first.client.set_terminated(runs["failed"], "FAILED")
         first.client.delete_run(runs["deleted"])
         first.client.set_registered_model_alias(DATASET, CHAMPION, "1")
-        yield Store(tracking_uri(), runs)
+        return tracking_uri(), runs
 
 
 @pytest.fixture
-def store(made: Store, at_once: InThisProcess, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """The store of the commands of a test."""
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", made.uri)
-    return made
+def runs(made, command, prefect_server, monkeypatch):
+    """The ids of the runs in the store of the commands of a test."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", made[0])
+    # Ending the heartbeat of a flow takes half a second.
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        yield made[1]
 
 
-def bad_run(what: str, made: str, *told: str) -> pytest.MarkDecorator:
-    return fault(Area.EXPORTS, what, made=made, code=BAD_INPUT, told=told, left=Left.AS_BEFORE)
-
-
-NO_RUNS: tuple[tuple[str, str, str], ...] = (
-    ("a path", "../../etc", "got '../../etc'"),
-    ("an absolute path", "/etc/passwd", "got '/etc/passwd'"),
-    ("a search", "' OR tags.release LIKE '%", "or a release of Avana sample"),
-    ("a pattern", "%", "got '%'"),
-    ("an address", "runs:/0123/posterior.nc", "got 'runs:/0123"),
-    ("the beginning of an id", "0123456789abcdef", "got '0123456789abcdef'"),
-    ("the id of no run", "0" * 32, f"there is no '{'0' * 32}'"),
-    ("an alias that nobody has", "challengers", "24Q4, 24Q2"),
-    ("an escape sequence", "\x1b[2J", r"got '\x1b[2J'"),
+done, bad, _ = marks(Area.EXPORTS)
+bad = partial(bad, left=Left.AS_BEFORE)
+OF = "--dataset 'Avana sample'"
+# fmt: off
+CLASSES = (
+    (bad("what is no run in place of one", "a path, an absolute one, a search, a pattern, an "
+         "address, half of an id, the id of no run, an alias of nobody, an escape sequence"), (
+        (f"export ../../etc --out out {OF}", "got '../../etc'"),
+        (f"export /etc/passwd --out out {OF}", "got '/etc/passwd'"),
+        (f'export "\' OR tags.release LIKE \'%" --out out {OF}', "or a release of Avana sample"),
+        (f"export % --out out {OF}", "got '%'"),
+        (f"export runs:/0123/posterior.nc --out out {OF}", "got 'runs:/0123"),
+        (f"export 0123456789abcdef --out out {OF}", "got '0123456789abcdef'"),
+        (f"export {'0' * 32} --out out", f"there is no '{'0' * 32}'"),
+        (f"export challengers --out out {OF}", "24Q4, 24Q2"),
+        (f"export \x1b[2J --out out {OF}", r"got '\x1b[2J'"),
+        (f"compare champion ../../etc {OF}", "got '../../etc'"),
+        (f"promote {'0' * 32}", f"there is no '{'0' * 32}'"))),
+    (bad("nothing in place of a run or a file", "an argument that is empty", "got nothing"), (
+        ("export '' --out out",), ("compare champion ''",), ("promote ''",), ("fit ''",),
+        ("validate ''",), ("import-trace '' --dataset screen.yaml",))),
+    (bad("a dataset that is not there", "`--dataset ../x`", "has none of '../x'"), (
+        ("export latest --out out --dataset ../x", "there are: Avana sample"),
+        ("compare latest 24Q2 --dataset ../x",))),
+    (bad("one fit under two names, to compare", "an alias and an id", "are one fit"), (
+        (f"compare champion {{champion}} {OF}", "expected two"),)),
+    (bad("a failed or a deleted run, to export, compare or promote", "by its id"), (
+        ("export {failed} --out out", "is FAILED; take another"),
+        ("compare champion {failed}", "is FAILED", "take another run"),
+        ("export {deleted} --out out", "has been deleted", "mlflow runs restore"),
+        ("promote {deleted}", "has been deleted", "mlflow runs restore"))),
+    (bad("a calibration, to compare or promote", "by its id", "no fit of this version"), (
+        ("compare champion {calibration}",), ("promote {calibration}",))),
 )
-COMMANDS = (
-    ("export", "RUN", "--out", "out"),
-    ("compare", "champion", "RUN"),
-    ("promote", "RUN"),
+DAMAGES = (
+    # the command, the damaged file of a run, how much of it is left
+    (bad("a run whose files are damaged", "one cut, emptied or removed in the store",
+         "damaged or gone", "put it back from a backup"), (
+        ("export {fit} --out out", "fit", "posterior.nc", 0.5),
+        ("export {fit} --out out", "fit", "screen/design.nc", 0.0),
+        ("compare champion {fit}", "fit", "gene_effects.parquet", 0.5),
+        ("compare champion {fit}", "fit", "screen/genes.parquet", None),
+        ("compare champion {fit}", "fit", "parameters.json", 0.5),
+        ("compare champion {fit}", "fit", "summary.csv", 0.0),
+        ("promote {fit}", "fit", "preparation.json", 0.5))),
+    (bad("a champion whose files are damaged", "a file cut in the store",
+         "the champion of Avana sample, version 1", "take the alias champion away"), (
+        ("promote {fit}", "champion", "gene_effects.parquet", 0.5, "damaged or gone"),)),
 )
+# fmt: on
 
 
-@pytest.mark.parametrize("words", [pytest.param(words, id=words[0]) for words in COMMANDS])
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(
-            name,
-            marks=bad_run(
-                f"{what} in place of a run, to export, compare or promote",
-                f"`{name if name.isprintable() else repr(name)}`",
-                told,
-            ),
-            id=what,
-        )
-        for what, name, told in NO_RUNS
-    ],
-)
-def test_a_name_of_no_run(
-    name: str, words: tuple[str, ...], store: Store, at_once: InThisProcess, prefect_server: None
-) -> None:
-    done = at_once(*(name if word == "RUN" else word for word in words), "--dataset", DATASET)
-    assert "\x1b[2J" not in done.err
+@pytest.mark.parametrize(("words", "told"), variants(CLASSES))
+def test_what_is_no_run_is_refused(words, told, runs, command):
+    command(*shlex.split(words.format(**runs)), told=told)
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        *COMMANDS,
-        ("fit", "RUN"),
-        ("validate", "RUN"),
-        ("import-trace", "RUN", "--dataset", "screen.yaml"),
-    ],
-    ids=lambda words: words[0],
-)
-@bad_run("nothing in place of a run or a file", "an argument that is empty", "got nothing")
-def test_nothing_in_place_of_a_name(
-    words: tuple[str, ...], store: Store, at_once: InThisProcess
-) -> None:
-    at_once(*("" if word == "RUN" else word for word in words))
-
-
-@bad_run(
-    "one fit under two names, to compare",
-    "`compare champion` and the id of the champion",
-    "are one fit",
-    "expected two",
-)
-def test_one_fit_under_two_names(
-    store: Store, at_once: InThisProcess, prefect_server: None
-) -> None:
-    at_once("compare", "champion", store.runs["champion"], "--dataset", DATASET)
-
-
-@pytest.mark.parametrize("words", [pytest.param(words, id=words[0]) for words in COMMANDS])
-@bad_run(
-    "a dataset that is not there, to export, compare or promote of",
-    "`--dataset ../x`",
-    "has none of '../x'; there are: Avana sample",
-)
-def test_a_dataset_that_is_not_there(
-    words: tuple[str, ...], store: Store, at_once: InThisProcess, prefect_server: None
-) -> None:
-    words = tuple("latest" if word in ("RUN", "champion") else word for word in words)
-    at_once(*words, "--dataset", "../x")
-
-
-@pytest.mark.parametrize(
-    ("words", "kind"),
-    [
-        pytest.param(
-            words,
-            kind,
-            marks=bad_run(f"a {kind} run is to be {done}", f"`{words[0]}` with its id", *told),
-            id=f"{words[0]} {kind}",
-        )
-        for words, done, kind, told in (
-            (COMMANDS[0], "exported", "failed", ("is FAILED; take another",)),
-            (COMMANDS[0], "exported", "deleted", ("has been deleted", "mlflow runs restore")),
-            (COMMANDS[1], "compared", "failed", ("is FAILED", "take another run")),
-            (COMMANDS[1], "compared", "calibration", ("no fit of this version",)),
-            (COMMANDS[2], "promoted", "deleted", ("has been deleted", "mlflow runs restore")),
-            (COMMANDS[2], "promoted", "calibration", ("no fit of this version",)),
-        )
-    ],
-)
-def test_a_run_that_is_no_finished_fit(
-    words: tuple[str, ...],
-    kind: str,
-    store: Store,
-    at_once: InThisProcess,
-    prefect_server: None,
-) -> None:
-    at_once(*(store.runs[kind] if word == "RUN" else word for word in words))
-
-
-def cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-def empty(path: Path) -> None:
-    path.write_bytes(b"")
-
-
-def remove(path: Path) -> None:
+@pytest.mark.parametrize(("words", "name", "file", "share", "told"), variants(DAMAGES, 4))
+def test_a_run_with_a_damaged_file_is_refused(words, name, file, share, told, runs, command):
+    artifacts = connect(tracking_uri()).get_run(runs[name]).info.artifact_uri
+    path = Path(artifacts.removeprefix("file://")) / file
+    content = path.read_bytes()
     path.unlink()
+    if share is not None:
+        path.write_bytes(content[: int(share * len(content))])
+    command(*words.format(**runs).split(), told=told)
+    path.write_bytes(content)
 
 
-def overwrite(path: Path) -> None:
-    path.write_bytes(b"\xff" * path.stat().st_size)
-
-
-@contextmanager
-def spoilt(path: Path, spoil: Callable[[Path], None]) -> Iterator[None]:
-    """Spoil a file, and put it back."""
-    kept = path.with_name(f"{path.name} kept")
-    shutil.copy(path, kept)
-    spoil(path)
-    yield
-    kept.replace(path)
-
-
-SPOILT: tuple[tuple[str, str, Callable[[Path], None]], ...] = (
-    # the command, the file, what happened to it
-    ("export", "posterior.nc", cut),
-    ("export", "gene_effects.parquet", cut),
-    ("export", "screen/design.nc", empty),
-    ("compare", "gene_effects.parquet", cut),
-    ("compare", "gene_effects.parquet", overwrite),
-    ("compare", "screen/design.nc", cut),
-    ("compare", "screen/genes.parquet", remove),
-    ("compare", "parameters.json", cut),
-    ("compare", "predictive_checks.json", empty),
-    ("compare", "summary.csv", empty),
-    ("promote", "gene_effects.parquet", remove),
-    ("promote", "preparation.json", cut),
+LABELS = (
+    "<script>alert(1)</script>",
+    "![x](http://127.0.0.1:9/x.png)",
+    "[x](javascript:alert(1))",
+    "a|b |",
+    "`a` **b** _c_ ~~d~~",
+    r"$\frac$ $",
+    "[red]x[/red]",
+    "{{ 7 * 7 }} {% raw %}",
+    "&lt;b&gt;",
+    "../../etc/passwd",
 )
-HAPPENED: dict[Callable[[Path], None], str] = {
-    cut: "cut",
-    empty: "emptied",
-    remove: "removed",
-    overwrite: "overwritten",
-}
+READER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
 
-@pytest.mark.parametrize(
-    ("name", "file", "spoil"),
-    [
-        pytest.param(
-            name,
-            file,
-            spoil,
-            marks=bad_run(
-                f"`{name}` of a run whose `{file}` is damaged",
-                f"the file {HAPPENED[spoil]} in the store",
-                "damaged or gone",
-                "put it back from a backup",
-            ),
-            id=f"{name} {file} {HAPPENED[spoil]}",
-        )
-        for name, file, spoil in SPOILT
-    ],
-)
-def test_a_run_with_a_damaged_file(
-    name: str,
-    file: str,
-    spoil: Callable[[Path], None],
-    store: Store,
-    at_once: InThisProcess,
-    prefect_server: None,
-) -> None:
-    (words,) = (words for words in COMMANDS if words[0] == name)
-    with spoilt(store.files("fit") / file, spoil):
-        done = at_once(*(store.runs["fit"] if word == "RUN" else word for word in words))
-    assert store.runs["fit"] in done.err
+def shown_in(page: str) -> tuple[set[str], str]:
+    """The kinds of marks within the lines of a page of Markdown, and all its words."""
+    lines = [token for token in READER.parse(page) if token.type != "fence"]
+    kinds = {token.type for token in lines if token.type.startswith("html")}
+    kinds |= {word.type for token in lines for word in token.children or ()}
+    words = ("".join(child.content for child in token.children or ()) for token in lines)
+    return kinds, "\n".join(words)
 
 
-@bad_run(
-    "a fit is to take the place of a champion whose files are damaged",
-    "`gene_effects.parquet` of the champion cut in the store",
-    "the champion of Avana sample, version 1",
-    "damaged or gone",
-    "take the alias champion away",
-)
-def test_a_champion_that_is_damaged(
-    store: Store, at_once: InThisProcess, prefect_server: None
-) -> None:
-    with spoilt(store.files("champion") / "gene_effects.parquet", cut):
-        at_once("promote", store.runs["fit"])
+@fault(Area.EXPORTS, "a gene, a release or a cell of a refused table that looks like markup",
+    made="scripts, pictures, links, emphasis, mathematics, templates, paths, on pages in Markdown",
+    left="the label, as it is")  # fmt: skip
+@pytest.mark.parametrize("label", LABELS)
+def test_a_label_is_shown_as_it_is(label):
+    results = results_of()
+    verdict = Verdict(status="fail", reasons=(f"R-hat of beta_g[{label}]",), notes=(label,))
+    genes = results.effects["gene"].where(results.effects.index > 0, label)
+    effects = results.effects.assign(gene=genes, beta_sd=0.1, lfsr=0.5)
+    results = replace(results, verdict=verdict, effects=effects)
+    said = {"found": (label,), "column": label, "mend": label}
+    finding = results.validation.findings[0].model_copy(update=said)
+    report = ValidationReport(dataset="a", release="b", tables=(), findings=(finding,))
+    file = f"s3://a/{label}.yaml"
+    seen = SeenRelease(dataset_file=file, name=label, status="refused", detail=label)
+    links = {"link_open", "link_close"}
+    ours = {"text", "text_special", "softbreak", "strong_open", "strong_close", "code_inline"}
+    for page, kinds_of_page in (
+        (result_markdown(results, "sqlite:///mlflow.db"), ours),
+        (run_note(results, "1", "a" * 32), ours | links),
+        (validation_markdown(report), ours),
+        (refresh_markdown("s3://a", (seen,)), ours),
+    ):
+        kinds, words = shown_in(page)
+        assert kinds <= kinds_of_page
+        assert words.count(label) >= 3, words
+
+
+@pytest.mark.slow
+@done("a screen whose genes and cell lines look like markup",
+    "the same labels in the long table, and a fit with its pictures", "Tracked as run",
+    code=VERDICT_FAIL, left=Left.WHOLE)  # fmt: skip
+def test_a_screen_of_such_labels_is_fitted(forked, screen):
+    path = screen.parent / "simulated_screen.csv"
+    table = pd.read_csv(path)
+    for column in ("gene", "cell_line"):
+        new = dict(zip(table[column].unique(), LABELS, strict=False))
+        table[column] = table[column].replace(new)
+    table.to_csv(path, index=False)
+    forked("fit", screen, "--draws", "100", told=LABELS[:5])
+    (run,) = runs_in(forked.folder)
+    genes = set(table["gene"])
+    assert set(pd.read_csv(artifact(run, "gene_effects.csv"))["gene"]) == genes
+    page = artifact(run, "report.html").read_text(encoding="utf-8")
+    assert not set(re.findall(r"<(\w+)", page)) & {"script", "a", "b"}
+    text = html.unescape(re.sub(r"<[^>]*>", "", page))
+    kinds, words = shown_in(run.data.tags[NOTE])
+    assert not kinds & {"image", "html_inline", "html_block", "em_open"}
+    assert all(gene in text and gene in words for gene in genes)
+    assert len(list(artifact(run, "plots").iterdir())) >= 15

@@ -1,162 +1,133 @@
-"""Machines that are set up otherwise: clock, limits, homes, locales, terminals, cores."""
+"""Machines that are set up otherwise: memory, clock, limits, homes, locales, terminals, cores."""
 
 from __future__ import annotations
 
 import os
 import resource
+import shutil
+import struct
+import subprocess
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deployments.exit_codes import DONE, TROUBLE, VERDICT_FAIL
-from tests.faults.catalogue import Area, Left, fault
-from tests.faults.commands import Command
+from tests.faults.catalogue import Area, Left, fault, variants
+from tests.faults.commands import QUICK, OwnProcess
+from tests.integration.processes import PATIENCE
 from tests.integration.runs import artifact, runs_in
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
-@fault(
-    Area.MACHINE,
-    "few files may be open",
-    made="RLIMIT_NOFILE of 40",
-    code=VERDICT_FAIL,
-    told=("Tracked as run",),
-    left=Left.WHOLE,
+def machine(what: str, made: str, *told: str, code=VERDICT_FAIL, left: Left | str = Left.WHOLE):
+    return fault(Area.MACHINE, what, made=made, code=code, told=told, left=left)
+
+
+FITTED = "Tracked as run"
+
+
+@machine("few files may be open", "RLIMIT_NOFILE of 40", FITTED)
+def test_few_open_files(forked, screen):
+    forked.end(forked.begin("fit", screen, *QUICK, limit=(resource.RLIMIT_NOFILE, 40)))
+
+
+POOR = {"COLUMNS": "40", "TERM": "dumb", "NO_COLOR": "1", "TZ": "Nowhere/Land"}
+# fmt: off
+OUTPUTS = (
+    (machine("a poor terminal", "COLUMNS=40, TERM=dumb, TZ=Nowhere/Land", "is valid", code=DONE,
+             left="validation.json"), (("", POOR),)),
+    (machine("what is printed goes nowhere", "stdout closed", code=DONE, left="validation.json"), (
+        (None, {}),)),
+    (machine("what is printed goes to a full disk", "stdout to /dev/full", "No space left on",
+             "make room there", code=TROUBLE, left=Left.AS_BEFORE), (("/dev/full", {}),)),
 )
-def test_few_open_files(begun: Command, screen: Path) -> None:
-    limits = {resource.RLIMIT_NOFILE: 40}
-    begun.end(begun.begin("fit", screen, "--draws", "100", limits=limits))
+# fmt: on
 
 
-TERMINALS = (
-    ("a terminal that is 40 columns wide", "COLUMNS=40", {"COLUMNS": "40"}),
-    ("a terminal that can do nothing", "TERM=dumb, NO_COLOR", {"TERM": "dumb", "NO_COLOR": "1"}),
-    ("a time zone that is none", "TZ=Nowhere/Land", {"TZ": "Nowhere/Land"}),
-)
+@pytest.mark.parametrize(("out", "environment", "told"), variants(OUTPUTS, 2))
+def test_an_output_that_is_poor_or_none(out, environment, told, forked, screen):
+    code = forked.end(forked.begin("validate", screen, out=out, **environment)).code
+    assert (forked.folder / "validation.json").exists() == (code == DONE)
 
 
-@pytest.mark.parametrize(
-    "environment",
-    [
-        pytest.param(
-            environment,
-            marks=fault(
-                Area.MACHINE,
-                what,
-                made=made,
-                code=DONE,
-                told=("valid",),
-                left="validation.json",
-            ),
-            id=what,
-        )
-        for what, made, environment in TERMINALS
-    ],
-)
-def test_terminals(begun: Command, screen: Path, environment: dict[str, str]) -> None:
-    done = begun("validate", screen, **environment)
-    assert "\x1b[" not in done.out
-    assert (begun.folder / "validation.json").exists()
+@machine("two fits begin at once where there is nothing yet", "two commands in one empty folder",
+    FITTED, left="two whole runs in one store")  # fmt: skip
+@machine("one core instead of all", "the affinity of one of two processes", FITTED,
+    left="two whole runs with equal effects, to the last digit")  # fmt: skip
+def test_two_at_once_one_of_them_on_one_core(forked, screen, api):
+    other = OwnProcess(forked.fault, forked.folder, api=api)
+    other.files = [file.with_suffix(".other") for file in other.files]
+    first, second = (one.begin("fit", screen, *QUICK) for one in (forked, other))
+    os.sched_setaffinity(second.pid, {min(os.sched_getaffinity(0))})
+    forked.end(first)
+    other.end(second)
+    runs = runs_in(forked.folder)
+    assert [run.info.status for run in runs] == ["FINISHED"] * 2
+    one, two = (artifact(run, "gene_effects.csv").read_bytes() for run in runs)
+    assert one == two
 
 
-@fault(
-    Area.MACHINE,
-    "what is printed goes to a full disk",
-    made="stdout to /dev/full",
-    code=TROUBLE,
-    told=("No space left on device", "make room there"),
-    left="no validation.json",
-)
-def test_a_full_standard_output(begun: Command, screen: Path) -> None:
-    begun.standard_output = "/dev/full"
-    begun("validate", screen)
-    assert not (begun.folder / "validation.json").exists()
+@machine("no home, and a locale of ASCII alone",
+    "HOME of a folder that is not there, LC_ALL=C, and Python told to keep to it", FITTED,
+    r"\u03b2-catenin")  # fmt: skip
+def test_a_bare_account(fresh, screen):
+    with_beta(screen)
+    bare = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "HOME": "/no/such/home"}
+    fresh("fit", screen, *QUICK, **bare)
 
 
-@fault(
-    Area.MACHINE,
-    "what is printed goes nowhere",
-    made="stdout closed",
-    code=DONE,
-    left="validation.json",
-)
-def test_a_closed_standard_output(begun: Command, screen: Path) -> None:
-    begun.standard_output = ""
-    begun("validate", screen)
-    assert (begun.folder / "validation.json").exists()
+@machine("no compiler, and no other program", "PATH of no folder", FITTED, "β-catenin")
+def test_no_program(fresh, screen, api):
+    with_beta(screen)
+    # What would compile is a sampler.
+    fresh("fit", screen, *QUICK, "--engine", "nuts", PATH="/none", PREFECT_API_URL=api)
 
 
-@fault(
-    Area.MACHINE,
-    "one core instead of all",
-    made="the affinity of the process, and the same fit on every core",
-    code=VERDICT_FAIL,
-    told=("Tracked as run",),
-    left="two whole runs with equal effects, to the last digit",
-)
-def test_one_core(begun: Command, screen: Path) -> None:
-    begun("fit", screen, "--draws", "100")
-    process = begun.begin("fit", screen, "--draws", "100")
-    os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})
-    begun.end(process)
-    on_one, on_all = (artifact(run, "gene_effects.csv") for run in runs_in(begun.folder))
-    assert on_one.read_bytes() == on_all.read_bytes()
-
-
-@fault(
-    Area.MACHINE,
-    "two fits begin at once where there is nothing yet",
-    made="two commands in one empty folder",
-    code=VERDICT_FAIL,
-    told=("Tracked as run",),
-    left="two whole runs in one store",
-)
-def test_two_at_once(begun: Command, screen: Path) -> None:
-    other = type(begun)(begun.fault, begun.folder)
-    other.environment = dict(begun.environment)
-    processes = [one.begin("fit", screen, "--draws", "100") for one in (begun, other)]
-    for one, process in zip((begun, other), processes, strict=True):
-        one.end(process)
-    assert [run.info.status for run in runs_in(begun.folder)] == ["FINISHED"] * 2
-
-
-GENE = "β-catenin"
-SURROUNDINGS = (
-    # what happens, how it is made, a gene as it is shown, the variables
-    ("no home", "HOME of a folder that is not there", GENE, {"HOME": "/no/such/home"}),
-    (
-        "a locale of ASCII alone",
-        "LC_ALL=C, and Python told to keep to it",
-        r"\u03b2-catenin",
-        {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
-    ),
-    ("no compiler, and no other program", "PATH of no folder that is", GENE, {"PATH": "/none"}),
-)
-
-
-@pytest.mark.parametrize(
-    "variables",
-    [
-        pytest.param(
-            variables,
-            marks=fault(
-                Area.MACHINE,
-                what,
-                made=made,
-                code=VERDICT_FAIL,
-                told=("Tracked as run", shown),
-                left=Left.WHOLE,
-            ),
-            id=what,
-        )
-        for what, made, shown, variables in SURROUNDINGS
-    ],
-)
-def test_surroundings(command: Command, screen: Path, variables: dict[str, str]) -> None:
+def with_beta(screen: Path) -> None:
     table = screen.parent / "simulated_screen.csv"
-    table.write_text(table.read_text(encoding="utf-8").replace("geneA", GENE), encoding="utf-8")
-    command.environment |= variables
-    # What compiles is a sampler; all else is tried quicker without.
-    engine = ("--engine", "nuts") if "PATH" in variables else ()
-    command("fit", screen, "--draws", "100", *engine)
+    text = table.read_text(encoding="utf-8").replace("geneA", "β-catenin")
+    table.write_text(text, encoding="utf-8")
+
+
+@machine("the memory is gone in the middle of a fit",
+    "RLIMIT_AS set to what the process has, once its run is open", "memory: there was not enough",
+    "fewer draws", code=TROUBLE, left=Left.FAILED)  # fmt: skip
+def test_memory_that_is_gone(forked, screen):
+    process = forked.begin("fit", screen, "--draws", "100000")
+    forked.wait_for_run(process)
+    running = psutil.Process(process.pid)
+    running.rlimit(psutil.RLIMIT_AS, (running.memory_info().vms,) * 2)
+    forked.end(process)
+
+
+YEARS = 20 * 365 * 86400
+
+
+@machine("the clock is set while a fit is running",
+    "a preloaded library: 20 years behind, then right; right, then an hour behind", FITTED,
+    left="a whole run, FINISHED, with the seconds it really took")  # fmt: skip
+@pytest.mark.parametrize(("before", "after"), [(-YEARS, 0), (0, -3600)])
+def test_a_clock_that_is_set(before, after, fresh, screen, tmp_path):
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler for a clock that can be set")
+    library, shift = tmp_path / "clock.so", tmp_path / "shift"
+    source = Path(__file__).with_name("clock.c")
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True)
+    shift.write_bytes(struct.pack("q", before))
+    started = time.monotonic()
+    clock = {"LD_PRELOAD": str(library), "CLOCK_SHIFT": str(shift)}
+    process = fresh.begin("fit", screen, *QUICK, **clock)
+    fresh.wait_for_run(process)
+    with shift.open("r+b") as file:
+        file.write(struct.pack("q", after))
+    fresh.end(process)
+    (run,) = runs_in(fresh.folder)
+    assert run.info.status == "FINISHED"
+    assert abs(run.info.start_time / 1000 - before - time.time()) < PATIENCE
+    assert abs(run.info.end_time / 1000 - after - time.time()) < PATIENCE
+    stages = [value for name, value in run.data.metrics.items() if "seconds" in name]
+    assert stages and all(0 <= value <= time.monotonic() - started for value in stages), stages

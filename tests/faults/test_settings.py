@@ -1,166 +1,132 @@
-"""Settings and options that cannot be used: nothing of them is begun."""
+"""Dataset files, settings and options that cannot be used: refused before anything is written."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from deployments.exit_codes import TROUBLE
-from tests.faults.catalogue import Area, Left, fault
-from tests.faults.commands import InThisProcess
-from tests.faults.texts import LAUGHS, NAMED, bad
+from tests.faults.catalogue import Area, Left, marks, variants
 
-SETTINGS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
-    (
-        "an unknown setting",
-        "sampling: {drawz: 100}",
-        ("there is no such setting; did you mean draws?",),
-    ),
-    (
-        "a setting of the wrong type",
-        "sampling: {draws: many}",
-        ("--draws: should be a valid integer",),
-    ),
-    ("draws without end", "sampling: {draws: 1000000000000}", ("less than or equal to 1000000",)),
-    (
-        "a negative number of draws",
-        "sampling: {draws: -5}",
-        ("greater than or equal to 50, got -5",),
-    ),
-    ("infinitely many draws", "sampling: {draws: .inf}", ("--draws: should be a finite number",)),
-    (
-        "a limit that is no number",
-        "preparation: {min_rna_sd: .nan}",
-        ("min_rna_sd: should be", "nan"),
-    ),
-    (
-        "an infinite limit of logFC",
-        "contract: {max_abs_logfc: .inf}",
-        ("max_abs_logfc: should be a finite",),
-    ),
-    (
-        "a prior in parts",
-        "priors: {mu_beta: {family: Normal, arguments: [0, .inf]}}",
-        ("expected Normal(mean, sd)",),
-    ),
-    (
-        "a section that is a number",
-        "sampling: 3",
-        ("sampling: expected `name: value` lines, got 3",),
-    ),
-    ("a list for settings", "- a", ("expected `name: value` lines in",)),
-    ("settings that are not YAML", "'x", ("expected YAML, got on line 1",)),
-    (
-        "settings that would run code",
-        "a: !!python/name:os.system",
-        ("could not determine a constructor",),
-    ),
-    ("settings that unpack to gigabytes", LAUGHS, (NAMED,)),
-    ("a setting written twice", "seed: 1\nseed: 2", ("the key 'seed' twice",)),
-    ("settings without end of brackets", "[" * 5000, ("levels",)),
-    ("a prior with a negative SD", "priors: {mu_beta: 'Normal(0, -1)'}", ("the last above zero",)),
-    (
-        "a prior that is code",
-        "priors: {mu_beta: \"__import__('os')\"}",
-        ("priors.mu_beta: expected Normal",),
-    ),
-    (
-        "a prior of a family that is not there",
-        "priors: {mu_beta: 'Cauchy(0, 1)'}",
-        ("expected Normal(mean, sd)",),
-    ),
-    (
-        "a prior on both sides of zero for an SD",
-        "priors: {sigma: 'Normal(0, 1)'}",
-        ("a standard deviation takes",),
-    ),
-    ("a prior of no number", "priors: {mu_beta: 'Normal(nan, 1)'}", ("expected finite numbers",)),
-    ("a model that is not there", "model: m5", ("'m4', 'm4_zero_mean' or 'm4_nested', got 'm5'",)),
-    ("genes of no name", "filters: {genes: ['']}", ("filters.genes.0",)),
-    ("a seed below zero", "seed: -1", ("--seed: should be greater than or equal to 0",)),
+_, bad, trouble = marks(Area.SETTINGS)
+bad = partial(bad, left=Left.AS_BEFORE)
+HEAD = "name: a\nlibrary: b\nlogfc: c.csv\n"
+REST = "release: b\nlibrary: c\nlogfc: d.csv\n"
+BILLIONS = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10)
 )
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        pytest.param(
-            text,
-            marks=bad(what, f"`--parameters` with `{text[:60].splitlines()[0]}`", *told),
-            id=what,
-        )
-        for what, text, told in SETTINGS
-    ],
+ALIAS = "a name for a part (& or *)"
+LETTERS = "expected letters, digits, blanks and any of _.+-"
+NAMES = ("a/b", "..", "a\\nb", "  ", "", "<script>alert(1)</script>", "[red]a", "=1+1")
+# fmt: off
+DATASETS = (
+    (bad("a dataset file that is none", "nothing there, no bytes, a list, half of a line, bytes "
+         "that are no text, two documents, a key twice, a table of 2 MB", "dataset.yaml"), (
+        (None, "there is none"),
+        ("", "expected keys and values, got nothing"),
+        ("- a\n", "expected keys and values"),
+        ("name: [", "expected YAML, got on line 1"),
+        (b"name: \xff", "save it as UTF-8"),
+        (f"{HEAD}---\na: b\n", "another document"),
+        (f"{HEAD}release: 1\nname: b\n", "the key 'name' twice"),
+        ("a,b\n" * 500_000, "is it a table?"))),
+    (bad("a few lines that stand for gigabytes", "ten levels of aliases, a part that holds itself, "
+         "5,000 brackets"), (
+        (BILLIONS, ALIAS), ("&a [*a]", ALIAS), ("[" * 5000, "levels"))),
+    (bad("a tag that would run code", "`!!python/object/apply:os.system`", "os.system"), (
+        (f"{HEAD}release: !!python/object/apply:os.system ['touch ran']\n", "a constructor"),)),
+    (bad("a key that is unknown or not there", "`logfcs:`, neither table nor folder"), (
+        (f"{HEAD}release: b\nlogfcs: d.csv\n", "did you mean `logfc`?"),
+        ("name: a\nrelease: b\nlibrary: c\n", "expected `logfc` (a table) or `folder`"))),
+    (bad("a release folder that is not there", "`folder: nowhere`", "correct the path"), (
+        ("name: a\nrelease: b\nlibrary: c\nfolder: nowhere\n", "nowhere"),)),
+    (bad("a release that is no text", "a date, a date that is none, a number, yes, null"), (
+        (f"{HEAD}release: 2024-01-01\n", "(date); write it in quotes"),
+        (f"{HEAD}release: 2024-99-99\n", "expected YAML, got: month must be in 1..12"),
+        (f"{HEAD}release: 25\n", "release: expected text, got 25 (int); write it in quotes"),
+        (f"{HEAD}release: yes\n", "got True"),
+        (f"{HEAD}release: null\n", "release: expected text, got nothing"))),
+    (bad("a name that would do harm where it is shown", "a path, the folder above, two lines, "
+         "blanks, nothing, a script, markup, a formula, an escape sequence, 300 characters"), (
+        *((f'{REST}name: "{name}"', LETTERS) for name in NAMES),
+        (f'{REST}name: "\\e[31m"', r"\x1b[31m"),
+        (f"{REST}name: {'x' * 300}", "at most 100 characters"))),
 )
-def test_settings_that_cannot_be_used(text: str, screen: Path, at_once: InThisProcess) -> None:
-    (at_once.folder / "settings.yaml").write_text(text)
-    at_once("validate", screen, "--parameters", at_once.folder / "settings.yaml")
-
-
-def a_binary(path: Path) -> None:
-    path.write_bytes(b"\xff\xfe\0")
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        pytest.param(make, marks=bad(f"{what} for settings", made, *told), id=what)
-        for what, made, make, told in (
-            ("a folder", "mkdir settings.yaml", Path.mkdir, ("settings.yaml is none",)),
-            ("a pipe", "mkfifo settings.yaml", os.mkfifo, ("settings.yaml is none",)),
-            ("nothing", "no such file", lambda path: None, ("No such file",)),
-            ("a binary", "bytes of no text", a_binary, ("expected text in UTF-8",)),
-        )
-    ],
+SETTINGS = (
+    (bad("a file of settings that is none", "nothing there, bytes that are no text, a list, half "
+         "of a line, a key twice, a tag of Python, aliases of aliases", "settings.yaml"), (
+        (None, "No such file"),
+        (b"\xff\xfe\0", "expected text in UTF-8"),
+        ("- a", "expected `name: value` lines in"),
+        ("'x", "expected YAML, got on line 1"),
+        ("seed: 1\nseed: 2", "the key 'seed' twice"),
+        ("a: !!python/name:os.system", "could not determine a constructor"),
+        (BILLIONS, ALIAS))),
+    (bad("what is no file in place of settings", "a pipe, a folder", "settings.yaml is none"), (
+        (os.mkfifo,), (Path.mkdir,))),
+    (bad("an unknown setting", "`drawz`, model `m5`, a section that is a number, no gene"), (
+        ("sampling: {drawz: 100}", "there is no such setting; did you mean draws?"),
+        ("model: m5", "'m4', 'm4_zero_mean' or 'm4_nested', got 'm5'"),
+        ("sampling: 3", "sampling: expected `name: value` lines, got 3"),
+        ("filters: {genes: ['']}", "filters.genes.0"))),
+    (bad("a setting out of its bounds", "a word, 10¹² draws, -5, infinitely many, a seed below "
+         "zero, limits of NaN and infinity", "should be"), (
+        ("sampling: {draws: many}", "--draws: should be a valid integer"),
+        ("sampling: {draws: 1000000000000}", "less than or equal to 1000000"),
+        ("sampling: {draws: -5}", "greater than or equal to 50, got -5"),
+        ("sampling: {draws: .inf}", "--draws: should be a finite number"),
+        ("seed: -1", "--seed: should be greater than or equal to 0"),
+        ("preparation: {min_rna_sd: .nan}", "min_rna_sd: should be"),
+        ("contract: {max_abs_logfc: .inf}", "max_abs_logfc: should be a finite"))),
+    (bad("a prior that is none", "code, another family, parts, a negative SD, NaN, a normal prior "
+         "of an SD", "priors."), (
+        ("priors: {mu_beta: \"__import__('os')\"}", "priors.mu_beta: expected Normal"),
+        ("priors: {mu_beta: 'Cauchy(0, 1)'}", "expected Normal(mean, sd)"),
+        ("priors: {mu_beta: {family: Normal, arguments: [0, .inf]}}", "Normal(mean, sd)"),
+        ("priors: {mu_beta: 'Normal(0, -1)'}", "the last above zero"),
+        ("priors: {mu_beta: 'Normal(nan, 1)'}", "expected finite numbers"),
+        ("priors: {sigma: 'Normal(0, 1)'}", "a standard deviation takes"))),
 )
-def test_a_settings_file_that_is_none(
-    make: Callable[[Path], object], screen: Path, at_once: InThisProcess
-) -> None:
-    make(at_once.folder / "settings.yaml")
-    assert at_once("validate", screen, "--parameters", "settings.yaml").seconds < 20
+# fmt: on
 
 
-@bad("a file for a folder to export into", "`export --out` with a file", "is a file; name another")
-def test_an_export_into_a_file(at_once: InThisProcess) -> None:
-    (at_once.folder / "file").write_text("mine")
-    at_once("export", "latest", "--out", "file")
+def written(path: Path, content) -> Path:
+    if callable(content):
+        content(path)
+    elif content is not None:
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
 
 
-@bad(
-    "a folder that holds something, to export into",
-    "`export --out` with a folder of mine",
-    "expected an empty folder",
-    "holds mine.txt",
+@pytest.mark.parametrize(("content", "told"), variants(DATASETS))
+def test_a_dataset_file_is_refused(content, told, command):
+    command("validate", written(command.folder / "dataset.yaml", content), told=told)
+
+
+@pytest.mark.parametrize(("content", "told"), variants(SETTINGS))
+def test_settings_are_refused(content, told, screen, command):
+    path = written(command.folder / "settings.yaml", content)
+    command("validate", screen, "--parameters", path, told=told)
+
+
+# fmt: off
+FOLDERS = (
+    (bad("a file in place of a folder to write into", "`--out` with it", "is a file"), (
+        ("validate SCREEN --out file", "name another"), ("simulate --out file",),
+        ("export latest --out file",), ("calibrate --out file",))),
+    (bad("a folder to write into that holds something", "`--out` with it", "holds mine.txt"), (
+        ("simulate --out folder", "expected an empty folder"), ("export latest --out folder",))),
+    (trouble("a folder to write into below a file", "`--out file/folder`", "Not a directory"), (
+        ("validate SCREEN --out file/folder", "check the path"),)),
 )
-def test_an_export_over_something(at_once: InThisProcess) -> None:
-    (at_once.folder / "folder").mkdir()
-    (at_once.folder / "folder" / "mine.txt").write_text("mine")
-    at_once("export", "latest", "--out", "folder")
+# fmt: on
 
 
-@bad(
-    "a folder that holds something, to simulate into",
-    "`simulate --out` with a folder of mine",
-    "expected an empty folder",
-    "holds mine.txt",
-)
-def test_a_simulation_over_something(at_once: InThisProcess) -> None:
-    (at_once.folder / "folder").mkdir()
-    (at_once.folder / "folder" / "mine.txt").write_text("mine")
-    at_once("simulate", "--out", "folder")
-
-
-@fault(
-    Area.SETTINGS,
-    "a folder below a file, for the report of a validation",
-    made="`validate --out file/folder`",
-    code=TROUBLE,
-    told=("Not a directory", "check the path"),
-    left=Left.AS_BEFORE,
-)
-def test_a_report_below_a_file(screen: Path, at_once: InThisProcess) -> None:
-    (at_once.folder / "file").write_text("mine")
-    at_once("validate", screen, "--out", "file/folder")
+@pytest.mark.parametrize(("words", "told"), variants(FOLDERS))
+def test_a_folder_that_cannot_be_written_into(words, told, screen, command):
+    (command.folder / "file").write_text("mine")
+    (command.folder / "folder").mkdir()
+    (command.folder / "folder" / "mine.txt").write_text("mine")
+    command(*words.replace("SCREEN", str(screen)).split(), told=told)

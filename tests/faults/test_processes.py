@@ -1,0 +1,127 @@
+"""Ctrl-C, a closed terminal, kills: at several stages of a command."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from deployments.exit_codes import HUNG_UP, INTERRUPTED, TERMINATED, VERDICT_FAIL
+from tests.faults.catalogue import Area, Left, fault, variants
+from tests.faults.commands import LONG, QUICK, OwnProcess, Process
+from tests.integration.runs import runs_in
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+AT_A_TERMINAL = {"TTY_COMPATIBLE": "1", "TTY_INTERACTIVE": "1"}
+"""Progress is shown as at a terminal, though it goes to a file."""
+NUTS = ("fit", "SCREEN", "--engine", "nuts", *LONG)
+SAMPLING = r"sampling with nutpie.* [1-9]\d*/"
+
+
+def ended(what: str, made: str = "SIGINT to all", *, code=INTERRUPTED, left=Left.KILLED):
+    told = ("interrupted",) if code in (INTERRUPTED, TERMINATED) else ()
+    return fault(Area.PROCESSES, what, made=made, code=code, told=told, left=left)
+
+
+# fmt: off
+STAGES = (
+    (ended("Ctrl-C while the tables are read", left=Left.NO_RUN), (
+        (("fit", "SCREEN", *QUICK), "Validating"),)),
+    (ended("Ctrl-C while the exact engine is at work"), (
+        (("fit", "SCREEN", *QUICK), r"leaving out cell lines.* \d+/"),)),
+    (ended("Ctrl-C while nutpie samples"), ((NUTS, SAMPLING),)),
+    (ended("the command is asked to terminate", "SIGTERM while nutpie samples", code=TERMINATED), (
+        (NUTS, SAMPLING),)),
+    (ended("Ctrl-C while PyMC samples in processes of its own"), (
+        ((*NUTS, "--sampler", "pymc"), r"sampling with pymc.* [1-9]\d*/"),)),
+    (ended("Ctrl-C while the run is stored"), (
+        (("fit", "SCREEN", "--draws", "100"), r"drawing pictures.* 16/16"),)),
+    (ended("Ctrl-C while a release is simulated", left=Left.AS_BEFORE), (
+        (("simulate", "--out", "release", "--genes", "5000", "--cell-lines", "300"),
+         r"writing guides.* [1-9]\d*/"),)),
+    (ended("Ctrl-C while a calibration fits its screens in processes of its own"), (
+        (("calibrate", "--simulations", "100000", "--engine", "exact"),
+         r"simulating and fitting.* [1-9]\d*/"),)),
+)
+# fmt: on
+
+
+def begin(words, screen: Path, until: str, command: OwnProcess, **streams: str) -> Process:
+    """Begin a command, and wait until it shows this."""
+    command.environment["TMPDIR"] = str(screen.parent / "temporary")
+    (screen.parent / "temporary").mkdir(exist_ok=True)
+    arguments = [str(screen) if word == "SCREEN" else word for word in words]
+    process = command.begin(*arguments, **AT_A_TERMINAL, **streams)
+    command.wait_for(process, until)
+    return process
+
+
+def ends(process: Process, screen: Path, command: OwnProcess) -> None:
+    """Check the end of a command, and that none of its processes and files is left."""
+    command.end(process)
+    deadline = time.monotonic() + 10
+    while (
+        subprocess.run(["pgrep", "-s", str(process.pid)], stdout=subprocess.DEVNULL).returncode == 0
+    ):
+        assert time.monotonic() < deadline, "a process of the command is left"
+        time.sleep(0.2)
+    assert not list((screen.parent / "temporary").iterdir())
+
+
+@pytest.mark.parametrize(("words", "until", "told"), variants(STAGES, 2))
+def test_an_interrupt(words, until, told, forked, screen):
+    process = begin(words, screen, until, forked)
+    if forked.fault.code == TERMINATED:
+        os.kill(process.pid, signal.SIGTERM)
+    else:
+        os.killpg(process.pid, signal.SIGINT)
+    ends(process, screen, forked)
+
+
+@ended("the terminal is closed", "its pseudo-terminal closed once a run is open", code=HUNG_UP)
+def test_a_terminal_that_is_closed(forked, screen):
+    ours, theirs = pty.openpty()
+    path = os.ttyname(theirs)
+    process = begin(NUTS, screen, "", forked, out=path, err=path)
+
+    def read() -> None:
+        with suppress(OSError):  # closed
+            while os.read(ours, 65536):
+                pass
+
+    threading.Thread(target=read, daemon=True).start()
+    forked.wait_for_run(process)
+    os.close(theirs)
+    os.close(ours)
+    os.kill(process.pid, signal.SIGHUP)
+    ends(process, screen, forked)
+
+
+@ended(
+    "a fit is killed, and begun again",
+    "SIGKILL while nutpie samples",
+    code=VERDICT_FAIL,
+    left="the first run RUNNING, as nobody was left to say otherwise; the second FINISHED",
+)
+def test_a_fit_that_is_killed_and_begun_again(forked, screen):
+    process = begin(NUTS, screen, SAMPLING, forked)
+    os.killpg(process.pid, signal.SIGKILL)
+    forked("fit", screen, *QUICK, told=("Tracked as run",))
+    assert [run.info.status for run in runs_in(forked.folder)] == ["FINISHED", "RUNNING"]
+
+
+@ended("Ctrl-C while Prefect's own server starts", left=Left.AS_BEFORE)
+def test_ctrl_c_while_the_embedded_server_starts(fresh, screen, tmp_path):
+    fresh.environment["PREFECT_HOME"] = str(tmp_path / "home")
+    process = begin(("fit", "SCREEN", *QUICK), screen, "Starting Prefect", fresh)
+    fresh.wait_for(process, (tmp_path / "home" / "prefect.db").exists)
+    os.killpg(process.pid, signal.SIGINT)
+    ends(process, screen, fresh)

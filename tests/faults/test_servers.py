@@ -1,0 +1,210 @@
+"""Prefect and MLflow: servers that are dead or others; stores damaged, locked, deleted."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+from contextlib import closing, nullcontext
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+from prefect.settings import (
+    PREFECT_API_DATABASE_CONNECTION_URL,
+    PREFECT_API_URL,
+    PREFECT_HOME,
+    temporary_settings,
+)
+
+from deployments import prefect_ready
+from tasks import tracking_run
+from tests.faults.catalogue import Area, marks, variants
+from tests.faults.commands import LONG, QUICK, kept_in
+from tests.faults.disks import full_disk, held, read_only
+from tests.faults.fake_servers import LOGIN_PAGE, answering, nobody, silent
+from tests.integration import processes
+from tests.integration.runs import runs_in
+
+pytestmark = [pytest.mark.integration]
+
+EXPORT = ("export", "latest", "--out", "out")
+
+
+done, _, trouble = marks(Area.SERVERS)
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    """Wait for a second where the product waits for several."""
+    monkeypatch.setattr(tracking_run, "SERVER_PATIENCE", 1.0)
+    monkeypatch.setattr(prefect_ready, "SERVER_PATIENCE", 1.0)
+    monkeypatch.setattr(prefect_ready, "DATABASE_PATIENCE", 1.0)
+
+
+def dead():
+    return nullcontext(nobody())
+
+
+def answer(status: int, body: str = "refused"):
+    return lambda: answering(status, body)
+
+
+MLFLOW, PREFECT = "MLFLOW_TRACKING_URI", "PREFECT_API_URL"
+# fmt: off
+SERVERS = (
+    (trouble("nobody listens where a server is expected", "a closed port", "does not answer"), (
+        (MLFLOW, dead, "(ConnectionError)"), (PREFECT, dead))),
+    (trouble("a server hangs", "connections are taken, never answered", "does not answer"), (
+        (MLFLOW, silent, "(ReadTimeout)"), (PREFECT, silent))),
+    (trouble("a server fails at everything", "HTTP 500", "HTTP 500"), (
+        (MLFLOW, answer(500)), (PREFECT, answer(500)))),
+    (trouble("another server answers", "HTTP 404, or a page to log in", "what answers"), (
+        (MLFLOW, answer(404), "is no MLflow server"),
+        (MLFLOW, answer(200, LOGIN_PAGE), "is no MLflow server"),
+        (PREFECT, answer(404), "is no Prefect server"),
+        (PREFECT, answer(200, LOGIN_PAGE), "is no Prefect server"))),
+    (trouble("a server does not know this user", "HTTP 401 and 403", "not let this user in"), (
+        (MLFLOW, answer(401), "MLFLOW_TRACKING_USERNAME"), (MLFLOW, answer(403)),
+        (PREFECT, answer(401, "{}"), "PREFECT_API_AUTH"))),
+)
+# fmt: on
+
+
+@pytest.mark.parametrize(("variable", "server", "told"), variants(SERVERS, 2))
+def test_a_server_that_cannot_be_used(variable, server, told, screen, command):
+    with server() as address:
+        if variable == MLFLOW:
+            command(*EXPORT, told=(variable, address, *told), MLFLOW_TRACKING_URI=address)
+        else:
+            with temporary_settings({PREFECT_API_URL: f"{address}/api"}):
+                command("fit", screen, told=(variable, address, *told))
+
+
+@trouble("MLFLOW_TRACKING_URI names the Prefect server", "its address", "is no MLflow server")
+def test_a_fit_begins_where_its_run_can_be_kept(prefect_server, screen, command):
+    address = str(PREFECT_API_URL.value()).removesuffix("/api")
+    ended = command("fit", screen, told=(MLFLOW,), MLFLOW_TRACKING_URI=address)
+    assert "Fitting" not in ended.err
+
+
+def overwritten(home: Path):
+    (home / "prefect.db").write_bytes(b"not a database\n" * 1000)
+    return nullcontext()
+
+
+# fmt: off
+HOMES = (
+    (trouble("Prefect's home cannot be used", "read-only, on a full disk, its database overwritten "
+             "or locked by another process", "embedded server", "PREFECT_HOME"), (
+        (read_only,), (full_disk,), (overwritten,), (lambda home: held(home / "prefect.db"),))),
+)
+# fmt: on
+
+
+@pytest.mark.parametrize(("spoil", "told"), variants(HOMES))
+def test_a_home_of_prefect_that_cannot_be_used(spoil, told, tmp_path, screen, command):
+    (tmp_path / "home").mkdir()
+    home = {PREFECT_HOME: str(tmp_path / "home")}
+    # The server that the tests of this process share has set both.
+    elsewhere = {PREFECT_API_URL, PREFECT_API_DATABASE_CONNECTION_URL}
+    with spoil(tmp_path / "home"), temporary_settings(home, restore_defaults=elsewhere):
+        command("fit", screen, told=told)
+
+
+def of_version(path: Path, version: str) -> None:
+    with closing(sqlite3.connect(path)) as store, store:
+        store.execute(f"UPDATE alembic_version SET version_num = '{version}'")
+
+
+# fmt: off
+STORES = (
+    (trouble("mlflow.db is damaged", "overwritten with text or from its second page on, or cut",
+             "mlflow.db", "damaged", "backup"), (
+        (lambda path: path.write_bytes(b"not a database\n" * 1000),),
+        (lambda path: path.write_bytes(path.read_bytes()[:4096].ljust(400_000, b"\xff")),),
+        (lambda path: os.truncate(path, path.stat().st_size // 3),))),
+    (trouble("mlflow.db was made by another MLflow", "a later and an earlier version in its table",
+             "mlflow.db", "another version of MLflow", "mlflow db upgrade"), (
+        (lambda path: of_version(path, "ffffffffffff"),),
+        (lambda path: of_version(path, "0584bdc529eb"),))),
+)
+# fmt: on
+
+
+@pytest.fixture
+def store(stored_run, folder) -> Path:
+    """A store that holds a run, as mlflow.db of the working folder."""
+    (folder / "mlflow.db.lock").touch()
+    return Path(shutil.copy(stored_run[0], folder))
+
+
+@pytest.mark.parametrize(("spoil", "told"), variants(STORES))
+def test_a_store_that_cannot_be_used(spoil, told, store, command):
+    spoil(store)
+    command(*EXPORT, told=told)
+
+
+@trouble("another process holds mlflow.db", "BEGIN EXCLUSIVE in another process", "mlflow.db")
+def test_a_locked_store(store, command):
+    with held(store):
+        command(*EXPORT, told=("another process is using it",))
+
+
+@trouble("the experiment of the dataset was deleted in MLflow",
+    "deleted in the store, which keeps its name, and a fit", "has been deleted",
+    "mlflow experiments restore -x", left="no run in the deleted experiment")  # fmt: skip
+def test_a_deleted_experiment(store, prefect_server, screen, command):
+    client = MlflowClient(f"sqlite:///{store}")
+    experiment = client.create_experiment("simulated-screen")
+    client.delete_experiment(experiment)
+    command("fit", screen, told=("name the dataset otherwise",))
+    assert not client.search_runs([experiment], run_view_type=3)
+
+
+@pytest.mark.slow
+@trouble("the run is deleted in MLflow during its fit",
+    "deleted through MLflow's client while the engine is at work", "was deleted",
+    "the results are kept in",
+    left="the results, where the message says; the run deleted")  # fmt: skip
+def test_a_run_that_is_deleted(forked, screen):
+    process = forked.begin("fit", screen, *QUICK)
+    forked.wait_for(process, "Verdict")
+    (run,) = runs_in(forked.folder)
+    MlflowClient(f"sqlite:///{forked.folder / 'mlflow.db'}").delete_run(run.info.run_id)
+    shutil.rmtree(kept_in(forked.end(process)))
+    assert not runs_in(forked.folder)
+
+
+def comes_back(name: str, made: str):
+    left = "the one run that was begun, FINISHED"
+    return done(f"the {name} server is killed while a fit computes", made, left=left)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(MLFLOW, marks=comes_back("MLflow", "SIGKILL; back when the fit misses it")),
+        pytest.param(PREFECT, marks=comes_back("Prefect", "SIGKILL; back at once")),
+    ],
+)
+def test_a_server_that_comes_back(name, forked, screen):
+    port, folder = processes.free_port(), forked.folder
+    address = f"http://127.0.0.1:{port}{'/api' if name == PREFECT else ''}"
+    if name == MLFLOW:
+        store, files = f"sqlite:///{folder}/mlflow.db", str(folder / "files")
+        server = processes.mlflow_server(folder, port, store, files, {})
+    else:
+        server = processes.prefect_server(folder, port, f"sqlite+aiosqlite:///{folder}/prefect.db")
+    try:
+        process = forked.begin("fit", screen, *LONG, **{name: address})
+        forked.wait_for_run(process)
+        server.kill()
+        if name == MLFLOW:
+            forked.wait_for(process, "does not answer")
+        server.start_again()
+        assert "logging to API" not in forked.end(process, told=("Tracked as run",)).err
+    finally:
+        server.stop()
+    assert [run.info.status for run in runs_in(folder)] == ["FINISHED"]

@@ -85,11 +85,8 @@ def test_each_change_between_two_prepared_screens_is_named_as_what_it_is():
 
 def long(*cells: tuple[str, str, str, Sequence[float]]) -> pd.DataFrame:
     """Rows of a long table, from gene, guide, line and its log fold changes."""
-    columns = ["gene", "cell_line", "guide", "rna", "logfc"]
-    rows = [
-        (gene, line, guide, 0.0, value) for gene, guide, line, values in cells for value in values
-    ]
-    return pd.DataFrame(rows, columns=columns)
+    rows = [(*cell, 0.0, value) for *cell, values in cells for value in values]
+    return pd.DataFrame(rows, columns=["gene", "guide", "cell_line", "rna", "logfc"])
 
 
 def items(text: str, *columns: str) -> pd.DataFrame:

@@ -67,38 +67,34 @@ def without(gene: str, **more: tuple[float, float, float]):
 # ---- the decision
 
 
-def test_a_fit_passes_alone_and_beside_a_champion_with_the_same_hits():
-    decision, by_name = decided()
-    assert decision.passed and list(by_name) == ["verdict", "calibration", "lost hits"]
-    assert (decision.champion, decision.champion_version) == (None, "")
-    assert "no champion" in by_name["lost hits"][1]
-    decision, _ = decided(against(HITS), practical_difference=0.3)
-    assert decision.passed and decision.settings.practical_difference == 0.3
-    assert (decision.dataset, decision.candidate.run_id) == ("avana", "b")
-    assert decision.champion is not None and decision.champion.run_id == "a"
-    assert decision.champion_version == "3" and decision.lost_hits == ()
-    assert not decision.model_copy(update={"conditions": ()}).passed
-
-
 @pytest.mark.parametrize(
-    ("verdict", "evidence", "slopes", "failing"),
+    ("verdict", "evidence", "found", "failing"),
     [
-        ("review", EVIDENCE, HITS, ["verdict"]),
-        ("pass", None, HITS, ["calibration"]),
-        ("pass", EVIDENCE, moved(SOX10, 0.0), ["lost hits"]),
-        ("fail", None, {}, ["verdict", "calibration", "lost hits"]),
+        ("pass", EVIDENCE, None, []),
+        ("pass", EVIDENCE, against(HITS), []),
+        ("review", EVIDENCE, against(HITS), ["verdict"]),
+        ("pass", None, None, ["calibration"]),
+        ("pass", EVIDENCE, against(moved(SOX10, 0.0)), ["lost hits"]),
+        ("fail", None, against({}), ["verdict", "calibration", "lost hits"]),
     ],
 )
-def test_each_condition_can_refuse_a_fit(verdict, evidence, slopes, failing):
-    decision, by_name = decided(against(slopes), evidence, candidate={"verdict": verdict})
-    assert not decision.passed and decision.in_a_word == f"refused: {', '.join(failing)}"
+def test_each_condition_can_refuse_a_fit(verdict, evidence, found, failing):
+    decision, by_name = decided(found, evidence, None, {"verdict": verdict}, lfsr_max=0.04)
+    assert decision.passed == (not failing)
+    assert decision.in_a_word == (f"refused: {', '.join(failing)}" if failing else "passed")
     assert [name for name, (met, _) in by_name.items() if not met] == failing
+    assert (decision.dataset, decision.candidate.run_id) == ("avana", "b")
+    assert decision.settings == GateSettings(lfsr_max=0.04)
+    assert decision.champion == (found and found.champion.summary)
+    assert decision.champion_version == ("3" if found else "")
+    assert ("no champion" in by_name["lost hits"][1]) == (found is None)
+    assert not decision.model_copy(update={"conditions": ()}).passed
 
 
 def test_the_champion_is_not_judged_again():
     champion, settings = slopes_of("a", HITS, verdict="review").summary, GateSettings(lfsr_max=0.2)
     decision = nothing_to_decide("avana", champion, "3", settings)
-    assert decision.already_champion and decision.passed and decision.conditions == ()
+    assert decision.already_champion and decision.passed
     assert (decision.dataset, decision.champion_version) == ("avana", "3")
     assert decision.candidate == decision.champion == champion
     assert decision.settings == settings

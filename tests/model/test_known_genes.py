@@ -38,7 +38,7 @@ COUNTS = ("n_listed", "n_compared", "n_others", "n_negative", "n_positive", "n_n
         (SEVEN, ["elsewhere"], (1, 0, 7, 0, 0, 4), NAN, NAN, None),
     ],
 )
-def test_counts_auc_and_enrichment(table, listed, counts, auc, enrichment, share):
+def test_a_list_is_compared_with_all_other_genes(table, listed, counts, auc, enrichment, share):
     found = known_genes(table, listed, seed=1).model_dump()
     low, high = stats.binomtest(*share).proportion_ci(0.89, "wilson") if share else (NAN, NAN)
     expected = {

@@ -20,6 +20,7 @@ OF_BOTH = {"g001 (11)": "g001 (11)", "g002 (12)": "z (12)", "g003 (13)": "g003 (
 """Label in A: label in B, which changes the order; A has a gene before them, B two after."""
 Rows = tuple[pd.DataFrame, pd.DataFrame]
 SMALL = nested_rows(n_genes=3, n_lines=6, n_guides=2, n_replicates=1)[0]
+DESIGN = standardised(SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +55,7 @@ def test_each_line_has_the_data_of_the_screen_it_is_taken_from(
     assert found.labels == expected.labels
     assert found.rna_is_log2
     for name in ("guide_gene", "count", "rna", "rna_mean", "rna_sd", "total", "sum_of_squares"):
-        np.testing.assert_allclose(
-            getattr(found, name), getattr(expected, name), atol=1e-12, err_msg=name
-        )
+        np.testing.assert_allclose(getattr(found, name), getattr(expected, name), atol=1e-12)
 
 
 def test_z_scores_stay_as_they_are_given(screens: Rows):
@@ -70,25 +69,20 @@ def test_z_scores_stay_as_they_are_given(screens: Rows):
     np.testing.assert_allclose(found.rna_sd, given.std(axis=1, ddof=1))
 
 
-@pytest.fixture(scope="module")
-def design() -> ScreenDesign:
-    return standardised(SMALL)
-
-
-def without(design: ScreenDesign, lines: Collection[str]) -> ScreenDesign:
-    """The design with no measurement of its second gene in some lines."""
-    gone = np.isin(design.cell_lines, list(lines))
-    cells = np.ix_(design.guide_gene == 1, gone)
-    count, total, squares = design.count.copy(), design.total.copy(), design.sum_of_squares.copy()
+def without(lines: Collection[str]) -> ScreenDesign:
+    """DESIGN with no measurement of its second gene in some lines."""
+    gone = np.isin(DESIGN.cell_lines, list(lines))
+    cells = np.ix_(DESIGN.guide_gene == 1, gone)
+    count, total, squares = DESIGN.count.copy(), DESIGN.total.copy(), DESIGN.sum_of_squares.copy()
     count[cells], total[cells], squares[1, gone] = 0, 0, 0
-    return replace(design, count=count, total=total, sum_of_squares=squares)
+    return replace(DESIGN, count=count, total=total, sum_of_squares=squares)
 
 
-def test_rna_is_standardised_over_the_lines_a_gene_is_measured_in(design: ScreenDesign):
+def test_rna_is_standardised_over_the_lines_a_gene_is_measured_in():
     """One measurement of a line is enough."""
-    a = without(design, ["c001", "c004"])
-    a.count[design.guides.index("g001/0"), 5] = 0
-    found = SharedScreens(a, design).mixed((), rna_of_b=False)
+    a = without(["c001", "c004"])
+    a.count[DESIGN.guides.index("g001/0"), 5] = 0
+    found = SharedScreens(a, DESIGN).mixed((), rna_of_b=False)
     raw = 3 + SMALL.pivot_table(index="gene", columns="cell_line", values="rna")
     own = raw.iloc[1, [0, 2, 3, 5]]
     assert (found.rna_mean[1], found.rna_sd[1]) == pytest.approx((own.mean(), own.std()))
@@ -97,36 +91,36 @@ def test_rna_is_standardised_over_the_lines_a_gene_is_measured_in(design: Screen
 
 
 @pytest.mark.parametrize("n_measured", [0, 1])
-def test_a_gene_that_a_mixture_hardly_measures_stays(design: ScreenDesign, n_measured: int):
+def test_a_gene_that_a_mixture_hardly_measures_stays(n_measured: int):
     """In no line it keeps its first guide; in one line its RNA has no SD, and is finite."""
-    first, last = design.cell_lines[:3], design.cell_lines[3:]
-    screens = SharedScreens(without(design, first), without(design, last[n_measured:]))
+    first, last = DESIGN.cell_lines[:3], DESIGN.cell_lines[3:]
+    screens = SharedScreens(without(first), without(last[n_measured:]))
     found = screens.mixed(last, rna_of_b=False)
     guides = ["g000/0", "g000/1", "g001/0", "g001/1", "g002/0", "g002/1"]
-    assert found.genes == design.genes
+    assert found.genes == DESIGN.genes
     assert [*found.guides] == [one for one in guides if n_measured or one != "g001/1"]
     mine = found.guide_gene == 1
     assert found.count[mine].any(axis=0).tolist() == [False] * 3 + [n_measured == 1] + [False] * 2
     assert (found.count[~mine] == 1).all() and np.isfinite(found.rna[1]).all()
     assert (found.rna_sd[1], found.rna[1, 3] * n_measured) == (0, 0)
     assert (found.rna_mean[1] == 0) == (n_measured == 0)
-    assert screens.mixed((), rna_of_b=False).guides == design.guides
+    assert screens.mixed((), rna_of_b=False).guides == DESIGN.guides
 
 
 @pytest.mark.parametrize("constant", ["a", "b"])
-def test_genes_whose_rna_does_not_vary_in_both_are_left_out(design: ScreenDesign, constant: str):
-    rna = design.rna.copy()
-    rna[1] = np.linspace(0, 1e-9, 6) / design.rna_sd[1]
-    flat = replace(design, rna=rna)
-    screens = SharedScreens(*((flat, design) if constant == "a" else (design, flat)))
-    for of_b, rna_of_b in (((), False), (design.cell_lines, True)):
+def test_genes_whose_rna_does_not_vary_in_both_are_left_out(constant: str):
+    rna = DESIGN.rna.copy()
+    rna[1] = np.linspace(0, 1e-9, 6) / DESIGN.rna_sd[1]
+    flat = replace(DESIGN, rna=rna)
+    screens = SharedScreens(*((flat, DESIGN) if constant == "a" else (DESIGN, flat)))
+    for of_b, rna_of_b in (((), False), (DESIGN.cell_lines, True)):
         found = screens.mixed(of_b, rna_of_b=rna_of_b)
         assert found.genes == ("g000", "g002")
         assert found.guides == ("g000/0", "g000/1", "g002/0", "g002/1")
 
 
-def test_three_lines_and_a_gene_whose_rna_varies_are_needed(design: ScreenDesign):
-    a, b = of_lines(design, range(4)), of_lines(design, range(1, 6))
+def test_three_lines_and_a_gene_whose_rna_varies_are_needed():
+    a, b = of_lines(DESIGN, range(4)), of_lines(DESIGN, range(1, 6))
     found = SharedScreens(a, b).mixed((), rna_of_b=False)
     assert found.cell_lines == ("c001", "c002", "c003")
     with pytest.raises(NotShared, match="2 cell lines, expected at least 3"):

@@ -23,19 +23,19 @@ def store(fresh_store, tmp_path_factory):
     client = MlflowClient(f"sqlite:///{path}")
     experiment = client.create_experiment("avana")
 
-    def run(name, status="FINISHED", log_evidence=None, **tags):
-        made = client.create_run(experiment, run_name=name, tags=tags)
+    for name, status, log_evidence, tags in (
+        ("worse", "FINISHED", -20.0, {"fit_key": "a", "verdict": "pass"}),
+        ("better", "FINISHED", -10.0, {"fit_key": "b", "verdict": "fail"}),
+        ("comparison", "FINISHED", None, {"kind": "comparison"}),
+        ("part", "FINISHED", -1.0, {"kind": "part"}),
+        ("failed", "FAILED", None, {"fit_key": "c"}),
+        ("running", "RUNNING", None, {"fit_key": "d"}),
+    ):
+        made = client.create_run(experiment, run_name=name, tags=tags).info.run_id
         if log_evidence is not None:
-            client.log_metric(made.info.run_id, "log_evidence", log_evidence)
+            client.log_metric(made, "log_evidence", log_evidence)
         if status != "RUNNING":
-            client.set_terminated(made.info.run_id, status)
-
-    run("worse", log_evidence=-20.0, fit_key="a", verdict="pass")
-    run("better", log_evidence=-10.0, fit_key="b", verdict="fail")
-    run("comparison", kind="comparison")
-    run("part", kind="part", log_evidence=-1.0)
-    run("failed", status="FAILED", fit_key="c")
-    run("running", status="RUNNING", fit_key="d")
+            client.set_terminated(made, status)
     return client, experiment
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pandas as pd
@@ -162,6 +163,27 @@ EFFECTS = pd.DataFrame(
     }
 )  # fmt: skip
 RESULTS = replace(results_of(status="review", engine="exact"), effects=EFFECTS, known_genes=KNOWN)
+KNOWN_CASES = (
+    *({"n_compared": 0}, {"n_others": 0}, {"auc_low": float("nan")}, {"enrichment_p": 3e-7}),
+    {"n_negative": 0, "n_positive": 0},
+)
+NAME_CASES = ({"release": "24Q4"}, {"model": "m4_nested"}, {})
+
+
+def sentences() -> Iterator[str]:
+    """Sentences by case: outcomes of the gate, engines, known genes, names of comparisons."""
+    yield from map(outcome, OUTCOMES)
+    nuts = convergence_of(divergences=3)
+    yield from map(how_computed, (nuts, nuts.model_copy(update={"nuts": None})))
+    yield from (said_of_known_genes(KNOWN.model_copy(update=case)) for case in KNOWN_CASES)
+    for case in NAME_CASES:
+        b = A.model_copy(update=case)
+        yield comparison_name(COMPARISON.model_copy(update={"b": b}))
+    yield comparison_name(COMPARISON.model_copy(update={"b": A, "changed_parameters": {}}))
+    not_split = COMPARISON.model_copy(update={"not_attributed": "the fits share 2 lines"})
+    yield comparison_markdown(not_split, COMPARED).partition("due to\n\n")[2].partition("\n")[0]
+
+
 PAGES = {
     "validation.md": lambda: validation_markdown(VALIDATION) + validation_markdown(CLEAN),
     "validation.txt": lambda: on_terminal(
@@ -170,7 +192,7 @@ PAGES = {
     "comparison.md": lambda: comparison_markdown(COMPARISON, COMPARED, "http://mlflow/#/1"),
     "comparison_identical.md": lambda: comparison_markdown(IDENTICAL, COMPARED),
     "gate.md": lambda: gate_markdown(GATE, "http://mlflow/#/1"),
-    "gate_outcomes.md": lambda: "\n".join(map(outcome, OUTCOMES)),
+    "sentences.txt": lambda: "".join(f"{sentence}\n" for sentence in sentences()),
     "releases.md": lambda: refresh_markdown("s3://a_b_", SEEN) + refresh_markdown("b", ()),
     "calibration.md": lambda: calibration_markdown(CALIBRATION, "mlflow ui"),
     "result.md": lambda: result_markdown(RESULTS, "http://mlflow/#/1"),
@@ -188,22 +210,6 @@ def test_a_page_is_the_one_that_is_kept(page, monkeypatch):
     require_page(page, PAGES[page]())
 
 
-@pytest.mark.parametrize(
-    ("changes", "name"),
-    [
-        ({"release": "24Q4"}, "24Q2 -> 24Q4 m4"),
-        ({"model": "m4_nested"}, "24Q2 m4 -> m4_nested"),
-        ({}, "24Q2 m4: seed"),
-    ],
-)
-def test_a_comparison_has_the_name_of_what_differs(changes, name):
-    assert (
-        comparison_name(COMPARISON.model_copy(update={"b": A.model_copy(update=changes)})) == name
-    )
-    same = COMPARISON.model_copy(update={"b": A, "changed_parameters": {}})
-    assert comparison_name(same) == "24Q2 m4: settings the same"
-
-
 def test_tables_and_reports_come_back_as_they_were(tmp_path):
     lines = pd.DataFrame(columns=list(COMPARED_LINES))
     for name, content in ComparedFits(IDENTICAL, COMPARED, lines).tables().items():
@@ -215,31 +221,6 @@ def test_tables_and_reports_come_back_as_they_were(tmp_path):
     path = write_validation(VALIDATION, tmp_path)
     assert path == tmp_path / "validation.json"
     assert ValidationReport.model_validate_json(path.read_text()) == VALIDATION
-
-
-@pytest.mark.parametrize(
-    ("convergence", "line"),
-    [
-        (convergence_of(divergences=3), "R-hat 1.004, smallest effective sample size 640, 3 "),
-        (convergence_of().model_copy(update={"nuts": None}), "no diagnostics of its own"),
-    ],
-)
-def test_the_line_of_an_engine_has_its_diagnostics(convergence, line):
-    assert line in how_computed(convergence)
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({}, "12 of 20 listed genes compared; 9 called negative, 1 positive (share of negative"),
-        ({"n_others": 0}, "All fitted genes are listed: there are no others to compare them with."),
-        ({"auc_low": float("nan")}, "Not listed: 300 of the fitted genes, too few to compare"),
-        ({"n_negative": 0, "n_positive": 0}, "0 called negative, 0 positive. Of 300 other genes"),
-        ({"n_compared": 0}, "none of 20 listed genes was fitted with enough data for a call."),
-    ],
-)
-def test_the_agreement_with_known_genes_is_in_words(changes, words):
-    assert words in said_of_known_genes(KNOWN.model_copy(update=changes))
 
 
 @pytest.mark.parametrize(

@@ -34,9 +34,7 @@ BY_OPTIONS: dict[str, dict[str, object]] = {
 BY_FILE: dict[str, dict[str, object]] = {
     "thresholds": {"thresholds": {"max_divergence_share": 1e-05}},
     "preparation": {"preparation": {"min_rna_sd": 0.25}},
-    "contract": {"contract": {"max_abs_logfc": 20.0}},
     "predictive draws": {"sampling": {"predictive_draws": 60}},
-    "predictive cells": {"sampling": {"predictive_cells": 1000}},
     "calls": {"calls": {"error_max": 0.01}},
     "influence": {"influence": {"change_min": 2.0}},
     "a comma in a label": {"filters": {"lineages": ("Skin, other",)}},

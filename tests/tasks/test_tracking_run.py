@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import os
+import re
 import subprocess
 import sys
 import time
 import traceback
 from contextlib import contextmanager
+from multiprocessing import get_context
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
-import xarray as xr
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
@@ -33,7 +34,7 @@ from tests.faults.fake_servers import answering, nobody, silent
 from tests.tasks.fits import REPORT, dataset_of, results_of
 from tests.tasks.stores import only_run, track
 
-SECRET = "http://user:se@cret@mlflow.example"
+SECRET, MASKED = "http://user:se@cret@mlflow.example", "http://***@mlflow.example"
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -69,7 +70,11 @@ def interrupted() -> Exception:
     [
         (ValueError("no\n  genes"), "FAILED", "ValueError: no genes"),
         (ValueError("x" * 5000), "FAILED", ("ValueError: " + "x" * 5000)[:LONGEST_FAILURE]),
-        (ValueError(f"at {SECRET}/a"), "FAILED", "ValueError: at http://***@mlflow.example/a"),
+        (
+            ValueError(f"{SECRET}/a sql://b:c@d/e@f"),
+            "FAILED",
+            f"ValueError: {MASKED}/a sql://***@d/e@f",
+        ),
         (interrupted(), "KILLED", "KeyboardInterrupt"),
         (SystemExit(), "KILLED", "SystemExit"),
         (None, "FAILED", "the fit ended without results"),
@@ -90,58 +95,46 @@ def test_a_run_that_is_broken_off_ends_with_the_reason(
 
 
 def test_an_error_after_the_results_are_stored_changes_nothing(working_folder) -> None:
-    results = results_of(figures={})
     with pytest.raises(ZeroDivisionError), begun() as run:
-        track_fit(run, results, REPORT, lambda: 1.0)
+        track_fit(run, results_of(figures={}), REPORT, lambda: 1.0)
         raise ZeroDivisionError
     stored = only_run(run.client)
     assert stored.info.status == "FINISHED" and "failure" not in stored.data.tags
     assert not list((working_folder / "temporary").iterdir())
 
 
+FULL = OSError(28, "No space left on device")
+REFUSED = MlflowException(f"disk full at {SECRET}/api")
+KEPT = rf"disk full at {re.escape(MASKED)}/api.*results are kept in"
+ARTIFACTS = "artifacts/posterior.nc"
+
+
 @pytest.mark.parametrize(
-    "step", ["log_inputs", "log_artifacts", "log_model_artifacts", "create_model_version"]
+    ("where", "error", "raised", "words", "kept"),
+    [
+        ("mlflow.MlflowClient.log_inputs", REFUSED, TrackingError, KEPT, ARTIFACTS),
+        ("mlflow.MlflowClient.log_artifacts", REFUSED, TrackingError, KEPT, ARTIFACTS),
+        ("mlflow.MlflowClient.log_model_artifacts", REFUSED, TrackingError, KEPT, ARTIFACTS),
+        ("mlflow.MlflowClient.create_model_version", REFUSED, TrackingError, KEPT, ARTIFACTS),
+        ("xarray.DataTree.to_netcdf", FULL, TrackingError, "make room .* TMPDIR", "unfinished"),
+        ("tasks.track.log_effect_model", ZeroDivisionError(), ZeroDivisionError, "", ARTIFACTS),
+        ("tasks.track.log_effect_model", KeyboardInterrupt(), KeyboardInterrupt, "", ""),
+        ("tasks.track.log_effect_model", interrupted(), RuntimeError, "", ""),
+    ],
 )
-def test_a_refused_upload_fails_the_run_and_keeps_the_files(
-    working_folder, monkeypatch, step
+def test_a_fit_that_cannot_be_stored_keeps_its_files_unless_interrupted(
+    working_folder, monkeypatch, where, error, raised, words, kept
 ) -> None:
-    error = MlflowException(f"disk full at {SECRET}/api")
-    monkeypatch.setattr(MlflowClient, step, refuses(error))
-    expected = r"disk full at http://\*\*\*@mlflow.example/api.*results are kept in"
-    with pytest.raises(TrackingError, match=expected) as raised:
+    monkeypatch.setattr(where, refuses(error))
+    with pytest.raises(raised, match=words or None) as found:
         track(results_of(figures={}))
-    assert "cret" not in "".join(traceback.format_exception(raised.value))
-    kept = Path(str(raised.value).rpartition(" ")[2])
-    assert (kept / "artifacts" / "posterior.nc").is_file()
-    assert only_run(MlflowClient()).info.status == "FAILED"
-
-
-def test_a_full_disk_says_where_the_files_are_and_what_to_do(working_folder, monkeypatch) -> None:
-    full = OSError(28, "No space left on device")
-    monkeypatch.setattr(xr.DataTree, "to_netcdf", refuses(full))
-    expected = r"No space left on device; make room .* TMPDIR .* results are kept in "
-    with pytest.raises(TrackingError, match=expected) as error:
-        track(results_of())
-    kept = Path(str(error.value).rpartition(" ")[2])
-    assert [file.name for file in kept.iterdir()] == ["unfinished"]
-
-
-def test_an_unforeseen_error_keeps_the_files_and_says_where(working_folder, monkeypatch) -> None:
-    monkeypatch.setattr("tasks.track.log_effect_model", refuses(ZeroDivisionError()))
-    with pytest.raises(ZeroDivisionError) as error:
-        track(results_of())
-    (kept,) = (working_folder / "temporary").iterdir()
-    assert (kept / "artifacts" / "posterior.nc").is_file()
-    assert error.value.__notes__ == [f"the results are kept in {kept}"]
-
-
-@pytest.mark.parametrize("stop", [KeyboardInterrupt(), interrupted()])
-def test_an_interrupt_leaves_nothing_behind(working_folder, monkeypatch, stop) -> None:
-    monkeypatch.setattr("tasks.track.log_effect_model", refuses(stop))
-    with pytest.raises(type(stop)):
-        track(results_of())
-    assert not list((working_folder / "temporary").iterdir())
-    assert only_run(MlflowClient()).info.status == "KILLED"
+    shown = "".join(traceback.format_exception(found.value))
+    assert "cret" not in shown
+    assert only_run(MlflowClient()).info.status == ("FAILED" if kept else "KILLED")
+    folders = list((working_folder / "temporary").iterdir())
+    assert len(folders) == bool(kept)
+    for folder in folders:
+        assert (folder / kept).exists() and f"results are kept in {folder}" in shown
 
 
 @pytest.mark.parametrize("when", ["before", "while it is registered"])
@@ -194,24 +187,25 @@ def test_a_store_that_cannot_be_used_is_named_with_what_to_do(working_folder, mo
         open_run(dataset_of(), FitParameters(), "0" * 64)
 
 
+def _one_of_several(barrier: Barrier) -> None:
+    barrier.wait(60)
+    open_run(dataset_of(), FitParameters(), "0").finish()
+
+
 @pytest.mark.integration
-def test_processes_that_start_together_on_a_fresh_store_all_succeed(tmp_path) -> None:
-    script = (
-        "from schemas.parameters import FitParameters\n"
-        "from tasks.tracking_run import open_run\n"
-        "from tests.tasks.fits import dataset_of\n"
-        "open_run(dataset_of('Avana'), FitParameters(), '0').finish()\n"
-    )
-    environment = {key: text for key, text in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
-    environment["PYTHONPATH"] = str(ROOT)
-    together = [
-        subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, env=environment, stderr=-1)
-        for _ in range(3)
-    ]
-    errors = [process.communicate(timeout=120)[1].decode() for process in together]
-    assert [process.returncode for process in together] == [0] * 3, errors
+def test_processes_that_start_together_on_a_fresh_store_all_succeed(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    forks = get_context("fork")  # nothing is imported again
+    barrier = forks.Barrier(3)
+    together = [forks.Process(target=_one_of_several, args=(barrier,)) for _ in range(3)]
+    for process in together:
+        process.start()
+    for process in together:
+        process.join(120)
+    assert [process.exitcode for process in together] == [0] * 3
     client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
-    runs = client.search_runs([client.get_experiment_by_name("Avana").experiment_id])
+    runs = client.search_runs([client.get_experiment_by_name("Avana sample").experiment_id])
     assert [run.info.status for run in runs] == ["FINISHED"] * 3
 
 
@@ -246,16 +240,3 @@ def test_the_code_version_names_the_commit() -> None:
     command = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
     commit = subprocess.run(command, capture_output=True, text=True)
     assert commit.stdout.strip() in code_version()
-
-
-@pytest.mark.parametrize(
-    ("text", "masked"),
-    [
-        ("http://user:secret@host/a", "http://***@host/a"),
-        ("postgresql://user:s@c:r@host:5432/a", "postgresql://***@host:5432/a"),
-        ("http://a:b@one/x http://c:d@two/y@z", "http://***@one/x http://***@two/y@z"),
-        ("sqlite:////data/mlflow.db", "sqlite:////data/mlflow.db"),
-    ],
-)
-def test_user_and_password_are_masked(text, masked) -> None:
-    assert without_password(text) == masked

@@ -94,7 +94,7 @@ def test_the_ratio_is_to_pymc3_or_to_the_slowest():
     for some, base, ratio in ((fits, "pymc3", 100), (fits[1:], "pymc", 1000)):
         rows, found = table(some)
         ratios = rows.set_index("peer")["ratio"]
-        assert (found, ratios["exact"]) == (base, ratio) and np.isnan(ratios["lme4"])
+        assert (found, ratios["exact"]) == (base, ratio) and pd.isna(ratios["lme4"])
 
 
 def test_the_exponent_is_that_of_a_power():

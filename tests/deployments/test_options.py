@@ -7,7 +7,7 @@ import pytest
 from deployments.command_line import main
 from deployments.exit_codes import BAD_INPUT, DONE
 from deployments.options import FitOptions
-from schemas.parameters import FitParameters, Priors
+from schemas.parameters import Filters, FitParameters, Priors, Sampling, Thresholds
 
 
 def settings(tmp_path, text: str, **options) -> FitParameters:
@@ -19,21 +19,16 @@ def settings(tmp_path, text: str, **options) -> FitParameters:
 def test_options_reach_their_settings_and_win_over_defaults_of_a_command():
     assert FitOptions().fit_parameters() == FitParameters()
     assert FitOptions().fit_parameters(draws=20_000).sampling.draws == 20_000
+    genes = ("SOX10, IRF4", "MYB (4602)")
     options = FitOptions(
-        model="m4_zero_mean",
-        sampler="pymc",
-        draws=100,
-        seed=7,
-        genes=("SOX10, IRF4", "MYB (4602)"),
-        lineages=("Skin",),
+        "m4_zero_mean", "nuts", "pymc", 100, seed=7, genes=genes, lineages=("Skin",)
     )
-    assert options.fit_parameters(draws=20_000) == FitParameters.model_validate(
-        {
-            "model": "m4_zero_mean",
-            "sampling": {"sampler": "pymc", "draws": 100},
-            "seed": 7,
-            "filters": {"genes": ("SOX10", "IRF4", "MYB (4602)"), "lineages": ("Skin",)},
-        }
+    assert options.fit_parameters(draws=20_000) == FitParameters(
+        model="m4_zero_mean",
+        engine="nuts",
+        sampling=Sampling(sampler="pymc", draws=100),
+        seed=7,
+        filters=Filters(genes=("SOX10", "IRF4", "MYB (4602)"), lineages=("Skin",)),
     )
 
 
@@ -46,13 +41,10 @@ def test_priors_and_settings_from_files_are_applied_in_turn(tmp_path):
         tune=70,
     )
     changed = {"mu_beta": "Normal(0, 0.5)", "sigma": "HalfNormal(2)"}
-    priors = Priors.preset("as_written").model_dump(mode="json") | changed
-    assert parameters == FitParameters.model_validate(
-        {
-            "thresholds": {"rhat_max": 1.05},
-            "sampling": {"draws": 60, "tune": 70},
-            "priors": priors,
-        }
+    assert parameters == FitParameters(
+        thresholds=Thresholds(rhat_max=1.05),
+        sampling=Sampling(draws=60, tune=70),
+        priors=Priors.model_validate(Priors.preset("as_written").model_dump() | changed),
     )
     preset = FitOptions(priors=("mu_beta=Normal(0, 9)", "as_written")).fit_parameters()
     assert preset.priors == Priors.preset("as_written")

@@ -21,6 +21,11 @@ from deployments.signals import heard_like_interrupts
 from schemas.errors import UserError
 
 
+def stop(sign: int = signal.SIGTERM) -> None:
+    os.kill(os.getpid(), sign)
+    time.sleep(0)
+
+
 @pytest.mark.parametrize(
     ("sign", "code"), [(signal.SIGINT, INTERRUPTED), (signal.SIGTERM, TERMINATED)]
 )
@@ -30,8 +35,8 @@ def test_a_signal_is_heard_once_and_its_code_kept(sign, code) -> None:
     try:
         with heard_like_interrupts() as heard:
             with pytest.raises(KeyboardInterrupt):
-                os.kill(os.getpid(), sign)
-            os.kill(os.getpid(), sign)  # again, while things are closed
+                stop(sign)
+            stop(sign)  # again, while things are closed
             assert heard.code == code
         assert signal.getsignal(sign) is signal.default_int_handler
     finally:
@@ -41,8 +46,7 @@ def test_a_signal_is_heard_once_and_its_code_kept(sign, code) -> None:
 def test_a_signal_that_python_loses_is_heard_all_the_same(capsys) -> None:
     class Deleted:
         def __del__(self) -> None:
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(0)
+            stop()
 
     with heard_like_interrupts() as heard:
         with pytest.raises(KeyboardInterrupt):
@@ -94,7 +98,7 @@ def test_an_embedded_prefect_server_is_asked_again_until_a_signal() -> None:
         with embedded_server_may_die():
             assert retries_in_a_thread() == 2
             with pytest.raises(KeyboardInterrupt):
-                os.kill(os.getpid(), signal.SIGTERM)
+                stop()
             assert retries_in_a_thread() == 0
         assert retries_in_a_thread() == 2
 
@@ -103,11 +107,10 @@ def test_a_signal_that_is_ignored_stays_ignored_unless_asked_for() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as by nohup
     try:
         with heard_like_interrupts() as heard:
-            os.kill(os.getpid(), signal.SIGHUP)
+            stop(signal.SIGHUP)
             assert heard.code != HUNG_UP
         with heard_like_interrupts(even_ignored=True) as heard, pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGHUP)
-            time.sleep(10)
+            stop(signal.SIGHUP)
         assert heard.code == HUNG_UP
     finally:
         signal.signal(signal.SIGHUP, before)
@@ -120,7 +123,7 @@ def test_a_command_that_is_terminated_says_so_whatever_libraries_make_of_it(
     @app.command
     def waiting() -> int:
         try:
-            os.kill(os.getpid(), signal.SIGTERM)
+            stop()
         except KeyboardInterrupt:
             raise becomes or KeyboardInterrupt from None
         raise AssertionError("the signal is heard before the next step")

@@ -1,173 +1,187 @@
-"""What must hold when a soak has come to rest: each check names what breaks it. Pure.
-
-What is there is `tests.soak.evidence`, the course of memory and seconds `tests.soak.growth`.
-"""
+"""The checks of a soak: what must hold when all is done, in Prefect, in MLflow and on the disk."""
 
 from __future__ import annotations
 
 import re
+import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import closing
 from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
+import pandas as pd
+import xarray as xr
+from mlflow import MlflowClient
 from mlflow.entities import Run
+from scipy.stats import theilslopes
 
-from tests.soak.evidence import Evidence
+from tests.integration.stack import Stack
+from tests.soak import watch
+from tests.soak.releases import Releases
 
-Check = Callable[[Evidence], Iterator[str]]
-CHECKS: dict[str, Check] = {}
-
-WHOLE = {
-    "posterior.nc", "summary.csv", "gene_effects.csv", "gene_effects.parquet", "validation.json",
-    "parameters.json", "verdict.json", "screen/design.nc", "report.html", "model_graph.svg",
-    "environment.txt",
-}  # fmt: skip
+# Empty folders that Prefect's worker keeps while a run goes, and leaves when it is killed.
 OF_PREFECT = re.compile(r"runner_storage|prefect-workspace-attempt-\w+|tmp\w+prefect")
-"""Empty folders that its worker keeps while a run goes, and leaves when it is killed."""
-UNDER_WAY = ("PENDING", "RUNNING", "CANCELLING", "SCHEDULED", "PAUSED")
+MOST_GROWTH = {"memory_mb": 10.0, "files": 10.0, "threads": 10.0, "seconds": 2.0}
+"""In 100 refreshes; a slope above it by the lower end of its 95 % interval is a leak."""
 
 
-def check(says: str) -> Callable[[Check], Check]:
-    def register(made: Check) -> Check:
-        CHECKS[says] = made
-        return made
+def broken(stack: Stack, releases: Releases, kills: int, temporary: Path) -> Iterator[str]:
+    """Everything that is not as it must be, one line each."""
+    client, flow_runs = stack.runs, watch.flow_runs(stack)
+    runs = [
+        run
+        for experiment in client.search_experiments()
+        for run in client.search_runs(
+            [experiment.experiment_id], max_results=5000, order_by=["attributes.start_time ASC"]
+        )
+    ]
+    fits = [run for run in runs if "fit_key" in run.data.tags and run.info.status == "FINISHED"]
+    yield from each_release_is_fitted_once(fits, releases)
+    yield from each_run_has_ended(runs)
+    yield from each_fit_is_complete(client, fits)
+    yield from each_fit_is_compared_once(runs, fits)
+    yield from gate_decides_once(flow_runs, fits)
+    yield from versions_and_aliases_are_right(client, fits)
+    yield from nothing_waits(flow_runs, stack)
+    yield from nothing_is_left([stack.folder / "work", temporary], kills)
 
-    return register
+
+def each_release_is_fitted_once(fits: list[Run], releases: Releases) -> Iterator[str]:
+    times = Counter(run.data.tags["fit_key"] for run in fits)
+    for key, place in releases.expected().items():
+        if key not in times:
+            yield f"{place} is not fitted"
+    for key, n in times.items():
+        if key not in releases.ever:
+            yield f"a fit has the key {key}, of no content that was ever valid"
+        elif n > 1:
+            yield f"{releases.ever[key]} is fitted {n} times"
 
 
-def failures(found: Evidence) -> list[str]:
-    """Everything that is not as it should be, a line each."""
-    return [f"{says}: {broken}" for says, made in CHECKS.items() for broken in made(found)]
+def each_run_has_ended(runs: list[Run]) -> Iterator[str]:
+    """With a reason exactly if it is not finished."""
+    for run in runs:
+        status, failure = run.info.status, run.data.tags.get("failure")
+        ended = status in ("FINISHED", "FAILED", "KILLED")
+        if not ended or (status == "FINISHED") == bool(failure):
+            yield f"{_named(run)} is {status}, failure: {failure!r}"
 
 
-def named(run: Run) -> str:
+def each_fit_is_complete(client: MlflowClient, fits: list[Run]) -> Iterator[str]:
+    """With the same files as most others."""
+    files = {run.info.run_id: frozenset(_paths(client, run.info.run_id)) for run in fits}
+    usual = Counter(files.values()).most_common(1)[0][0] if files else frozenset()
+    for run in fits:
+        if missing := usual - files[run.info.run_id]:
+            yield f"{_named(run)} is without {', '.join(sorted(missing))}"
+        try:
+            _read(client, run.info.run_id)
+        except Exception as error:  # whatever it is, it is reported
+            yield f"{_named(run)} cannot be read: {type(error).__name__}: {error}"
+
+
+def each_fit_is_compared_once(runs: list[Run], fits: list[Run]) -> Iterator[str]:
+    """With the fit of its dataset before it."""
+    by_dataset: dict[str, list[str]] = defaultdict(list)
+    for run in fits:
+        by_dataset[run.data.tags["dataset"]].append(run.info.run_id)
+    wanted = Counter(pair for ids in by_dataset.values() for pair in pairwise(ids))
+    made = Counter(
+        (run.data.tags["run_a"], run.data.tags["run_b"])
+        for run in runs
+        if run.data.tags.get("kind") == "comparison" and run.info.status == "FINISHED"
+    )
+    for pair in wanted | made:
+        if wanted[pair] != made[pair]:
+            yield f"{' and '.join(pair)} are compared {made[pair]} times, not {wanted[pair]}"
+
+
+def gate_decides_once(flow_runs: list[dict[str, Any]], fits: list[Run]) -> Iterator[str]:
+    """On a fit at most, and on the newest of each dataset."""
+    decided = Counter(
+        run["parameters"]["run"]
+        for run in flow_runs
+        if run["flow"] == "promote-fit" and run["state_type"] == "COMPLETED"
+    )
+    yield from (f"the gate decided {n} times on {run}" for run, n in decided.items() if n > 1)
+    for run in {run.data.tags["dataset"]: run for run in fits}.values():
+        if not decided[run.info.run_id] or not run.data.tags.get("gate"):
+            yield f"the gate did not decide on {_named(run)}"
+
+
+def versions_and_aliases_are_right(client: MlflowClient, fits: list[Run]) -> Iterator[str]:
+    """Each version is a finished fit, and each fit without the verdict `fail` has one version."""
+    tags = {run.info.run_id: run.data.tags for run in fits}
+    times: Counter[str] = Counter()
+    for model in client.search_registered_models():
+        found = client.search_model_versions(f"name = '{model.name}'")
+        runs = {int(one.version): str(one.run_id) for one in found}
+        times.update(runs.values())
+        passed = [at for at, run_id in runs.items() if tags.get(run_id, {}).get("gate") == "passed"]
+        wanted = {"challenger": max(runs, default=0), "champion": max(passed, default=0)}
+        aliases = {name: int(at) for name, at in model.aliases.items()}
+        if aliases != {name: at for name, at in wanted.items() if at}:
+            yield f"{model.name} has the aliases {aliases}, not {wanted}"
+    for run_id in times.keys() | tags.keys():
+        if times[run_id] != (run_id in tags and tags[run_id]["verdict"] != "fail"):
+            yield f"run {run_id} has {times[run_id]} versions"
+
+
+def nothing_waits(flow_runs: list[dict[str, Any]], stack: Stack) -> Iterator[str]:
+    """No flow run is under way or needs a person, and nobody holds a turn."""
+    for run in flow_runs:
+        failed = run["state_type"] in ("CRASHED", "FAILED") and run["state_name"] != "Refused"
+        if run["state_type"] in watch.GOING or (failed and run["flow"] != "refresh-releases"):
+            yield f"{run['name']} ({run['id']}) is {run['state_name']}, run {run['run_count']}"
+    for row in watch.query(stack, "prefect", watch.TAKEN_TURNS):
+        yield f"turn {row['name']}: {row['active_slots']} taken"
+    for file in (stack.folder / "prefect-server" / "concurrency_leases").glob("*.json"):
+        if '"expiration"' in file.read_text():
+            yield f"the lease {file.stem} is open"
+
+
+def nothing_is_left(folders: list[Path], kills: int) -> Iterator[str]:
+    """But one folder of each process that was killed."""
+    names = sorted(path.name for folder in folders for path in folder.iterdir())
+    ours = [name for name in names if not OF_PREFECT.fullmatch(name)]
+    yield from (f"{name} is left" for name in ours if not name.startswith("screenbayes-"))
+    if len(ours) > kills:
+        yield f"{kills} processes were killed, and left {', '.join(ours)}"
+
+
+def growth(samples: list[dict[str, Any]], refreshes: int) -> list[str]:
+    """What grows over the second half, by the slopes of Theil and Sen, robust to outliers."""
+    table = pd.DataFrame(samples).melt(["of", "refresh", "pid"]).dropna()
+    found = []
+    for (of, quantity), rows in table[table["refresh"] > refreshes / 2].groupby(["of", "variable"]):
+        rows = rows[rows["pid"] == rows["pid"].iloc[-1]]  # a restart releases what was held
+        if len(rows) < 20:
+            continue  # too few for a slope
+        slope = theilslopes(rows["value"].astype(float), rows["refresh"].astype(float), 0.95)
+        if 100 * slope.low_slope > MOST_GROWTH[str(quantity)]:
+            found.append(f"{of}: {quantity} grows by {100 * slope.slope:.1f} in 100 refreshes")
+    return found
+
+
+def _named(run: Run) -> str:
     return f"{run.data.tags.get('dataset')} {run.info.run_name} ({run.info.run_id})"
 
 
-@check("every release is fitted")
-def all_fitted(found: Evidence) -> Iterator[str]:
-    fitted = {run.data.tags["fit_key"] for run in found.finished}
-    yield from (place.folder for key, place in found.expected.items() if key not in fitted)
+def _paths(client: MlflowClient, run_id: str, folder: str | None = None) -> Iterator[str]:
+    for file in client.list_artifacts(run_id, folder):
+        yield from _paths(client, run_id, file.path) if file.is_dir else [file.path]
 
 
-@check("no content is fitted twice")
-def none_twice(found: Evidence) -> Iterator[str]:
-    times = Counter(run.data.tags["fit_key"] for run in found.finished)
-    for key, n in times.items():
-        if n > 1:
-            yield f"{found.ever[key].folder if key in found.ever else key}, {n} times"
-
-
-@check("nothing is fitted that was never whole")
-def none_unknown(found: Evidence) -> Iterator[str]:
-    yield from (named(run) for run in found.finished if run.data.tags["fit_key"] not in found.ever)
-
-
-@check("no MLflow run is left unfinished")
-def none_running(found: Evidence) -> Iterator[str]:
-    for run in (*found.fits, *found.comparisons, *found.others):
-        if run.info.status not in ("FINISHED", "FAILED", "KILLED"):
-            yield f"{named(run)} is {run.info.status}"
-
-
-@check("a run that failed says why, a finished one has not failed")
-def failure_is_told(found: Evidence) -> Iterator[str]:
-    for run in (*found.fits, *found.comparisons, *found.others):
-        if (run.info.status == "FINISHED") == bool(run.data.tags.get("failure")):
-            yield f"{named(run)} is {run.info.status}, failure: {run.data.tags.get('failure')!r}"
-
-
-@check("every finished fit is whole")
-def all_whole(found: Evidence) -> Iterator[str]:
-    most = Counter(tuple(files) for files in found.files.values()).most_common(1)
-    usual = set(most[0][0]) if most else set()
-    for run in found.finished:
-        files = set(found.files[run.info.run_id])
-        if gone := (WHOLE | usual) - files:
-            yield f"{named(run)} is without {', '.join(sorted(gone)[:5])}"
-        if run.info.run_id in found.unreadable:
-            yield f"{named(run)}: {found.unreadable[run.info.run_id]}"
-
-
-@check("each fit is compared once with the one before")
-def compared_once(found: Evidence) -> Iterator[str]:
-    by_dataset: dict[str, list[str]] = defaultdict(list)
-    for run in found.finished:
-        by_dataset[run.data.tags["dataset"]].append(run.info.run_id)
-    wanted = Counter(pair for runs in by_dataset.values() for pair in pairwise(runs))
-    there = Counter(
-        (run.data.tags["run_a"], run.data.tags["run_b"])
-        for run in found.comparisons
-        if run.info.status == "FINISHED"
-    )
-    yield from (f"{a} -> {b} is missing" for a, b in wanted - there)
-    yield from (f"{a} -> {b} is there without need" for a, b in there - wanted)
-
-
-@check("the gate decides once on a fit, and on the newest of each dataset")
-def gate_once(found: Evidence) -> Iterator[str]:
-    decided = Counter(
-        run["parameters"]["run"]
-        for run in found.flow_runs
-        if run["flow"] == "promote-fit" and run["state_type"] == "COMPLETED"
-    )
-    yield from (f"{run_id}, {n} times" for run_id, n in decided.items() if n > 1)
-    newest = {run.data.tags["dataset"]: run for run in found.finished}
-    for run in newest.values():
-        if decided[run.info.run_id] != 1 or not run.data.tags.get("gate"):
-            yield f"not on {named(run)}"
-
-
-@check("each version of a registered model is a finished fit, each sound fit one version")
-def versions_are_fits(found: Evidence) -> Iterator[str]:
-    finished = {run.info.run_id: run for run in found.finished}
-    for model, versions in found.versions.items():
-        for version, run_id in versions:
-            if run_id not in finished:
-                yield f"{model} {version} is of run {run_id}, which is no finished fit"
-    times = Counter(run_id for versions in found.versions.values() for _, run_id in versions)
-    for run_id, run in finished.items():
-        if times[run_id] != (run.data.tags["verdict"] != "fail"):
-            yield f"{named(run)} has {times[run_id]} versions"
-
-
-@check("the aliases stand for the newest version, and the newest that passed the gate")
-def aliases_stand(found: Evidence) -> Iterator[str]:
-    gate = {run.info.run_id: run.data.tags.get("gate") for run in found.finished}
-    for model, versions in found.versions.items():
-        if not versions:
-            continue
-        passed = [version for version, run_id in versions if gate.get(run_id) == "passed"]
-        wanted = {"challenger": versions[-1][0]} | ({"champion": passed[-1]} if passed else {})
-        if found.aliases[model] != wanted:
-            yield f"{model}: expected {wanted}, there are {found.aliases[model]}"
-
-
-@check("no flow run is under way, or waits")
-def none_stuck(found: Evidence) -> Iterator[str]:
-    for run in found.flow_runs:
-        if run["state_type"] in UNDER_WAY:
-            yield f"{run['name']} ({run['id']}) is {run['state_name']}"
-
-
-@check("none needs a person")
-def none_given_up(found: Evidence) -> Iterator[str]:
-    for run in found.flow_runs:
-        ended_badly = run["state_type"] in ("CRASHED", "FAILED") and run["state_name"] != "Refused"
-        if run["flow"] != "refresh-releases" and ended_badly:
-            yield f"{run['name']} ({run['id']}), {run['state_name']}, attempts: {run['run_count']}"
-
-
-@check("every turn is free")
-def turns_are_free(found: Evidence) -> Iterator[str]:
-    yield from (f"{name}: {taken} taken" for name, taken in found.taken_turns.items() if taken)
-    yield from found.open_leases
-
-
-@check("nobody leaves files behind but who was killed, and he one folder")
-def nothing_left(found: Evidence) -> Iterator[str]:
-    ours = [name for name in found.leftovers if not OF_PREFECT.fullmatch(name)]
-    kept = [name for name in ours if name.startswith("screenbayes-")]
-    yield from sorted(set(ours) - set(kept))
-    if len(kept) > found.kills:
-        yield f"{len(kept)} folders of {found.kills} that were killed: {', '.join(sorted(kept))}"
+def _read(client: MlflowClient, run_id: str) -> None:
+    """Read the files that people open."""
+    names = ("gene_effects.parquet", "gene_effects.csv", "posterior.nc")
+    with tempfile.TemporaryDirectory() as folder:
+        parquet, csv, posterior = (
+            client.download_artifacts(run_id, name, folder) for name in names
+        )
+        effects = pd.read_parquet(parquet).replace("", None)  # a CSV has no empty texts
+        pd.testing.assert_frame_equal(effects, pd.read_csv(csv), check_dtype=False)
+        with closing(xr.open_datatree(posterior, engine="h5netcdf")) as tree:
+            assert bool(tree["posterior"].to_dataset().notnull().all().to_array().all())

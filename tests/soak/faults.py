@@ -1,7 +1,6 @@
-"""The faults of a soak, each really made: what is killed, cut off, spoiled, or fired too often.
+"""The faults of a soak: what is killed, frozen, cut off, spoiled, replaced or uploaded twice.
 
-A fault is a function of the soak; it returns what it did, or nothing where there was nothing to
-do it to. When which is made is `tests.soak.drive`, what it must not lead to `tests.soak.checks`.
+A fault is a function that returns what it did, or nothing if there was nothing to do it to.
 """
 
 from __future__ import annotations
@@ -9,28 +8,26 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
 from random import Random
-from threading import Event
-from uuid import uuid4
 
 import psutil
 
 from tests.faults.proxy import Harm
-from tests.integration.processes import Server
 from tests.integration.stack import Stack
 from tests.soak import watch
-from tests.soak.bucket import Bucket
-from tests.soak.releases import TABLE, Place, Prefix
+from tests.soak.releases import Releases
 
 FLOWS = ("fit-screen", "refresh-releases", "compare-runs", "promote-fit")
+DATASETS = ("screen-a", "screen-b", "screen-c")
 MOST_KILLS = 2
-"""So often one run of a flow is killed: after five bad ends it is left to a person."""
-ASLEEP = 125.0
-"""Seconds a process is stopped for: without a heartbeat for 90 s it is taken for dead."""
+"""Kills of one flow run: after five bad ends a run is left for a person to start again."""
+BEGINS = 150.0  # seconds to wait for a flow
 
 
 @dataclass
@@ -38,359 +35,189 @@ class Ground:
     """What faults are made to."""
 
     stack: Stack
-    bucket: Bucket
-    prefix: Prefix
-    datasets: tuple[str, ...]
+    releases: Releases
     random: Random
-    killed: dict[str, int]
+    killed: Counter[str] = field(default_factory=Counter)
     """Kills by flow run."""
     growing: bool = True
-    """Whether new content comes to new places, or to those there are."""
+    """Whether new content goes to new places, or to those there are."""
 
-    @property
-    def kills(self) -> int:
-        return sum(self.killed.values())
+    def place_in(self, dataset: str) -> str:
+        """A new place, or an old one that gets another content."""
+        if self.growing:
+            return self.releases.new_place(dataset)
+        return self.random.choice(self.releases.places[dataset])
 
-    def struck(self, run_id: str) -> None:
-        self.killed[run_id] = self.killed.get(run_id, 0) + 1
+    def new_content(self) -> tuple[str, bytes]:
+        dataset = self.random.choice(DATASETS)
+        return self.place_in(dataset), self.releases.new_content(dataset)
 
-    def new_content(self) -> tuple[Place, bytes]:
-        """A content that was nowhere before, and where to put it."""
-        dataset = self.random.choice(self.datasets)
-        return self.place_in(dataset), self.prefix.next_content(dataset)
+    def valid_place(self) -> str:
+        return self.random.choice(sorted(self.releases.sound))
 
-    def place_in(self, dataset: str) -> Place:
-        """A new place, or an old one for another content."""
-        there = [place for place in self.prefix.places if place.dataset == dataset]
-        return self.prefix.next_place(dataset) if self.growing else self.random.choice(there)
+    def pause(self, longest: float, shortest: float = 0.0) -> None:
+        time.sleep(self.random.uniform(shortest, longest))
 
-    def any_place(self) -> Place | None:
-        places = sorted(self.prefix.there, key=lambda place: place.folder)
-        return self.random.choice(places) if places else None
+    def wait_within(self, longest: float, *flows: str) -> None:
+        """Wait until one of these flows runs, and then until a random moment within it."""
+        wait_for(lambda: watch.processes_of(self.stack, *flows), BEGINS)
+        self.pause(longest)
 
-    def wait_for(self, what: Callable[[], object], seconds: float, step: float = 0.5) -> bool:
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            if what():
-                return True
-            time.sleep(step)
-        return False
+    def victims(self, *flows: str) -> list[tuple[str, psutil.Process]]:
+        """Runs of these flows, with their processes, that may be killed once more."""
+        found = watch.processes_of(self.stack, *flows)
+        return [(run_id, process) for run_id, process in found if self.killed[run_id] < MOST_KILLS]
 
-
-Fault = Callable[[Ground], str | None]
-FAULTS: dict[str, Fault] = {}
-OF_SERVERS: set[str] = set()
-"""Faults after which a server is another process: not made where its memory is followed."""
-OF_CONTENT: set[str] = set()
-"""Faults that bring a content that has to be fitted."""
-
-
-def fault(kind: str, *, server: bool = False, content: bool = False) -> Callable[[Fault], Fault]:
-    def register(made: Fault) -> Fault:
-        FAULTS[kind] = made
-        if server:
-            OF_SERVERS.add(kind)
-        if content:
-            OF_CONTENT.add(kind)
-        return made
-
-    return register
-
-
-# ------------------------------------------------------------------------------------ processes
-
-
-def _kill_one(ground: Ground, flow: str) -> str | None:
-    for run_id, process in watch.processes_of(flow, ground.stack):
-        if ground.killed.get(run_id, 0) >= MOST_KILLS:
-            continue
-        age = time.time() - process.create_time()
+    def kill(self, run_id: str, process: psutil.Process) -> None:
         with suppress(psutil.NoSuchProcess):
             process.kill()
-            ground.struck(run_id)
-            return f"killed {age:.0f} s after its start"
+        self.killed[run_id] += 1
+
+
+def wait_for(what: Callable[[], object], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not (found := what()) and time.monotonic() < deadline:
+        time.sleep(1)
+    return bool(found)
+
+
+def kill_run(flows: tuple[str, ...], longest: float, ground: Ground) -> str | None:
+    ground.wait_within(longest, *flows)
+    for run_id, process in ground.victims(*flows):
+        ground.kill(run_id, process)
+        return "killed"
     return None
 
 
-def _anywhere(ground: Ground, longest: float) -> None:
-    """Wait for a moment anywhere in what is at work, or in the next refresh."""
-    at_work = [flow for flow in FLOWS if any(watch.processes_of(flow, ground.stack))]
-    flow = ground.random.choice(at_work) if at_work else "refresh-releases"
-    _somewhere_in(ground, flow, longest)
-
-
-def _somewhere_in(ground: Ground, flow: str, longest: float) -> None:
-    """Wait for a run of the flow, and then for a moment anywhere in it."""
-    ground.wait_for(lambda: any(watch.processes_of(flow, ground.stack)), 150)
-    time.sleep(ground.random.uniform(0, longest))
-
-
-@fault("a fit killed", content=True)
-def kill_fit(ground: Ground) -> str | None:
-    ground.prefix.land(*ground.new_content())
-    _somewhere_in(ground, "fit-screen", 25)
-    return _kill_one(ground, "fit-screen")
-
-
-@fault("a fit killed between registering and finishing", content=True)
-def kill_fit_at_its_end(ground: Ground) -> str | None:
-    ground.prefix.land(*ground.new_content())
-    deadline = time.monotonic() + 150
-    while time.monotonic() < deadline:
-        for run_id in watch.about_to_finish(ground.stack):
-            for fit, process in watch.processes_of("fit-screen", ground.stack):
-                if fit == run_id:
-                    process.kill()
-                    ground.struck(run_id)
-                    left = watch.about_to_finish(ground.stack)
-                    return "killed in time" if run_id in left else "killed, but it had finished"
-        time.sleep(0.02)
-    return None
-
-
-@fault("a refresh killed")
-def kill_refresh(ground: Ground) -> str | None:
-    _somewhere_in(ground, "refresh-releases", 10)
-    return _kill_one(ground, "refresh-releases")
-
-
-@fault("a comparison or a promotion killed", content=True)
-def kill_what_follows(ground: Ground) -> str | None:
-    ground.prefix.land(*ground.new_content())
-    flows = ("compare-runs", "promote-fit")
-    ground.wait_for(lambda: any(any(watch.processes_of(flow, ground.stack)) for flow in flows), 150)
-    time.sleep(ground.random.uniform(0, 8))
-    for flow in ground.random.sample(flows, 2):
-        if done := _kill_one(ground, flow):
-            return f"{flow} {done}"
-    return None
-
-
-@fault("a fit asleep for two minutes", content=True)
-def fit_asleep(ground: Ground) -> str | None:
-    """As on a machine that was suspended: to the process, the clock jumps."""
-    ground.prefix.land(*ground.new_content())
-    _somewhere_in(ground, "fit-screen", 12)
-    for run_id, process in watch.processes_of("fit-screen", ground.stack):
-        if ground.killed.get(run_id, 0) >= MOST_KILLS:
-            continue
+def stop_fit(ground: Ground) -> str | None:
+    """As on a machine that was suspended: for the process, the clock jumps."""
+    ground.wait_within(12, "fit-screen")
+    for run_id, process in ground.victims("fit-screen"):
         with suppress(psutil.NoSuchProcess):
             process.suspend()
-            ground.struck(run_id)
-            time.sleep(ASLEEP)
+            ground.killed[run_id] += 1
+            time.sleep(125)  # without a heartbeat for 90 s it is set Crashed
             process.resume()
-            return "taken for dead, and awake again"
+            return "set Crashed, then resumed"
     return None
 
 
-@fault("the worker killed", server=True)
-def kill_worker(ground: Ground) -> str:
-    _somewhere_in(ground, "refresh-releases", 8)
-    ground.stack.worker.kill(alone=True)
-    time.sleep(ground.random.uniform(0, 5))
+def kill_worker(alone: bool, ground: Ground) -> str:
+    ground.wait_within(15, "refresh-releases" if alone else "fit-screen")
+    victims = [] if alone else watch.processes_of(ground.stack, *FLOWS)
+    ground.stack.worker.kill(alone=alone)
+    for run_id, process in victims:
+        ground.kill(run_id, process)
+    ground.pause(5)
     ground.stack.worker.start_again()
-    return "killed alone, another started"
+    return f"killed with {len(victims)} flow runs, another started"
 
 
-@fault("the worker killed with all it runs", server=True, content=True)
-def kill_machine(ground: Ground) -> str:
-    ground.prefix.land(*ground.new_content())
-    _somewhere_in(ground, "fit-screen", 15)
-    victims = [found for flow in FLOWS for found in watch.processes_of(flow, ground.stack)]
-    ground.stack.worker.kill()
-    for run_id, victim in victims:
-        with suppress(psutil.NoSuchProcess):
-            victim.kill()
-        ground.struck(run_id)
-    time.sleep(ground.random.uniform(0, 5))
-    ground.stack.worker.start_again()
-    return f"killed with {len(victims)} processes, another started"
-
-
-# -------------------------------------------------------------------------------------- servers
-
-
-def _kill_server(ground: Ground, server: Server) -> str:
-    _anywhere(ground, 10)
-    away = ground.random.uniform(1, 12)
+def kill_server(name: str, ground: Ground) -> str:
+    server = getattr(ground.stack, name)
+    ground.wait_within(10, *FLOWS)
     server.kill()
-    time.sleep(away)
+    ground.pause(12)
     server.start_again()
-    return f"away for {away:.0f} s"
+    return "killed, started again"
 
 
-@fault("Prefect killed", server=True)
-def kill_prefect(ground: Ground) -> str:
-    return _kill_server(ground, ground.stack.prefect)
-
-
-@fault("MLflow killed", server=True)
-def kill_mlflow(ground: Ground) -> str:
-    return _kill_server(ground, ground.stack.mlflow)
-
-
-@fault("PostgreSQL killed", server=True)
-def kill_postgres(ground: Ground) -> str:
-    return _kill_server(ground, ground.stack.postgres)
-
-
-@fault("Prefect frozen")
-def freeze_prefect(ground: Ground) -> str:
-    return _freeze(ground, ground.stack.prefect)
-
-
-@fault("MLflow frozen")
-def freeze_mlflow(ground: Ground) -> str:
-    return _freeze(ground, ground.stack.mlflow)
-
-
-def _freeze(ground: Ground, server: Server) -> str:
-    """Stopped, it takes connections and answers none."""
-    _anywhere(ground, 10)
-    for_seconds = ground.random.uniform(5, 20)
-    os.killpg(server.pid, signal.SIGSTOP)
+def freeze_server(name: str, ground: Ground) -> str:
+    """Stopped, it accepts connections and answers none."""
+    pid = getattr(ground.stack, name).pid
+    ground.wait_within(10, *FLOWS)
+    os.killpg(pid, signal.SIGSTOP)
     try:
-        time.sleep(for_seconds)
+        ground.pause(20, shortest=5)
     finally:
-        os.killpg(server.pid, signal.SIGCONT)
-    return f"frozen for {for_seconds:.0f} s"
+        os.killpg(pid, signal.SIGCONT)
+    return "frozen and resumed"
 
 
-# --------------------------------------------------------------------------------------- bucket
+def harm_bucket(harm: Harm, longest: float, ground: Ground) -> str:
+    proxy = ground.releases.proxy
+    ground.wait_within(5, *FLOWS)
+    before = len(proxy.seen)
+    proxy.harms.append(harm)
+    try:
+        ground.pause(longest, shortest=longest / 2)
+    finally:
+        proxy.harms.remove(harm)
+    return f"for {len(proxy.seen) - before} requests"
 
 
-def _bucket_in_trouble(ground: Ground, harm: Harm, longest: float) -> str:
-    _anywhere(ground, 5)
-    for_seconds = ground.random.uniform(longest / 2, longest)
-    with ground.bucket.harmed(harm) as came:
-        time.sleep(for_seconds)
-    return f"for {for_seconds:.0f} s, {len(came)} requests came"
-
-
-@fault("the bucket away")
-def bucket_away(ground: Ground) -> str:
-    return _bucket_in_trouble(ground, Harm(reset=True), 20)
-
-
-@fault("the bucket silent")
-def bucket_silent(ground: Ground) -> str:
-    return _bucket_in_trouble(ground, Harm(silent=True), 40)
-
-
-@fault("the bucket slow")
-def bucket_slow(ground: Ground) -> str:
-    slow = Harm(bytes_a_second=20_000, first=lambda: time.sleep(0.7))
-    return _bucket_in_trouble(ground, slow, 30)
-
-
-@fault("the bucket cutting connections")
-def bucket_cutting(ground: Ground) -> str:
-    return _bucket_in_trouble(ground, Harm(method="GET", cut_after=100), 20)
-
-
-@fault("the bucket throttling (503)")
-def bucket_throttling(ground: Ground) -> str:
-    return _bucket_in_trouble(ground, Harm(refuse=(503, "SlowDown")), 20)
-
-
-@fault("the bucket's clock ahead")
-def bucket_ahead(ground: Ground) -> str:
-    return _bucket_in_trouble(ground, Harm(ahead=timedelta(seconds=12)), 40)
-
-
-# -------------------------------------------------------------------------------------- releases
-
-
-@fault("a release half uploaded", content=True)
-def half_uploaded(ground: Ground) -> str:
-    """The dataset file comes before its table, and stays alone for a look or two."""
+def upload_halves(ground: Ground) -> str:
+    """The description comes before its table, and is alone for a refresh or two."""
     place, content = ground.new_content()
-    ground.prefix.put_description(place)
-    time.sleep(ground.random.uniform(15, 30))
-    ground.prefix.put_table(place, content)
+    ground.releases.upload_description(place)
+    ground.pause(30, shortest=15)
+    ground.releases.upload_table(place, content)
     return "the table came after its description"
 
 
-@fault("a table replaced while a fit reads it", content=True)
-def replaced_while_read(ground: Ground) -> str:
-    place, content = ground.new_content()
-    after = ground.prefix.next_content(place.dataset)
-    done = Event()
-
-    def replace() -> None:
-        ground.prefix.put_table(place, after)
-        done.set()
-
-    # The refresh asks for its stamp; the first to read it is the fit.
-    with ground.bucket.harmed(Harm(f"{place.folder}/{TABLE}", "GET", times=1, first=replace)):
-        ground.prefix.land(place, content)
-        caught = done.wait(150)
-    if not caught:
-        replace()
-    return "replaced between stamp and read" if caught else "replaced before it was read"
-
-
-@fault("a release replaced by another", content=True)
-def replaced(ground: Ground) -> str | None:
-    place = ground.any_place()
-    if place is None:
-        return None
-    ground.prefix.put_table(place, ground.prefix.next_content(place.dataset))
+def replace(ground: Ground) -> str:
+    place = ground.valid_place()
+    ground.releases.upload_table(place, ground.releases.new_content(place.split("/")[1]))
     return "new content at the old place"
 
 
-@fault("a spoiled release, mended later", content=True)
-def spoiled(ground: Ground) -> str:
+def spoil_and_correct(ground: Ground) -> str:
     place, content = ground.new_content()
     cut_off = content[: len(content) - len(content.splitlines()[-1]) // 2 - 1]
     bad = ground.random.choice((cut_off, content.replace(b"geneA", b"", 1), b"<html>no</html>"))
-    ground.prefix.put_spoiled(place, bad)
-    ground.prefix.put_description(place)
-    refused = ground.wait_for(
-        lambda: any(
-            run["state_name"] == "Refused"
-            and place.folder in str((run["parameters"] or {}).get("dataset_file"))
-            for run in watch.flow_runs(ground.stack, "fit-screen")
-        ),
-        150,
-    )
-    ground.prefix.put_table(place, content)
-    return "refused, then mended" if refused else "mended before anybody looked"
+    ground.releases.upload_table(place, bad, valid=False)
+    ground.releases.upload_description(place)
+
+    def refused() -> bool:
+        runs = watch.flow_runs(ground.stack, "fit-screen")
+        ends = (str(run["parameters"]) for run in runs if run["state_name"] == "Refused")
+        return any(place in parameters for parameters in ends)
+
+    seen = wait_for(refused, BEGINS)
+    ground.releases.upload_table(place, content)
+    return "refused, then corrected" if seen else "corrected before a fit read it"
 
 
-@fault("a release uploaded again unchanged")
-def uploaded_again(ground: Ground) -> str | None:
-    place = ground.any_place()
-    if place is None:
-        return None
+def upload_again(elsewhere: bool, ground: Ground) -> str:
+    place = ground.valid_place()
+    target = ground.place_in(place.split("/")[1]) if elsewhere else place
     in_parts = ground.random.random() < 0.7
-    ground.prefix.land(place, ground.prefix.there[place], in_parts=in_parts)
-    return "in parts: another ETag" if in_parts else "as before"
-
-
-@fault("one release under two names")
-def two_names(ground: Ground) -> str | None:
-    place = ground.any_place()
-    if place is None:
-        return None
-    in_parts = ground.random.random() < 0.7
-    other = ground.place_in(place.dataset)
-    ground.prefix.land(other, ground.prefix.there[place], in_parts=in_parts)
+    ground.releases.upload(target, ground.releases.sound[place], in_parts=in_parts)
     return "with another ETag" if in_parts else "with the same ETag"
 
 
-@fault("an event fired five times", content=True)
-def many_events(ground: Ground) -> str:
-    place, content = ground.new_content()
-    ground.prefix.land(place, content)
-    events = [
-        {
-            "event": "screen.release.landed",
-            "id": str(uuid4()),
-            "occurred": datetime.now(UTC).isoformat(),
-            "resource": {"prefect.resource.id": f"screen.release.{place.release}"},
-        }
-        for _ in range(5)
-    ]
-    ground.stack.client.request("POST", "/events", json=events)
-    return "five refreshes more"
+Fault = Callable[[Ground], str | None]
+# Faults that need a release that was just uploaded, and all that upload a new content.
+AFTER_UPLOAD: dict[str, Fault] = {
+    "a fit killed": partial(kill_run, ("fit-screen",), 25),
+    "what follows a fit killed": partial(kill_run, ("compare-runs", "promote-fit"), 8),
+    "a fit stopped for two minutes": stop_fit,
+    "the worker killed with all it runs": partial(kill_worker, False),
+}
+WITH_CONTENT: dict[str, Fault] = {
+    **AFTER_UPLOAD,
+    "a release half uploaded": upload_halves,
+    "a release replaced": replace,
+    "a spoiled release, corrected later": spoil_and_correct,
+}
+SERVERS: dict[str, Fault] = {
+    "the worker killed": partial(kill_worker, True),
+    **{f"{name} killed": partial(kill_server, name) for name in ("prefect", "mlflow", "postgres")},
+}
+OF_SERVERS = {*SERVERS, "the worker killed with all it runs"}
+"""Faults that restart a server: not made in the second half, where its memory is followed."""
+SLOW = Harm(bytes_a_second=20_000, first=lambda: time.sleep(0.7))
+FAULTS: dict[str, Fault] = {
+    **WITH_CONTENT,
+    **SERVERS,
+    **{f"{name} frozen": partial(freeze_server, name) for name in ("prefect", "mlflow")},
+    "a refresh killed": partial(kill_run, ("refresh-releases",), 10),
+    "the bucket away": partial(harm_bucket, Harm(reset=True), 20),
+    "the bucket silent": partial(harm_bucket, Harm(silent=True), 40),
+    "the bucket slow": partial(harm_bucket, SLOW, 30),
+    "the bucket cutting connections": partial(harm_bucket, Harm(method="GET", cut_after=100), 20),
+    "the bucket throttling": partial(harm_bucket, Harm(refuse=(503, "SlowDown")), 20),
+    "the bucket's clock ahead": partial(harm_bucket, Harm(ahead=timedelta(seconds=12)), 40),
+    "a release uploaded again unchanged": partial(upload_again, False),
+    "one release at two places": partial(upload_again, True),
+}

@@ -1,126 +1,121 @@
-"""What lands under the prefix during a soak, and what has to be fitted of it.
-
-How bytes get into the bucket is `tests.soak.bucket`, whether all was fitted `tests.soak.checks`.
-"""
+"""The releases of a soak: a bucket behind a proxy, what is uploaded, and what has to be fitted."""
 
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import lru_cache
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import boto3
 import numpy as np
 import yaml
+from boto3.s3.transfer import TransferConfig
+from moto.server import ThreadedMotoServer
 
 from model.simulate import original_screen
 from schemas.dataset import Dataset
 from schemas.identity import data_digest, fit_key
 from schemas.parameters import FitParameters
 from tasks.validate import validate
+from tests.faults.proxy import Proxy
 
-TABLE, DATASET_FILE = "screen.csv", "dataset.yaml"
 CHANGE_SD = 0.02
-"""SD of the changes from one release to the next, log2: no hit comes or goes."""
+"""SD of the changes from one release to the next, log2: too small for a hit to come or go."""
 
 
-@dataclass(frozen=True)
-class Place:
-    """A release folder under the prefix."""
-
-    dataset: str
-    release: str
-
-    @property
-    def folder(self) -> str:
-        return f"releases/{self.dataset}/{self.release}"
-
-
-@lru_cache(maxsize=64)
-def table(dataset: str, number: int) -> bytes:
-    """The simulated screen with the changes of one release: another number, another content."""
-    screen = original_screen().measurements.copy()
-    seed = int.from_bytes(hashlib.sha256(f"{dataset} {number}".encode()).digest()[:4], "big")
-    change = np.random.default_rng(seed).normal(0, CHANGE_SD, len(screen))
-    screen["logfc"] = (screen["logfc"] + change).round(6)
-    return screen.to_csv(index=False, lineterminator="\n").encode()
-
-
-def description(place: Place) -> bytes:
-    """The dataset file of a release."""
-    return yaml.safe_dump(
-        {
-            "name": place.dataset,
-            "release": place.release,
-            "library": "simulated",
-            "logfc": TABLE,
-            "rna_units": "z_score",
-        },
-        sort_keys=False,
-    ).encode()
-
-
-@lru_cache(maxsize=1024)
-def key_of(dataset: str, content: bytes) -> str:
-    """The key of the fit of a content, with the settings releases are fitted with."""
+@cache
+def key_of(place: str, content: bytes) -> str:
+    """The key of the fit of a content, with the settings that releases are fitted with."""
     parameters = FitParameters(model="m4")
     with TemporaryDirectory() as folder:
-        path = Path(folder) / TABLE
+        path = Path(folder) / "screen.csv"
         path.write_bytes(content)
-        described = Dataset(
-            name=dataset, release="any", library="simulated", logfc=str(path), rna_units="z_score"
-        )
-        tables = validate(described, parameters).report.tables
-    return fit_key(described, data_digest(tables), parameters)
+        valid = Dataset.model_validate({**described(place), "logfc": str(path)})
+        return fit_key(valid, data_digest(validate(valid, parameters).report.tables), parameters)
 
 
-@dataclass
-class Prefix:
-    """What lies under the prefix, and what lay there before."""
+def described(place: str) -> dict[str, str]:
+    """The dataset file of a release."""
+    _, dataset, release = place.split("/")
+    settings = {"library": "simulated", "rna_units": "z_score"}
+    return {"name": dataset, "release": release, "logfc": "screen.csv", **settings}
 
-    put: Callable[..., None]
-    """Key, content, and whether in parts: writes to the bucket."""
-    there: dict[Place, bytes] = field(default_factory=dict)
-    """Content by place, of what is sound."""
-    places: list[Place] = field(default_factory=list)
-    """Every place something was put to."""
-    ever: dict[str, Place] = field(default_factory=dict)
-    """Place by fit key, of every sound content that was ever there."""
-    numbers: dict[str, int] = field(default_factory=lambda: defaultdict(int))
 
-    def next_place(self, dataset: str) -> Place:
-        """A place nothing lies at yet."""
-        taken = sum(place.dataset == dataset for place in self.places)
-        place = Place(dataset, f"{10 + taken}Q4")
-        self.places.append(place)
+class Releases:
+    """Uploads releases past the proxy, and knows which of them have to be fitted.
+
+    A place is a folder, `releases/DATASET/RELEASE`.
+    """
+
+    def __init__(self, proxy: Proxy, endpoint: str) -> None:
+        self.proxy = proxy
+        """What everybody else reads the bucket through."""
+        self.bucket = ""
+        self.sound: dict[str, bytes] = {}
+        """The valid content at each place."""
+        self.places: dict[str, list[str]] = defaultdict(list)
+        """Every place of a dataset."""
+        self.ever: dict[str, str] = {}
+        """Place of every valid content that was ever uploaded, by fit key."""
+        self._endpoint = endpoint
+        self._contents: Counter[str] = Counter()
+
+    def new_place(self, dataset: str) -> str:
+        place = f"releases/{dataset}/{10 + len(self.places[dataset])}Q4"
+        self.places[dataset].append(place)
         return place
 
-    def next_content(self, dataset: str) -> bytes:
-        """A content that was nowhere before."""
-        self.numbers[dataset] += 1
-        return table(dataset, self.numbers[dataset])
+    def new_content(self, dataset: str) -> bytes:
+        """The simulated screen with small changes that no content had before."""
+        self._contents[dataset] += 1
+        name = f"{dataset} {self._contents[dataset]}".encode()
+        seed = int.from_bytes(hashlib.sha256(name).digest()[:4], "big")
+        screen = original_screen().measurements.copy()
+        change = np.random.default_rng(seed).normal(0, CHANGE_SD, len(screen))
+        screen["logfc"] = (screen["logfc"] + change).round(6)
+        return screen.to_csv(index=False, lineterminator="\n").encode()
 
-    def land(self, place: Place, content: bytes, *, in_parts: bool = False) -> None:
-        """Put a sound release, the table first, as one should."""
-        self.put_table(place, content, in_parts=in_parts)
-        self.put_description(place)
+    def upload(self, place: str, content: bytes, *, in_parts: bool = False) -> None:
+        """Upload a valid release, its table first."""
+        self.upload_table(place, content, in_parts=in_parts)
+        self.upload_description(place)
 
-    def put_table(self, place: Place, content: bytes, *, in_parts: bool = False) -> None:
-        self.put(f"{place.folder}/{TABLE}", content, in_parts=in_parts)
-        self.there[place] = content
-        self.ever[key_of(place.dataset, content)] = place
+    def upload_table(self, place: str, content: bytes, *, in_parts=False, valid=True) -> None:
+        self._put(f"{place}/screen.csv", content, in_parts)
+        self.sound.pop(place, None)
+        if valid:
+            self.sound[place] = content
+            self.ever[key_of(place, content)] = place
 
-    def put_description(self, place: Place) -> None:
-        self.put(f"{place.folder}/{DATASET_FILE}", description(place))
+    def upload_description(self, place: str) -> None:
+        self._put(f"{place}/dataset.yaml", yaml.safe_dump(described(place)).encode())
 
-    def put_spoiled(self, place: Place, content: bytes) -> None:
-        """Put a table that breaks the contract: it is to be refused."""
-        self.put(f"{place.folder}/{TABLE}", content)
-        self.there.pop(place, None)
+    def expected(self) -> dict[str, str]:
+        """Fit key and place of every valid release under the prefix."""
+        return {key_of(place, content): place for place, content in self.sound.items()}
 
-    def expected(self) -> dict[str, Place]:
-        """Fit key and place of all that lies there and is sound."""
-        return {key_of(place.dataset, content): place for place, content in self.there.items()}
+    def _put(self, key: str, content: bytes, in_parts: bool = False) -> None:
+        """Upload an object; in parts, the same content has another ETag."""
+        config = TransferConfig(multipart_threshold=1 if in_parts else 2**30)
+        s3 = boto3.client("s3", endpoint_url=self._endpoint)
+        s3.upload_fileobj(BytesIO(content), self.bucket, key, Config=config)
+
+
+@contextmanager
+def running_bucket() -> Iterator[Releases]:
+    """Start an S3 endpoint and a proxy before it, and stop them."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        with Proxy(f"http://{host}:{port}").listening() as proxy:
+            yield Releases(proxy, f"http://{host}:{port}")
+    finally:
+        server.stop()

@@ -1,4 +1,4 @@
-"""What differs between the data of two fits, of prepared screens and of rows with their tables."""
+"""What differs between the data of two fits: items, RNA, values and batches."""
 
 from __future__ import annotations
 
@@ -11,14 +11,11 @@ import pytest
 
 from model import data_changes as module
 from model.data_changes import FittedScreen, data_changes, gene_key
-from model.preparation import prepare
-from model.roster import Roster, roster_of
+from model.roster import Roster
 from schemas.columns import COMPARED_LINES
 from schemas.comparison import ItemChange
-from schemas.parameters import FitParameters
-from schemas.screen import Screen
-from tests.designs import design_from_rows
-from tests.model.small_screens import LINES, LOOSE, collect, screen, table
+from tests.designs import design_from_rows, nested_rows
+from tests.model.test_attribution import standardised
 
 NAN = float("nan")
 NUMBERS = ["logfc_shift", "logfc_spread", "rna_change"]
@@ -26,61 +23,6 @@ NUMBERS = ["logfc_shift", "logfc_spread", "rna_change"]
 
 def listed(changes: Iterable[ItemChange]) -> list[str]:
     return [f"{one.item} {one.cell_line}: {one.a} -> {one.b}" for one in changes]
-
-
-# ---- prepared screens
-
-
-def fitted(of: Screen, logfc: pd.DataFrame) -> FittedScreen:
-    parameters = FitParameters(preparation=LOOSE)
-    statistics = collect(of, logfc, parameters)
-    design, report = prepare(of, statistics, parameters, "log2_tpm")
-    return FittedScreen(design, roster_of(of, statistics.selection, design, report))
-
-
-def test_each_change_between_two_prepared_screens_is_named_as_what_it_is():
-    """A line and a replicate fail quality control; a batch, a profile and a guide differ."""
-    before, after = screen(), screen()
-    logfc, sequences = table(before), after.sequence_map
-    for one in (before, after):
-        later = one.sequence_map["cell_line"].isin(LINES[2:])
-        one.sequence_map["pdna_batch"] = np.where(later, "two", "one")
-    new = logfc.copy()
-    new[[*sequences.loc[sequences["pdna_batch"] == "two", "sequence"]]] += 0.25
-    failed = (sequences["cell_line"] == LINES[1]) | (sequences["sequence"] == f"{LINES[0]}_B")
-    sequences.loc[failed, "passes_qc"] = False
-    after.profiles.loc[2, "profile"] = "PR-new"
-    after.rna.iloc[2] += [0.5, -0.75, 0.25]
-    after.guide_map.loc[after.guide_map["guide"] == "C1", "used"] = False
-    after.guide_map["gene"] = after.guide_map["gene"].replace("AAA (1)", "ZZZ (1)")
-    after = replace(after, rna=after.rna.rename(columns={"AAA (1)": "ZZZ (1)"}))
-    a, b = fitted(before, logfc), fitted(after, new)
-    assert data_changes(a, a)[0].nothing
-    found, lines = data_changes(a, b)
-    assert found.n_cell_lines_joined == 3 and not found.nothing
-    assert listed(found.cell_lines_lost) == [f"{LINES[1]} : fitted -> no usable sequence"]
-    assert listed(found.sequences_lost) == [
-        f"{LINES[0]}_B {LINES[0]}: fitted -> failed quality control"
-    ]
-    assert listed(found.guides_lost) == ["C1 : fitted -> not used by the release"]
-    (profile,) = found.profiles_changed
-    assert (profile.cell_line, profile.a, profile.b) == (LINES[2], LINES[2], "PR-new")
-    # RNA that is standardised over other lines is the same in the lines that stay.
-    assert found.rna_changed == (LINES[2],)
-    assert found.values_changed == (LINES[2], LINES[3])
-    assert [one.pdna_batch for one in found.batches] == ["two"]
-    none = {"cell_lines_gained", "genes_lost", "genes_gained", "guides_gained", "sequences_gained"}
-    assert {name for name, value in found.model_dump().items() if not value} == none
-    moved = (logfc[f"{LINES[0]}_A"] - logfc[f"{LINES[0]}_B"]).drop("C1") / 2
-    np.testing.assert_allclose(
-        lines[NUMBERS],
-        [[moved.mean(), moved.std(ddof=0), 0], [NAN] * 3, [0.25, 0, 0.75], [0.25, 0, 0]],
-        atol=1e-9,
-    )
-    assert lines["n_sequences_b"].tolist() == [1, 0, 2, 2]
-
-
-# ---- rows and inclusion tables
 
 
 def long(*cells: tuple[str, str, str, Sequence[float]]) -> pd.DataFrame:
@@ -109,7 +51,7 @@ def of(
     sequences = sequences or ", ".join(f"{line}_A 1" for line in design.cell_lines)
     by_sequence = items(sequences, "sequence", "pdna_batch")
     roster = Roster(
-        sequences=by_sequence.assign(cell_line=by_sequence["sequence"].str[:2]),
+        sequences=by_sequence.assign(cell_line=by_sequence["sequence"].str.split("_").str[0]),
         guides=items(guides, "guide", "gene"),
         genes=items(genes or ", ".join(design.genes), "gene"),
         cell_lines=items(cell_lines or ", ".join(design.cell_lines), "cell_line", "profile"),
@@ -241,6 +183,16 @@ def test_values_are_new_where_they_moved_beyond_rounding_or_their_number_changed
     )
     assert found.values_changed == ("c2", "c3", "c4", "c5", "c6")
     assert lines.set_index("cell_line").loc[["c3", "c4", "c5", "c6"], "logfc_shift"].eq(0).all()
+
+
+def test_rna_that_was_standardised_over_other_lines_is_the_same():
+    rows, _ = nested_rows(n_genes=3, n_lines=5, n_guides=1, n_replicates=1)
+    new = rows.assign(rna=rows.rna + 0.25 * (rows.cell_line == "c002"))[rows.cell_line != "c000"]
+    a, b = (replace(of(one), design=standardised(one)) for one in (rows, new))
+    found, lines = data_changes(a, b)
+    assert found.rna_changed == ("c002",) and not found.nothing
+    np.testing.assert_allclose(lines["rna_change"], [NAN, 0, 0.25, 0, 0])
+    assert data_changes(a, a)[0].nothing
 
 
 def test_a_line_moves_by_the_shares_of_its_sequences_in_the_batches():

@@ -191,7 +191,7 @@ def test_single_measurements_and_the_priors_of_the_trace_are_needed(m4):
         ({"sigma": (9.0, -5.0)}, None),
         ({"mu_beta": (-0.375, 6.0), "sigma_beta": (0.25, -6.0)},
          "2 of 4 param.*most of all mu_beta, by 0.38 of .*--priors"),
-        ({"mu_beta": (0.5, 6.0), "beta_g[x]": (0.25, 6.0)}, 
+        ({"mu_beta": (0.5, 6.0), "beta_g[x]": (0.25, 6.0)},
          "2 of 4 .*mu_beta, by 0.5 .*disagree about which .*, about RNA or about the log fold "
          "change; give the labels in the trace, as coordinates of its dims, and the RNA it"),
         ({"sigma": (0.25, -6.0)}, "1 of 4 .* sigma, by 0.25 of .*disagree"),

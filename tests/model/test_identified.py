@@ -28,57 +28,46 @@ def in_turns(column: str) -> pd.DataFrame:
 
 @pytest.mark.parametrize(
     ("model", "sizes"),
-    [
-        ("m4", (2, 2, 1, 1)),
-        ("m4_zero_mean", (2, 2, 1, 1)),
-        ("m4_nested", (2, 2, 2, 2)),
-        ("m4_nested", (3, 4, 2, 2)),
-    ],
+    [("m4", (2, 2, 1, 1)), ("m4_zero_mean", (2, 2, 1, 1)), ("m4_nested", (2, 2, 2, 2))],
 )
 def test_two_of_each_are_enough(model, sizes):
     require_identified(model, design_from_rows(rows(*sizes)))
 
 
-LINE = "sigma and sigma_gamma cannot be told apart: expected several measurements of a cell line"
-GENE = "sigma and sigma_alpha cannot be told apart: expected several measurements of a gene"
-REPLICATES = "sigma and sigma_guide_line cannot be told apart: expected replicates"
-GUIDES = "sigma_guide_line and sigma_gene_line cannot be told apart: expected several guides"
-GENES = "sigma_gene_line and sigma_gamma cannot be told apart: expected several genes"
-LINES = "sigma_gene_line and sigma_alpha, sigma_guide_line and sigma_guide cannot be told apart"
-ALL = (LINE, GENE, REPLICATES, GUIDES, GENES, LINES)
+GAPS = {
+    "LINE": "sigma and sigma_gamma cannot be told apart: expected several measurements",
+    "GENE": "sigma and sigma_alpha cannot be told apart: expected several measurements",
+    "REPLICATES": "sigma and sigma_guide_line cannot be told apart: expected replicates",
+    "GUIDES": "sigma_guide_line and sigma_gene_line cannot be told apart: expected several guides",
+    "GENES": "sigma_gene_line and sigma_gamma cannot be told apart: expected several genes",
+    "LINES": "sigma_gene_line and sigma_alpha, sigma_guide_line and sigma_guide cannot be told",
+}
 
 
 @pytest.mark.parametrize(
-    ("model", "table", "gaps", "advice"),
+    ("model", "table", "gaps"),
     [
-        ("m4", one_of_each("cell_line"), (LINE,), "fit more genes or cell lines"),
-        ("m4_zero_mean", one_of_each("gene"), (GENE,), "fit more genes or cell lines"),
-        ("m4", rows().head(1), (LINE, GENE), "fit more genes or cell lines"),
-        ("m4_nested", rows(n_replicates=1), (REPLICATES,), "take --model m4_zero_mean"),
-        ("m4_nested", rows(n_guides=1), (GUIDES,), "take --model m4_zero_mean"),
-        ("m4_nested", in_turns("guide"), (GUIDES,), "take --model m4_zero_mean"),
-        ("m4_nested", rows(n_genes=1), (GENES,), "take --model m4_zero_mean"),
-        ("m4_nested", in_turns("gene"), (GENES,), "take --model m4_zero_mean"),
-        ("m4_nested", rows(n_lines=1), (LINES,), "take --model m4_zero_mean"),
-        ("m4_nested", rows(1, 1), (GENES, LINES), "take --model m4_zero_mean"),
-        # No model can be fitted to this one: another model is not advised.
-        (
-            "m4_nested",
-            rows().head(1),
-            (REPLICATES, GUIDES, GENES, LINES),
-            "fit more genes or cell lines",
-        ),
+        ("m4", one_of_each("cell_line"), "LINE"),
+        ("m4_zero_mean", one_of_each("gene"), "GENE"),
+        ("m4", rows().head(1), "LINE GENE"),
+        ("m4_nested", rows(n_replicates=1), "REPLICATES"),
+        ("m4_nested", in_turns("guide"), "GUIDES"),
+        ("m4_nested", in_turns("gene"), "GENES"),
+        ("m4_nested", rows(1, 1), "GENES LINES"),
+        ("m4_nested", rows().head(1), "REPLICATES GUIDES GENES LINES"),
     ],
 )
-def test_a_refusal_names_every_gap_and_what_to_do(model, table, gaps, advice):
+def test_a_refusal_names_every_gap_and_what_to_do(model, table, gaps):
     design = design_from_rows(table)
     with pytest.raises(NotIdentified, match=f"^{model} cannot be fitted to this screen: ") as error:
         require_identified(model, design)
-    assert tuple(gap for gap in ALL if gap in str(error.value)) == gaps
-    assert str(error.value).count("cannot be told apart") == len(gaps)
-    assert advice in str(error.value).split("; ")[-1]
-    if "m4_zero_mean" in advice:
+    assert [gap for gap, words in GAPS.items() if words in str(error.value)] == gaps.split()
+    assert str(error.value).count("cannot be told apart") == len(gaps.split())
+    if model == "m4_nested" and len(table) > 1:  # else no model can be fitted, and none is advised
+        assert "or take --model m4_zero_mean" in str(error.value).split("; ")[-1]
         require_identified("m4_zero_mean", design)
+    else:
+        assert "fit more genes or cell lines" in str(error.value).split("; ")[-1]
 
 
 @pytest.mark.parametrize("engine", ["exact", "nuts"])

@@ -9,7 +9,6 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -19,10 +18,8 @@ from hypothesis import strategies as st
 
 from model.preparation import SufficientStatistics
 from schemas.dataset import Dataset
-from schemas.layouts import recognise
 from schemas.screen import TableFormatError
 from tasks import hdf5_tables, table_files
-from tasks.read_logfc import WideLogfc
 from tasks.read_tables import read_small_table
 from tasks.table_files import open_table
 from tasks.validate import validate
@@ -57,34 +54,30 @@ def blocks_of(n_bytes: int, n_cells: int) -> Iterator[None]:
 labels = st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\0\r\n"), min_size=1, max_size=6
 ).filter(lambda text: text == text.strip() and text not in ("NA", "NaN", "nan"))
-number = st.floats(width=64) | st.just(float("nan"))
+numbers = st.lists(st.floats(width=64) | st.just(float("nan")), min_size=3, max_size=3)
 
 
 @examples(50)
 @given(
-    values=st.lists(st.lists(number, min_size=3, max_size=3), min_size=1, max_size=8),
+    values=st.lists(numbers, min_size=1, max_size=8),
     names=st.lists(labels, min_size=3, max_size=3),
     suffix=st.sampled_from(MATRIX_SUFFIXES),
     n_bytes=st.integers(1, 200),
     n_cells=st.integers(1, 12),
 )
 def test_a_matrix_comes_back_to_the_bit(folder: Path, values, names, suffix, n_bytes, n_cells):
-    guides = [f"guide {row}" for row in range(len(values))]
     path = folder / f"matrix{suffix}"
     columns = [f"{place}{name}" for place, name in enumerate(names)]
     if suffix == ".hdf5":
         columns = [name.encode("unicode_escape").decode() for name in columns]
-    frame = pd.DataFrame(values, guides, columns)
+    frame = pd.DataFrame(values, [f"guide {row}" for row in range(len(values))], columns)
     save(frame, path, index=True)
     file = open_table("logfc", str(path))
-    layout = recognise("logfc", str(path), file.columns)
     with blocks_of(n_bytes, n_cells):
-        blocks = list(WideLogfc(file, layout).blocks())
-    assert file.columns == ("", *columns)
-    assert [guide for block in blocks for guide in block.guides] == guides
-    lines = [block.first_line + row for block in blocks for row in range(len(block.guides))]
-    assert lines == list(range(2, len(values) + 2))
-    np.testing.assert_array_equal(np.concatenate([block.values for block in blocks]), frame)
+        (guides,), found, lines = file.read([0], [1, 2, 3])
+    assert (file.columns, guides.tolist()) == (("", *columns), frame.index.tolist())
+    assert lines.tolist() == list(range(2, len(values) + 2))
+    np.testing.assert_array_equal(found, frame)
 
 
 NUMBERS = ["1", "-1.5", "+2", ".5", "1e3", "1E-3", "  3 ", "inf", "-Infinity", "007"]
@@ -100,23 +93,20 @@ NUMBERS = ["1", "-1.5", "+2", ".5", "1e3", "1E-3", "  3 ", "inf", "-Infinity", "
     n_bytes=st.integers(1, 60),
 )
 def test_numbers_may_be_written_in_every_usual_way(
-    folder: Path, missing, number, line_end, mark, quoting: Literal[0, 1], n_bytes
+    folder: Path, missing, number, line_end, mark, quoting, n_bytes
 ):
     text = io.StringIO()
+    rows = [[f"guide, {row}", value, number] for row, value in enumerate(missing)]
     written = csv.writer(text, quoting=quoting, lineterminator=line_end)
-    written.writerow(["", "a", "b,c"])
-    for row, value in enumerate(missing):
-        written.writerow([f"guide, {row}", value, number])
+    written.writerows([["", "a", "b,c"], *rows])
     path = folder / "written.csv"
     path.write_text(mark + text.getvalue(), encoding="utf-8", newline="")
     file = open_table("logfc", str(path))
     with blocks_of(n_bytes, 1):
-        texts, numbers, lines = file.read([0], [1, 2])
-    assert file.columns == ("", "a", "b,c")
-    assert texts[0].tolist() == [f"guide, {row}" for row in range(len(missing))]
-    assert np.isnan(numbers[:, 0]).all()
-    np.testing.assert_array_equal(numbers[:, 1], float(number))
-    assert lines.tolist() == list(range(2, len(missing) + 2))
+        (guides,), found, lines = file.read([0], [1, 2])
+    assert (file.columns, guides.tolist()) == (("", "a", "b,c"), [row[0] for row in rows])
+    np.testing.assert_array_equal(found, [[np.nan, float(number)]] * len(rows))
+    assert lines.tolist() == list(range(2, len(rows) + 2))
 
 
 @examples(40)
@@ -132,11 +122,10 @@ def test_text_of_any_kind_comes_back(folder: Path, rows, suffix, with_breaks):
         frame["lineage"] = "a,\n" + frame["lineage"] + '\n"b"'
     save(frame, folder / f"models{suffix}", index=False)
     read = read_small_table("model_table", str(folder / f"models{suffix}")).frame
-    assert read["cell_line"].tolist() == frame["DepMap_ID"].tolist()
-    assert read["lineage"].tolist() == frame["lineage"].tolist()
+    assert read.to_numpy().tolist() == frame.to_numpy().tolist()
 
 
-def read_matrix(path: Path) -> bool:
+def read_or_refused(path: Path) -> bool:
     """Whether the file is a matrix; a refusal names it."""
     try:
         file = open_table("logfc", str(path))
@@ -161,36 +150,22 @@ def read_matrix(path: Path) -> bool:
 def test_any_bytes_are_a_table_or_refused(folder: Path, content: bytes, suffix: str, zipped: bool):
     path = folder / f"bytes{suffix}"
     path.write_bytes(gzip.compress(content) if zipped else content)
-    read_matrix(path)
+    read_or_refused(path)
     try:
-        frame = read_small_table("guide_map", str(path)).frame
-    except TableFormatError:
-        return
-    assert len(frame.columns)
+        assert len(read_small_table("guide_map", str(path)).frame.columns)
+    except TableFormatError as error:
+        assert str(path) in str(error)
 
 
 @pytest.mark.parametrize("suffix", MATRIX_SUFFIXES)
 def test_a_damaged_matrix_is_read_or_refused(folder: Path, suffix: str):
-    path = folder / f"damaged{suffix}"
+    path, n_read = folder / f"damaged{suffix}", 0
     save(release(share_missing=0.1).logfc, path, index=True)
-    sound, n = path.read_bytes(), 80 * TIMES
-    n_read = 0
-    for seed in range(n):
+    sound = path.read_bytes()
+    for seed in range(80 * TIMES):
         path.write_bytes(spoil(sound, random.Random(seed)))
-        n_read += read_matrix(path)
-    assert 0 < n_read < n
-
-
-def test_a_parquet_file_with_a_name_that_is_no_text_is_damaged(folder: Path):
-    path = folder / "named.parquet"
-    save(pd.DataFrame({"ModelID": ["a"], "OncotreeLineage": ["b"]}), path, index=False)
-    path.write_bytes(path.read_bytes().replace(b"OncotreeLineage", b"Oncotree\xb3ineage"))
-    with pytest.raises(TableFormatError) as caught:
-        read_small_table("model_table", str(path))
-    assert caught.value.rule == "damaged_file"
-
-
-# -------------------------------------------------------------------------------- whole releases
+        n_read += read_or_refused(path)
+    assert 0 < n_read < 80 * TIMES
 
 
 def statistics_of(dataset: Dataset) -> SufficientStatistics:
@@ -207,19 +182,7 @@ def assert_same_sums(a: SufficientStatistics, b: SufficientStatistics) -> None:
     pd.testing.assert_frame_equal(a.selection.rna, b.selection.rna, check_names=False)
 
 
-def long_table_of(drawn: Release) -> pd.DataFrame:
-    guides = drawn.guide_map[drawn.guide_map["UsedByChronos"]]
-    sequences = drawn.sequence_map[drawn.sequence_map["PassesQC"]].dropna(subset="ModelID")
-    rows = drawn.logfc.rename_axis("guide").reset_index()
-    rows = rows.melt("guide", var_name="SequenceID", value_name="logfc")
-    rows = rows.merge(sequences, on="SequenceID").merge(guides, left_on="guide", right_on="sgRNA")
-    rna = drawn.rna.rename_axis("ModelID").reset_index()
-    rows = rows.merge(rna.melt("ModelID", var_name="Gene", value_name="rna"))
-    names = {"Gene": "gene", "ModelID": "cell_line", "SequenceID": "replicate"}
-    return rows.rename(columns=names)[["guide", "rna", "logfc", *names.values()]]
-
-
-@examples(10)
+@examples(8)
 @given(
     drawn=releases(),
     n_bytes=st.integers(1, 400),
@@ -238,9 +201,16 @@ def test_format_order_and_blocks_change_no_statistic(
     assert (found.n_missing, found.n_without_rna) == (expected.n_missing, expected.n_without_rna)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_a_long_table_gives_the_statistics_of_the_wide_tables(tmp_path: Path, seed: int):
-    drawn = release(4, 5, 3, 2, share_missing=0.2, seed=seed)
-    save(long_table_of(drawn), tmp_path / "long.csv", index=False)
+def test_a_long_table_gives_the_statistics_of_the_wide_tables(tmp_path: Path):
+    drawn = release(4, 5, 3, 2, share_missing=0.2, seed=1)
+    rows = drawn.logfc.rename_axis("guide").reset_index()
+    rows = rows.melt("guide", var_name="SequenceID", value_name="logfc")
+    rows = rows.merge(drawn.sequence_map.query("PassesQC").dropna(subset="ModelID"))
+    rows = rows.merge(drawn.guide_map.query("UsedByChronos").rename(columns={"sgRNA": "guide"}))
+    rna = drawn.rna.rename_axis("ModelID").reset_index()
+    rows = rows.merge(rna.melt("ModelID", var_name="Gene", value_name="rna"))
+    names = {"Gene": "gene", "ModelID": "cell_line", "SequenceID": "replicate"}
+    rows = rows.rename(columns=names)[["guide", "rna", "logfc", *names.values()]]
+    save(rows, tmp_path / "long.csv", index=False)
     long = Dataset(name="s", release="1", library="Avana", logfc=str(tmp_path / "long.csv"))
     assert_same_sums(statistics_of(long), statistics_of(drawn.write(tmp_path)))

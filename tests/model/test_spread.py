@@ -57,7 +57,7 @@ def spreads(tree: xr.DataTree, rows: pd.DataFrame, what: str, replicated: bool) 
 
 
 @pytest.mark.parametrize("genes", [range(3), range(1, 3)])
-def test_spread_is_that_of_cell_means_around_the_expectation_of_each_draw(genes):
+def test_spread_is_around_the_expectation_of_each_draw_and_noise_around_the_mean_of_a_guide(genes):
     tree = tree_of(genes)
     rows = ROWS[ROWS.gene.isin([DESIGN.genes[gene] for gene in genes])]
     for what in ("gene", "cell_line"):
@@ -72,28 +72,15 @@ def test_spread_is_that_of_cell_means_around_the_expectation_of_each_draw(genes)
         )
         expected = expected.rename_axis(what).reset_index()
         pd.testing.assert_frame_equal(spread_by(tree, DESIGN, what), expected)
-
-
-@pytest.mark.parametrize(
-    ("genes", "df"),
-    [
-        (range(3), {"c000": 2, "c001": 1, "c002": 2, "c003": 4}),
-        (range(1, 3), {"c001": 1, "c002": 2, "c003": 2}),
-    ],
-)
-def test_noise_of_a_line_is_that_of_replicates_around_the_mean_of_their_guide(genes, df):
-    tree = tree_of(genes)
-    rows = ROWS[ROWS.gene.isin([DESIGN.genes[gene] for gene in genes])]
     groups = rows.groupby(["guide", "cell_line"]).logfc
     squares = ((rows.logfc - groups.transform("mean")) ** 2).groupby(rows.cell_line).sum()
     free = (groups.size() - 1).groupby("cell_line").sum()
-    assert free.to_dict() == df
+    assert 1 in free.tolist()  # too few to show the noise of a line
     free = free[free > 1]
-    sigma = np.mean(tree["posterior"]["sigma"].to_numpy().ravel())
     expected = pd.DataFrame({"data": np.sqrt(squares[free.index] / free)})
     for name, mass in (("low", 0.055), ("middle", 0.5), ("high", 0.945)):
         chi_squared = gamma.ppf(mass, free / 2, scale=2)
-        expected[name] = sigma * np.sqrt(chi_squared / free)
+        expected[name] = tree["posterior"]["sigma"].to_numpy().mean() * np.sqrt(chi_squared / free)
     pd.testing.assert_frame_equal(noise_by_line(tree, DESIGN), expected.reset_index())
 
 

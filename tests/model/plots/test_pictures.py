@@ -3,23 +3,82 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import pymc as pm
 import pytest
 import xarray as xr
 from matplotlib.figure import Figure
 
-from model.checks import predictive_checks
-from model.plots import all_figures, as_bytes
+from model.checks import predictive_checks, replicated_quantities
+from model.design import ScreenDesign
+from model.effects import gene_effects
+from model.engines import complete, run_engine
+from model.hierarchy import MODELS, build_model
+from model.plots import all_figures, as_bytes, model_graph
 from model.plots.data import measured
 from model.plots.gene_effects import fitted_lines, volcano, without_line_effects
 from model.plots.posterior import forest, prior_of_sds, rank, trace
 from model.plots.style import DARK, ORANGE, ends, only_ends, spaced
-from model.predictive import thin
-from tests.model.plots.conftest import Fit
+from model.predictive import looked_at, thin
+from schemas.parameters import FitParameters, Priors
+from tests.designs import design_from_rows, nested_rows, original_rows
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """What every picture is drawn from."""
+
+    tree: xr.DataTree
+    design: ScreenDesign
+    part: ScreenDesign
+    effects: pd.DataFrame
+    quantities: pd.DataFrame
+
+
+def fit_of(rows: pd.DataFrame, model: str) -> Fit:
+    """A fit by the exact engine, with an energy as a sampler has one."""
+    sampling = {"draws": 250, "predictive_draws": 200, "predictive_cells": 1000}
+    parameters = FitParameters.model_validate(
+        {"model": model, "engine": "exact", "sampling": sampling}
+    )
+    design = design_from_rows(rows)
+    tree = complete(run_engine(design, parameters), design, parameters)
+    energy = np.random.default_rng(11).normal(500, 10, (4, 250))
+    statistics = tree["sample_stats"].to_dataset()
+    tree["sample_stats"] = xr.DataTree(statistics.assign(energy=(("chain", "draw"), energy)))
+    few, part = thin(tree["posterior"].dataset, 200), looked_at(design, 1000)
+    quantities = replicated_quantities(few, part, "posterior", seed=3)
+    return Fit(tree, design, part, gene_effects(tree, design), quantities)
+
+
+@pytest.fixture(scope="module")
+def small() -> Fit:
+    """The original's simulated screen by m4: 5 genes x 20 cell lines."""
+    return fit_of(original_rows(), "m4")
+
+
+@pytest.fixture(scope="module")
+def large() -> Fit:
+    """66 genes x 8 cell lines by m4_nested, 41 genes replicated, with columns of influence."""
+    rows, _ = nested_rows(66, 8, 3, 2, seed=7)
+    names = {gene: f"GENE{gene[1:]} (1{gene[1:]})" for gene in rows.gene.unique()}
+    fit = fit_of(rows.assign(gene=rows.gene.map(names)), "m4_nested")
+    number = np.arange(66)
+    known = fit.effects.assign(
+        most_influential_line="c003",
+        influence=np.where(number, 0.1 * number - 3, np.nan),  # nothing is known of the first
+        carried_by_one_line=number == 4,
+        beta_within_lineage_mean=fit.effects["beta_mean"] * np.where(number == 5, 0, 0.9),
+        beta_within_lineage_sd=0.1,
+        marks_lineage=number == 5,
+    )
+    return replace(fit, effects=known)
+
 
 NAMES = {
     "energy", "forest_alpha", "forest_beta", "forest_gamma", "influence_of_lines", "rank",
@@ -169,6 +228,34 @@ def test_effect_surer_than_the_draws_can_show_is_on_the_line(small):
     assert len(heights) >= 5
     assert heights == pytest.approx(3.0)
     plt.close(figure)
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_graph_shows_every_variable_above_what_depends_on_it(name, small):
+    model = build_model(name, small.design, Priors())
+    before = plt.get_fignums()
+    figure = model_graph(model)
+    assert plt.get_fignums() == before  # pyplot does not keep it
+    drawn = [text for text in figure.axes[0].texts if text.get_bbox_patch() is not None]
+    boxes = {text.get_text().split("\n")[0]: text for text in drawn}
+    variables = model.basic_RVs + model.deterministics
+    assert set(boxes) == {variable.name for variable in variables}
+    assert boxes["beta_g"].get_text() == "beta_g\nNormal\ngene × 5"
+    assert boxes["sigma"].get_text() == "sigma\nExponential"
+    fill = {
+        name: mpl.colors.to_hex(text.get_bbox_patch().get_facecolor())
+        for name, text in boxes.items()
+    }
+    shaded = {name for name, colour in fill.items() if colour == "#cfd8e3"}
+    assert shaded == {variable.name for variable in model.observed_RVs}
+    height = {name: text.get_position()[1] for name, text in boxes.items()}
+    arrows = pm.model_to_networkx(model).edges
+    assert len(arrows) > 10
+    assert all(height[parent] > height[child] for parent, child in arrows)
+    assert b"<svg" in as_bytes(figure, "svg")
+    extents = [text.get_window_extent() for text in boxes.values()]
+    pairs = [(a, b) for i, a in enumerate(extents) for b in extents[:i]]
+    assert not any(a.overlaps(b) for a, b in pairs)
 
 
 # ---- numbers behind the pictures

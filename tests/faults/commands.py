@@ -94,6 +94,7 @@ class OwnProcess(Command):
         self.folder = folder
         self.files = [folder.with_name(f"{folder.name}.{name}") for name in ("out", "err")]
         self._fresh = fresh
+        self._begun: list[Process] = []
         self.environment = {**os.environ, **QUIET, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
         self.environment.pop("MLFLOW_TRACKING_URI", None)
         self.environment.pop("PYTHONUNBUFFERED", None)  # as for most people
@@ -115,19 +116,23 @@ class OwnProcess(Command):
         if self._fresh:
             command = [sys.executable, "-m", "deployments.command_line", *words]
             begun = subprocess.Popen(command, env=given, preexec_fn=lambda: _enter(*place))
-            return Process(begun.pid, begun.poll)
-        fork = FORKS.Process(target=_become, args=(words, place, given))
-        fork.start()
-        assert fork.pid is not None
-        return Process(fork.pid, lambda: fork.exitcode)
+            self._begun.append(Process(begun.pid, begun.poll))
+        else:
+            fork = FORKS.Process(target=_become, args=(words, place, given))
+            fork.start()
+            assert fork.pid is not None
+            self._begun.append(Process(fork.pid, lambda: fork.exitcode))
+        return self._begun[-1]
+
+    def kill(self) -> None:
+        """Kill what a test that failed has left running."""
+        for process in self._begun:
+            if process.code() is None:
+                os.killpg(process.pid, signal.SIGKILL)
 
     def end(self, process: Process, told: tuple[str, ...] = ()) -> Done:
         """Wait for its end and check it."""
-        try:
-            _wait(lambda: process.code() is not None, "the command ends")
-        except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
-            raise
+        _wait(lambda: process.code() is not None, "the command ends")
         return self.check(Done(process.code(), *self.printed()), self._before, told)
 
     def printed(self) -> list[str]:

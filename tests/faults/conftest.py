@@ -46,15 +46,19 @@ def api(prefect_server) -> str:
 
 
 @pytest.fixture
-def forked(fault, folder, api) -> OwnProcess:
+def forked(fault, folder, api):
     """The same in a process of its own with its imports done, at a running Prefect server."""
-    return OwnProcess(fault, folder, api=api)
+    command = OwnProcess(fault, folder, api=api)
+    yield command
+    command.kill()
 
 
 @pytest.fixture
-def fresh(fault, folder) -> OwnProcess:
+def fresh(fault, folder):
     """The same in a fresh process, with Prefect's embedded server."""
-    return OwnProcess(fault, folder, fresh=True)
+    command = OwnProcess(fault, folder, fresh=True)
+    yield command
+    command.kill()
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from mlflow.store.artifact.s3_artifact_repo import S3ArtifactRepository
 
 from tasks import storage
 from tasks.storage import find_files, stamp
-from tests.faults.catalogue import Area, marks, variants
+from tests.faults.catalogue import Area, Classes, marks, variants
 from tests.faults.fake_servers import answering
 from tests.faults.proxy import Harm, Proxy
 
@@ -242,7 +242,7 @@ def reading(resource: str) -> str:
 
 
 # fmt: off
-RIGHTS = (
+RIGHTS: Classes = (
     (trouble("keys that are wrong", "an id of nobody, another secret", "check that the keys"), (
         (OF_WORKERS, "folder: .", {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE"}),
         (OF_WORKERS, "folder: .", {"AWS_SECRET_ACCESS_KEY": "wrong"}))),

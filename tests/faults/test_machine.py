@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from deployments.exit_codes import DONE, TROUBLE, VERDICT_FAIL
-from tests.faults.catalogue import Area, Left, fault, variants
+from tests.faults.catalogue import Area, Classes, Left, fault, variants
 from tests.faults.commands import QUICK, OwnProcess
 from tests.integration.processes import PATIENCE
 from tests.integration.runs import artifact, runs_in
@@ -36,7 +36,7 @@ def test_few_open_files(forked, screen):
 
 POOR = {"COLUMNS": "40", "TERM": "dumb", "NO_COLOR": "1", "TZ": "Nowhere/Land"}
 # fmt: off
-OUTPUTS = (
+OUTPUTS: Classes = (
     (machine("a poor terminal", "COLUMNS=40, TERM=dumb, TZ=Nowhere/Land", "is valid", code=DONE,
              left="validation.json"), (("", POOR),)),
     (machine("what is printed goes nowhere", "stdout closed", code=DONE, left="validation.json"), (

@@ -129,8 +129,8 @@ def claiming(rows: int, columns: int) -> Make:
     return hdf5(add, data=None, dim_0=None, dim_1=None)
 
 
-HARMFUL = ("=cmd|'/C calc'!A0", "@SUM(1)", "+1"), ("-2+3", "a\nb", "a\rb")
-HARMFUL += (("\x1b[2Jx", "\u202ex", "a\0b"),)
+FORMULAS = ("=cmd|'/C calc'!A0", "@SUM(1)", "+1")
+HARMFUL = (FORMULAS, ("-2+3", "a\nb", "a\rb"), ("\x1b[2Jx", "\u202ex", "a\0b"))
 # fmt: off
 CLASSES = (
     (done("a table that is written otherwise", "gzip of two members, a byte order mark, line ends "

@@ -11,7 +11,7 @@ import pytest
 import xarray as xr
 
 from model.design import ScreenDesign
-from model.effects import count_calls, gene_effects, local_false_sign_rate, s_value
+from model.effects import count_calls, gene_effects, s_value
 from schemas.columns import GENE_EFFECTS
 from schemas.parameters import Calls
 from tests.designs import design_from_rows
@@ -118,21 +118,6 @@ def test_a_gene_is_called_where_its_data_are_enough_and_its_sign_is_sure(changes
     assert table["lfsr"].tolist() == [0.25, 0, 1]
     with pytest.raises(KeyError):
         gene_effects(posterior(FOUR[:2], of.genes[:2]), of)
-
-
-@pytest.mark.parametrize(
-    ("draws", "rates"),
-    [
-        ([-1, -1, -1, 1], (0.25, 1)),
-        ([3, 1, 3, -1], (0.25, 0.5)),
-        ([-1, -1, 0, 3], (0.5, 0.75)),
-        ([0, 0, 0, 0], (1, 1)),
-        ([-3, -3, -3, np.nan], (np.nan, np.nan)),
-    ],
-)
-def test_a_draw_too_small_to_count_is_wrong_for_both_signs(draws, rates):
-    found = [local_false_sign_rate(np.array([draws]), beyond).item() for beyond in (0, 1)]
-    np.testing.assert_array_equal(found, rates)
 
 
 def test_the_s_value_is_the_mean_over_all_genes_as_sure():

@@ -18,11 +18,9 @@ from tests.model.predictive_checks import check_of, expectation
 ROWS = nested_rows(n_genes=3, n_lines=4, n_guides=2, n_replicates=2)[0]
 # Without some cells and replicates: only g000 is in c000, and c001 has one degree of freedom.
 CELLS = ROWS.gene + ROWS.cell_line
-ROWS = ROWS.drop(index=ROWS.index[CELLS.isin(["g001c000", "g002c000", "g001c003"])])
-REPEATED = [
-    ROWS.index[ROWS.cell_line == line][1:last:2] for line, last in (("c001", 10), ("c002", 8))
-]
-ROWS = ROWS.drop(index=np.concatenate(REPEATED)).reset_index(drop=True)
+ROWS = ROWS[~CELLS.isin(["g001c000", "g002c000", "g001c003"])]
+DROPPED = [ROWS.index[ROWS.cell_line == line][1:end:2] for line, end in (("c001", 10), ("c002", 8))]
+ROWS = ROWS[~ROWS.index.isin(np.concatenate(DROPPED))].reset_index(drop=True)
 DESIGN = design_from_rows(ROWS)
 
 

@@ -36,8 +36,14 @@ def centred_by_loops(name: ModelName, lineage: tuple[str, ...]) -> pd.DataFrame:
     """
     sd = {"sigma_gene_line": 0.0, "sigma_guide_line": 0.0, **typical(drawn_sds(name))}
     cells = [
-        (*key, lineage[int(key[1][1:])] or key[1], rows.rna.iloc[0], covariance_of_cells(rows, sd))
-        for key, rows in ROWS.groupby(["gene", "cell_line"])
+        (
+            gene,
+            line,
+            lineage[int(line[1:])] or line,
+            rows.rna.iloc[0],
+            covariance_of_cells(rows, sd),
+        )
+        for (gene, line), rows in ROWS.groupby(["gene", "cell_line"])
     ]
     table = pd.DataFrame(cells, columns=["gene", "cell_line", "stratum", "rna", "covariance"])
     table["weight"] = [np.linalg.inv(one).sum() for one in table["covariance"]]

@@ -1,6 +1,6 @@
 # Every target sets up .venv first, where it needs it and does not have it.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow soak fuzz mutants check format reference audit sbom lock clean
+.PHONY: help setup demo test test-slow soak fuzz check format reference audit sbom lock clean
 
 # No usage statistics from the libraries, in anything started here.
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
@@ -35,10 +35,6 @@ test-slow: setup ## the tests that take minutes each: servers killed in the midd
 fuzz: setup ## for hours: fifty times the examples of the property tests, and spoilt files
 	@SCREENBAYES_FUZZ=50 $(BIN)/python -m pytest -n 0 tests/property
 	@$(BIN)/python -m tests.property.fuzz_files --seconds $(FUZZ_SECONDS)
-
-mutants: setup ## for hours: change the pure code in small ways, and see whether the tests notice
-	@OMP_NUM_THREADS=1 $(BIN)/mutmut run --max-children 2 $(MUTANTS)
-	@$(BIN)/mutmut results
 
 soak: setup ## 200 scheduled refreshes and random faults, hours long; SOAK_REFRESHES, SOAK_SEED
 	@$(BIN)/python -m pytest -n 0 -s -m soak

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import Phase, settings
+from hypothesis import settings
 
 from deployments.environment import prepare_environment
 from schemas.dataset import Dataset
@@ -30,9 +30,6 @@ if threading.current_thread() is threading.main_thread():
 OTHER_EXAMPLES = int(os.environ.get("SCREENBAYES_FUZZ", "1")) > 1
 settings.register_profile("suite", deadline=None, derandomize=not OTHER_EXAMPLES, print_blob=True)
 settings.load_profile("suite")
-# A mutant is caught by the first example that fails: the smallest one need not be looked for.
-FIND_ONE = (Phase.explicit, Phase.generate)
-settings.register_profile("mutants", settings.get_profile("suite"), phases=FIND_ONE)
 
 ALL_FAULTS = pytest.StashKey[list[Fault]]()
 

@@ -13,7 +13,7 @@ import yaml
 from tests.docs.pages import ROOT, blocks
 from tests.docs.walks import NOT_RUN, WALKS, not_run
 
-LANGUAGES = {"", "sh", "text", "formula", "yaml", "json", "python"}
+LANGUAGES = {"", "sh", "text", "formula", "yaml", "json", "python", "ini"}
 TEXTS = {
     page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8")
     for pattern in ("[ACR]*.md", "docs/*.md", "benchmarks/README.md")

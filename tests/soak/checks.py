@@ -137,7 +137,7 @@ def nothing_waits(flow_runs: list[dict[str, Any]], stack: Stack) -> Iterator[str
             yield f"{run['name']} ({run['id']}) is {run['state_name']}, run {run['run_count']}"
     for row in watch.query(stack, "prefect", watch.TAKEN_TURNS):
         yield f"turn {row['name']}: {row['active_slots']} taken"
-    for file in (stack.folder / "prefect-server" / "concurrency_leases").glob("*.json"):
+    for file in stack.folder.glob("*prefect*/concurrency_leases/*.json"):
         if '"expiration"' in file.read_text():
             yield f"the lease {file.stem} is open"
 

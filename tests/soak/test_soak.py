@@ -39,7 +39,6 @@ SETTINGS = {
     # A refresh that lost its worker before it began holds its turn for so long; one that takes
     # longer to begin loses it.
     "PREFECT_SERVER_CONCURRENCY_INITIAL_DEPLOYMENT_LEASE_DURATION": "45",
-    "SCREENBAYES_FITS_AT_ONCE": "1",  # for two cores
 }
 
 

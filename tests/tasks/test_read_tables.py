@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from schemas.dataset import Controls, Dataset
+from schemas.dataset import Dataset
 from schemas.screen import TableFormatError, TableName
 from tasks.read_tables import read_rna, read_screen, read_small_table
 from tests.property.releases import save
@@ -45,33 +45,17 @@ def dataset(folder: Path, **tables: str) -> Dataset:
 @pytest.mark.parametrize(
     ("table", "text", "columns", "rows"),
     [
-        (
-            "guide_map",
-            GUIDE_MAP,
-            ["guide", "gene", "n_alignments", "used"],
-            {2: ["ACGT", "SOX10 (6663)", "1.0", "True"], 3: ["CCGT", "-", "0", "False"]},
-        ),
-        (
-            "sequence_map",
-            "replicate_ID,DepMap_ID,passes_QC,colour\nA,ACH-000001,True,red\n",
-            ["sequence", "cell_line", "passes_qc"],
-            {2: ["A", "ACH-000001", "True"]},
-        ),
-        (
-            "essential",
-            "\ufeffGene\r\nA (1)\r\n\r\nB (2)\r\n\r\n",
-            ["gene"],
-            {2: ["A (1)"], 4: ["B (2)"]},
-        ),
-        (
-            "model_table",
-            'ModelID,OncotreeLineage\nACH-000001,"a, ""b""\nc"\n',
-            ["cell_line", "lineage"],
-            {2: ["ACH-000001", 'a, "b"\nc']},
-        ),
+        ("guide_map", GUIDE_MAP, ["guide", "gene", "n_alignments", "used"],
+         {2: ["ACGT", "SOX10 (6663)", "1.0", "True"], 3: ["CCGT", "-", "0", "False"]}),
+        ("sequence_map", "replicate_ID,DepMap_ID,passes_QC,colour\nA,ACH-000001,True,red\n",
+         ["sequence", "cell_line", "passes_qc"], {2: ["A", "ACH-000001", "True"]}),
+        ("essential", "\ufeffGene\r\nA (1)\r\n\r\nB (2)\r\n\r\n", ["gene"],
+         {2: ["A (1)"], 4: ["B (2)"]}),
+        ("model_table", 'ModelID,OncotreeLineage\nACH-000001,"a, ""b""\nc"\n',
+         ["cell_line", "lineage"], {2: ["ACH-000001", 'a, "b"\nc']}),
         ("essential", "Gene\n", ["gene"], {}),
     ],
-)
+)  # fmt: skip
 def test_a_small_table_keeps_known_columns_and_lines(
     tmp_path: Path, table: TableName, text: str, columns: list[str], rows: dict[int, list[str]]
 ):
@@ -108,6 +92,7 @@ def test_rna_of_several_profiles_keeps_its_flags_as_text(tmp_path: Path):
     assert (empty.values.shape, len(empty.profiles)) == ((0, 2), 0)
 
 
+TEXT = pd.DataFrame({"A (1)": ["1", "x"]}, ["ACH-000001", "ACH-000002"])
 PACKED = gzip.compress(GUIDE_MAP.encode())
 
 
@@ -130,13 +115,7 @@ PACKED = gzip.compress(GUIDE_MAP.encode())
         ("guide_map", "g.csv", GUIDE_MAP.replace("chr1", '"chr1'), "uneven_rows", "line 3 has 2"),
         ("guide_map", "g.csv", PACKED[:-9], "truncated", "the compressed file ends early"),
         ("guide_map", "g.csv", PACKED[:-8] + b"12345678", "damaged_file", "fetch the file again"),
-        (
-            "rna",
-            "r.parquet",
-            pd.DataFrame({"A (1)": ["1", "x"]}, ["ACH-000001", "ACH-000002"]).to_parquet(),
-            "not_a_number",
-            "'x' on line 3, column 'A (1)'",
-        ),
+        ("rna", "r.parquet", TEXT.to_parquet(), "not_a_number", "'x' on line 3, column 'A (1)'"),
     ],
 )
 def test_a_damaged_file_is_refused_with_its_rule_and_place(
@@ -155,18 +134,6 @@ def test_a_list_in_hdf5_is_refused(tmp_path: Path):
         file["dim_1"] = np.array([b"Gene"])
     with pytest.raises(TableFormatError, match="got a table of texts in HDF5; give it as CSV"):
         read_small_table("essential", str(tmp_path / "e.hdf5"))
-
-
-# --------------------------------------------------------------------------------- a whole dataset
-
-
-def test_a_dataset_is_read_whole(tmp_path: Path):
-    controls = Controls(essential=put(tmp_path, "e.csv", "Gene\nMYB (4602)\n"))
-    raw = read_screen(dataset(tmp_path).model_copy(update={"controls": controls}))
-    assert raw.unreadable == ()
-    assert raw.logfc is not None and raw.logfc.sequences == ("A1", "B1")
-    assert raw.guide_map is not None and raw.sequence_map is not None and raw.rna is not None
-    assert raw.essential is not None and raw.nonessential is None and raw.model_table is None
 
 
 @pytest.mark.parametrize(

@@ -123,62 +123,43 @@ def eight_terabytes(file, there):
 
 
 LEFT = "nothing read; the command is told as bad input"
-INCOMPLETE = fault(
-    Area.FILES,
+
+
+def cases(what: str, made: str, told: str, **changes):
+    """The changes of a fault, by the words of the refusal."""
+    mark = fault(Area.FILES, what, made=made, told=(told,), left=LEFT)
+    return [pytest.param(change, words, marks=mark) for change, words in changes.values()]
+
+
+INCOMPLETE = cases(
     "a trace without a group or statistic that is needed, or with text for draws",
-    made="netCDF as ArviZ writes it, a part taken out",
-    told=("there is no posterior",),
-    left=LEFT,
+    "netCDF as ArviZ writes it, a part taken out",
+    "there is no posterior",
+    posterior=(without("posterior", ""), "there is no posterior"),
+    sample_stats=(without("sample_stats", ""), "there is no sample_stats"),
+    observed_data=(without("observed_data", ""), "there is no observed_data"),
+    energy=(without("sample_stats", "energy"), "no energy; import a trace that NUTS sampled"),
+    rna=(with_two_measured, "got logfc, rna; keep the log fold change alone"),
+    text=(with_text, "expected numbers"),
 )
-ELSEWHERE = fault(
-    Area.FILES,
+ELSEWHERE = cases(
     "a trace that points to another file",
-    made="external link, external storage, virtual dataset",
-    told=("stands in another file",),
-    left=LEFT,
+    "external link, external storage, virtual dataset",
+    "stands in another file",
+    link=(external_link, "stands in another file"),
+    storage=(external_bytes, "stands in another file"),
+    virtual=(virtual, "stands in another file"),
+    group=(link_to_group, "there is no sample_stats"),
 )
-TOO_LARGE = fault(
-    Area.FILES,
+TOO_LARGE = cases(
     "a trace that claims 8 TB",
-    made="a dataset of 10¹² numbers in a file of some KB",
-    told=("expected at most 4.3 GB of draws",),
-    left=LEFT,
+    "a dataset of 10¹² numbers in a file of some KB",
+    "expected at most 4.3 GB of draws",
+    size=(eight_terabytes, "at most 4.3 GB of draws, .* has 8,000.0 GB"),
 )
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        pytest.param(change, words, marks=mark)
-        for mark, cases in [
-            (
-                INCOMPLETE,
-                [
-                    (without("posterior", ""), "there is no posterior"),
-                    (without("sample_stats", ""), "there is no sample_stats"),
-                    (without("observed_data", ""), "there is no observed_data"),
-                    (
-                        without("sample_stats", "energy"),
-                        "no energy; import a trace that NUTS sampled",
-                    ),
-                    (with_two_measured, "got logfc, rna; keep the log fold change alone"),
-                    (with_text, "expected numbers"),
-                ],
-            ),
-            (
-                ELSEWHERE,
-                [
-                    (external_link, "stands in another file"),
-                    (external_bytes, "stands in another file"),
-                    (virtual, "stands in another file"),
-                    (link_to_group, "there is no sample_stats"),
-                ],
-            ),
-            (TOO_LARGE, [(eight_terabytes, "at most 4.3 GB of draws, .* has 8,000.0 GB")]),
-        ]
-        for change, words in cases
-    ],
-)
+@pytest.mark.parametrize(("change", "words"), [*INCOMPLETE, *ELSEWHERE, *TOO_LARGE])
 def test_a_trace_without_its_own_numbers_is_refused(written, tmp_path, change, words):
     path = written()
     (tmp_path / "other.nc").write_bytes(path.read_bytes())

@@ -159,12 +159,3 @@ def test_a_bucket_is_connected_to_once_and_never_answers_from_memory(bucket):
     with pytest.raises(FileNotFoundError):
         stamp(place)
     assert find_files("s3://screens/r", ".csv", 1) == ["s3://screens/r/b.csv"]
-
-
-@pytest.mark.integration
-def test_a_refused_connection_is_a_storage_error(monkeypatch):
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    with pytest.raises(StorageError, match="check the network and AWS_ENDPOINT_URL"):
-        StoredFile("s3://screens/a.csv").open()

@@ -15,11 +15,9 @@ from schemas.dataset import Dataset
 from schemas.parameters import FitParameters
 from schemas.reports import Finding
 from schemas.screen import LogfcBlock, TableFormatError
-from tasks.read_dataset import load_dataset
 from tasks.read_logfc import WideLogfc
 from tasks.storage import StoredFile
 from tasks.validate import InvalidDataset, validate
-from tests.designs import design_from_rows, original_rows
 from tests.model.small_screens import assert_conserved
 
 PARAMETERS = FitParameters()
@@ -130,22 +128,6 @@ def test_unreadable_tables_are_findings_beside_the_others(dataset: Dataset):
     errors = validate(dataset, PARAMETERS).report.errors
     found = {(finding.rule, finding.table) for finding in errors}
     assert found == {("missing_file", "rna"), ("flag", "guide_map")}
-
-
-def test_the_simulated_screen_is_prepared_from_its_long_table(tmp_path: Path):
-    rows = original_rows()
-    rows[["gene", "cell_line", "rna", "sgrna_idx", "logfc"]].to_csv(tmp_path / "long.csv")
-    (tmp_path / "d.yaml").write_text(
-        "name: s\nrelease: sim\nlibrary: Sim\nlogfc: long.csv\nrna_units: z_score\n"
-    )
-    valid = validate(load_dataset(str(tmp_path / "d.yaml")), PARAMETERS)
-    assert valid.screen is not None and valid.statistics is not None, valid.report.errors
-    design, report = prepare(valid.screen, valid.statistics, PARAMETERS, "z_score")
-    expected = design_from_rows(rows)
-    assert report.n_measurements == 300
-    assert (design.guides, design.cell_lines) == (expected.guides, expected.cell_lines)
-    for name in ("count", "total", "sum_of_squares", "rna"):
-        np.testing.assert_allclose(getattr(design, name), getattr(expected, name), err_msg=name)
 
 
 def test_the_join_that_is_judged_is_the_design_that_is_fitted(

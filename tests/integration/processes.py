@@ -183,20 +183,5 @@ def mlflow_server(
     return server.start(_answers(f"http://127.0.0.1:{port}/health"))
 
 
-def worker(folder: Path, environment: Mapping[str, str]) -> Server:
-    """A process worker of the pool `screenbayes`."""
-    (folder / "work").mkdir(exist_ok=True)
-    quick = {
-        "PREFECT_HOME": str(folder / "prefect-worker"),
-        "PREFECT_WORKER_QUERY_SECONDS": "2",
-        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
-        "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "WARNING",
-        "SCREENBAYES_WORK": str(folder / "work"),
-    }
-    command = [sys.executable, "-m", "prefect", "worker", "start"]
-    command += ["--pool", "screenbayes", "--type", "process"]
-    return Server("worker", folder, command, {**environment, **quick}).start()
-
-
 def _answers(address: str) -> Callable[[], object]:
     return lambda: requests.get(address, timeout=5).ok

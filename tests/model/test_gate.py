@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -26,7 +28,7 @@ HITS = {
 def slopes_of(run_id: str, slopes, settings=None, **summary) -> ComparedFit:
     columns = ["beta_mean", "beta_sd", "lfsr"]
     effects = pd.DataFrame.from_dict(slopes, orient="index", columns=columns)
-    given = {"release": "24Q4", "log_evidence": -100.0} | summary
+    given: dict[str, Any] = {"release": "24Q4", "log_evidence": -100.0} | summary
     return fit(run_id, effects.reset_index(names="gene"), settings=settings or {}, **given)
 
 

@@ -27,7 +27,7 @@ DESIGN = design_from_rows(ROWS)
 def log_density(point: dict[str, Any]) -> float:
     """The joint density of docs/models.md, of single measurements; standard deviations as logs."""
     gene, line, guide = (
-        pd.Index(labels).get_indexer(ROWS[dim]) for dim, labels in DESIGN.labels.items()
+        pd.Index(labels).get_indexer(pd.Index(ROWS[dim])) for dim, labels in DESIGN.labels.items()
     )
     mean = point["alpha_g"][gene] + point["gamma_c"][line] + point["beta_g"][gene] * ROWS.rna
     mean = mean + point.get("delta_k", np.zeros(len(DESIGN.guides)))[guide]
@@ -36,7 +36,7 @@ def log_density(point: dict[str, Any]) -> float:
     for name, (centre, scale) in GROUPS.items():
         if name in point:
             density += stats.norm.logpdf(point[name], point.get(centre, 0), point[scale]).sum()
-    families = {
+    families: dict[str, Any] = {
         "Normal": stats.norm.logpdf,
         "Exponential": lambda x, rate: stats.expon.logpdf(x, scale=1 / rate),
         "HalfNormal": lambda x, scale: stats.halfnorm.logpdf(x, scale=scale),
@@ -55,8 +55,8 @@ def draws_of(model: str, n_chains: int, n_draws: int) -> xr.Dataset:
         sizes = (n_chains, n_draws, *(len(DESIGN.labels[dim]) for dim in dims))
         values = random.normal(0, 0.4, sizes)
         variables[name] = (("chain", "draw", *dims), np.exp(values) if "sigma" in name else values)
-    dims = {dim for dims in CONTRACTS[model].variables.values() for dim in dims}
-    return xr.Dataset(variables, {dim: [*DESIGN.labels[dim]] for dim in dims})
+    used = {dim for dims in CONTRACTS[model].variables.values() for dim in dims}
+    return xr.Dataset(variables, {dim: [*DESIGN.labels[dim]] for dim in used})
 
 
 @pytest.mark.parametrize("model", CONTRACTS)

@@ -35,18 +35,10 @@ def centred_by_loops(name: ModelName, lineage: tuple[str, ...]) -> pd.DataFrame:
     a line of unknown lineage has none to share.
     """
     sd = {"sigma_gene_line": 0.0, "sigma_guide_line": 0.0, **typical(drawn_sds(name))}
-    cells = [
-        (
-            gene,
-            line,
-            lineage[int(line[1:])] or line,
-            rows.rna.iloc[0],
-            covariance_of_cells(rows, sd),
-        )
-        for (gene, line), rows in ROWS.groupby(["gene", "cell_line"])
-    ]
-    table = pd.DataFrame(cells, columns=["gene", "cell_line", "stratum", "rna", "covariance"])
-    table["weight"] = [np.linalg.inv(one).sum() for one in table["covariance"]]
+    groups = ROWS.groupby(["gene", "cell_line"])
+    table = groups.agg(rna=("rna", "first")).reset_index()
+    table["stratum"] = [lineage[int(line[1:])] or line for line in table.cell_line]
+    table["weight"] = [np.linalg.inv(covariance_of_cells(rows, sd)).sum() for _, rows in groups]
     for _, own in table.groupby(["gene", "stratum"]):
         table.loc[own.index, "rna"] -= np.average(own.rna, weights=own.weight)
     return table.set_index(["gene", "cell_line"])

@@ -18,17 +18,6 @@ def design_from_rows(rows: pd.DataFrame) -> ScreenDesign:
     genes, lines = sorted(rows.gene.unique()), sorted(rows.cell_line.unique())
     guides = rows[["gene", "guide"]].drop_duplicates().sort_values(["gene", "guide"])
     names = list(guides.guide)
-    count = np.zeros((len(names), len(lines)), np.uint16)
-    total = np.zeros((len(names), len(lines)))
-    squares = np.zeros((len(genes), len(lines)))
-    rna = np.full((len(genes), len(lines)), np.nan)
-    columns = (rows[name].tolist() for name in ("gene", "cell_line", "guide", "rna", "logfc"))
-    for gene, cell_line, label, expression, logfc in zip(*columns, strict=True):
-        guide, line = names.index(label), lines.index(cell_line)
-        count[guide, line] += 1
-        total[guide, line] += logfc
-        squares[genes.index(gene), line] += logfc**2
-        rna[genes.index(gene), line] = expression
     codes = pd.DataFrame(
         {
             "gene": [genes.index(gene) for gene in rows.gene],
@@ -39,6 +28,15 @@ def design_from_rows(rows: pd.DataFrame) -> ScreenDesign:
             "logfc": rows.logfc.to_numpy(),
         }
     )
+    count = np.zeros((len(names), len(lines)), np.uint16)
+    total = np.zeros((len(names), len(lines)))
+    squares = np.zeros((len(genes), len(lines)))
+    rna = np.full((len(genes), len(lines)), np.nan)
+    by_guide, by_gene = ((codes[of], codes.cell_line) for of in ("guide", "gene"))
+    np.add.at(count, by_guide, 1)
+    np.add.at(total, by_guide, codes.logfc)
+    np.add.at(squares, by_gene, codes.logfc**2)
+    rna[by_gene] = codes.rna
     return ScreenDesign(
         genes=tuple(genes),
         cell_lines=tuple(lines),
@@ -135,6 +133,15 @@ def covariance_of_cells(rows: pd.DataFrame, sd: Mapping[str, Any]) -> np.ndarray
         + sd["sigma_gene_line"] ** 2 * (np.equal.outer(gene, gene) & same_line)
         + sd["sigma_guide_line"] ** 2 * (np.equal.outer(guide, guide) & same_line)
     )
+
+
+def unbalanced_rows() -> pd.DataFrame:
+    """Genes of one to three guides, cells of one to six measurements, one cell missing."""
+    rows, _ = nested_rows(n_genes=3, n_lines=4, n_guides=3, n_replicates=2)
+    one_guide = (rows.gene == "g000") & (rows.guide != "g000/1")
+    missing = (rows.gene == "g001") & (rows.cell_line == "c002")
+    rows = rows[~(one_guide | missing)]
+    return rows.drop(rows.index[[1, 8, 11, 20]]).reset_index(drop=True)
 
 
 def original_rows() -> pd.DataFrame:

@@ -1,8 +1,4 @@
-"""Which engine is taken and what it is given, and what makes its result complete.
-
-The engines do not run here: that they agree is `exact/test_engine`, how long they take
-`exact/test_work`.
-"""
+"""Which engine is used and what it is given, and what completes its result."""
 
 from __future__ import annotations
 
@@ -12,7 +8,6 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from model.design import ScreenDesign
 from model.engines import NoIntegral, complete, cost, needed_bytes, run_engine, seeds
 from model.exact.proposal import NotIntegrable
 from model.exact.workers import ThisProcess
@@ -28,11 +23,17 @@ from tests.model.test_convergence import INTEGRATED
 
 ROWS = nested_rows(n_genes=3, n_lines=4, n_guides=2, n_replicates=2)[0]
 DESIGN = design_from_rows(ROWS)
-DIMS = ("chain", "draw")
+SEEDS = np.random.SeedSequence(6).generate_state(6).tolist()
+SETTINGS = FitParameters(
+    seed=6,
+    model="m4_zero_mean",
+    priors=Priors.model_validate({"mu_alpha": "Normal(7, 0.1)"}),
+    sampling=Sampling(predictive_draws=50, log_likelihood=True),
+)
 
 
 class Engines:
-    """Stands for both engines: what they were given, and what the exact one says of itself."""
+    """Stands for both engines: what they were given, and the diagnostics of the exact one."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.given: dict[str, tuple[Any, ...]] = {}
@@ -60,133 +61,96 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> Engines:
     return Engines(monkeypatch)
 
 
-def first_seed(seed: int) -> int:
-    return int(np.random.SeedSequence(seed).generate_state(1)[0])
+NO_REASON = ""
+BAD = INTEGRATED | {"pareto_k": 0.9, "interpolation_error": 0.2, "log_evidence": np.nan}
 
 
-@pytest.mark.parametrize("engine", ["auto", "exact"])
-def test_an_integration_that_can_be_relied_on_is_the_result(engines, engine):
-    parameters, workers = FitParameters(engine=engine, seed=5), ThisProcess()
+@pytest.mark.parametrize(
+    ("engine", "diagnostics", "ran", "reasons"),
+    [
+        ("auto", INTEGRATED, "exact", []),
+        ("exact", INTEGRATED, "exact", []),
+        ("exact", BAD, "exact", []),
+        ("nuts", INTEGRATED, "nuts", []),
+        # Of the interpolation error a review is due, but no other engine.
+        ("auto", BAD, "nuts", ["Pareto k", "engine nuts; ", "log evidence is nan"]),
+        ("auto", INTEGRATED | {"pareto_k": 0.61}, "nuts", ["Pareto k", "0.6"]),
+        ("auto", "no mode was found", "nuts", ["no mode was found"]),
+    ],
+)
+def test_the_exact_engine_runs_unless_its_result_fails(engine, diagnostics, ran, reasons, engines):
+    engines.diagnostics = diagnostics
+    workers = ThisProcess()
+    parameters = SETTINGS.model_copy(
+        update={
+            "engine": engine,
+            "thresholds": SETTINGS.thresholds.model_copy(update={"pareto_k_max": 0.6}),
+        }
+    )
+    tree = run_engine(DESIGN, parameters, print, workers)
+    assert tree is {"exact": engines.integrated, "nuts": engines.sampled}[ran]
+    fell_back = tree.attrs.pop("fell_back", "")
+    assert tree.attrs == {"engine": ran}
+    assert bool(fell_back) == bool(reasons)
+    assert all(reason in fell_back for reason in reasons)
+    given = {"exact": (DESIGN, parameters, SEEDS[0], print, workers)} if engine != "nuts" else {}
+    if ran == "nuts":
+        of_model = ("model of", "m4_zero_mean", DESIGN, SETTINGS.priors)
+        contract = CONTRACTS["m4_zero_mean"]
+        given["nuts"] = (of_model, contract, SETTINGS.sampling, SEEDS[0], print)
+    assert engines.given == given
 
-    def told(done: int, total: int) -> None: ...
 
-    tree = run_engine(DESIGN, parameters, told, workers)
-    assert tree is engines.integrated
-    assert tree.attrs == {"engine": "exact"}
-    assert engines.given == {"exact": (DESIGN, parameters, first_seed(5), told, workers)}
-
-
-def test_where_nothing_is_said_nobody_is_told_and_this_process_works(engines):
+def test_this_process_works_and_reports_to_nobody_by_default(engines):
     run_engine(DESIGN, FitParameters())
-    *_, told, workers = engines.given["exact"]
-    assert told is nobody and isinstance(workers, ThisProcess)
+    *_, on_progress, workers = engines.given["exact"]
+    assert on_progress is nobody and isinstance(workers, ThisProcess)
 
 
-def sampled_by(parameters: FitParameters, told: Any) -> tuple[Any, ...]:
-    """What NUTS is to be given."""
-    return (
-        ("model of", parameters.model, DESIGN, parameters.priors),
-        CONTRACTS[parameters.model],
-        parameters.sampling,
-        first_seed(parameters.seed),
-        told,
-    )
-
-
-def test_nuts_that_is_asked_for_samples_at_once(engines):
-    parameters = FitParameters(engine="nuts", seed=6, sampling=Sampling(draws=77))
-    tree = run_engine(DESIGN, parameters, print)
-    assert tree is engines.sampled
-    assert tree.attrs == {"engine": "nuts"}
-    assert engines.given == {"nuts": sampled_by(parameters, print)}
-
-
-def test_nuts_samples_where_the_integration_fails_and_every_reason_is_kept(engines):
-    engines.diagnostics |= {"pareto_k": 0.9, "interpolation_error": 0.2, "log_evidence": np.nan}
-    parameters = FitParameters(
-        seed=6, priors=Priors.model_validate({"sigma": "Exponential(2)"}), model="m4_zero_mean"
-    )
-    tree = run_engine(DESIGN, parameters, print)
-    assert tree is engines.sampled
-    assert tree.attrs["engine"] == "nuts"
-    first, second = tree.attrs["fell_back"].split("engine nuts; ")
-    assert "Pareto k" in first and "log evidence is nan" in second  # the other is to be reviewed
-    assert engines.given["nuts"] == sampled_by(parameters, print)
-
-
-def test_the_limits_of_an_integration_are_those_of_the_settings(engines):
-    strict = FitParameters.model_validate({"thresholds": {"pareto_k_max": 0.05}})
-    assert "0.05" in run_engine(DESIGN, strict).attrs["fell_back"]
-
-
-def test_an_integration_asked_for_is_the_result_even_where_it_fails(engines):
-    engines.diagnostics |= {"pareto_k": 0.9}
-    tree = run_engine(DESIGN, FitParameters(engine="exact"))
-    assert tree is engines.integrated
-    assert tree.attrs == {"engine": "exact"}
-    assert "nuts" not in engines.given
-
-
-def test_what_cannot_be_integrated_is_sampled_or_refused(engines):
-    engines.diagnostics = "zero where its search begins"
-    assert run_engine(DESIGN, FitParameters()).attrs == {
-        "engine": "nuts",
-        "fell_back": "zero where its search begins",
-    }
-    with pytest.raises(NoIntegral) as refused:
+def test_a_screen_that_cannot_be_fitted_is_refused(engines):
+    engines.diagnostics = "no mode was found"
+    with pytest.raises(NoIntegral, match="got none: no mode was found; take --engine nuts"):
         run_engine(DESIGN, FitParameters(engine="exact"))
-    assert str(refused.value) == (
-        "expected a posterior that the exact engine can integrate, got none: "
-        "zero where its search begins; take --engine nuts"
-    )
-
-
-def test_a_screen_that_a_model_cannot_tell_apart_reaches_no_engine(engines):
+    engines.given.clear()
     once = design_from_rows(ROWS.drop_duplicates(["guide", "cell_line"]))
     with pytest.raises(NotIdentified, match="m4_nested cannot"):
         run_engine(once, FitParameters(model="m4_nested"))
     assert engines.given == {}
-    assert run_engine(once, FitParameters(model="m4")) is engines.integrated
+    assert run_engine(once, FitParameters(engine="nuts")) is engines.sampled
 
 
 # ---- complete
 
 
 def drawn(parameters: FitParameters, design=DESIGN, **attributes: str) -> xr.DataTree:
-    """What an engine leaves: 80 draws, here of the prior, in two chains."""
+    """What an engine returns: 80 draws, here of the prior, in two chains."""
     chains = [draw_prior(parameters.model, design, Priors(), 40, seed) for seed in (1, 2)]
     posterior = xr.concat(
         [one.assign_coords(chain=[number]) for number, one in enumerate(chains)], "chain"
     )
-    statistics = xr.Dataset({"diverging": (DIMS, np.zeros((2, 40), bool))})
+    statistics = xr.Dataset({"diverging": (("chain", "draw"), np.zeros((2, 40), bool))})
     tree = xr.DataTree.from_dict({"posterior": posterior, "sample_stats": statistics})
     tree.attrs = attributes
     return tree
 
 
 @pytest.mark.parametrize("log_likelihood", [False, True])
-def test_a_result_is_completed_by_seeds_of_its_own(log_likelihood):
-    parameters = FitParameters(
-        model="m4_zero_mean",
-        seed=11,
-        priors=Priors.model_validate({"mu_alpha": "Normal(7, 0.1)"}),
-        sampling=Sampling(predictive_draws=50, log_likelihood=log_likelihood),
-    )
-    tree = drawn(parameters, engine="exact", fell_back="", imported_from="x.nc", other="1")
+@pytest.mark.parametrize("known", [{}, {"engine": "exact", "fell_back": "", "imported_from": "x"}])
+def test_a_result_is_completed_with_seeds_of_its_own(log_likelihood, known):
+    sampling = SETTINGS.sampling.model_copy(update={"log_likelihood": log_likelihood})
+    parameters = SETTINGS.model_copy(update={"sampling": sampling})
+    tree = drawn(parameters, other="1", **known)
     full = complete(tree, DESIGN, parameters)
     posterior = tree["posterior"].to_dataset()
-    _, for_prior, for_its_replicates, for_replicates, _, _ = map(
-        int, np.random.SeedSequence(11).generate_state(6)
-    )
-    prior = draw_prior("m4_zero_mean", DESIGN, parameters.priors, 50, for_prior)
+    prior = draw_prior("m4_zero_mean", DESIGN, parameters.priors, 50, SEEDS[1])
     kept = thin(posterior, 50)
     assert kept.sizes["draw"] == 25
     expected = {
         "posterior": posterior,
         "sample_stats": tree["sample_stats"].to_dataset(),
         "prior": prior,
-        "prior_predictive": replicate_cells(prior, DESIGN, for_its_replicates),
-        "posterior_predictive": replicate_cells(kept, DESIGN, for_replicates),
+        "prior_predictive": replicate_cells(prior, DESIGN, SEEDS[2]),
+        "posterior_predictive": replicate_cells(kept, DESIGN, SEEDS[3]),
         **data_groups(DESIGN),
     }
     if log_likelihood:
@@ -194,18 +158,10 @@ def test_a_result_is_completed_by_seeds_of_its_own(log_likelihood):
     assert set(full.children) == set(expected)
     for name, group in expected.items():
         xr.testing.assert_equal(full[name].to_dataset(), group)
-    assert full.attrs == {
-        "model": "m4_zero_mean",
-        "engine": "exact",
-        "fell_back": "",
-        "imported_from": "x.nc",
-        "seed": 11,
-    }
-
-
-def test_what_is_not_known_of_a_result_is_not_said():
-    parameters = FitParameters(sampling=Sampling(predictive_draws=50), seed=3)
-    assert complete(drawn(parameters), DESIGN, parameters).attrs == {"model": "m4", "seed": 3}
+    assert full.attrs == {"model": "m4_zero_mean", "seed": 6, **known}
+    assert seeds(6) == SEEDS and all(type(one) is int for one in seeds(6))
+    with pytest.raises(ValueError, match="posterior contract"):
+        complete(tree, DESIGN, FitParameters(model="m4"))
 
 
 def test_a_large_screen_has_replicates_and_likelihoods_of_a_part():
@@ -221,63 +177,34 @@ def test_a_large_screen_has_replicates_and_likelihoods_of_a_part():
     assert full["constant_data"]["gene"].to_numpy().tolist() == list(part.genes)
 
 
-def test_a_result_that_is_not_of_its_model_is_refused():
-    with pytest.raises(ValueError, match="posterior contract"):
-        complete(drawn(FitParameters(model="m4")), DESIGN, FitParameters(model="m4_zero_mean"))
-
-
-def test_every_use_has_a_seed_of_its_own():
-    assert seeds(103) == np.random.SeedSequence(103).generate_state(6).tolist()
-    assert all(type(one) is int for one in seeds(103))
-
-
-# ---- cost
-
-
 @pytest.mark.parametrize(
-    ("seconds", "told", "afterwards"),
-    [
-        (0.2, "1 s", "1 s"),
-        (99.9, "100 s", "9 min"),
-        (100.0, "2 min", "9 min"),
-        (181.0, "4 min", "16 min"),
-    ],
+    ("seconds", "words", "afterwards"),
+    [(0.2, "1 s", "1 s"), (99.9, "100 s", "9 min"), (100.0, "2 min", "9 min")],
 )
-def test_the_cost_is_told_in_a_sentence(seconds, told, afterwards, monkeypatch):
+def test_the_cost_names_sizes_times_and_memory(seconds, words, afterwards, monkeypatch):
     parameters = FitParameters(sampling=Sampling(draws=50_000, chains=4, tune=3000))
-
-    def fitting(design: ScreenDesign, given: FitParameters) -> float:
-        assert design is DESIGN and given is parameters
-        return seconds
-
-    def leaving_out(name: str, design: ScreenDesign) -> float:
-        assert name == "m4" and design is DESIGN
-        return 5 * seconds
-
-    monkeypatch.setattr("model.engines.expected_seconds", fitting)
-    monkeypatch.setattr("model.engines.leaving_out_seconds", leaving_out)
+    design = design_from_rows(ROWS[(ROWS.gene != "g001") | (ROWS.cell_line != "c002")])
+    times = {(design, parameters): seconds, ("m4", design): 5 * seconds}
+    monkeypatch.setattr("model.engines.expected_seconds", lambda *of: times[of])
+    monkeypatch.setattr("model.engines.leaving_out_seconds", lambda *of: times[of])
     monkeypatch.setattr("model.engines.fit_bytes", lambda *_, exact: 3.4e9 if exact else 1.2e9)
     # 7 hyperparameters, 3 + 3 effects of genes, 4 of lines; 17 numbers of 8 bytes, 200,000 draws.
-    assert cost(DESIGN, parameters) == (
-        f"17 parameters, 12 gene-line cells, 4 x 50,000 draws, about {told}, a posterior of 27 MB, "
-        f"about 3.4 GB more memory, then about {afterwards} for leaving out cell lines and lineages"
-    )
-    assert cost(DESIGN, parameters.model_copy(update={"engine": "nuts"})) == (
-        "17 parameters, 12 gene-line cells, 4 chains of 3,000 + 50,000 steps, a posterior of 27 MB,"
-        f" about 1.2 GB more memory, then about {afterwards} for leaving out cell lines and "
+    assert cost(design, parameters) == (
+        f"17 parameters, 11 gene-line cells, 4 x 50,000 draws, about {words}, a posterior of 27 MB,"
+        f" about 3.4 GB more memory, then about {afterwards} for leaving out cell lines and "
         "lineages"
     )
-
-
-def test_cells_without_measurements_do_not_count(monkeypatch):
-    monkeypatch.setattr("model.engines.expected_seconds", lambda *_: 1.0)
-    rows = ROWS[(ROWS.gene != "g001") | (ROWS.cell_line != "c002")]
-    assert "17 parameters, 11 gene-line cells, " in cost(design_from_rows(rows), FitParameters())
+    by_nuts = parameters.model_copy(update={"engine": "nuts"})
+    times[("m4", design)] = 5 * seconds
+    assert cost(design, by_nuts).startswith(
+        "17 parameters, 11 gene-line cells, 4 chains of 3,000 + 50,000 steps, a posterior of 27 MB,"
+        f" about 1.2 GB more memory, then about {afterwards} for"
+    )
 
 
 @pytest.mark.parametrize("engine", ["auto", "exact", "nuts"])
-def test_the_memory_is_that_of_the_engine_to_begin_with(engine):
+def test_the_memory_is_that_of_the_engine_that_starts(engine):
     parameters = FitParameters(engine=engine)
-    sizes = Sizes(genes=3, cell_lines=4, guides=6)
-    expected = fit_bytes(sizes, parameters, exact=engine != "nuts")
+    expected = fit_bytes(Sizes.of(DESIGN), parameters, exact=engine != "nuts")
     assert needed_bytes(DESIGN, parameters) == expected
+    assert Sizes.of(DESIGN) == Sizes(genes=3, cell_lines=4, guides=6)

@@ -11,31 +11,27 @@ from scipy.stats import multivariate_normal
 
 from model.design import ScreenDesign
 from schemas.parameters import Priors
-from schemas.posterior import CONTRACTS
+from schemas.posterior import CONTRACTS, GROUPS
 from tests.designs import covariance_of_cells
 
-EFFECTS = ("alpha_g", "gamma_c", "beta_g", "delta_k")
-SDS = {"alpha": "sigma_alpha", "gamma": "sigma_gamma", "beta": "sigma_beta", "delta": "sigma_guide"}
+COLUMNS = {"alpha_g": "gene", "gamma_c": "cell_line", "beta_g": "gene", "delta_k": "guide"}
+"""What each effect is one of."""
 
 
 @dataclass(frozen=True, eq=False)
 class Dense:
-    """What is to be known given the standard deviations."""
+    """What is known given the standard deviations."""
 
     log_likelihood: float
     mean: dict[str, np.ndarray]
     """Posterior mean of each variable."""
     covariance: np.ndarray
-    """Posterior covariance of all variables, in the order of `names`."""
-    names: list[str]
-
-    def at(self, variable: str) -> list[int]:
-        """Return where a variable stands in `names`."""
-        return [index for index, name in enumerate(self.names) if name == variable]
+    """Posterior covariance of all variables, in the order of `mean`."""
 
     def sd(self, variable: str) -> np.ndarray:
         """Return the posterior SD of each element of a variable."""
-        return np.sqrt(np.diag(self.covariance)[self.at(variable)])
+        names = [name for name, values in self.mean.items() for _ in values]
+        return np.sqrt(np.diag(self.covariance)[[name == variable for name in names]])
 
 
 def dense(
@@ -44,55 +40,38 @@ def dense(
     """Condition one normal of everything on all measurements of a long table."""
     variables = CONTRACTS[model].variables
     means = [name for name in variables if name.startswith("mu_")]
-    groups = [name for name in EFFECTS if name in variables]
-    labels = {
-        "alpha_g": list(design.genes),
-        "beta_g": list(design.genes),
-        "gamma_c": list(design.cell_lines),
-        "delta_k": list(design.guides),
-    }
-    names = means + [group for group in groups for _ in labels[group]]
-    first = {name: names.index(name) for name in dict.fromkeys(names)}
+    groups = [name for name in COLUMNS if name in variables]
+    labels = {group: list(getattr(design, f"{COLUMNS[group]}s")) for group in groups}
+    sizes = dict.fromkeys(means, 1) | {group: len(labels[group]) for group in groups}
+    ends = np.cumsum(list(sizes.values()))
+    at = {name: slice(end - n, end) for (name, n), end in zip(sizes.items(), ends, strict=True)}
 
-    prior_mean = np.zeros(len(names))
-    root = np.zeros((len(names), len(names)))  # effects = prior mean + root @ independent normals
+    prior_mean = np.zeros(ends[-1])
+    root = np.zeros((ends[-1], ends[-1]))  # effects = prior mean + root @ independent normals
+    design_matrix = np.zeros((len(rows), ends[-1]))
     for name in means:
-        centre, spread = getattr(priors, name).arguments
-        prior_mean[first[name]] = centre
-        root[first[name], first[name]] = spread
+        prior_mean[at[name]], root[at[name], at[name]] = getattr(priors, name).arguments
     for group in groups:
-        which = group.partition("_")[0]
-        of_group = slice(first[group], first[group] + len(labels[group]))
-        np.fill_diagonal(root[of_group, of_group], sd[SDS[which]])
-        if (mu := f"mu_{which}") in first:
-            prior_mean[of_group] = prior_mean[first[mu]]
-            root[of_group, first[mu]] = root[first[mu], first[mu]]
+        mu, sigma = GROUPS[group]
+        np.fill_diagonal(root[at[group], at[group]], sd[sigma])
+        if mu in at:
+            prior_mean[at[group]] = prior_mean[at[mu]]
+            root[at[group], at[mu]] = root[at[mu], at[mu]]
+        code = [labels[group].index(label) for label in rows[COLUMNS[group]]]
+        factor = rows.rna.to_numpy() if group == "beta_g" else 1.0
+        design_matrix[np.arange(len(rows)), at[group].start + np.array(code)] = factor
 
-    design_matrix = np.zeros((len(rows), len(names)))
-    each = np.arange(len(rows))
-    for group, column, value in (
-        ("alpha_g", "gene", 1.0),
-        ("beta_g", "gene", rows.rna.to_numpy()),
-        ("gamma_c", "cell_line", 1.0),
-        ("delta_k", "guide", 1.0),
-    ):
-        if group in groups:
-            at = [first[group] + labels[group].index(label) for label in rows[column]]
-            design_matrix[each, at] = value
-
-    noise = {"sigma_gene_line": 0.0, "sigma_guide_line": 0.0, **sd}
     prior = root @ root.T
     across = design_matrix @ prior
+    noise = {"sigma_gene_line": 0.0, "sigma_guide_line": 0.0, **sd}
     marginal = across @ design_matrix.T + covariance_of_cells(rows, noise)
     expected = design_matrix @ prior_mean
     logfc = rows.logfc.to_numpy()
     gain = np.linalg.solve(marginal, across).T
     mean = prior_mean + gain @ (logfc - expected)
+    likelihood = multivariate_normal(expected, marginal, allow_singular=True)
     return Dense(
-        log_likelihood=float(
-            multivariate_normal(expected, marginal, allow_singular=True).logpdf(logfc)
-        ),
-        mean={name: mean[[i for i, one in enumerate(names) if one == name]] for name in first},
+        log_likelihood=float(likelihood.logpdf(logfc)),
+        mean={name: mean[where] for name, where in at.items()},
         covariance=prior - gain @ across,
-        names=names,
     )

@@ -33,7 +33,7 @@ def random_rows(
 
 
 class Pieces:
-    """The engine's pieces at one point."""
+    """The engine's pieces at one point theta, centred at an arbitrary reference."""
 
     def __init__(
         self,
@@ -47,7 +47,6 @@ class Pieces:
         self.design = design_from_rows(rows)
         blocks = cut(self.design, nested=model == "m4_nested")
         within = self.design.total_sum_of_squares - sum(map(squares, blocks))
-        # Any reference must do.
         gamma = random.normal(size=len(self.design.cell_lines))
         self.blocks: list[GeneBlock] = [
             recentred(block, random.normal(size=block.reference.shape), gamma) for block in blocks
@@ -60,24 +59,25 @@ class Pieces:
         self.sd = dict(zip(self.marginal.hyperparameters, np.exp(self.theta), strict=True))
 
     def means(self) -> dict[str, np.ndarray]:
-        """Posterior mean of every variable given the standard deviations."""
+        """Return the posterior mean of every variable given the standard deviations."""
         n_lines = len(self.design.cell_lines)
         common = self.marginal.draw_common(self.factored, self.theta[None], None)
-        draws = CommonDraws(
-            self.log_ratios, np.zeros(1), common[:, :n_lines], common[:, n_lines : n_lines + 2].T
-        )
-        means = dict(zip(self.marginal.means_in_order, common[:, n_lines:].T, strict=True))
-        means["gamma_c"] = common[0, :n_lines] + self.marginal.gamma_reference
-        means |= {
-            "alpha_g": np.empty(len(self.design.genes)),
-            "beta_g": np.empty(len(self.design.genes)),
-            "delta_k": np.empty(len(self.design.guides)),
-        }
+        gamma, mu = common[:, :n_lines], common[:, n_lines:].T
+        draws = CommonDraws(self.log_ratios, np.zeros(1), gamma, mu[:2])
+        nodes = EffectNodes(self.log_ratios[:, 3:], None)
+        n_genes = len(self.design.genes)
+        alpha, beta, delta = np.empty(n_genes), np.empty(n_genes), np.empty(len(self.design.guides))
         for block in self.blocks:
-            found = gene_effects(
-                block, draws, EffectNodes(self.log_ratios[:, 3:], None), np.random.SeedSequence(0)
-            )[:, 0]
-            means["alpha_g"][block.genes], means["beta_g"][block.genes] = found[:2]
-            for guides, effects in zip(block.guides, found[2:], strict=True):
-                means["delta_k"][guides] = effects
-        return means
+            found = gene_effects(block, draws, nodes, np.random.SeedSequence(0))[:, 0]
+            alpha[block.genes], beta[block.genes], delta[block.guides] = (
+                found[0],
+                found[1],
+                found[2:],
+            )
+        return {
+            **dict(zip(self.marginal.means_in_order, mu, strict=True)),
+            "gamma_c": gamma[0] + self.marginal.gamma_reference,
+            "alpha_g": alpha,
+            "beta_g": beta,
+            "delta_k": delta,
+        }

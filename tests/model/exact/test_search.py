@@ -1,4 +1,4 @@
-"""Where the mass is: the mode, the box around it, and what is told of its error."""
+"""Where the mass is: the mode, the interpolated box around it, and its reported error."""
 
 from __future__ import annotations
 
@@ -8,14 +8,18 @@ import numpy as np
 import pytest
 
 from benchmarks.screens import TRUTHS, made
+from model.convergence import exact_diagnostics
 from model.design import ScreenDesign
 from model.exact import search as module
+from model.exact import work
 from model.exact.density import InterpolatedDensity
+from model.exact.engine import sample
 from model.exact.proposal import Proposal
 from model.exact.search import Located, locate
-from model.exact.work import SMALLEST_PART, Work
+from model.exact.work import Work
 from model.exact.workers import ThisProcess
-from schemas.parameters import FitParameters
+from model.verdict import exact_findings
+from schemas.parameters import FitParameters, ModelName, Sampling
 from tests.designs import design_from_rows, nested_rows
 from tests.model.exact.pieces import MODELS
 
@@ -23,76 +27,65 @@ ROWS = nested_rows(6, 7, 3, 2)[0]
 DESIGN = design_from_rows(ROWS)
 
 
-def located(model: str, design: ScreenDesign = DESIGN) -> Located:
+def located(model: ModelName, design: ScreenDesign = DESIGN) -> Located:
     parameters = FitParameters(model=model)
-    told: list[int] = []
-    work = Work(design, parameters, lambda done, total: told.append(done))
-    found = locate(design, parameters, ThisProcess(), work)
-    assert told and told == sorted(set(told))
-    return found
+    counted = Work(design, parameters, lambda done, total: None)
+    return locate(design, parameters, ThisProcess(), counted)
+
+
+@pytest.fixture(scope="module")
+def wide() -> ScreenDesign:
+    """A screen of 300 genes; in tests with `large` it is searched in part first."""
+    return made(300, 30, 2, TRUTHS["m4_nested"], seed=1)[0]
+
+
+@pytest.fixture
+def large(monkeypatch) -> None:
+    monkeypatch.setattr(work, "LARGE_PASS", 1.0)
+    monkeypatch.setattr(work, "SMALLEST_PART", 1)
+    monkeypatch.setattr(module, "SMALLEST_PART", 150)
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_the_proposal_has_the_mode_and_the_curvature_of_the_density(model):
     found = located(model)
-    mode, covariance = found.proposal.location, found.proposal.covariance
-    root = np.linalg.cholesky(covariance)
-    step = 0.02
-
-    def at(z: np.ndarray) -> np.ndarray:
-        return found.screen(mode + z @ root.T).log_density
-
-    unit = np.eye(len(mode))
-    plus, minus, middle = at(step * unit), at(-step * unit), at(np.zeros((1, len(mode))))[0]
-    # In SDs of the posterior: slopes of none, curvatures of one.
+    mode, root = found.proposal.location, np.linalg.cholesky(found.proposal.covariance)
+    step, unit = 0.02, np.eye(len(mode))
+    plus, minus, middle = (
+        found.screen(mode + z @ root.T).log_density for z in (step * unit, -step * unit, 0 * unit)
+    )
+    # In SDs of the posterior: slopes of 0, curvatures of -1.
     np.testing.assert_allclose((plus - minus) / (2 * step), 0, atol=0.03)
     np.testing.assert_allclose((plus + minus - 2 * middle) / step**2, -1, atol=0.1)
-    assert found.proposal.df == module.HEAVIEST_TAIL
+    assert found.proposal.df == 7
 
 
-def test_tails_are_thinner_the_more_genes_there_are():
+def test_the_tails_scale_and_part_depend_on_the_size_of_the_screen(monkeypatch):
     for n_genes, df in ((6, 7.0), (100, 10.0), (400, 40.0), (1000, 60.0)):
         assert module._most_df(replace(DESIGN, genes=tuple(map(str, range(n_genes))))) == df
-
-
-def test_the_scale_of_the_search_is_the_sd_of_the_log_of_an_sd_of_n_effects():
-    """Of n normal effects log(sd) has the SD 1 / sqrt(2 n)."""
-    rows = ROWS.iloc[:-1]  # one sequence fewer in one unit
-    design = design_from_rows(rows)
-    found = located("m4_nested")
-    scale = module._expected_scale(design, found.screen.marginal)
-    n = {"sigma_alpha": 6, "sigma_beta": 6, "sigma_gamma": 7, "sigma_guide": 18}
-    n |= {"sigma_gene_line": 42, "sigma_guide_line": 126, "sigma": 251}
-    expected = [1 / np.sqrt(2 * n[name]) for name in found.screen.marginal.hyperparameters]
-    np.testing.assert_allclose(scale, np.diag(expected))
-
-
-def test_genes_of_the_part_are_taken_evenly(monkeypatch):
-    monkeypatch.setattr("model.exact.work.LARGE_PASS", 1.0)
-    monkeypatch.setattr("model.exact.work.SMALLEST_PART", 1)
+    # Of n normal effects log(sd) has the SD 1 / sqrt(2 n).
+    design = design_from_rows(ROWS.iloc[:-1])  # one sequence fewer in one unit
+    n = {"alpha": 6, "beta": 6, "gamma": 7, "guide": 18, "gene_line": 42, "guide_line": 126}
+    n = {f"sigma_{name}": number for name, number in n.items()} | {"sigma": 251}
+    marginal = located("m4_nested").screen.marginal
+    expected = np.diag([1 / np.sqrt(2 * n[name]) for name in marginal.hyperparameters])
+    np.testing.assert_allclose(module._expected_scale(design, marginal), expected)
+    assert module._part(DESIGN, FitParameters()) is DESIGN
+    monkeypatch.setattr(work, "LARGE_PASS", 1.0)
+    monkeypatch.setattr(work, "SMALLEST_PART", 1)
     monkeypatch.setattr(module, "SMALLEST_PART", 3)
     part = module._part(DESIGN, FitParameters())
     assert part.genes == tuple(DESIGN.genes[at] for at in (0, 2, 5))
-    monkeypatch.setattr("model.exact.work.LARGE_PASS", np.inf)
-    assert module._part(DESIGN, FitParameters()) is DESIGN
-    assert SMALLEST_PART == 200
 
 
-@pytest.mark.parametrize(
-    ("model", "away", "n_zooms"), [("m4", 1.5, 1), ("m4_nested", 1.5, 1), ("m4", 12, 3)]
-)
-def test_zooming_in_from_elsewhere_ends_beside_the_mode(model, away, n_zooms):
-    """As the mode of a part of a large screen is left for that of the whole.
-
-    Of a polynomial of degree 2 that reaches over four SDs no more is wanted: the points that are
-    weighed reach over five.
-    """
-    design = made(150, 40, 3, TRUTHS["m4_nested"], seed=1)[0]
-    found = located(model, design)
+@pytest.mark.parametrize(("model", "away", "n_zooms"), [("m4_nested", 1.5, 1), ("m4", 12, 3)])
+def test_zooming_in_from_elsewhere_ends_beside_the_mode(model, away, n_zooms, wide):
+    found = located(model, wide)
     screen, mode, covariance = found.screen, found.proposal.location, found.proposal.covariance
     sd, passes = np.sqrt(np.diag(covariance)), screen.n_passes
-    scale = module._expected_scale(design, screen.marginal)
+    scale = module._expected_scale(wide, screen.marginal)
     zoomed, narrow = module._zoomed(screen, mode + away * sd, covariance, scale)
+    # A polynomial of degree 2 over four SDs: the points that are weighed reach over five.
     assert np.abs((zoomed - mode) / sd).max() < 1
     assert np.abs(np.log(np.sqrt(np.diag(narrow)) / sd)).max() < 0.3
     n_nodes = {2: 6, 5: 21}[len(screen.marginal.to_ratios())]
@@ -100,102 +93,88 @@ def test_zooming_in_from_elsewhere_ends_beside_the_mode(model, away, n_zooms):
 
 
 @pytest.mark.parametrize("model", ["m4", "m4_nested"])
-def test_a_part_of_the_genes_leads_to_the_mass_of_the_whole(model, monkeypatch):
-    design = made(150, 40, 3, TRUTHS["m4_nested"], seed=1)[0]
-    whole = located(model, design)
-    monkeypatch.setattr("model.exact.work.LARGE_PASS", 1.0)
-    monkeypatch.setattr("model.exact.work.SMALLEST_PART", 1)
-    monkeypatch.setattr(module, "SMALLEST_PART", 75)
-    found = located(model, design)
-    assert found.screen.n_passes < whole.screen.n_passes
-    assert isinstance(found.density, InterpolatedDensity)
-    sd = np.sqrt(np.diag(whole.proposal.covariance))
-    # Well inside the box, which reaches over five.
-    assert np.abs((found.proposal.location - whole.proposal.location) / sd).max() < 2
-    assert np.abs(np.log(np.sqrt(np.diag(found.proposal.covariance)) / sd)).max() < 0.3
-    assert sum(len(block.genes) for block in found.blocks) == 150
-    # Of a large screen nothing is known outside the box.
-    away = found.proposal.location[None] + 20 * sd * np.eye(len(sd))[0]
-    assert found.density(away).log_density[0] == -np.inf
-    assert np.isfinite(whole.density(away).log_density[0])
+def test_a_large_screen_searched_in_part_gives_what_the_whole_gives(model, wide, request):
+    parameters = FitParameters(model=model, sampling=Sampling(draws=500))
+    whole = sample(wide, parameters, seed=1)
+    request.getfixturevalue("large")
+    in_part = sample(wide, parameters, seed=1)
+    one, other = (tree["sample_stats"].dataset for tree in (in_part, whole))
+    assert one["n_passes"] < other["n_passes"]
+    assert one["importance_efficiency"] > 0.75
+    assert float(one["log_evidence"]) == pytest.approx(float(other["log_evidence"]), abs=0.02)
+    for name in ("sigma_alpha", "sigma_gamma", "sigma_beta", "sigma", "mu_beta"):
+        first, second = (tree["posterior"][name] for tree in (in_part, whole))
+        assert abs(float(first.mean() - second.mean())) / float(second.std()) < 0.15, name
+        assert float(first.std() / second.std()) == pytest.approx(1, abs=0.1), name
 
 
 @pytest.mark.parametrize(
-    ("model", "nodes", "degrees"), [("m4", 36, [3, 5, 7]), ("m4_nested", 126, [3, 4])]
+    ("constants", "error"),
+    [({"FIRST_DEGREE": 1, "MOST_DEGREE": 1}, 0.02), ({"HALF_WIDTH": 1.5}, np.inf)],
 )
-def test_degrees_are_raised_while_there_is_room(model, nodes, degrees, monkeypatch):
+def test_the_verdict_knows_of_a_box_of_a_large_screen_that_fails(
+    constants, error, wide, large, monkeypatch
+):
+    """The density beside it is zero, and no screen of this size is passed over point by point."""
+    for name, value in constants.items():
+        monkeypatch.setattr(module, name, value)
+    parameters = FitParameters(model="m4_nested", sampling=Sampling(draws=200))
+    tree = sample(wide, parameters, seed=1)
+    measured = exact_diagnostics(tree)
+    assert measured.interpolation_error >= error
+    assert measured.interpolation_error > parameters.thresholds.interpolation_error_max
+    assert tree["sample_stats"]["n_passes"] < 300
+    assert "review" in [status for status, _ in exact_findings(measured, parameters.thresholds)]
+
+
+@pytest.mark.parametrize(("model", "nodes", "degree"), [("m4", 36, 7), ("m4_nested", 126, 4)])
+def test_the_degree_is_raised_while_there_is_room(model, nodes, degree, monkeypatch):
     found = located(model)
-    tried, checked = [], []
-    raise_degree, near_and_far = InterpolatedDensity.raise_degree, InterpolatedDensity.near_and_far
-
-    def raising(box: InterpolatedDensity, degree: int) -> None:
-        tried.append(degree)
-        raise_degree(box, degree)
-
-    def checking(box: InterpolatedDensity, theta: np.ndarray) -> np.ndarray:
-        checked.append(theta)
-        return near_and_far(box, theta)
-
-    monkeypatch.setattr(InterpolatedDensity, "raise_degree", raising)
-    monkeypatch.setattr(InterpolatedDensity, "near_and_far", checking)
     monkeypatch.setattr(module, "TOLERANCE", 0.0)
-    for _ in range(2):
-        module._interpolated(found.screen, found.proposal, 4 * nodes, large=True)
-    assert tried == 2 * degrees
-    # The same points are looked at every time: the same inputs give the same draws.
-    np.testing.assert_array_equal(checked[0], checked[1])
-    assert len(checked[0]) == 8 * module.N_CHECKS
+    for wanted, expected in ((4 * nodes, degree), (4 * nodes - 1, {7: 5, 4: 3}[degree])):
+        box = module._interpolated(found.screen, found.proposal, wanted, large=True)
+        assert isinstance(box, InterpolatedDensity) and box.degree == expected
 
 
-def test_a_few_points_are_passed_over_one_by_one_where_no_degree_suffices(monkeypatch):
-    monkeypatch.setattr(module, "FIRST_DEGREE", 1)
-    monkeypatch.setattr(module, "MOST_DEGREE", 1)
-    monkeypatch.setattr(module, "USABLE", 1e-9)
+def test_the_degree_is_the_first_that_is_accurate_enough(monkeypatch):
     found = located("m4")
-    assert found.density is found.screen
-    assert found.error_at(np.zeros((3, 4)), np.zeros((3, 4))) == 0
-    # Of a large screen the box stays, and its error is told.
-    kept = module._interpolated(found.screen, found.proposal, 1000, large=True)
-    assert isinstance(kept, InterpolatedDensity)
-    assert kept.degree == 1
-
-
-def test_the_degree_is_the_first_that_is_good_enough(monkeypatch):
-    found = located("m4")
-    assert isinstance(found.density, InterpolatedDensity)
-    degree = found.density.degree
-    assert module.FIRST_DEGREE <= degree < module.MOST_DEGREE
-    assert (degree - module.FIRST_DEGREE) % 2 == 0  # of two ratios, every other degree is tried
+    box = found.density
+    assert isinstance(box, InterpolatedDensity)
+    assert module.FIRST_DEGREE <= box.degree < module.MOST_DEGREE and box.degree % 2 == 1
     fresh = found.proposal.points(64, np.random.SeedSequence(3))
     assert found.error_at(fresh, fresh) < 10 * module.TOLERANCE
     monkeypatch.setattr(module, "TOLERANCE", 1e-9)
     finer = module._interpolated(found.screen, found.proposal, 1000, large=False)
-    assert isinstance(finer, InterpolatedDensity)
-    assert finer.degree > degree
-    # No more nodes than a quarter of the points that will be wanted.
-    few = module._interpolated(found.screen, found.proposal, 4 * 10, large=True)
-    assert isinstance(few, InterpolatedDensity)
-    assert few.degree == 3  # ten nodes
+    assert isinstance(finer, InterpolatedDensity) and finer.degree > box.degree
+    # Where no degree is usable, a small screen is passed over at every point.
+    monkeypatch.setattr(module, "FIRST_DEGREE", 1)
+    monkeypatch.setattr(module, "MOST_DEGREE", 1)
+    monkeypatch.setattr(module, "USABLE", 1e-9)
+    none = located("m4")
+    assert none.density is none.screen
+    assert none.error_at(np.zeros((3, 4)), np.zeros((3, 4))) == 0
+    kept = module._interpolated(none.screen, none.proposal, 1000, large=True)
+    assert isinstance(kept, InterpolatedDensity) and kept.degree == 1
 
 
-def test_what_is_told_of_the_error():
+def test_the_error_is_the_largest_difference_inside_the_box():
     found = located("m4")
     box, mode = found.density, found.proposal.location
     assert isinstance(box, InterpolatedDensity)
-    inside = mode[None]
-    outside = mode[None].copy()
-    outside[0, -1] += 10
+    inside, outside = mode[None], mode[None] + 10 * np.eye(len(mode))[-1]
     both = np.concatenate([inside, outside])
-    small = found.error_at(both, both)
-    assert small == abs(box(inside).log_density[0] - found.screen(inside).log_density[0])
+    difference = box(inside).log_density[0] - found.screen(inside).log_density[0]
+    assert found.error_at(both, both) == abs(difference)
     assert found.error_at(outside, both) == 0
-    narrow = InterpolatedDensity(
-        found.screen, mode, found.proposal.covariance, 5.0, zero_outside=True
-    )
+    covariance = found.proposal.covariance
+    narrow = InterpolatedDensity(found.screen, mode, covariance, 5.0, zero_outside=True)
     narrow.raise_degree(3)
     large = Located(found.blocks, found.screen, narrow, Proposal(mode, np.eye(len(mode)), 7.0))
-    assert large.error_at(inside, np.repeat(inside, 200, axis=0)) < 0.05
-    # One in a hundred may lie outside, two in a hundred not.
-    weighted = np.concatenate([np.repeat(inside, 99, axis=0), outside])
-    assert np.isfinite(large.error_at(inside, weighted))
+    # One weighted point in a hundred may lie outside, two may not.
+    weighted = np.concatenate([np.repeat(inside, 98, axis=0), both])
+    assert large.error_at(inside, weighted) < 0.05
     assert large.error_at(inside, np.concatenate([weighted[1:], outside])) == np.inf
+    # Points at which neither has a density do not differ.
+    a, b = np.array([-1.0, -np.inf, -3.0]), np.array([-1.5, -np.inf, -3.0])
+    assert module.largest_difference(a, b) == 0.5
+    assert module.largest_difference(a, np.array([-1.0, -2.0, -3.0])) == np.inf

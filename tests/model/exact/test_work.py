@@ -1,143 +1,146 @@
-"""What is said of the work before and while it is done."""
+"""The work that the exact engine expects, measures and reports."""
 
 from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
-from benchmarks.screens import TRUTHS, made
-from model.convergence import exact_diagnostics
-from model.engines import NoIntegral, cost, run_engine
-from model.exact import search, work
-from model.exact.density import InterpolatedDensity
-from model.exact.engine import sample
-from model.exact.proposal import NotIntegrable
-from model.exact.search import locate
+from model.design import ScreenDesign
+from model.exact import work as module
+from model.exact.blocks import GeneBlock
 from model.exact.work import Rates, Work, expected_seconds, is_large, measured_rates
-from model.exact.workers import ThisProcess
-from model.verdict import exact_findings
-from schemas.parameters import FitParameters, Sampling
-from tests.designs import design_from_rows, nested_rows
+from schemas.parameters import FitParameters, ModelName, Sampling
+from tests.designs import design_from_rows
+from tests.model.exact.pieces import random_rows
 
-SMALL = design_from_rows(nested_rows(6, 7, 3, 2)[0])
-
-
-@pytest.fixture(scope="module")
-def large():
-    return made(1000, 60, 3, TRUTHS["m4_nested"], seed=1)[0]
+DESIGN = design_from_rows(random_rows(1))  # three genes, four lines
+FEW = FitParameters(model="m4", sampling=Sampling(draws=64, chains=2))
+NESTED = FEW.model_copy(update={"model": "m4_nested"})
 
 
-def test_more_draws_and_richer_models_are_expected_to_take_longer(large):
-    rates = Rates(a_pass=0.1, a_point=0.001)
-    few, many = (FitParameters(sampling=Sampling(draws=draws)) for draws in (1000, 100_000))
-    nested = few.model_copy(update={"model": "m4_nested"})
-    for design in (SMALL, large):
-        seconds = [expected_seconds(design, settings, rates) for settings in (few, many, nested)]
-        assert 0 < seconds[0] < min(seconds[1:])
+def labels(n: int) -> tuple[str, ...]:
+    return tuple(map(str, range(n)))
 
 
-def test_rates_are_measured():
-    rates = measured_rates(SMALL, FitParameters())
-    assert 0 < rates.a_pass < 10
-    assert 0 < rates.a_point < 10
-
-
-@pytest.mark.parametrize(("seconds", "told"), [(0.3, "1 s"), (42, "42 s"), (130, "3 min")])
-def test_cost_says_how_long_the_exact_engine_takes(seconds, told, monkeypatch):
-    monkeypatch.setattr("model.engines.expected_seconds", lambda *_: seconds)
-    assert f"draws, about {told}, a posterior of" in cost(SMALL, FitParameters())
-    assert "chains of 2,000 + 2,000 steps" in cost(SMALL, FitParameters(engine="nuts"))
-
-
-def test_progress_stays_below_the_whole_until_the_end():
-    told = []
-    counted = Work(SMALL, FitParameters(), lambda done, total: told.append(done))
-    for _ in range(1000):
-        counted.passes(100)
-    assert told == sorted(set(told))
-    assert told[-1] == 99
-    counted.finish()
-    assert told[-1] == 100
-
-
-@pytest.mark.parametrize("model", ["m4", "m4_nested"])
-def test_a_large_screen_searched_in_part_gives_what_the_whole_gives(model, large, monkeypatch):
-    parameters = FitParameters(model=model, sampling=Sampling(draws=500))
-    monkeypatch.setattr(work, "LARGE_PASS", 1e6)
-    assert is_large(large, parameters)
-    in_part = sample(large, parameters, seed=1)
-    monkeypatch.setattr(work, "LARGE_PASS", np.inf)
-    assert not is_large(large, parameters)
-    whole = sample(large, parameters, seed=1)
-    one, other = (tree["sample_stats"].dataset for tree in (in_part, whole))
-    assert one["n_passes"] < other["n_passes"]
-    assert one["importance_efficiency"] > 0.75
-    assert float(one["log_evidence"]) == pytest.approx(float(other["log_evidence"]), abs=0.02)
-    for name in ("sigma_alpha", "sigma_gamma", "sigma_beta", "sigma", "mu_beta"):
-        first, second = (tree["posterior"][name] for tree in (in_part, whole))
-        away = abs(float(first.mean() - second.mean())) / float(second.std())
-        assert away < 0.15, name
-        assert float(first.std() / second.std()) == pytest.approx(1, abs=0.1), name
-
-
-def test_the_interpolated_density_is_the_screen_s(large):
-    parameters = FitParameters(model="m4_nested", sampling=Sampling(draws=500))
-    located = locate(
-        large, parameters, ThisProcess(), Work(large, parameters, lambda done, total: None)
+def of_size(n_genes: int, n_lines: int, n_guides: int) -> ScreenDesign:
+    """A screen of this size without matching data."""
+    return replace(
+        DESIGN, genes=labels(n_genes), cell_lines=labels(n_lines), guides=labels(n_guides)
     )
-    assert isinstance(located.density, InterpolatedDensity)
-    fresh = located.proposal.points(8, np.random.SeedSequence(99))
-    error = located.density(fresh).log_density - located.screen(fresh).log_density
-    assert 0 < np.abs(error).max() < 0.02
-    # Far outside the box the screen itself is passed over.
-    far = located.proposal.location[None].copy()
-    far[:, located.screen.marginal.hyperparameters.index("sigma")] += 0.5
-    assert not located.density.inside(far).any()
-    passes = located.screen.n_passes
-    found = located.density(far).log_density
-    assert located.screen.n_passes == passes + 1
-    assert found == pytest.approx(located.screen(far).log_density, rel=1e-12)
 
 
-def test_a_large_screen_is_never_passed_over_point_by_point(large, monkeypatch):
-    """Where no degree suffices the error is told, and the verdict judges it."""
-    monkeypatch.setattr(search, "MOST_DEGREE", 1)
-    monkeypatch.setattr(search, "FIRST_DEGREE", 1)
-    monkeypatch.setattr(work, "LARGE_PASS", 1e6)
-    parameters = FitParameters(model="m4_nested", sampling=Sampling(draws=200))
-    tree = sample(large, parameters, seed=1)
-    measured = exact_diagnostics(tree)
-    assert measured.interpolation_error > parameters.thresholds.interpolation_error_max
-    assert tree["sample_stats"]["n_passes"] < 300
-    statuses = [status for status, _ in exact_findings(measured, parameters.thresholds)]
-    assert "review" in statuses
+@pytest.mark.parametrize(
+    ("draws", "chains", "a_chain"), [(50, 2, 64), (64, 2, 64), (65, 3, 128), (2000, 4, 2048)]
+)
+def test_points_are_a_power_of_two_a_chain_and_no_fewer_than_draws(draws, chains, a_chain):
+    parameters = FitParameters(sampling=Sampling(draws=draws, chains=chains))
+    assert module.n_final_points(parameters) == chains * a_chain
+    assert module.n_points(parameters) == 512 + chains * a_chain
 
 
-def test_a_box_that_is_too_narrow_is_told(large, monkeypatch):
-    """What a large screen's box cuts off is not known, and the verdict must not pass it."""
-    monkeypatch.setattr(search, "HALF_WIDTH", 1.5)
-    monkeypatch.setattr(work, "LARGE_PASS", 1e6)
-    parameters = FitParameters(model="m4_nested", sampling=Sampling(draws=200))
-    measured = exact_diagnostics(sample(large, parameters, seed=1))
-    assert measured.interpolation_error == np.inf
-    statuses = [status for status, _ in exact_findings(measured, parameters.thresholds)]
-    assert statuses
+@pytest.mark.parametrize(
+    ("parameters", "size", "large"),
+    [
+        (FEW, (800, 250, 1), True),  # two effects each of 800 genes, times 250 squared: 1e8
+        (FEW, (800, 249, 10_000), False),
+        (FEW, (799, 1000, 1), False),
+        (NESTED, (1000, 142, 3000), True),  # 5,000 effects, times 142 squared: 1.008e8
+        (NESTED, (1000, 141, 3000), False),
+    ],
+)
+def test_a_screen_is_large_where_both_its_passes_and_its_genes_are_many(parameters, size, large):
+    assert is_large(of_size(*size), parameters) is large
 
 
-def test_what_cannot_be_integrated_is_told_or_sampled(monkeypatch):
-    def fails(*_):
-        raise NotIntegrable("the posterior density is zero where its search begins")
+@pytest.mark.parametrize(
+    ("parameters", "size", "passes"),
+    [
+        # Effects of 2 x 64 draws, at 1 or 6 nodes, are worth 128 / C or 768 / C passes.
+        (FEW, (3, 4, 9), 150 + 32),
+        (NESTED, (3, 4, 9), 1100 + 192),
+        (FEW, (800, 256, 800), 40 + 0.5),
+        (NESTED, (800, 256, 800), 110 + 3),
+    ],
+)
+def test_seconds_are_those_of_passes_and_points(parameters, size, passes, monkeypatch):
+    found = expected_seconds(of_size(*size), parameters, Rates(a_pass=0.1, a_point=0.001))
+    assert found == pytest.approx(0.1 * passes + 0.001 * (512 + 128), rel=1e-12)
+    monkeypatch.setattr(
+        module, "measured_rates", lambda design, of: Rates(len(design.genes), of.sampling.chains)
+    )
+    assert expected_seconds(of_size(*size), parameters) == passes * size[0] + 640 * 2
 
-    monkeypatch.setattr("model.engines.exact.sample", fails)
-    settings = FitParameters(engine="exact", sampling=Sampling(draws=50, tune=50))
-    with pytest.raises(NoIntegral, match="zero where its search begins; take --engine nuts"):
-        run_engine(SMALL, settings)
-    tree = run_engine(SMALL, settings.model_copy(update={"engine": "auto"}))
-    assert tree.attrs["engine"] == "nuts"
-    assert "search begins" in tree.attrs["fell_back"]
+
+@pytest.mark.parametrize(("model", "n_effects"), [("m4", 2), ("m4_nested", 4)])
+@pytest.mark.parametrize(
+    ("n_genes", "n_threads", "n_timed", "share"),
+    [
+        (40, 2, 40, 1),
+        (128, 1, 64, 2),
+        (128, 8, 64, 1),  # of 128 genes there are two parts of 64, and threads for both
+        (192, 2, 64, 1.5),
+    ],
+)
+def test_the_second_pass_over_evenly_taken_genes_is_timed(
+    model: ModelName, n_effects, n_genes, n_threads, n_timed, share, monkeypatch
+):
+    design = ScreenDesign(
+        genes=labels(n_genes),
+        cell_lines=labels(4),
+        guides=labels(2 * n_genes),
+        guide_gene=np.repeat(np.arange(n_genes), 2),
+        rna=np.arange(n_genes)[:, None] + np.zeros(4),
+        rna_mean=np.zeros(n_genes),
+        rna_sd=np.ones(n_genes),
+        rna_is_log2=False,
+        count=np.ones((2 * n_genes, 4), np.uint16),
+        total=np.zeros((2 * n_genes, 4)),
+        sum_of_squares=np.zeros((n_genes, 4)),
+    )
+    passed: list[tuple[GeneBlock, np.ndarray]] = []
+    factored: list[np.ndarray] = []
+    clock = SimpleNamespace(perf_counter=iter([2.0, 5.0, 10.0, 15.0]).__next__)
+    monkeypatch.setattr(module, "time", clock)
+    monkeypatch.setattr(module, "collapse", lambda *of: passed.append(of))
+    monkeypatch.setattr(module, "factors", factored.append)
+    monkeypatch.setattr(module, "n_threads", lambda: n_threads)
+    rates = measured_rates(design, FitParameters(model=model))
+    assert (rates.a_pass, rates.a_point) == pytest.approx((3 * share, 2 * 5 / n_threads))
+    assert len(passed) == len(factored) == 2
+    block, at = passed[0]
+    assert block.n_effects == n_effects
+    expected = [round(i * (n_genes - 1) / (n_timed - 1)) for i in range(n_timed)]
+    assert block.rna[:, 0].tolist() == expected
+    np.testing.assert_array_equal(at, np.zeros((1, {"m4": 2, "m4_nested": 5}[model])))
+    # Four lines, three means and the right-hand side.
+    np.testing.assert_array_equal(factored[0], np.eye(8)[None])
 
 
-def test_a_screen_that_says_nothing_is_refused_in_words():
-    rows = nested_rows(4, 6, 2, 2)[0].assign(logfc=0.0)
-    with pytest.raises(NoIntegral, match="take --engine nuts"):
-        run_engine(design_from_rows(rows), FitParameters(engine="exact"))
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 0.0])
+def test_progress_is_the_share_of_the_seconds_expected(scale, monkeypatch):
+    # 182 passes and 640 points: together 200 seconds.
+    rates: Any = iter([Rates(a_pass=scale, a_point=18 / 640 * scale)])
+    monkeypatch.setattr(module, "measured_rates", lambda *_: next(rates))
+    reports: list[tuple[int, int]] = []
+    counted = Work(DESIGN, FEW, lambda *of: reports.append(of))
+    steps = [
+        (counted.passes, 1, [0]),  # 1 of 200
+        (counted.passes, 2, [1]),  # 3
+        (counted.points, 16, []),  # 3.45
+        (counted.points, 32, [2]),  # 4.35
+        (counted.passes, 150, [77]),  # 154.35
+        (counted.passes, 0, []),
+        (counted.passes, 42, [98]),  # 196.35
+        (counted.passes, 3, [99]),  # 199.35
+        (counted.passes, 1000, []),
+    ]
+    for count, n, expected in steps if scale else steps[:1]:
+        before = len(reports)
+        count(n)
+        assert reports[before:] == [(percent, 100) for percent in expected]
+    counted.finish()
+    assert reports[-1] == (100, 100)

@@ -1,4 +1,4 @@
-"""Who computes: in order, few at a time, and BLAS in one thread."""
+"""Blocks are computed in order, few at a time, with BLAS in one thread."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ def blas_threads(*_: object) -> set[int]:
     return {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"}
 
 
-def test_blocks_are_mapped_in_their_order_with_the_arguments():
+def test_blocks_are_mapped_in_their_order_and_results_are_summed():
     held = ThisProcess().hold([3, 1, 2, 5, 4, 0])
     assert list(held.map(pow, 2, 7)) == [9 % 7, 1, 4, 25 % 7, 16 % 7, 0]
     assert list(held.map(abs)) == [3, 1, 2, 5, 4, 0]
+    parts = [np.array([1.0, 2.0]), np.array([10.0, 20.0]), np.array([100.0, 200.0])]
+    np.testing.assert_array_equal(sum_of(iter(parts)), [111.0, 222.0])
 
 
 def test_few_results_wait_at_a_time(monkeypatch):
@@ -38,7 +40,7 @@ def test_few_results_wait_at_a_time(monkeypatch):
     first, thread = next(found)
     assert first == 0
     assert thread is not threading.main_thread()
-    assert taken == [0, 1, 2]  # two are computed while the first is given away
+    assert taken == [0, 1, 2]  # two are computed while the first is returned
     assert [item for item, _ in found] == list(range(1, 8))
 
 
@@ -57,12 +59,7 @@ def test_a_forked_process_has_threads_of_its_own():
     assert ended == 0
 
 
-def test_arrays_are_summed():
-    parts = [np.array([1.0, 2.0]), np.array([10.0, 20.0]), np.array([100.0, 200.0])]
-    np.testing.assert_array_equal(sum_of(iter(parts)), [111.0, 222.0])
-
-
-def test_threads_are_as_many_as_cores_may_be_used(monkeypatch):
+def test_there_are_as_many_threads_as_cores_may_be_used(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", {0: {2, 5, 7}}.__getitem__, raising=False)
     assert n_threads() == 3
     monkeypatch.delattr(os, "sched_getaffinity")

@@ -71,6 +71,21 @@ def on_get(**harm) -> Harm:
 
 NETWORK = "check the network and AWS_ENDPOINT_URL"
 TOO_OFTEN = "asked for more than it gives; wait"
+
+
+def reading(resource: str) -> str:
+    """A policy to read this, and no more."""
+    allowed = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": f"arn:aws:s3:::{resource}"}
+    return json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+
+
+NO_ADDRESS = "expected AWS_ENDPOINT_URL to be an address"
+NO_KEYS = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
+NO_KEYS |= {"AWS_SHARED_CREDENTIALS_FILE": "none", "AWS_EC2_METADATA_DISABLED": "true"}
+NO_FILE = "expected a file, there is none"
+NOT_FETCHED = "expected a path or an s3:// address"
+SECURITY = Path(__file__).resolve().parents[2] / "docs" / "security.md"
+OF_WORKERS, OF_MLFLOW = re.findall(r"```json\n(\{.*?\n\})\n```", SECURITY.read_text(), re.DOTALL)
 # fmt: off
 HARMS = (
     (done("a slow bucket", "the proxy lets 20 KB a second through", VALID), (
@@ -103,34 +118,6 @@ HARMS = (
     (trouble("a clock that is wrong", "403 to GET", "set the clock of this machine"), (
         (on_get(refuse=(403, "RequestTimeTooSkewed")),),)),
 )
-# fmt: on
-
-
-@pytest.mark.parametrize(("harm", "told"), variants(HARMS))
-def test_a_bucket_that_fails(harm, told, proxy, bucket, command):
-    proxy.harms = [harm]
-    left = harm.times
-    command("validate", bucket.dataset, told=told)
-    assert harm.times < left or left == float("inf"), "the harm was never done"
-
-
-@trouble("a table that changes while it is read", "replaced or deleted before a GET", TABLE)
-@pytest.mark.parametrize(("skip", "change"), [(0, "replaced"), (1, "replaced"), (1, "deleted")])
-def test_a_table_is_of_one_version_or_not_read(skip, change, proxy, bucket, screen, command):
-    def do() -> None:
-        if change == "deleted":
-            bucket.client.delete_object(Bucket=bucket.name, Key=KEY)
-        else:
-            bucket.put(KEY, (screen.parent / TABLE).read_bytes()[:-999])
-
-    proxy.harms = [on_get(first=do, skip=skip, times=1)]
-    command("validate", bucket.dataset, told=(f"was {change} while it was read",))
-
-
-NO_ADDRESS = "expected AWS_ENDPOINT_URL to be an address"
-NO_KEYS = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
-NO_KEYS |= {"AWS_SHARED_CREDENTIALS_FILE": "none", "AWS_EC2_METADATA_DISABLED": "true"}
-# fmt: off
 ENVIRONMENTS = (
     (trouble("an endpoint of a name that nobody knows", "a name under .invalid", NETWORK), (
         ({"AWS_ENDPOINT_URL": "http://bucket.invalid"}, "Could not connect"),)),
@@ -140,27 +127,6 @@ ENVIRONMENTS = (
     (trouble("no keys", "no AWS_ACCESS_KEY_ID", "set AWS_ACCESS_KEY_ID"), (
         (NO_KEYS, "AWS_SECRET_ACCESS_KEY"),)),
 )
-# fmt: on
-
-
-@pytest.mark.parametrize(("environment", "told"), variants(ENVIRONMENTS))
-def test_a_bucket_that_is_not_reached(environment, told, bucket, command):
-    command("validate", bucket.dataset, told=told, **environment)
-
-
-@trouble("a certificate that is not trusted", "one that is signed by itself", "AWS_CA_BUNDLE")
-def test_a_certificate_that_is_not_trusted(bucket, tmp_path, command):
-    own = Security.temporary()
-    pem = tmp_path / "certificate.pem"
-    pem.write_text(own.tls_scheduler_key + own.tls_scheduler_cert)
-    with answering(200, "", pem) as address:
-        told = ("SSL validation failed",)
-        command("validate", bucket.dataset, told=told, AWS_ENDPOINT_URL=address)
-
-
-NO_FILE = "expected a file, there is none"
-NOT_FETCHED = "expected a path or an s3:// address"
-# fmt: off
 NAMES = (
     # `logfc:` of a dataset file in the bucket; or the address itself
     (bad("a dataset file in a bucket that names a file of this machine", "an absolute path, one "
@@ -186,7 +152,51 @@ NAMES = (
         ("BUCKET/marker/", "there is a folder; correct the path"),
         ("BUCKET/releases/empty.csv", "expected keys and values, got nothing"))),
 )
+RIGHTS: Classes = (
+    (trouble("keys that are wrong", "an id of nobody, another secret", "check that the keys"), (
+        (OF_WORKERS, "folder: .", {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE"}),
+        (OF_WORKERS, "folder: .", {"AWS_SECRET_ACCESS_KEY": "wrong"}))),
+    (trouble("rights that are not enough", "no right to the table, or to list", "may read it"), (
+        (reading("*/*.yaml"), f"logfc: {TABLE}", {}, "cannot read", TABLE),
+        (reading("*"), "folder: .", {}, "cannot read", "/releases: "))),
+)
 # fmt: on
+
+
+@pytest.mark.parametrize(("harm", "told"), variants(HARMS))
+def test_a_bucket_that_fails(harm, told, proxy, bucket, command):
+    proxy.harms = [harm]
+    left = harm.times
+    command("validate", bucket.dataset, told=told)
+    assert harm.times < left or left == float("inf"), "the harm was never done"
+
+
+@trouble("a table that changes while it is read", "replaced or deleted before a GET", TABLE)
+@pytest.mark.parametrize(("skip", "change"), [(0, "replaced"), (1, "replaced"), (1, "deleted")])
+def test_a_table_is_of_one_version_or_not_read(skip, change, proxy, bucket, screen, command):
+    def do() -> None:
+        if change == "deleted":
+            bucket.client.delete_object(Bucket=bucket.name, Key=KEY)
+        else:
+            bucket.put(KEY, (screen.parent / TABLE).read_bytes()[:-999])
+
+    proxy.harms = [on_get(first=do, skip=skip, times=1)]
+    command("validate", bucket.dataset, told=(f"was {change} while it was read",))
+
+
+@pytest.mark.parametrize(("environment", "told"), variants(ENVIRONMENTS))
+def test_a_bucket_that_is_not_reached(environment, told, bucket, command):
+    command("validate", bucket.dataset, told=told, **environment)
+
+
+@trouble("a certificate that is not trusted", "one that is signed by itself", "AWS_CA_BUNDLE")
+def test_a_certificate_that_is_not_trusted(bucket, tmp_path, command):
+    own = Security.temporary()
+    pem = tmp_path / "certificate.pem"
+    pem.write_text(own.tls_scheduler_key + own.tls_scheduler_cert)
+    with answering(200, "", pem) as address:
+        told = ("SSL validation failed",)
+        command("validate", bucket.dataset, told=told, AWS_ENDPOINT_URL=address)
 
 
 @pytest.mark.parametrize(("named", "told"), variants(NAMES))
@@ -207,10 +217,6 @@ def test_a_key_may_hold_anything(bucket, screen, command):
     command("validate", bucket.at(f"{odd}.yaml"))
 
 
-SECURITY = Path(__file__).resolve().parents[2] / "docs" / "security.md"
-OF_WORKERS, OF_MLFLOW = re.findall(r"```json\n(\{.*?\n\})\n```", SECURITY.read_text(), re.DOTALL)
-
-
 @pytest.fixture
 def limit(bucket, s3_endpoint, monkeypatch):
     """Let the environment have a key of a policy, which the endpoint enforces."""
@@ -229,28 +235,6 @@ def limit(bucket, s3_endpoint, monkeypatch):
 
     yield limit
     requests.post(f"{s3_endpoint}/moto-api/reset-auth", data=b"inf", timeout=10)
-
-
-def reading(resource: str) -> str:
-    """A policy to read this, and no more."""
-    statement = {
-        "Effect": "Allow",
-        "Action": "s3:GetObject",
-        "Resource": f"arn:aws:s3:::{resource}",
-    }
-    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-
-
-# fmt: off
-RIGHTS: Classes = (
-    (trouble("keys that are wrong", "an id of nobody, another secret", "check that the keys"), (
-        (OF_WORKERS, "folder: .", {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE"}),
-        (OF_WORKERS, "folder: .", {"AWS_SECRET_ACCESS_KEY": "wrong"}))),
-    (trouble("rights that are not enough", "no right to the table, or to list", "may read it"), (
-        (reading("*/*.yaml"), f"logfc: {TABLE}", {}, "cannot read", TABLE),
-        (reading("*"), "folder: .", {}, "cannot read", "/releases: "))),
-)
-# fmt: on
 
 
 @pytest.mark.parametrize(("policy", "named", "keys", "told"), variants(RIGHTS, 3))

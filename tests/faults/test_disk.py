@@ -30,6 +30,12 @@ TOO_SMALL = (
           "posterior.nc", left="the export, whole"), (
         (8000, 100, "export RUN --out DISK/out"),)),
 )
+FOLDERS = (
+    (trouble("the disk is full before MLflow's store is made", "a tmpfs without a byte left",
+             "mlflow.db", "disk", left="nothing in MLflow"), ((full_disk, False),)),
+    (trouble("a working folder that nobody may write to", "read-only, with a store and without",
+             "mlflow.db", "MLFLOW_TRACKING_URI"), ((read_only, False), (read_only, True))),
+)
 # fmt: on
 
 
@@ -79,16 +85,6 @@ def test_a_full_disk_for_the_report_of_validation(before, tmp_path, screen, comm
         command("validate", screen, "--out", disk, told=("validation.json", "make room there"))
         assert (report.read_text() if report.exists() else None) == before
         assert len(list(disk.iterdir())) == 1 + (before is not None)
-
-
-# fmt: off
-FOLDERS = (
-    (trouble("the disk is full before MLflow's store is made", "a tmpfs without a byte left",
-             "mlflow.db", "disk", left="nothing in MLflow"), ((full_disk, False),)),
-    (trouble("a working folder that nobody may write to", "read-only, with a store and without",
-             "mlflow.db", "MLFLOW_TRACKING_URI"), ((read_only, False), (read_only, True))),
-)
-# fmt: on
 
 
 @pytest.mark.parametrize(("mount", "there", "told"), variants(FOLDERS, 2))

@@ -50,6 +50,16 @@ def answer(status: int, body: str = "refused"):
     return lambda: answering(status, body)
 
 
+def overwritten(home: Path):
+    (home / "prefect.db").write_bytes(b"not a database\n" * 1000)
+    return nullcontext()
+
+
+def of_version(path: Path, version: str) -> None:
+    with closing(sqlite3.connect(path)) as store, store:
+        store.execute(f"UPDATE alembic_version SET version_num = '{version}'")
+
+
 MLFLOW, PREFECT = "MLFLOW_TRACKING_URI", "PREFECT_API_URL"
 # fmt: off
 SERVERS = (
@@ -67,6 +77,22 @@ SERVERS = (
     (trouble("a server does not know this user", "HTTP 401 and 403", "not let this user in"), (
         (MLFLOW, answer(401), "MLFLOW_TRACKING_USERNAME"), (MLFLOW, answer(403)),
         (PREFECT, answer(401, "{}"), "PREFECT_API_AUTH"))),
+)
+HOMES = (
+    (trouble("Prefect's home cannot be used", "read-only, on a full disk, its database overwritten "
+             "or locked by another process", "embedded server", "PREFECT_HOME"), (
+        (read_only,), (full_disk,), (overwritten,), (lambda home: held(home / "prefect.db"),))),
+)
+STORES = (
+    (trouble("mlflow.db is damaged", "overwritten with text or from its second page on, or cut",
+             "mlflow.db", "damaged", "backup"), (
+        (lambda path: path.write_bytes(b"not a database\n" * 1000),),
+        (lambda path: path.write_bytes(path.read_bytes()[:4096].ljust(400_000, b"\xff")),),
+        (lambda path: os.truncate(path, path.stat().st_size // 3),))),
+    (trouble("mlflow.db was made by another MLflow", "a later and an earlier version in its table",
+             "mlflow.db", "another version of MLflow", "mlflow db upgrade"), (
+        (lambda path: of_version(path, "ffffffffffff"),),
+        (lambda path: of_version(path, "0584bdc529eb"),))),
 )
 # fmt: on
 
@@ -88,20 +114,6 @@ def test_a_fit_begins_where_its_run_can_be_kept(prefect_server, screen, command)
     assert "Fitting" not in ended.err
 
 
-def overwritten(home: Path):
-    (home / "prefect.db").write_bytes(b"not a database\n" * 1000)
-    return nullcontext()
-
-
-# fmt: off
-HOMES = (
-    (trouble("Prefect's home cannot be used", "read-only, on a full disk, its database overwritten "
-             "or locked by another process", "embedded server", "PREFECT_HOME"), (
-        (read_only,), (full_disk,), (overwritten,), (lambda home: held(home / "prefect.db"),))),
-)
-# fmt: on
-
-
 @pytest.mark.parametrize(("spoil", "told"), variants(HOMES))
 def test_a_home_of_prefect_that_cannot_be_used(spoil, told, tmp_path, screen, command):
     (tmp_path / "home").mkdir()
@@ -110,26 +122,6 @@ def test_a_home_of_prefect_that_cannot_be_used(spoil, told, tmp_path, screen, co
     elsewhere = {PREFECT_API_URL, PREFECT_API_DATABASE_CONNECTION_URL}
     with spoil(tmp_path / "home"), temporary_settings(home, restore_defaults=elsewhere):
         command("fit", screen, told=told)
-
-
-def of_version(path: Path, version: str) -> None:
-    with closing(sqlite3.connect(path)) as store, store:
-        store.execute(f"UPDATE alembic_version SET version_num = '{version}'")
-
-
-# fmt: off
-STORES = (
-    (trouble("mlflow.db is damaged", "overwritten with text or from its second page on, or cut",
-             "mlflow.db", "damaged", "backup"), (
-        (lambda path: path.write_bytes(b"not a database\n" * 1000),),
-        (lambda path: path.write_bytes(path.read_bytes()[:4096].ljust(400_000, b"\xff")),),
-        (lambda path: os.truncate(path, path.stat().st_size // 3),))),
-    (trouble("mlflow.db was made by another MLflow", "a later and an earlier version in its table",
-             "mlflow.db", "another version of MLflow", "mlflow db upgrade"), (
-        (lambda path: of_version(path, "ffffffffffff"),),
-        (lambda path: of_version(path, "0584bdc529eb"),))),
-)
-# fmt: on
 
 
 @pytest.fixture

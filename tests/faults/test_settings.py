@@ -89,6 +89,15 @@ SETTINGS = (
         ("priors: {mu_beta: 'Normal(nan, 1)'}", "expected finite numbers"),
         ("priors: {sigma: 'Normal(0, 1)'}", "a standard deviation takes"))),
 )
+FOLDERS = (
+    (bad("a file in place of a folder to write into", "`--out` with it", "is a file"), (
+        ("validate SCREEN --out file", "name another"), ("simulate --out file",),
+        ("export latest --out file",), ("calibrate --out file",))),
+    (bad("a folder to write into that holds something", "`--out` with it", "holds mine.txt"), (
+        ("simulate --out folder", "expected an empty folder"), ("export latest --out folder",))),
+    (trouble("a folder to write into below a file", "`--out file/folder`", "Not a directory"), (
+        ("validate SCREEN --out file/folder", "check the path"),)),
+)
 # fmt: on
 
 
@@ -109,19 +118,6 @@ def test_a_dataset_file_is_refused(content, told, command):
 def test_settings_are_refused(content, told, screen, command):
     path = written(command.folder / "settings.yaml", content)
     command("validate", screen, "--parameters", path, told=told)
-
-
-# fmt: off
-FOLDERS = (
-    (bad("a file in place of a folder to write into", "`--out` with it", "is a file"), (
-        ("validate SCREEN --out file", "name another"), ("simulate --out file",),
-        ("export latest --out file",), ("calibrate --out file",))),
-    (bad("a folder to write into that holds something", "`--out` with it", "holds mine.txt"), (
-        ("simulate --out folder", "expected an empty folder"), ("export latest --out folder",))),
-    (trouble("a folder to write into below a file", "`--out file/folder`", "Not a directory"), (
-        ("validate SCREEN --out file/folder", "check the path"),)),
-)
-# fmt: on
 
 
 @pytest.mark.parametrize(("words", "told"), variants(FOLDERS))

@@ -30,7 +30,7 @@ REFRESHES = int(os.environ.get("SOAK_REFRESHES") or 200)
 SEED = int(os.environ.get("SOAK_SEED") or 103)
 EVERY = timedelta(seconds=10)
 MOST_WAITING = 4
-"""Refreshes that have not begun; with more, the schedule is paused until all have."""
+"""Refreshes that wait for the one before; with more, the schedule is paused until they are done."""
 SETTLING = 1500.0
 """Seconds for all to be done after the last fault: a fifth attempt begins after 15 minutes."""
 SETTINGS = {
@@ -128,7 +128,7 @@ class Soak:
         if self.stack.worker.gave_up:  # it ends if Prefect answers with an error
             self.stack.worker.start_again()
         refreshes = watch.flow_runs(self.stack, "refresh-releases")
-        waiting = sum(run["state_type"] in ("SCHEDULED", "PENDING") for run in refreshes)
+        waiting = sum(run["state_type"] == "SCHEDULED" for run in refreshes)
         if waiting > MOST_WAITING or waiting == 0:
             self._activate(waiting == 0)
 

@@ -7,9 +7,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.screens import TRUTHS, expanded, hand_over, load_design, made
-from benchmarks.unequal_noise import NOISES, coverage, unequal_screen
-from model.checks import QUANTITIES, GuideCells
-from model.guide_lines import guide_lines
+from benchmarks.unequal_noise import NOISES, coverage
 from tests.designs import design_from_rows
 
 
@@ -32,14 +30,6 @@ def test_a_made_screen_shows_the_truth_it_was_drawn_from(model):
     assert between == pytest.approx(truth.guide**2 + truth.guide_line**2 + noise, rel=0.03)
 
 
-def test_a_screen_of_one_block_more_begins_with_the_smaller_screen():
-    small, beta_small = made(200, 10, 2, TRUTHS["m4"], seed=5)
-    large, beta_large = made(250, 10, 2, TRUTHS["m4"], seed=5)
-    assert (large.total[:400] == small.total).all()
-    assert (beta_large[:200] == beta_small).all()
-    assert (beta_large[200:] != beta_small[:50]).all()
-
-
 def test_expanded_rows_have_exactly_the_statistics_and_are_handed_over_unchanged(tmp_path):
     design, _ = made(5, 12, 3, TRUTHS["m4_nested"], seed=2)
     rows = expanded(design, seed=3)
@@ -53,19 +43,6 @@ def test_expanded_rows_have_exactly_the_statistics_and_are_handed_over_unchanged
     for name in ("guide_gene", "rna", "count", "total", "sum_of_squares"):
         np.testing.assert_array_equal(getattr(again, name), getattr(design, name), strict=True)
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "rows.csv"), rows, rtol=1e-15)
-
-
-@pytest.mark.parametrize("noise", NOISES, ids=lambda noise: noise.name)
-def test_the_noise_of_genes_and_lines_is_as_unequal_as_asked(noise):
-    truth = TRUTHS["m4_nested"]
-    design, _, size = unequal_screen(noise, truth, seed=1)
-    cells = guide_lines(design)
-    assert cells.within_ss / cells.within_df == pytest.approx(truth.noise**2, rel=0.05)
-    data = GuideCells(cells.mean, cells.line_within_ss, cells.mean, cells)
-    spread = QUANTITIES["line_noise_spread"].compute(data)
-    # t tails make squares of a line vary more by themselves.
-    assert spread == pytest.approx(np.hypot(noise.lines, 0.035), abs=0.09)
-    assert np.std(0.5 * np.log(size)) == pytest.approx(noise.genes, abs=0.06)
 
 
 def test_intervals_of_the_right_model_cover_and_those_of_a_wrong_one_do_not():

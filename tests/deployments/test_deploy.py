@@ -18,7 +18,7 @@ from deployments.exit_codes import BAD_INPUT
         ("SCREENBAYES_MODEL", "m5", "expected one of m4, m4_zero_mean, m4_nested, got 'm5'"),
     ],
 )
-def test_a_setting_that_cannot_be_used_is_named(monkeypatch, capsys, name, value, words) -> None:
+def test_a_setting_that_cannot_be_used_is_named(monkeypatch, capsys, name, value, words):
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
     monkeypatch.setenv(name, value)
     assert main(["deploy"]) == BAD_INPUT
@@ -26,7 +26,7 @@ def test_a_setting_that_cannot_be_used_is_named(monkeypatch, capsys, name, value
     assert name in error and words in error
 
 
-def test_an_empty_setting_has_its_default_and_the_model_is_filled_in(monkeypatch) -> None:
+def test_an_empty_setting_has_its_default_and_the_model_is_filled_in(monkeypatch):
     default = _settings()
     assert (default["SCREENBAYES_MODEL"], default["SCREENBAYES_FITS_AT_ONCE"]) == ("m4", "2")
     for name in default:

@@ -24,9 +24,7 @@ def test_trouble_decides_the_exit_code(found, code, monkeypatch, capsys):
 
 
 @pytest.mark.integration
-def test_everything_is_looked_at_on_a_server_without_deployments(
-    prefect_server, tmp_path, monkeypatch
-):
+def test_a_server_without_deployments_is_reported(prefect_server, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     # The server is shared with tests that may have deployed to it before.

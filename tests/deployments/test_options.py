@@ -55,13 +55,6 @@ def test_empty_sections_are_as_good_as_none(tmp_path, text):
     assert settings(tmp_path, text) == FitParameters()
 
 
-@pytest.mark.parametrize("number", ["0.12345678", "2", "1e-05", "1e+20"])
-def test_a_prior_reads_back_as_it_was(number):
-    priors = FitOptions(priors=(f"mu_beta=Normal(0, {number})",)).fit_parameters().priors
-    assert str(priors.mu_beta) == f"Normal(0, {number})"
-    assert Priors.model_validate(priors.model_dump(mode="json")) == priors
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -29,7 +29,7 @@ def stop(sign: int = signal.SIGTERM) -> None:
 @pytest.mark.parametrize(
     ("sign", "code"), [(signal.SIGINT, INTERRUPTED), (signal.SIGTERM, TERMINATED)]
 )
-def test_a_signal_is_heard_once_and_its_code_kept(sign, code) -> None:
+def test_a_signal_is_heard_once_and_its_code_kept(sign, code):
     # Tests that run in the background are started with Ctrl-C ignored.
     before = signal.signal(sign, signal.default_int_handler)
     try:
@@ -43,7 +43,7 @@ def test_a_signal_is_heard_once_and_its_code_kept(sign, code) -> None:
         signal.signal(sign, before)
 
 
-def test_a_signal_that_python_loses_is_heard_all_the_same(capsys) -> None:
+def test_a_signal_that_python_loses_is_heard_all_the_same(capsys):
     class Deleted:
         def __del__(self) -> None:
             stop()
@@ -56,7 +56,7 @@ def test_a_signal_that_python_loses_is_heard_all_the_same(capsys) -> None:
     assert not capsys.readouterr().err
 
 
-def test_a_signal_that_cython_loses_is_heard_without_a_traceback() -> None:
+def test_a_signal_that_cython_loses_is_heard_without_a_traceback():
     # A process of its own: SciPy reads its Sobol numbers once.
     script = """
         import os, signal, time
@@ -81,7 +81,7 @@ def test_a_signal_that_cython_loses_is_heard_without_a_traceback() -> None:
     assert (done.stdout, done.stderr) == (f"{TERMINATED}\n", "")
 
 
-def test_an_embedded_prefect_server_is_asked_again_until_a_signal() -> None:
+def test_an_embedded_prefect_server_is_asked_again_until_a_signal():
     def retries_in_a_thread() -> int:
         context, seen = contextvars.copy_context(), []
         thread = threading.Thread(
@@ -103,7 +103,7 @@ def test_an_embedded_prefect_server_is_asked_again_until_a_signal() -> None:
         assert retries_in_a_thread() == 2
 
 
-def test_a_signal_that_is_ignored_stays_ignored_unless_asked_for() -> None:
+def test_a_signal_that_is_ignored_stays_ignored_unless_asked_for():
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as by nohup
     try:
         with heard_like_interrupts() as heard:
@@ -117,9 +117,7 @@ def test_a_signal_that_is_ignored_stays_ignored_unless_asked_for() -> None:
 
 
 @pytest.mark.parametrize("becomes", [None, ValueError("of a library"), UserError("no table")])
-def test_a_command_that_is_terminated_says_so_whatever_libraries_make_of_it(
-    capsys, becomes
-) -> None:
+def test_a_command_says_it_was_terminated_whatever_libraries_make_of_it(capsys, becomes):
     @app.command
     def waiting() -> int:
         try:

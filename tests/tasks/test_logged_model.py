@@ -47,9 +47,7 @@ def logged_model_of(tracked) -> str:
     return f"models:/{output.model_id}"
 
 
-def test_the_logged_model_predicts_where_nothing_of_ours_is_installed(
-    nuts_fit, exact_fit, tmp_path
-) -> None:
+def test_the_model_predicts_where_nothing_of_ours_is_installed(nuts_fit, exact_fit, tmp_path):
     ROWS.to_csv(tmp_path / "rows.csv", index=False)
     uris = [logged_model_of(fit) for fit in (nuts_fit, exact_fit)]
     command = [sys.executable, "-I", "-c", CLEAN_PROCESS, *uris]
@@ -68,9 +66,7 @@ def test_the_logged_model_predicts_where_nothing_of_ours_is_installed(
 
 
 @pytest.mark.parametrize(("fit", "units"), [("nuts_fit", "log2_tpm"), ("exact_fit", "z_score")])
-def test_the_logged_model_says_the_units_of_rna_and_refuses_other_genes(
-    fit, units, request
-) -> None:
+def test_the_model_says_the_units_of_rna_and_refuses_other_genes(fit, units, request):
     tracked = request.getfixturevalue(fit)
     loaded = mlflow.pyfunc.load_model(logged_model_of(tracked))
     assert loaded.metadata.metadata == {"rna_units": units}
@@ -82,7 +78,7 @@ def test_the_logged_model_says_the_units_of_rna_and_refuses_other_genes(
     assert mlflow.pyfunc.load_model(version.source).metadata.run_id == tracked.run.run_id
 
 
-def test_the_logged_model_holds_no_pickle_and_pins_what_it_needs(nuts_fit) -> None:
+def test_the_logged_model_holds_no_pickle_and_pins_what_it_needs(nuts_fit):
     folder = Path(mlflow.artifacts.download_artifacts(logged_model_of(nuts_fit)))
     names = {path.name for path in folder.rglob("*.*")}
     assert {"effect_model.py", "prediction.py", "draws.npz", "input_example.json"} <= names
@@ -91,7 +87,7 @@ def test_the_logged_model_holds_no_pickle_and_pins_what_it_needs(nuts_fit) -> No
     assert [line.split("==")[0] for line in needed] == ["mlflow", "numpy", "pandas", "scipy"]
 
 
-def test_only_a_fit_that_may_be_used_is_registered_and_is_no_champion(nuts_fit, exact_fit) -> None:
+def test_only_a_fit_that_may_be_used_is_registered_and_is_no_champion(nuts_fit, exact_fit):
     track(results_of(status="fail", figures={}))
     client, name = nuts_fit.run.client, "Avana sample"
     versions = client.search_model_versions(f"name = '{name}'")

@@ -22,7 +22,7 @@ LAST = "Engine execution exited with unexpected exception"
         (KeyError("gene"), LAST, True, True),
     ],
 )
-def test_only_a_defect_keeps_its_traceback(logger, error, text, kept, traceback) -> None:
+def test_only_a_defect_keeps_its_traceback(logger, error, text, kept, traceback):
     of = (type(error), error, None)
     record = logging.LogRecord(logger, logging.ERROR, __file__, 1, text, (), of)
     assert bool(logging.getLogger(logger).filter(record)) == kept

@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 
 from schemas.comparison import FitSummary
 from schemas.gate import GateCondition, GateDecision, GateSettings
-from tasks.promotion import StillPromoting, one_promotion_at_a_time, read_champion
+from tasks.promotion import StillPromoting, one_promotion_at_a_time
 from tasks.registry import (
     ChampionMoved,
     NotRegistered,
@@ -21,7 +21,6 @@ from tasks.registry import (
     move_champion,
     registered_version,
 )
-from tasks.tracked_fits import NoSuchFit
 
 
 @pytest.fixture(scope="module")
@@ -99,12 +98,9 @@ def test_only_what_passed_and_was_compared_with_the_present_champion_becomes_cha
     assert champion() == 2
 
 
-def test_a_fit_without_a_version_and_a_version_without_a_fit_are_named(client):
+def test_a_fit_without_a_version_is_named(client):
     with pytest.raises(NotRegistered, match="999"):
         promote(9, None)
-    promote(2, None)
-    with pytest.raises(NoSuchFit, match="the champion of avana, version 2, has no fit"):
-        read_champion(champion_of("avana"))
 
 
 def test_promotions_at_once_go_one_after_the_other(client):

@@ -167,7 +167,7 @@ KNOWN_CASES = (
     *({"n_compared": 0}, {"n_others": 0}, {"auc_low": float("nan")}, {"enrichment_p": 3e-7}),
     {"n_negative": 0, "n_positive": 0},
 )
-NAME_CASES = ({"release": "24Q4"}, {"model": "m4_nested"}, {})
+NAME_CASES: tuple[dict[str, str], ...] = ({"release": "24Q4"}, {"model": "m4_nested"}, {})
 
 
 def sentences() -> Iterator[str]:

@@ -23,7 +23,7 @@ BY_OPTIONS: dict[str, dict[str, object]] = {
         "model": "m4_zero_mean",
         "seed": 7,
         "sampling": {"sampler": "pymc", "draws": 60, "tune": 70, "target_accept": 0.95},
-        "priors": {"mu_beta": "Normal(0, 0.5)", "sigma": "HalfNormal(2)"},
+        "priors": {"mu_beta": "Normal(-0.5, 1e-05)", "sigma": "HalfNormal(0.12345678)"},
         "filters": {
             "genes": GENES,
             "without_cell_lines": ("ACH-000001",),
@@ -52,9 +52,7 @@ def fit(dataset: str, *, options: FitOptions = FitOptions()) -> FitParameters:
 
 
 @pytest.mark.parametrize("case", SETTINGS)
-def test_the_command_repeats_fit_or_import_beside_the_artifacts_of_the_run(
-    case, tmp_path, monkeypatch
-) -> None:
+def test_the_command_repeats_fit_and_import_beside_the_artifacts(case, tmp_path, monkeypatch):
     parameters = FitParameters.model_validate(SETTINGS[case])
     (tmp_path / PARAMETERS_FILE).write_text(parameters.model_dump_json(indent=2))
     monkeypatch.chdir(tmp_path)
@@ -78,7 +76,7 @@ def test_the_command_repeats_fit_or_import_beside_the_artifacts_of_the_run(
 
 
 @pytest.mark.parametrize(("engine", "samples"), [("auto", True), ("nuts", True), ("exact", False)])
-def test_only_a_command_for_nuts_says_how_to_sample(engine, samples) -> None:
+def test_only_a_command_for_nuts_says_how_to_sample(engine, samples):
     command = command_for("my screen.yaml", FitParameters.model_validate({"engine": engine}))
     for option in ("--sampler nutpie", "--tune 2000", "--target-accept 0.8"):
         assert (option in command) == samples

@@ -49,9 +49,9 @@ def last(look):
         (looks.look_at_packages, "ok", "in versions that work together"),
         (lambda: on(lambda _: "2.1.0"), "trouble", "sqlalchemy 2.1.0, expected <2.1,>=2.0"),
         (lambda: on(refuses(PackageNotFoundError())), "trouble", "sqlalchemy is not installed"),
-        (lambda: looks.look_at_machine(lambda: 500e6), "trouble", "500 MB"),
-        (lambda: looks.look_at_machine(lambda: 3e9), "warning", "3.0 GB"),
-        (lambda: looks.look_at_machine(lambda: 64e9), "ok", "64.0 GB"),
+        (lambda: looks.look_at_machine(lambda: 500 * 10**6), "trouble", "500 MB"),
+        (lambda: looks.look_at_machine(lambda: 3 * 10**9), "warning", "3.0 GB"),
+        (lambda: looks.look_at_machine(lambda: 64 * 10**9), "ok", "64.0 GB"),
         (lambda: looks.look_at_machine(lambda: None), "ok", "does not say"),
         (lambda: looks.look_at_bucket({"AWS_ACCESS_KEY_ID": "a"}), "trouble", "SECRET_ACCESS_KEY"),
         (lambda: looks.look_at_bucket({}), "ok", "is not set"),
@@ -64,9 +64,7 @@ def test_a_look_has_a_status_what_was_found_and_what_to_do(folder, look, status,
 
 
 @pytest.mark.parametrize(("free", "status"), [(50e6, "trouble"), (1e9, "warning"), (50e9, "ok")])
-def test_a_full_disk_and_one_that_may_not_be_written_to_are_reported(
-    folder, monkeypatch, free, status
-):
+def test_a_full_or_protected_disk_is_reported(folder, monkeypatch, free, status):
     disk = SimpleNamespace(disk_usage=lambda _: SimpleNamespace(free=free))
     monkeypatch.setattr(looks, "shutil", disk)
     assert {one.status for one in looks.look_at_disk()} == {status}

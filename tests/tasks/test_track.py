@@ -32,7 +32,7 @@ from tests.tasks.pages import require_page
 
 
 @pytest.mark.parametrize("engine", ["nuts", "exact"])
-def test_a_run_holds_names_tags_metrics_inputs_files_and_versions(engine, request) -> None:
+def test_a_run_holds_names_tags_metrics_inputs_files_and_versions(engine, request):
     tracked = request.getfixturevalue(f"{engine}_fit")
     results, run, stored = tracked.results, tracked.run, tracked.stored
     tags = {key: text for key, text in stored.data.tags.items() if not key.startswith("mlflow.")}
@@ -77,7 +77,7 @@ def test_a_run_holds_names_tags_metrics_inputs_files_and_versions(engine, reques
     assert kept == settings
 
 
-def test_a_search_for_a_limit_does_not_find_an_unknown_value(nuts_fit, exact_fit) -> None:
+def test_a_search_for_a_limit_does_not_find_an_unknown_value(nuts_fit, exact_fit):
     run = exact_fit.run
     good = run.client.search_runs([run.experiment_id], "metrics.rhat_max < 1.01")
     ids = {found.info.run_id for found in good}
@@ -85,7 +85,7 @@ def test_a_search_for_a_limit_does_not_find_an_unknown_value(nuts_fit, exact_fit
     assert nuts_fit.run.experiment_id == run.experiment_id
 
 
-def test_all_files_can_be_read_back(nuts_fit) -> None:
+def test_all_files_can_be_read_back(nuts_fit):
     results, folder = nuts_fit.results, nuts_fit.files
     effects = pd.read_csv(folder / "gene_effects.csv", float_precision="round_trip")
     pd.testing.assert_frame_equal(effects, results.effects)
@@ -115,7 +115,7 @@ def test_all_files_can_be_read_back(nuts_fit) -> None:
     assert (folder / "report.html").read_text() == REPORT
 
 
-def test_the_posterior_comes_back_as_it_was(nuts_fit) -> None:
+def test_the_posterior_comes_back_as_it_was(nuts_fit):
     path = nuts_fit.files / "posterior.nc"
     with xr.open_datatree(path, engine="h5netcdf") as stored:
         CONTRACTS["m4"].check(stored)
@@ -126,13 +126,13 @@ def test_the_posterior_comes_back_as_it_was(nuts_fit) -> None:
     assert len(az.summary(az.from_netcdf(path), var_names=["beta_g"])) == len(GENES)
 
 
-def test_the_environment_lists_python_and_what_is_installed() -> None:
+def test_the_environment_lists_python_and_what_is_installed():
     first, _, *packages = environment().splitlines()
     assert first.startswith("# Python 3.")
     assert f"numpy=={np.__version__}" in packages and packages == sorted(packages, key=str.lower)
 
 
-def test_the_data_digest_is_of_the_content_by_table() -> None:
+def test_the_data_digest_is_of_the_content_by_table():
     results = results_of()
     size = {"layout": "current", "n_rows": 1, "n_columns": 1}
 

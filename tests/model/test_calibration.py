@@ -165,7 +165,9 @@ class Knowing:
     def __init__(self, settings: CalibrationSettings, index: int, below: dict[str, list[int]]):
         of_screen, _, _ = np.random.SeedSequence(settings.seed, spawn_key=(index,)).spawn(3)
         self.screen: DrawnScreen = simulate_screen(settings, of_screen)
-        self.below, self.statistics, self.attrs, self.asked = below, INTEGRATED, {}, []
+        self.below, self.statistics = below, INTEGRATED
+        self.attrs: dict[str, str] = {}
+        self.asked: list[tuple] = []
 
     def __call__(self, design, parameters):
         self.asked.append((design, parameters))

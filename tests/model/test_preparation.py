@@ -37,7 +37,8 @@ def messy_screen() -> tuple[Screen, pd.DataFrame]:
     rows = [(f"{gene}{k}", genes[gene], 1, True) for gene, n in n_guides for k in range(n)]
     guides = guide_map([*rows, ("N0", None, 1, True)]).set_index("guide")
     guides.loc[["B1", "E0"], "used"] = False
-    guides.loc[["A2", "A3"], "n_alignments"] = [2, pd.NA]
+    guides.loc["A2", "n_alignments"] = 2
+    guides.loc["A3", "n_alignments"] = pd.NA
     one, two, three, four, five, six, seven = (f"ACH-{number:06}" for number in range(1, 8))
     names = ["other", "3D", "1A", "1B", "2A", "2B", "failed", "3A", "excluded", "none"]
     lines = [one, one, one, one, two, two, two, three, three, None, four, five, six]
@@ -74,8 +75,8 @@ def expected_design(of: Screen, logfc: pd.DataFrame) -> ScreenDesign:
     rows = rows.merge(of.sequence_map.query(usable).dropna(subset="cell_line"))
     rows = rows.merge(rna.reset_index().melt("cell_line", var_name="gene", value_name="rna"))
     rows = rows.dropna(subset=["logfc", "rna"])
-    moments = rows.drop_duplicates(["gene", "cell_line"]).groupby("gene")["rna"]
-    moments = moments.agg(["size", "mean", "std"]).query("size >= 2 and std >= 0.1")
+    by_gene = rows.drop_duplicates(["gene", "cell_line"]).groupby("gene")["rna"]
+    moments = by_gene.agg(["size", "mean", "std"]).query("size >= 2 and std >= 0.1")
     rows = rows[rows["gene"].isin(moments.index)].sort_values("guide", kind="stable")
     design = design_from_rows(rows)
     mean, sd = moments["mean"].to_numpy(), moments["std"].to_numpy()

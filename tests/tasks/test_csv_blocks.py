@@ -69,7 +69,7 @@ def test_only_a_few_blocks_are_read_ahead():
     blocks = parsed_ahead(lambda lines: ParsedLines([], np.empty((1, 0)), lines), counted())
     for _ in range(3):
         next(blocks)
-    blocks.close()  # type: ignore[attr-defined]
+    blocks.close()
     assert n_read <= 3 + PARSERS
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
 import numpy as np
 import pytest
 
@@ -22,6 +22,7 @@ from tasks.storage import (
     parent,
     stamp,
 )
+from tests.integration.conftest import s3_bucket, s3_endpoint  # noqa: F401  # fixtures
 from tests.property.releases import release
 
 
@@ -91,30 +92,8 @@ def test_names_are_relative_to_a_folder(folder: str, name: str, place: str):
     assert parent(f"{folder.rstrip('/')}/b.yaml") == folder.rstrip("/")
 
 
-# ------------------------------------------------------------------------------------- a bucket
-
-
-@pytest.fixture(scope="module")
-def bucket() -> Iterator[object]:
-    import boto3
-    from moto.server import ThreadedMotoServer
-
-    server = ThreadedMotoServer(port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        patch.setenv("AWS_ACCESS_KEY_ID", "testing")
-        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-        patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-        client = boto3.client("s3")
-        client.create_bucket(Bucket="screens")
-        yield client
-    server.stop()
-
-
 @pytest.mark.integration
-def test_a_dataset_in_a_bucket_is_read_as_on_disk(bucket, tmp_path: Path):
+def test_a_dataset_in_a_bucket_is_read_as_on_disk(s3_bucket: str, tmp_path: Path):  # noqa: F811
     drawn = release(share_missing=0.1)
     drawn.suffixes.update(logfc=".hdf5", guide_map=".csv.gz", rna=".parquet")
     dataset = drawn.write(tmp_path)
@@ -123,39 +102,38 @@ def test_a_dataset_in_a_bucket_is_read_as_on_disk(bucket, tmp_path: Path):
     text += "".join(f"{name}: {file}\n" for name, file in names.items())
     (tmp_path / "s.yaml").write_text(text)
     for file in tmp_path.iterdir():
-        bucket.upload_file(str(file), "screens", f"24Q4/{file.name}")
-    remote = read_screen(load_dataset("s3://screens/24Q4/s.yaml"))
+        boto3.client("s3").upload_file(str(file), s3_bucket, f"24Q4/{file.name}")
+    remote = read_screen(load_dataset(f"s3://{s3_bucket}/24Q4/s.yaml"))
     local = read_screen(load_dataset(str(tmp_path / "s.yaml")))
     assert remote.logfc is not None and local.logfc is not None
     assert remote.rna is not None and local.rna is not None
     assert remote.unreadable == ()
-    assert remote.logfc.source.location == "s3://screens/24Q4/logfc.hdf5"
+    assert remote.logfc.source.location == f"s3://{s3_bucket}/24Q4/logfc.hdf5"
     assert remote.logfc.source.sha256 == local.logfc.source.sha256
     assert remote.rna.values.equals(local.rna.values)
-    values = [
-        np.concatenate([block.values for block in raw.logfc.blocks()]) for raw in (remote, local)
-    ]
-    np.testing.assert_array_equal(*values)
+    for ours, theirs in zip(remote.logfc.blocks(), local.logfc.blocks(), strict=True):
+        np.testing.assert_array_equal(ours.values, theirs.values)
 
 
 @pytest.mark.integration
-def test_a_bucket_is_connected_to_once_and_never_answers_from_memory(bucket):
-    for missing in ("s3://screens/none.csv", "s3://nobucket/none.csv"):
+def test_a_bucket_is_connected_to_once_and_never_answers_from_memory(s3_bucket: str):  # noqa: F811
+    client, folder = boto3.client("s3"), f"s3://{s3_bucket}/r"
+    for missing in (f"{folder}/none.csv", "s3://nobucket/none.csv"):
         with pytest.raises(FileNotFoundError):
             StoredFile(missing).open()
-    place, stamps, connections = "s3://screens/r/a.csv", [], set()
+    place, stamps, connections = f"{folder}/a.csv", [], set()
     for content in (b"first", b"second"):
-        bucket.put_object(Bucket="screens", Key="r/a.csv", Body=content)
+        client.put_object(Bucket=s3_bucket, Key="r/a.csv", Body=content)
         assert StoredFile(place).sha256 == digest(content)
         stamps.append(stamp(place))
-        assert find_files("s3://screens/r", ".csv", 1) == [place]
+        assert find_files(folder, ".csv", 1) == [place]
         connections.add(id(storage._filesystem(place)))
     assert stamps[0].version != stamps[1].version
     assert stamps[0].is_of_content and stamps[0].changed_at <= stamps[1].changed_at
     assert len(connections) == 1
-    bucket.put_object(Bucket="screens", Key="r/b.csv", Body=b"x")
-    assert sorted(list_folder("s3://screens/r")) == ["a.csv", "b.csv"]
-    bucket.delete_object(Bucket="screens", Key="r/a.csv")
+    client.put_object(Bucket=s3_bucket, Key="r/b.csv", Body=b"x")
+    assert sorted(list_folder(folder)) == ["a.csv", "b.csv"]
+    client.delete_object(Bucket=s3_bucket, Key="r/a.csv")
     with pytest.raises(FileNotFoundError):
         stamp(place)
-    assert find_files("s3://screens/r", ".csv", 1) == ["s3://screens/r/b.csv"]
+    assert find_files(folder, ".csv", 1) == [f"{folder}/b.csv"]

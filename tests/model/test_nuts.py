@@ -1,95 +1,125 @@
-"""The NUTS engine: the contract, determinism, and three samplers that agree."""
+"""The NUTS engine against the exact one; its seeds, progress, interrupts and files."""
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
+import arviz as az
 import numpy as np
+import nutpie
 import pytest
+import xarray as xr
 
+from model import nuts
 from model.engines import complete, run_engine
-from schemas.parameters import FitParameters, Sampling
+from model.exact.marginal import hyperparameters
+from model.hierarchy import build_model
+from schemas.parameters import FitParameters, ModelName, Priors, Sampling
 from schemas.posterior import CONTRACTS
-from tests.designs import design_from_rows, original_rows
+from tests.designs import design_from_rows, nested_rows
+
+DESIGN = design_from_rows(nested_rows(8, 6, 2, 2)[0])
+# The data do not tell the means of alpha and gamma apart, and few genes leave a heavy tail of SDs.
+PRIORS = Priors.model_validate(
+    {"mu_alpha": "Normal(-0.3, 0.4)", "mu_gamma": "Normal(0.2, 0.3)"}
+    | dict.fromkeys(hyperparameters("m4_nested"), "HalfNormal(1)")
+)
 
 
-@pytest.fixture(scope="module")
-def design():
-    return design_from_rows(original_rows())
+def settings(model: ModelName = "m4_zero_mean", engine: str = "nuts", **of: Any) -> FitParameters:
+    sampling = Sampling(**{"draws": 500, "tune": 500, "chains": 2, "predictive_draws": 50} | of)
+    return FitParameters.model_validate(
+        {"model": model, "engine": engine, "priors": PRIORS, "sampling": sampling}
+    )
 
 
-def short(sampler="nutpie", model="m4_zero_mean", seed=1) -> FitParameters:
-    sampling = Sampling(sampler=sampler, draws=500, tune=500, chains=2, predictive_draws=50)
-    return FitParameters(model=model, engine="nuts", seed=seed, sampling=sampling)
+@cache
+def exact(model: ModelName) -> xr.Dataset:
+    parameters = settings(model, "exact", draws=2000, chains=4)
+    return run_engine(DESIGN, parameters)["posterior"].dataset
 
 
-@pytest.fixture(scope="module")
-def by_nutpie(design):
-    return run_engine(design, short())
+@pytest.fixture(scope="module", autouse=True)
+def compiled_once():
+    """Compile each PyMC model once, however often it is sampled: that takes nearly all the time."""
+    built = cache(lambda model: build_model(model, DESIGN, PRIORS))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nutpie, "compile_pymc_model", cache(nutpie.compile_pymc_model))
+        patch.setattr("model.engines.build_model", lambda model, *_: built(model))
+        yield
 
 
-@pytest.mark.parametrize("model", ["m4", "m4_zero_mean"])
-def test_result_holds_the_contract(design, model):
-    parameters = short(model=model)
-    tree = complete(run_engine(design, parameters), design, parameters)
-    CONTRACTS[model].check(tree)  # complete() has checked; a stranger's eye all the same
-    assert tree["posterior"]["beta_g"].shape == (2, 500, 5)
-    assert tuple(tree["posterior"]["gene"].to_numpy()) == design.genes
-    assert tree["posterior_predictive"]["cell_mean"].shape == (2, 25, 100)
-    assert tree["sample_stats"]["diverging"].dtype == bool
+@pytest.mark.parametrize(
+    ("model", "draws"),
+    [
+        ("m4_zero_mean", 3000),
+        ("m4", 20_000),
+        pytest.param("m4_nested", 20_000, marks=pytest.mark.slow),
+    ],
+)
+def test_nuts_and_the_exact_engine_agree(model, draws, tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    parameters = settings(model, draws=draws, chains=4)
+    tree = run_engine(DESIGN, parameters)
+    assert not list(tmp_path.iterdir())  # PyTensor would keep generated source there
+    ours, theirs = (
+        az.summary(of, kind="all", round_to="none")
+        for of in (tree["posterior"].dataset, exact(model))
+    )
+    error = np.hypot(ours["mcse_mean"], theirs["mcse_mean"])
+    assert ((ours["mean"] - theirs["mean"]).abs() / error).max() < 4
+    assert (theirs["sd"] / ours["sd"]).sub(1).abs().max() < 0.05
+    full = complete(tree, DESIGN, parameters)
+    CONTRACTS[model].check(full)
+    assert tree["posterior"]["beta_g"].shape == (4, draws, 8)
+    assert tuple(tree["posterior"]["gene"].to_numpy()) == DESIGN.genes
+    statistics = tree["sample_stats"].dataset
+    assert {name: value.dtype for name, value in statistics.items()} == {
+        "diverging": bool,
+        "energy": float,
+        "step_size": float,
+    }
 
 
-def test_the_result_names_the_engine_that_ran(design, by_nutpie):
-    """`auto` is what was asked for, not what ran."""
-    ran = by_nutpie.copy()
-    ran.attrs["engine"] = "nuts"
-    tree = complete(ran, design, short().model_copy(update={"engine": "auto"}))
-    assert tree.attrs["engine"] == "nuts"
+def test_equal_seeds_give_equal_draws_and_progress_ends_at_the_total():
+    reports: list[tuple[int, int]] = []
+    one, same, other = (
+        run_engine(
+            DESIGN,
+            settings().model_copy(update={"seed": seed}),
+            lambda *progress: reports.append(progress),
+        )["posterior"].dataset
+        for seed in (1, 1, 2)
+    )
+    assert one.identical(same)
+    assert not np.array_equal(one["mu_beta"], other["mu_beta"])
+    assert reports[-1] == (2000, 2000)
 
 
-def test_same_seed_same_draws(design, by_nutpie):
-    again = run_engine(design, short())
-    assert again["posterior"].dataset.identical(by_nutpie["posterior"].dataset)
-
-
-def test_another_seed_other_draws(design, by_nutpie):
-    other = run_engine(design, short(seed=2))
-    assert not np.array_equal(other["posterior"]["mu_beta"], by_nutpie["posterior"]["mu_beta"])
-
-
-def test_progress_ends_at_the_total(design):
-    seen = []
-    run_engine(design, short(), lambda *progress: seen.append(progress))
-    assert seen[-1] == (2000, 2000)
-
-
+@pytest.mark.slow
 @pytest.mark.parametrize("sampler", ["pymc", "numpyro"])
-def test_samplers_agree(design, by_nutpie, sampler):
-    other = run_engine(design, short(sampler))["posterior"].dataset
-    ours = by_nutpie["posterior"].dataset
-    sd = ours["beta_g"].std(("chain", "draw"))
-    difference = other["beta_g"].mean(("chain", "draw")) - ours["beta_g"].mean(("chain", "draw"))
-    # About 1,000 independent draws each: the difference has an SD of 0.045 posterior SDs.
-    assert float(abs(difference / sd).max()) < 0.25
+def test_other_samplers_agree(sampler):
+    found = run_engine(DESIGN, settings(sampler=sampler))["posterior"]["beta_g"]
+    expected = exact("m4_zero_mean")["beta_g"]
+    difference = found.mean(("chain", "draw")) - expected.mean(("chain", "draw"))
+    # About 1,000 independent draws: the difference has an SD of 0.035 posterior SDs.
+    assert float(abs(difference / expected.std(("chain", "draw"))).max()) < 0.25
 
 
-def test_what_an_interrupt_left_is_no_posterior(design, by_nutpie, monkeypatch):
-    half = by_nutpie.isel(draw=slice(250))
-    monkeypatch.setattr("model.nuts._nutpie", lambda *_: half)
-    with pytest.raises(KeyboardInterrupt):
-        run_engine(design, short())
-
-
-@pytest.mark.parametrize("done", [100, 1600])  # of 2 x (500 + 500): while tuning, and after
-def test_an_interrupt_of_pymc_is_not_lost(design, done):
-    def interrupt(now, _):
+# Of 2 x (200 + 200): while tuning, which leaves no draws, and after.
+@pytest.mark.parametrize("done", [100, pytest.param(600, marks=pytest.mark.slow)])
+def test_an_interrupt_of_pymc_is_not_lost(done):
+    def interrupt(now: int, _: int) -> None:
         if now >= done:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_engine(design, short("pymc"), interrupt)
+        run_engine(DESIGN, settings(sampler="pymc", draws=200, tune=200), interrupt)
 
 
-def test_sampling_leaves_no_files(design, tmp_path, monkeypatch):
-    """PyTensor keeps generated source for ever, where it is not told otherwise."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    run_engine(design, short(model="m4"))
-    assert not list(tmp_path.iterdir())
+def test_fewer_draws_than_asked_for_are_no_posterior(monkeypatch):
+    half = xr.DataTree.from_dict({"posterior": exact("m4_zero_mean").isel(draw=slice(250))})
+    monkeypatch.setattr(nuts, "_nutpie", lambda *_: half)
+    with pytest.raises(KeyboardInterrupt):
+        run_engine(DESIGN, settings())

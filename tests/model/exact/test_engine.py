@@ -225,7 +225,7 @@ def test_points_are_weighed_anew_while_their_tail_is_too_heavy(monkeypatch):
 
         monkeypatch.setattr(module, name, recorded)
 
-    for name in ("locate", "_piloted", "refitted", "_weighted", "_drawn"):
+    for name in ("_piloted", "refitted", "_weighted", "_drawn"):
         record(name)
 
     def rounds_with(pareto_k_max: float) -> list[tuple[tuple[Any, ...], Any]]:
@@ -239,24 +239,19 @@ def test_points_are_weighed_anew_while_their_tail_is_too_heavy(monkeypatch):
     ((_, first),) = rounds_with(np.inf)
     ((_, same),) = rounds_with(first.overall.pareto_k)  # just as heavy as it may be
     np.testing.assert_array_equal(same.theta, first.theta)
-
     rounds = rounds_with(-5.0)
-    assert len(rounds) == 4
-    located, piloted = calls["locate"][0][1], calls["_piloted"][0][1]
-    refits = calls["refitted"][-3:]
-    proposals = [piloted] + [proposal for _, proposal in refits]
-    for ((density, proposal, *_), _), expected in zip(rounds, proposals, strict=True):
-        assert density is located.density and proposal is expected
-    for ((old, points, log_ratio, df), _), (_, weighted), before in zip(
-        refits, rounds[:-1], proposals[:-1], strict=True
+    (_, pilot_seed), piloted = calls["_piloted"][0]
+    assert len(rounds) == 4 and rounds[0][0][1] is piloted
+    for (before, weighted), (given, proposal), (after, _) in zip(
+        rounds[:-1], calls["refitted"][-3:], rounds[1:], strict=True
     ):
-        assert old is before and df == located.proposal.df
-        np.testing.assert_array_equal(points, np.concatenate(weighted.theta))
-        np.testing.assert_array_equal(log_ratio, np.concatenate(weighted.log_ratio))
+        assert given[0] is before[1] and after[1] is proposal and given[3] == 7
+        np.testing.assert_array_equal(given[1], np.concatenate(weighted.theta))
+        np.testing.assert_array_equal(given[2], np.concatenate(weighted.log_ratio))
     drawn = calls["_drawn"][0][0]
     assert drawn[3] is rounds[-1][1]
     # Every step has its own seed, and all derive from the one given.
-    seeds = [calls["_piloted"][0][0][1], drawn[4], *(arguments[3] for arguments, _ in rounds)]
+    seeds = [pilot_seed, drawn[4], *(arguments[3] for arguments, _ in rounds)]
     assert {one.entropy for one in seeds} == {9}
     assert len({one.spawn_key for one in seeds}) == 6
 

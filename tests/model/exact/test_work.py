@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.screens import TRUTHS, made
 from model.design import ScreenDesign
 from model.exact import work as module
 from model.exact.blocks import GeneBlock
@@ -88,19 +89,7 @@ def test_seconds_are_those_of_passes_and_points(parameters, size, passes, monkey
 def test_the_second_pass_over_evenly_taken_genes_is_timed(
     model: ModelName, n_effects, n_genes, n_threads, n_timed, share, monkeypatch
 ):
-    design = ScreenDesign(
-        genes=labels(n_genes),
-        cell_lines=labels(4),
-        guides=labels(2 * n_genes),
-        guide_gene=np.repeat(np.arange(n_genes), 2),
-        rna=np.arange(n_genes)[:, None] + np.zeros(4),
-        rna_mean=np.zeros(n_genes),
-        rna_sd=np.ones(n_genes),
-        rna_is_log2=False,
-        count=np.ones((2 * n_genes, 4), np.uint16),
-        total=np.zeros((2 * n_genes, 4)),
-        sum_of_squares=np.zeros((n_genes, 4)),
-    )
+    design = made(n_genes, 4, 2, TRUTHS["m4"], seed=1)[0]
     passed: list[tuple[GeneBlock, np.ndarray]] = []
     factored: list[np.ndarray] = []
     clock = SimpleNamespace(perf_counter=iter([2.0, 5.0, 10.0, 15.0]).__next__)
@@ -113,8 +102,8 @@ def test_the_second_pass_over_evenly_taken_genes_is_timed(
     assert len(passed) == len(factored) == 2
     block, at = passed[0]
     assert block.n_effects == n_effects
-    expected = [round(i * (n_genes - 1) / (n_timed - 1)) for i in range(n_timed)]
-    assert block.rna[:, 0].tolist() == expected
+    even = [round(i * (n_genes - 1) / (n_timed - 1)) for i in range(n_timed)]
+    np.testing.assert_array_equal(block.rna, design.rna[even])
     np.testing.assert_array_equal(at, np.zeros((1, {"m4": 2, "m4_nested": 5}[model])))
     # Four lines, three means and the right-hand side.
     np.testing.assert_array_equal(factored[0], np.eye(8)[None])

@@ -1,4 +1,4 @@
-"""Spoil the bytes of sound files at random and read them: `make fuzz`, for as long as wanted.
+"""Spoil the bytes of files at random and read them: `make fuzz`, for as long as wanted.
 
 Every outcome must be a report, a `UserError` or an `EnvironmentTrouble`. The files are read in
 processes of their own with a limit of memory and of time, for what the libraries below do with a
@@ -35,6 +35,7 @@ from tasks.read_trace import read_trace
 from tasks.validate import validate
 from tests.property.releases import LIBRARY, LOOSE, MATRIX_SUFFIXES, SMALL, release
 from tests.property.spoiling import spoil
+from tests.spoiled.spoils import SPOILS
 from tests.tasks.test_read_trace import groups
 
 SECONDS_PER_FILE = 20
@@ -43,13 +44,17 @@ MOST_MEMORY = 3 << 30
 FILES_PER_PROCESS = 400
 
 
-def sound_files(folder: Path) -> list[tuple[str, Path]]:
-    """Write sound files of every kind, and return what reads each: (reader, file)."""
+def first_files(folder: Path, source: random.Random) -> list[tuple[str, Path]]:
+    """Write files of every kind, and return what reads each: (reader, file).
+
+    Of the tables of a release one in each format is spoiled already.
+    """
     files = []
     for suffix in MATRIX_SUFFIXES:
         place = folder / suffix.removeprefix(".")
         place.mkdir()
-        of = release(share_missing=0.1)
+        change = source.choice([one for one in SPOILS if one.anywhere]).change
+        of, _ = change(release(share_missing=0.1), source)
         lists = {"guide_map", "sequence_map"} if suffix == ".hdf5" else set()
         of.suffixes.update({name: suffix for name in SMALL if name not in lists})
         dataset = of.write(place)
@@ -81,8 +86,8 @@ def sound_files(folder: Path) -> list[tuple[str, Path]]:
     return files
 
 
-def read(reader: str, original: Path, spoilt: Path) -> str:
-    """Read a spoilt file in the place of its original; return the kind of outcome."""
+def read(reader: str, original: Path, spoiled: Path) -> str:
+    """Read a spoiled file in the place of its original; return the kind of outcome."""
 
     def screen(dataset: Dataset) -> str:
         checked = validate(dataset, LOOSE)
@@ -95,19 +100,19 @@ def read(reader: str, original: Path, spoilt: Path) -> str:
     def tables() -> str:
         suffix = original.name.removeprefix(original.stem.split(".")[0])
         name = original.name.removesuffix(suffix)
-        paths = {of: next(original.parent.glob(f"{of}.*")) for of in SMALL} | {name: spoilt}
+        paths = {of: next(original.parent.glob(f"{of}.*")) for of in SMALL} | {name: spoiled}
         given = {of: str(path) for of, path in paths.items()}
         return screen(Dataset(name="small", release="1", library=LIBRARY, **given))
 
     def dataset() -> str:
-        return load_dataset(str(spoilt)).name and "read"
+        return load_dataset(str(spoiled)).name and "read"
 
     readers: dict[str, Callable[[], str]] = {
         "tables": tables,
-        "long": lambda: screen(Dataset(name="a", release="1", library="L", logfc=str(spoilt))),
+        "long": lambda: screen(Dataset(name="a", release="1", library="L", logfc=str(spoiled))),
         "dataset": dataset,
-        "parameters": lambda: str(FitOptions(parameters=spoilt).fit_parameters()) and "read",
-        "trace": lambda: str(read_trace(str(spoilt))) and "read",
+        "parameters": lambda: str(FitOptions(parameters=spoiled).fit_parameters()) and "read",
+        "trace": lambda: str(read_trace(str(spoiled))) and "read",
     }
     try:
         return readers[reader]()
@@ -118,8 +123,8 @@ def read(reader: str, original: Path, spoilt: Path) -> str:
 
 
 def work(folder: Path, first: int, last: int) -> None:
-    """Read spoilt files, telling before each which one it is: the end may come without a word."""
-    files = sound_files(folder)
+    """Read spoiled files, and name each beforehand: the process may end without a word."""
+    files = first_files(folder, random.Random(first))
     with Path("/proc/self/statm").open() as statm:
         taken = int(statm.read().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (taken + MOST_MEMORY, taken + MOST_MEMORY))
@@ -132,28 +137,21 @@ def work(folder: Path, first: int, last: int) -> None:
         else:
             content = spoil(content, source)
         suffix = original.name.removeprefix(original.stem.split(".")[0])
-        spoilt = original.parent / f"spoilt-{number}{suffix}"
-        spoilt.write_bytes(content)
-        tell([number, reader, str(spoilt)])
+        spoiled = original.parent / f"spoiled-{number}{suffix}"
+        spoiled.write_bytes(content)
+        say(json.dumps({"reader": reader, "file": str(spoiled)}))
         signal.alarm(SECONDS_PER_FILE)
         try:
-            outcome = read(reader, original, spoilt)
+            say(json.dumps({"outcome": read(reader, original, spoiled)}))
+            spoiled.unlink()
         except BaseException:
-            tell({"error": traceback.format_exc()})
-            continue
+            say(json.dumps({"error": traceback.format_exc()}))
         finally:
             signal.alarm(0)
-        tell({"outcome": outcome})
-        spoilt.unlink()
-
-
-def tell(came: object) -> None:
-    """Say something to the process that started this one, at once."""
-    say(json.dumps(came))
 
 
 def say(text: str) -> None:
-    """Write a line."""
+    """Write a line at once."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
@@ -177,26 +175,26 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             command = [sys.executable, "-m", "tests.property.fuzz_files", "--work", folder]
             command += [str(first), str(first + FILES_PER_PROCESS)]
+            asked = {"reader": "none", "file": ""}
+            open_question = True
             with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
                 assert process.stdout is not None
-                number, reader, spoilt = first - 1, "none", ""
-                told = True
                 for line in process.stdout:
                     came = json.loads(line)
-                    if isinstance(came, list):
-                        (number, reader, spoilt), told = came, False
+                    open_question = "reader" in came
+                    if open_question:
+                        asked, first = came, first + 1
                         continue
-                    told = True
-                    counts[reader, came.get("outcome", "DEFECT")] += 1
+                    counts[asked["reader"], came.get("outcome", "DEFECT")] += 1
                     if "error" in came:
-                        keep(given.keep, seen, kind_of(came["error"]), spoilt, came["error"])
+                        error = came["error"]
+                        keep(given.keep, seen, kind_of(error), asked["file"], error)
                     if time.monotonic() > ends:
                         process.terminate()
-            if not told and time.monotonic() < ends:
-                counts[reader, "CRASH"] += 1
-                ended = f"process ended with {process.returncode}, {reader}"
-                keep(given.keep, seen, ended, spoilt, "")
-            first = number + 1
+            if open_question and time.monotonic() < ends:
+                counts[asked["reader"], "CRASH"] += 1
+                ended = f"process ended with {process.returncode}, {asked['reader']}"
+                keep(given.keep, seen, ended, asked["file"], "")
     for (reader, outcome), count in sorted(counts.items()):
         say(f"{reader:12} {outcome:20} {count:8}")
     for what, count in seen.most_common():
@@ -206,7 +204,7 @@ def main() -> int:
 
 
 def kind_of(error: str) -> str:
-    """Return what tells one defect from another: the error, and the last line of ours it passed."""
+    """Return the error and the last line of the product that it passed: one kind of defect."""
     lines = error.splitlines()
     here = str(Path.cwd())
     ours = [line.strip() for line in lines if here in line and "site-packages" not in line]
@@ -214,13 +212,13 @@ def kind_of(error: str) -> str:
     return f"{(errors or lines)[-1][:120]} at {(ours or ['?'])[-1]}"
 
 
-def keep(folder: Path, seen: Counter[str], what: str, spoilt: str, error: str) -> None:
+def keep(folder: Path, seen: Counter[str], what: str, spoiled: str, error: str) -> None:
     """Keep the first files of each kind of defect."""
     seen[what] += 1
     if seen[what] <= 3:
         folder.mkdir(exist_ok=True)
-        shutil.copy(spoilt, folder / Path(spoilt).name)
-        (folder / f"{Path(spoilt).name}.txt").write_text(f"{what}\n{error}")
+        shutil.copy(spoiled, folder / Path(spoiled).name)
+        (folder / f"{Path(spoiled).name}.txt").write_text(f"{what}\n{error}")
 
 
 if __name__ == "__main__":

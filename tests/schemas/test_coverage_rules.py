@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -32,31 +33,26 @@ def covered(
 
 ELEVEN = ", ".join(f"G{gene} ({gene})" for gene in range(12, 22))
 TEN = ", ".join(f"ACH-{line:06}" for line in range(12, 22))
+FIVE = ", ".join(f"ACH-{line:06}" for line in range(7, 12))
+ALL = (0, 12)
 
 
 @pytest.mark.parametrize(
     ("found", "expected"),
     [
-        (covered((0, 12), (0, 5)), []),
-        (covered((0, 12), (0, 12), (0, 12), n_guides=[4, 1, 2]), [("guides_per_gene", ("G1 (1): 1",))]),
-        (covered((0, 12), (3, 7)), [("cell_lines_per_gene", ("G1 (1): 4",))]),
-        (
-            covered((0, 12), (0, 1), (0, 0), n_guides=[4, 1, 1]),
-            [("guides_per_gene", ("G1 (1): 1",)), ("cell_lines_per_gene", ("G1 (1): 1", "G2 (2): 0"))],
-        ),
-        (
-            covered((0, 4), (0, 3), n_lines=6),
-            [("genes_left", ("2 genes and 6 cell lines in all tables",))],
-        ),
+        (covered(ALL, (0, 5)), []),
+        (covered(ALL, ALL, ALL, n_guides=[4, 1, 2]), [("guides_per_gene", ("G1 (1): 1",))]),
+        (covered(ALL, (3, 7)), [("cell_lines_per_gene", ("G1 (1): 4",))]),
+        (covered(ALL, (0, 1), (0, 0), n_guides=[4, 1, 1]),
+         [("guides_per_gene", ("G1 (1): 1",)),
+          ("cell_lines_per_gene", ("G1 (1): 1", "G2 (2): 0"))]),
+        (covered((0, 4), (0, 3), n_lines=6),
+         [("genes_left", ("2 genes and 6 cell lines in all tables",))]),
         (covered((0, 7), (6, 12)), []),  # one line links them
-        (
-            covered((0, 7), (0, 7), (7, 12)),
-            [("connected", (f"1 genes (G2 (2)) x 5 cell lines ({', '.join(f'ACH-{i:06}' for i in range(7, 12))})",))],
-        ),
-        (
-            covered(*[(0, 12)] * 12, *[(12, 22)] * 11, n_lines=22),
-            [("connected", (f"11 genes ({ELEVEN}, ...) x 10 cell lines ({TEN})",))],
-        ),
+        (covered((0, 7), (0, 7), (7, 12)),
+         [("connected", (f"1 genes (G2 (2)) x 5 cell lines ({FIVE})",))]),
+        (covered(*[ALL] * 12, *[(12, 22)] * 11, n_lines=22),
+         [("connected", (f"11 genes ({ELEVEN}, ...) x 10 cell lines ({TEN})",))]),
     ],
 )  # fmt: skip
 def test_coverage_is_checked_by_gene_and_as_a_whole(found: object, expected: object):
@@ -65,8 +61,8 @@ def test_coverage_is_checked_by_gene_and_as_a_whole(found: object, expected: obj
 
 def test_lines_without_rna_do_not_count_and_do_not_link():
     halves = {0: slice(6, None), 1: slice(0, 6)}
-    assert [rule for rule, _ in covered((0, 12), (0, 12), without_rna=halves)] == ["connected"]
-    few = covered((0, 12), (0, 12), without_rna={1: slice(4, None)})
+    assert [rule for rule, _ in covered(ALL, ALL, without_rna=halves)] == ["connected"]
+    few = covered(ALL, ALL, without_rna={1: slice(4, None)})
     assert few == [("cell_lines_per_gene", ("G1 (1): 4",))]
 
 
@@ -106,4 +102,5 @@ def test_the_join_has_genes_and_lines_of_usable_rows_and_default_profiles():
 
 @pytest.mark.parametrize("name", ["guide_map", "sequence_map", "profiles", "rna"])
 def test_there_is_no_join_without_one_of_the_tables(name: str):
-    assert join_of(replace(tables(), **{name: None}), SEQUENCES, "Avana") is None
+    nothing: dict[str, Any] = {name: None}
+    assert join_of(replace(tables(), **nothing), SEQUENCES, "Avana") is None

@@ -182,21 +182,14 @@ OMICS = "OmicsExpression"
         ("guide_map", "Avana", ("AvanaGuideMap", "Achilles_guide_map")),
         ("guide_map", "Humagne-CD", ("HumagneGuideMap",)),
         ("sequence_map", "Avana", ("ScreenSequenceMap", "Achilles_replicate_map")),
-        (
-            "rna",
-            "Avana",
-            (
-                f"{OMICS}TPMLogp1HumanProteinCodingGenes",
-                f"{OMICS}ProteinCodingGenesTPMLogp1",
-                "CCLE_expression",
-            ),
-        ),
+        ("rna", "Avana", (f"{OMICS}TPMLogp1HumanProteinCodingGenes",
+         f"{OMICS}ProteinCodingGenesTPMLogp1", "CCLE_expression")),
         ("model_table", "Avana", ("Model", "sample_info")),
         ("essential", "Avana", ("AchillesCommonEssentialControls", "common_essentials")),
         ("nonessential", "Avana", ("AchillesNonessentialControls", "nonessentials")),
         ("expression_addictions", "Avana", ("RNAiExpressionAddictions",)),
     ],
-)
+)  # fmt: skip
 def test_files_are_named_as_they_are_released(
     table: TableName, library: str, stems: tuple[str, ...]
 ):

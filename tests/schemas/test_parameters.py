@@ -34,7 +34,8 @@ FORM: dict[str, Any] = fit_screen.parameters.model_dump()
         ("Exponential(1)", "Exponential", (1,), "Exponential(1)"),
         ("HalfNormal(2.5)", "HalfNormal", (2.5,), "HalfNormal(2.5)"),
         ("Normal(1e15, 1e300)", "Normal", (1e15, 1e300), "Normal(1000000000000000.0, 1e+300)"),
-        ("Normal(999999999999999, 1)", "Normal", (999999999999999, 1), "Normal(999999999999999, 1)"),
+        ("Normal(999999999999999, 1)", "Normal", (999999999999999, 1),
+         "Normal(999999999999999, 1)"),
     ],
 )  # fmt: skip
 def test_a_prior_is_read_and_written(

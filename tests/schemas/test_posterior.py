@@ -40,15 +40,13 @@ def test_every_group_is_required():
     ("change", "words"),
     [
         (lambda one: one.drop_vars("sigma"), "variables ['beta_g', 'sigma'], got ['beta_g']"),
-        (
-            lambda one: one.assign(extra=one["sigma"]),
-            "variables ['beta_g', 'sigma'], got ['beta_g', 'extra', 'sigma']",
-        ),
+        (lambda one: one.assign(extra=one["sigma"]),
+         "variables ['beta_g', 'sigma'], got ['beta_g', 'extra', 'sigma']"),
         (lambda one: one.transpose("gene", ...), "beta_g with dims"),
         (lambda one: one.assign(sigma=one["sigma"].astype("float32")), "float64, got float32"),
         (lambda one: one.drop_vars("gene"), "expected labels as coordinate gene"),
     ],
-)
+)  # fmt: skip
 def test_another_posterior_is_refused(change: Callable[[xr.Dataset], xr.Dataset], words: str):
     with pytest.raises(ValueError) as refused:
         CONTRACT.check(tree(change(draws())))

@@ -25,7 +25,7 @@ def broken(
     units: str = "log2_tpm",
     flags: list[str] | None = None,
 ) -> Found:
-    """Check an RNA table whose first row stands on line 2; return rule, count and what was found."""
+    """Check an RNA table whose first row stands on line 2; return rule, count and found."""
     rows = pd.RangeIndex(2, 2 + len(lines))
     if values is None:
         values = np.arange(len(lines) * len(genes), dtype=float).reshape(len(lines), -1)
@@ -92,7 +92,8 @@ def test_z_scores_have_their_range(number: float, rule: str):
             [[-3.0, 0, np.inf], [0.1, -2.1, 5]],
             [
                 ("rna_finite", 1, ("line 2, IRF4 (3662): inf",)),
-                ("rna_z_score_centred", 3, ("SOX10 (6663): -1.4", "HLA-A (3105): -1.1", "IRF4 (3662): 5")),
+                ("rna_z_score_centred", 3,
+                 ("SOX10 (6663): -1.4", "HLA-A (3105): -1.1", "IRF4 (3662): 5")),
             ],
         ),
     ],
@@ -127,16 +128,12 @@ def test_the_first_cells_are_shown_and_all_are_counted():
         (["SOX10", *GENES[1:]], [("gene_label", 1, ("'SOX10'",))]),
         ([" SOX10 (6663)", *GENES[1:]], [("surrounding_blanks", 1, ("' SOX10 (6663)'",))]),
         (["=SOX10 (6663)", *GENES[1:]], [("plain_label", 1, ("'=SOX10 (6663)'",))]),
-        (
-            ["SOX10 (6663)", "DOM (6663)", "SOX10 (2)"],
-            [("rna_gene_unique", 2, ("DOM (6663)", "SOX10 (6663)"))],
-        ),
-        (
-            ["SOX10 (6663)", "HLA-A (3105)", "SOX10 (1)"],
-            [("rna_symbol_unique", 2, ("SOX10 (1)", "SOX10 (6663)"))],
-        ),
+        (["SOX10 (6663)", "DOM (6663)", "SOX10 (2)"],
+         [("rna_gene_unique", 2, ("DOM (6663)", "SOX10 (6663)"))]),
+        (["SOX10 (6663)", "HLA-A (3105)", "SOX10 (1)"],
+         [("rna_symbol_unique", 2, ("SOX10 (1)", "SOX10 (6663)"))]),
     ],
-)
+)  # fmt: skip
 def test_genes_are_labelled_once_and_in_their_form(genes: list[str], expected: Found):
     values = np.arange(2.0 * len(genes)).reshape(2, len(genes))
     assert broken(values, genes) == expected
@@ -155,7 +152,8 @@ def test_long_tables_label_genes_in_any_form():
         (("ACH-000001", "ACH-000001 "), ["Yes", "Yes"], "one_default_profile", "ACH-000001: 2"),
         (("ACH-000001", "ACH-000001"), None, "one_default_profile", "ACH-000001: 2"),
         (("ACH-000001", "ACH-000002"), ["Yes", "No"], "one_default_profile", "ACH-000002: 0"),
-        (("ACH-000001", "ACH-000002"), ["No", "0"], "default_profiles_exist", "no profile is marked"),
+        (("ACH-000001", "ACH-000002"), ["No", "0"],
+         "default_profiles_exist", "no profile is marked"),
         (("ACH-000001", "ACH-000001"), ["perhaps", "Yes"], "", ""),  # `flag` is reported instead
     ],
 )  # fmt: skip

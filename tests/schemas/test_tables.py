@@ -93,8 +93,8 @@ def typed(columns: tuple[str, ...], *rows: tuple[object, ...]) -> pd.DataFrame:
 
 def test_sound_tables_are_parsed_into_their_types_and_make_a_screen():
     others = {"nonessential": ["A (1)"], "expression_addictions": ["B (2)", "C (3)", "D (4)"]}
-    lists = [raw(name, gene=[*genes]) for name, genes in others.items()]  # type: ignore[arg-type]
-    tables = check(*map(sound, SOUND), *lists)  # type: ignore[arg-type]
+    lists = [raw(name, gene=[*genes]) for name, genes in others.items()]
+    tables = check(*map(sound, SOUND), *lists)
     guides, sox = GUIDES, "SOX10 (6663)"
     guide_map = typed(
         GUIDE_MAP_COLUMNS,
@@ -189,10 +189,10 @@ def test_every_way_to_write_a_flag_is_read():
 @pytest.mark.parametrize(
     ("table", "column", "values", "rule"),
     [
-        ("guide_map", "guide", ["A" * 18, "C" * 24, "acgtacgtacgtacgtacgt", "A" * 19 + "N"], "guide_sequence"),
+        ("guide_map", "guide", ["A" * 18, "C" * 24, "acgt" * 5, "A" * 19 + "N"], "guide_sequence"),
         ("guide_map", "guide", ["A" * 19, "T" * 23], ""),
         ("guide_map", "guide", [None], "value_missing"),
-        ("guide_map", "gene", ["SOX10", "6663", "SOX10(6663)", "SOX10 (x)", "(6663)"], "gene_label"),
+        ("guide_map", "gene", ["SOX10", "6663", "SOX10(6663)", "S (x)", "(6663)"], "gene_label"),
         ("guide_map", "gene", ["SOX10 (6663) ", " SOX10 (6663)"], "surrounding_blanks"),
         ("guide_map", "gene", [None], ""),
         ("guide_map", "n_alignments", ["one", "1.5", "-1"], "whole_number"),
@@ -200,13 +200,13 @@ def test_every_way_to_write_a_flag_is_read():
         ("guide_map", "used", ["No?", "maybe", "2", "yes please", "Y", "None"], "flag"),
         ("sequence_map", "sequence", ["HB11;19 rep A"], "sequence_unique"),
         ("sequence_map", "sequence", ["=1+1"], "plain_label"),
-        ("sequence_map", "cell_line", ["ACH-00001", "ach-000001", "A375", "ACH-0000011"], "cell_line_id"),
+        ("sequence_map", "cell_line", ["ACH-00001", "ach-000001", "ACH-0000011"], "cell_line_id"),
         ("sequence_map", "cell_line", [None], "value_missing"),
         ("sequence_map", "passes_qc", [None], "value_missing"),
         ("sequence_map", "screen_type", ["2DS "], "surrounding_blanks"),
         ("sequence_map", "library", [" Avana"], "surrounding_blanks"),
         ("sequence_map", "excluded", ["perhaps"], "flag"),
-        *(("sequence_map", column, [None], "") for column in ("library", "screen_type", "excluded")),
+        *(("sequence_map", name, [None], "") for name in ("library", "screen_type", "excluded")),
         ("rna", "cell_line", ["A2058"], "cell_line_id"),
         ("rna", "cell_line", [None], "value_missing"),
         ("rna", "is_default", ["perhaps"], "flag"),

@@ -36,7 +36,7 @@ FILES = (
     content("a workbook named as CSV", "guide_map", "wrong_format", lambda _: b"PK\x03\x04...."),
     content("an unknown suffix", "guide_map", "unknown_suffix", lambda was: was, ".xlsx"),
     content("a repeated header", "sequence_map", "repeated_header", repeated_header),
-    content("Latin-1", "sequence_map", "not_utf8", lambda was: was.replace(b"failed", b"\xe9choue")),
+    content("Latin-1", "sequence_map", "not_utf8", lambda w: w.replace(b"failed", b"\xe9chec")),
     frame("text among the RNA", "rna", "not_a_number",
           lambda rna: rna.astype(object).replace({rna.iat[1, 3]: "high"}),
           "got 'high' on line 3, column 'G3 (4)'"),

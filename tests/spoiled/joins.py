@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -11,30 +14,23 @@ from tests.spoiled.spoil import entry, frame, long_release, with_profiles
 CONTROLS = "logfc+essential+nonessential"
 
 
-def z_scored(of: Release) -> Release:
-    """Give RNA as z-scores."""
-    rna = (of.rna - of.rna.mean()) / of.rna.std()
-    return Release(**{**vars(of), "rna": rna, "entries": {"rna_units": "z_score"}})
-
-
 def called_z_scores(of: Release) -> Release:
     """Give log2(TPM+1) as z-scores."""
-    return Release(**{**vars(of), "entries": {"rna_units": "z_score"}})
+    return replace(of, entries={"rna_units": "z_score"})
+
+
+def z_scored(of: Release) -> Release:
+    """Give RNA as z-scores."""
+    return replace(called_z_scores(of), rna=(of.rna - of.rna.mean()) / of.rna.std())
 
 
 def swapped(of: Release) -> Release:
     """Exchange the lists of control genes."""
     lists = {"essential": "nonessential", "nonessential": "essential"}
-    others = of.others | {name: of.others[other] for name, other in lists.items()}
-    return Release(**{**vars(of), "others": others})
+    return replace(of, others=of.others | {a: of.others[b] for a, b in lists.items()})
 
 
-def later(_: Release) -> Release:
-    """Return a release of one long table."""
-    return long_release()
-
-
-def with_values(table: pd.DataFrame, rows: object, columns: object, value: object) -> pd.DataFrame:
+def with_values(table: pd.DataFrame, rows: Any, columns: Any, value: Any) -> pd.DataFrame:
     """Return a table in which some cells have this value."""
     table = table.copy()
     table.iloc[rows, columns] = value
@@ -153,12 +149,12 @@ JOINS = (
           lambda rna: with_values(rna, 3, 3, "Perhaps"), "line 5: 'Perhaps'", of=with_profiles),
     # Long tables
     frame("two RNA values of a gene in a line", "logfc", "rna_not_constant",
-          lambda table: with_values(table, 9, 3, 0.5), "gene G0 in cell line line 3", of=later),
+          lambda table: with_values(table, 9, 3, 0.5), "G0 in cell line line 3", of=long_release),
     frame("a repeated measurement", "logfc", "duplicate_measurement",
-          lambda table: pd.concat([table, table.iloc[[9]]]), "on lines 11 and 50", of=later),
+          lambda table: pd.concat([table, table.iloc[[9]]]), "on lines 11 and 50", of=long_release),
     frame("a measurement without a gene", "logfc", "missing_label",
-          lambda table: with_values(table, 9, 0, None), "line 11", of=later),
+          lambda table: with_values(table, 9, 0, None), "line 11", of=long_release),
     frame("a guide of two genes in a long table", "logfc", "guide_of_one_gene",
           lambda table: table.assign(guide=table["guide"].replace("g2", "g1")),
-          "g1: G0, G1", of=later, reported="guide_map"),
+          "g1: G0, G1", of=long_release, reported="guide_map"),
 )  # fmt: skip

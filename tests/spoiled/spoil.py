@@ -14,7 +14,6 @@ from tests.property.releases import Release, release
 
 Spoiled = tuple[Release, str]
 """A spoiled release, and what the finding must name."""
-Change = Callable[[Release, random.Random], Spoiled]
 
 
 @dataclass(frozen=True)
@@ -24,12 +23,12 @@ class Spoil:
     name: str
     table: str
     rule: str
-    change: Change
+    change: Callable[[Release, random.Random], Spoiled]
     column: str = ""
     """The column that the finding names; empty where that is not asked."""
     reported: str = ""
     """The tables that the finding names, where they are others than the spoiled one."""
-    anywhere: bool = True
+    anywhere: bool = False
     """Whether it spoils any release, in any format, whatever is wrong with its other tables."""
 
     def __str__(self) -> str:
@@ -60,19 +59,17 @@ def complete_release() -> Release:
 def with_profiles(of: Release) -> Release:
     """Return a release whose RNA is in the later layout: two profiles a line, one the default."""
     n = len(of.rna)
+    leading = {
+        "": range(2 * n),
+        "SequencingID": [f"CDS-{number:06}" for number in range(2 * n)],
+        "ModelID": [*of.rna.index] * 2,
+        "IsDefaultEntryForModel": ["Yes"] * n + ["No"] * n,
+    }
     values = pd.concat([of.rna, of.rna + 0.5]).reset_index(drop=True)
-    leading = pd.DataFrame(
-        {
-            "": range(2 * n),
-            "SequencingID": [f"CDS-{number:06}" for number in range(2 * n)],
-            "ModelID": [*of.rna.index] * 2,
-            "IsDefaultEntryForModel": ["Yes"] * n + ["No"] * n,
-        }
-    )
-    return of.having("rna", pd.concat([leading, values], axis=1))
+    return of.having("rna", pd.concat([pd.DataFrame(leading), values], axis=1))
 
 
-def long_release() -> Release:
+def long_release(_: Release | None = None) -> Release:
     """Return a release of one long table: 8 guides of 4 genes, 6 lines."""
     draws = np.random.default_rng(7)
     cells = [(f"G{i // 2}", f"g{i}", f"line {j}") for i in range(8) for j in range(6)]
@@ -83,7 +80,7 @@ def long_release() -> Release:
     return replace(complete_release(), logfc=frame, others={}, entries=alone)
 
 
-# ------------------------------------------------------------------ spoils that are one line each
+# --------------------------------------------------------------- spoils that are a few words each
 
 
 def line_of(place: int, value: str | None = None) -> str:
@@ -91,33 +88,34 @@ def line_of(place: int, value: str | None = None) -> str:
     return f"line {place + 2}" + ("" if value is None else f": {value!r}")
 
 
-def rows_in_use(of: Release, table: str) -> list[int]:
-    """Return the places of the rows of a table that a fit uses."""
+def row_in_use(of: Release, table: str, source: random.Random) -> int:
+    """Return the place of some row of a table that a fit uses."""
     frame = of.table(table)
     used = pd.Series(True, frame.index)
     if table == "guide_map":
         used = frame["UsedByChronos"].astype(bool)
     if table == "sequence_map":
         used = frame["PassesQC"].astype(bool) & (frame["ScreenType"] == "2DS")
-    return list(np.flatnonzero(used.to_numpy()))
+    return source.choice([place for place, one in enumerate(used) if one])
 
 
-def put(of: Release, table: str, column: str, place: int, value: str | None) -> Release:
+def with_cell(frame: pd.DataFrame, place: int, column: str, value: str | None) -> pd.DataFrame:
     """Put a value into a row of a table of text."""
-    frame = of.table(table).astype("str")
+    frame = frame.astype("str")
     frame.iat[place, list(frame.columns).index(column)] = value
-    return of.having(table, frame)
+    return frame
 
 
 def cell(table: str, column: str, shown: str, rule: str, *values: str | None) -> Spoil:
     """Put one of these values into a column of text, which findings call `shown`."""
 
     def change(of: Release, source: random.Random) -> Spoiled:
-        place, value = source.choice(rows_in_use(of, table)), source.choice(values)
-        return put(of, table, column, place, value), line_of(place, value)
+        place, value = row_in_use(of, table, source), source.choice(values)
+        frame = with_cell(of.table(table), place, column, value)
+        return of.having(table, frame), line_of(place, value)
 
-    name = f"{rule} in {column} of {table}"
-    return Spoil(name, table, rule, change, shown, anywhere=table in ("guide_map", "sequence_map"))
+    anywhere = table in ("guide_map", "sequence_map")
+    return Spoil(f"{rule} in {column} of {table}", table, rule, change, shown, anywhere=anywhere)
 
 
 def number(table: str, rule: str, *values: float) -> Spoil:
@@ -129,7 +127,7 @@ def number(table: str, rule: str, *values: float) -> Spoil:
         frame.iloc[row, column] = value
         return of.having(table, frame), f"line {row + 2}, {frame.columns[column]}: {value:g}"
 
-    return Spoil(f"{rule} in {table}", table, rule, change)
+    return Spoil(f"{rule} in {table}", table, rule, change, anywhere=True)
 
 
 def row_label(table: str, column: str, rule: str, *labels: str, reported: str = "") -> Spoil:
@@ -143,6 +141,22 @@ def row_label(table: str, column: str, rule: str, *labels: str, reported: str = 
 
     name = f"{rule} of a row label of {table}"
     return Spoil(name, table, rule, change, column, reported, anywhere=not reported)
+
+
+def row(
+    name: str,
+    table: str,
+    column: str,
+    rule: str,
+    change: Callable[[pd.DataFrame, int], tuple[pd.DataFrame, str]],
+) -> Spoil:
+    """Change any release: `change` is given a table and the place of some row in use."""
+
+    def applied(of: Release, source: random.Random) -> Spoiled:
+        frame, place = change(of.table(table), row_in_use(of, table, source))
+        return of.having(table, frame), place
+
+    return Spoil(name, table, rule, applied, column, anywhere=True)
 
 
 def frame(
@@ -161,7 +175,7 @@ def frame(
         other = of(sound)
         return other.having(table, change(other.table(table))), place
 
-    return Spoil(name, table, rule, applied, reported=reported, anywhere=False)
+    return Spoil(name, table, rule, applied, reported=reported)
 
 
 def content(
@@ -170,18 +184,14 @@ def content(
     """Change the bytes of a file of the complete release."""
 
     def applied(sound: Release, _: random.Random) -> Spoiled:
-        suffixes = sound.suffixes | {table: suffix}
-        return replace(sound, suffixes=suffixes, rewrites=sound.rewrites | {table: change}), ""
+        suffixes, rewrites = sound.suffixes | {table: suffix}, sound.rewrites | {table: change}
+        return replace(sound, suffixes=suffixes, rewrites=rewrites), ""
 
-    return Spoil(name, table, rule, applied, anywhere=False)
+    return Spoil(name, table, rule, applied)
 
 
-def entry(
-    name: str, table: str, rule: str, key: str, value: str | None, reported: str = ""
-) -> Spoil:
+def entry(name: str, table: str, rule: str, key: str, value: str | None) -> Spoil:
     """Let the dataset say something else."""
-
-    def applied(sound: Release, _: random.Random) -> Spoiled:
-        return replace(sound, entries=sound.entries | {key: value}), ""
-
-    return Spoil(name, table, rule, applied, reported=reported, anywhere=False)
+    return Spoil(
+        name, table, rule, lambda of, _: (replace(of, entries=of.entries | {key: value}), "")
+    )

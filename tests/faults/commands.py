@@ -27,7 +27,7 @@ from tests.integration.runs import run_is_open, runs_in
 
 ROOT = Path(__file__).resolve().parents[2]
 FORKS = multiprocessing.get_context("forkserver")
-IMPORTED = ["deployments.command_line", "deployments.terminal", "flows.fit_screen"]
+IMPORTED = ["deployments.terminal", "flows.fit_screen", "flows.calibrate", "matplotlib.pyplot"]
 QUICK = ("--draws", "100", "--pictures", "none")
 """Options of a fit that is over soon; its draws are too few to be believed."""
 LONG = ("--draws", "20000", "--pictures", "none")

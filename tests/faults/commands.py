@@ -174,7 +174,7 @@ def _enter(folder: str, streams: tuple[str | None, str], limit: tuple[int, int] 
         if path is None:
             os.close(number)
         else:
-            os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND), number)
+            os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOCTTY), number)
     if limit is not None:
         resource.setrlimit(limit[0], (limit[1], limit[1]))
 

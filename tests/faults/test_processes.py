@@ -86,19 +86,19 @@ def test_an_interrupt(words, until, told, forked, screen):
     ends(process, screen, forked)
 
 
-@ended("the terminal is closed", "its pseudo-terminal closed once a run is open", code=HUNG_UP)
+@ended("the terminal is closed", "its pseudo-terminal closed while nutpie samples", code=HUNG_UP)
 def test_a_terminal_that_is_closed(forked, screen):
-    ours, theirs = pty.openpty()
+    (ours, theirs), shown = pty.openpty(), bytearray()
     path = os.ttyname(theirs)
     process = begin(NUTS, screen, "", forked, out=path, err=path)
 
     def read() -> None:
         with suppress(OSError):  # closed
-            while os.read(ours, 65536):
-                pass
+            while some := os.read(ours, 65536):
+                shown.extend(some)
 
     threading.Thread(target=read, daemon=True).start()
-    forked.wait_for_run(process)
+    forked.wait_for(process, lambda: b"sampling with nutpie" in shown)
     os.close(theirs)
     os.close(ours)
     os.kill(process.pid, signal.SIGHUP)

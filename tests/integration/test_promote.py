@@ -130,6 +130,7 @@ def test_promotions_without_a_common_disk_take_turns_at_the_server(working_folde
         assert list(threads.map(hold, range(2))) == [True, True]
 
 
+@pytest.mark.slow
 def test_a_look_at_releases_evaluates_the_newest_fit_once(working_folder, monkeypatch):
     monkeypatch.setenv("PREFECT_API_URL", str(PREFECT_API_URL.value()))
     register()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,7 @@ from tests.designs import (
 from tests.model.exact.dense import COLUMNS
 from tests.model.exact.pieces import MODELS
 
-FAMILIES = {
+FAMILIES: dict[str, Any] = {
     "Normal": stats.norm,
     "Exponential": lambda rate: stats.expon(scale=1 / rate),
     "HalfNormal": lambda scale: stats.halfnorm(scale=scale),
@@ -50,20 +51,20 @@ def log_density_of_rows(
     rows: pd.DataFrame, design: ScreenDesign, point: dict[str, np.ndarray]
 ) -> float:
     """The log density of all measurements and parameters, eps and zeta integrated out."""
-    mean = np.zeros(len(rows))
-    log_density = 0.0
+    mean, log_density = np.zeros(len(rows)), 0.0
     for name in set(GROUPS) & set(point):
         labels = list(getattr(design, f"{COLUMNS[name]}s"))
         effects = point[name][[labels.index(label) for label in rows[COLUMNS[name]]]]
         mean += effects * (rows.rna.to_numpy() if name == "beta_g" else 1)
         mu, sigma = GROUPS[name]
-        log_density += stats.norm.logpdf(point[name], point.get(mu, 0), point[sigma]).sum()
+        centre = point.get(mu, np.zeros(()))
+        log_density += float(np.sum(stats.norm.logpdf(point[name], centre, point[sigma])))
     for name, value in point.items():
         if name not in GROUPS:
             prior = getattr(PRIORS, name)
             log_density += FAMILIES[prior.family](*prior.arguments).logpdf(value)
         if name.startswith("sigma"):
-            log_density += np.log(value)  # PyMC samples log sigma
+            log_density += float(np.log(value))  # PyMC samples log sigma
     sd = {"sigma_gene_line": 0.0, "sigma_guide_line": 0.0, **point}
     covariance = covariance_of_cells(rows, sd)
     return log_density + stats.multivariate_normal.logpdf(rows.logfc, mean, covariance)

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -175,7 +176,7 @@ def running_stack(folder: Path, s3_endpoint: str) -> Iterator[Stack]:
             service = services[name]
             server = Server(name, folder, _command(service), _environment(name, service, folder))
             servers.callback(server.stop)
-            started[name] = server.start(lambda check=service["healthcheck"]: _healthy(check))
+            started[name] = server.start(partial(_healthy, service["healthcheck"]))
         deploy = services["deploy"]
         worker = services["worker"]
         hand = Server("worker", folder, _command(worker), _environment("worker", worker, folder))

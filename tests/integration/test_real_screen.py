@@ -79,19 +79,6 @@ def test_m4_nested_passes_where_m4_is_flagged(working_folder, shared):
     assert {path.stem for path in artifact(runs[0], "plots").glob("*.png")} == PLOTS
 
 
-def test_m4_fails_and_says_why(working_folder, shared, capsys):
-    path = dataset_file(working_folder, str(shared / "data" / "avana_sample"))
-    assert main(["fit", path, "--model", "m4", *NUTS]) == VERDICT_FAIL
-    said = " ".join(capsys.readouterr().out.split())
-    assert "Verdict: fail" in said
-    assert "shift between alpha and gamma" in said and "m4_zero_mean" in said
-    assert "--engine exact" in said
-    (run,) = runs_in(working_folder)
-    assert run.info.status == "FINISHED"  # the fit is whole; that it may not be used is its verdict
-    assert run.data.tags["verdict"] == "fail"
-    assert run.data.metrics["rhat_max"] > 1.1
-
-
 def test_the_same_from_a_bucket(working_folder, shared, s3_bucket):
     """Dataset file and tables in S3: the same data digest, design and draws as from the disk."""
     folder = shared / "data" / "avana_sample"

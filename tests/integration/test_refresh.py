@@ -54,7 +54,7 @@ def run_with_states(client: SyncPrefectClient, *states: State[Any]) -> FlowRun:
     return client.read_flow_run(run.id)
 
 
-ENDS = (
+ENDS: tuple[tuple[str, Any, str, str], ...] = (
     ("Crashed", Crashed(), "loses its process", "at once"),
     ("Failed", Failed(message="MLflow is away"), "fails for want of a service", "in a minute"),
 )

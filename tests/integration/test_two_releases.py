@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,6 @@ import yaml
 
 from flows.compare_runs import ComparisonOutcome, compare_runs
 from flows.fit_screen import fit_screen
-from schemas.comparison import ComparisonSettings
 from schemas.parameters import Filters, FitParameters
 from tests.integration.runs import runs_in
 
@@ -163,26 +161,3 @@ def test_the_same_fit_twice_has_identical_draws_and_another_seed_has_not(
     seeded = compare_runs(a, fit_screen(path, other, pictures="none").run_id).found.comparison
     assert seeded.identical_draws is False
     assert seeded.changed_parameters == {"seed": ("103", "7")}
-
-
-def test_another_model_of_the_same_data_is_a_matter_of_settings(
-    working_folder: Path, shared: Path
-) -> None:
-    path = release(working_folder, "24Q4", shared / "data" / "avana_sample")
-    few = {"filters": Filters(genes=("SOX10", "MYB", "IRF4", "PAX8", "CCND1"))}
-    a = fit_screen(path, EXACT.model_copy(update=few), pictures="none")
-    b = fit_screen(path, EXACT.model_copy(update={**few, "model": "m4_nested"}), pictures="none")
-    outcome = compare_runs(a.run_id, b.run_id, ComparisonSettings(lfsr_max=0.01))
-    found = outcome.found.comparison
-    assert found.same_data
-    assert found.changed_parameters == {"model": ("m4", "m4_nested")}
-    assert found.log_evidence_difference is not None and found.log_evidence_difference > 50
-    assert found.elpd_loo_difference is not None and found.elpd_loo_difference_se is not None
-    assert found.elpd_loo_difference > 2 * found.elpd_loo_difference_se
-    scalars = {one.parameter: one for one in found.scalars}
-    assert scalars["sigma_guide"].mean_b > 0 and math.isnan(scalars["sigma_guide"].mean_a)
-    assert scalars["sigma"].mean_a > scalars["sigma"].mean_b
-    assert {one.check for one in found.checks} >= {"guide_variance", "within_guide_variance"}
-    (step,) = found.steps
-    assert step.name == "settings"
-    assert outcome.found.genes["due_to_settings"].equals(outcome.found.genes["difference"])

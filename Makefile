@@ -29,7 +29,7 @@ demo: setup ## fit the simulated screen and show where the results are
 test: setup ## all tests but the slow ones
 	@$(PYTEST) -m "not slow and not soak"
 
-test-slow: setup ## the tests that take minutes each: servers killed in the middle of a fit
+test-slow: setup ## servers, kill -9, a browser, PostgreSQL, every command of the documentation
 	@$(PYTEST) -v --durations 20 -m slow
 
 fuzz: setup ## for hours: fifty times the examples of the property tests, and spoilt files

@@ -32,6 +32,8 @@ QUICK = ("--draws", "100", "--pictures", "none")
 """Options of a fit that is over soon; its draws are too few to be believed."""
 LONG = ("--draws", "20000", "--pictures", "none")
 """Options of one long enough for something to happen meanwhile."""
+AT_A_TERMINAL = {"TTY_COMPATIBLE": "1", "TTY_INTERACTIVE": "1"}
+"""Environment in which progress is shown as at a terminal, though it goes to a file."""
 STATUSES = {Left.FAILED: ["FAILED"], Left.KILLED: ["KILLED"], Left.WHOLE: ["FINISHED"]}
 OBEYED = re.compile("[\x00\x1b\u202e]")
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")

@@ -15,13 +15,11 @@ import pytest
 
 from deployments.exit_codes import HUNG_UP, INTERRUPTED, TERMINATED, VERDICT_FAIL
 from tests.faults.catalogue import Area, Left, fault, variants
-from tests.faults.commands import LONG, QUICK, OwnProcess, Process
+from tests.faults.commands import AT_A_TERMINAL, LONG, QUICK, OwnProcess, Process
 from tests.integration.runs import runs_in
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
-AT_A_TERMINAL = {"TTY_COMPATIBLE": "1", "TTY_INTERACTIVE": "1"}
-"""Progress is shown as at a terminal, though it goes to a file."""
 NUTS = ("fit", "SCREEN", "--engine", "nuts", *LONG)
 SAMPLING = r"sampling with nutpie.* [1-9]\d*/"
 

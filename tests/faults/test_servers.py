@@ -20,7 +20,7 @@ from prefect.settings import (
 from deployments import prefect_ready
 from tasks import tracking_run
 from tests.faults.catalogue import Area, marks, variants
-from tests.faults.commands import LONG, QUICK, kept_in
+from tests.faults.commands import AT_A_TERMINAL, LONG, QUICK, kept_in
 from tests.faults.disks import full_disk, held, read_only
 from tests.faults.fake_servers import LOGIN_PAGE, answering, nobody, silent
 from tests.integration import processes
@@ -190,8 +190,8 @@ def test_a_server_that_comes_back(name, forked, screen):
     else:
         server = processes.prefect_server(folder, port, f"sqlite+aiosqlite:///{folder}/prefect.db")
     try:
-        process = forked.begin("fit", screen, *LONG, **{name: address})
-        forked.wait_for_run(process)
+        process = forked.begin("fit", screen, *LONG, **AT_A_TERMINAL, **{name: address})
+        forked.wait_for(process, r"\bfitting\b")  # the run is open, and nobody is asked now
         server.kill()
         if name == MLFLOW:
             forked.wait_for(process, "does not answer")

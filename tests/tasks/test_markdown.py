@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -34,11 +33,3 @@ def test_cells_stay_cells(cells: list[str]):
     page = "\n".join(markdown_table(tuple("abc"[: len(cells)]), [cells]))
     shown = [words for _, words in read(page)[len(cells) :]]
     assert shown == [" ".join(cell.split()) for cell in cells]
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["SOX10 (6663)", "HLA_A", "ACH-000001", "beta_mean_a", "a -> b", "< 0.001", "-1.5", "R & D"],
-)
-def test_usual_names_stay_as_they_are(name: str):
-    assert as_text(name) == name

@@ -73,23 +73,3 @@ def test_a_name_of_no_fit_lists_what_there_is(runs, name, dataset, listed):
     with pytest.raises(NoSuchFit) as error:
         run_id_of(name, dataset)
     assert listed in str(error.value)
-
-
-def test_questions_do_not_grow_with_experiments_without_fits(store, monkeypatch, tmp_path):
-    uri, runs = store
-    path = shutil.copy(uri.removeprefix("sqlite:///"), tmp_path / "one.db")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{path}")
-    client = MlflowClient(f"sqlite:///{path}")
-    client.delete_run(runs["ky"])
-    asked, search = [], MlflowClient.search_runs
-
-    def counted(self, *arguments, **options):
-        found = search(self, *arguments, **options)
-        asked.append(len(found))
-        return found
-
-    monkeypatch.setattr(MlflowClient, "search_runs", counted)
-    assert run_id_of("latest") == runs["new"]
-    assert asked == [1, 0, 1]  # which dataset, whether another, the newest
-    assert run_id_of("24Q2", "avana") == runs["again"]
-    assert asked == [1, 0, 1, 1]

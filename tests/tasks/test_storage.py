@@ -14,7 +14,6 @@ from tasks import storage
 from tasks.read_dataset import load_dataset
 from tasks.read_tables import read_screen
 from tasks.storage import (
-    StorageError,
     StoredFile,
     find_files,
     join,
@@ -42,36 +41,6 @@ def test_a_file_is_digested_while_it_is_read_through(tmp_path: Path, monkeypatch
     assert in_part.sha256 == digest(content)
     monkeypatch.setattr(StoredFile, "open", lambda self: pytest.fail("read a second time"))
     assert stored.sha256 == digest(content)
-
-
-@pytest.mark.parametrize("name", ["none", "file/none", "folder"])
-def test_a_missing_file_is_a_missing_file(tmp_path: Path, name: str):
-    (tmp_path / "file").touch()
-    (tmp_path / "folder").mkdir()
-    with pytest.raises(FileNotFoundError):
-        StoredFile(str(tmp_path / name)).open()
-
-
-def test_a_storage_error_says_where_and_what_to_do(monkeypatch, tmp_path: Path):
-    def refuse(location: str) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    (tmp_path / "secret").write_bytes(b"abc")
-    stream = StoredFile(str(tmp_path / "secret")).open()
-
-    class Broken:
-        def readinto(self, buffer: object) -> int:
-            raise OSError("connection reset")
-
-        def close(self) -> None:
-            pass
-
-    monkeypatch.setattr(stream.raw, "_file", Broken())
-    with pytest.raises(StorageError, match="connection reset"):
-        stream.read()
-    monkeypatch.setattr(storage, "_filesystem", refuse)
-    with pytest.raises(StorageError, match=r"cannot read .*secret.*check that you may read it"):
-        StoredFile(str(tmp_path / "secret")).open()
 
 
 @pytest.mark.parametrize(

@@ -54,17 +54,6 @@ def test_releases_are_found_by_the_name_of_their_dataset_file(tmp_path: Path) ->
         look_under(str(tmp_path / "nowhere"))
 
 
-def test_a_release_of_links_changes_with_the_linked_files(tmp_path: Path) -> None:
-    path = put(tmp_path / "store")
-    (tmp_path / "releases").mkdir()
-    for file in (path, path.parent / TABLE):
-        (tmp_path / "releases" / file.name).symlink_to(file)
-    before = only(tmp_path / "releases").stamps["logfc"]
-    change(path.parent / TABLE)
-    after = only(tmp_path / "releases").stamps["logfc"]
-    assert after.version != before.version and after.changed_at > before.changed_at
-
-
 @pytest.mark.parametrize("date", [0, 4e9], ids=["long ago", "in the future"])
 def test_a_release_is_at_rest_once_nothing_has_changed_for_a_while(tmp_path: Path, date) -> None:
     """The date that a file says it has does not count."""
@@ -93,12 +82,6 @@ def test_a_release_that_is_not_ready_does_not_hide_the_others(
     assert isinstance(first, Unready) and "check that you may read it" in first.why
     assert isinstance(second, Release)
     assert isinstance(third, Unready) and TABLE in third.why
-
-    def gone(files: tuple[tuple[str, str], ...]) -> list[str]:
-        raise FileNotFoundError(f"no file {files[0][0]}")
-
-    found = digest_of(second, gone)
-    assert isinstance(found, Unready) and "no file" in found.why
 
 
 def test_the_digest_is_of_the_content_and_reads_only_changed_files(tmp_path: Path) -> None:

@@ -32,11 +32,7 @@ BY_OPTIONS: dict[str, dict[str, object]] = {
     },
 }
 BY_FILE: dict[str, dict[str, object]] = {
-    "thresholds": {"thresholds": {"max_divergence_share": 1e-05}},
-    "preparation": {"preparation": {"min_rna_sd": 0.25}},
     "predictive draws": {"sampling": {"predictive_draws": 60}},
-    "calls": {"calls": {"error_max": 0.01}},
-    "influence": {"influence": {"change_min": 2.0}},
     "a comma in a label": {"filters": {"lineages": ("Skin, other",)}},
     "options beside": {"thresholds": {"rhat_max": 1.05}, **BY_OPTIONS["options"]},
 }

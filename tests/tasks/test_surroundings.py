@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from importlib.metadata import PackageNotFoundError
 from types import SimpleNamespace
 
@@ -43,7 +41,6 @@ def last(look):
     ("look", "status", "found"),
     [
         (lambda: looks.look_at_python("3.11.9"), "trouble", "3.11.9"),
-        (lambda: looks.look_at_python("3.12.0"), "ok", "3.12.0"),
         (lambda: looks.look_at_python("3.14.2"), "ok", "3.14.2"),
         (lambda: looks.look_at_python("3.15.0"), "trouble", "3.15.0"),
         (looks.look_at_packages, "ok", "in versions that work together"),
@@ -51,10 +48,7 @@ def last(look):
         (lambda: on(refuses(PackageNotFoundError())), "trouble", "sqlalchemy is not installed"),
         (lambda: looks.look_at_machine(lambda: 500 * 10**6), "trouble", "500 MB"),
         (lambda: looks.look_at_machine(lambda: 3 * 10**9), "warning", "3.0 GB"),
-        (lambda: looks.look_at_machine(lambda: 64 * 10**9), "ok", "64.0 GB"),
-        (lambda: looks.look_at_machine(lambda: None), "ok", "does not say"),
         (lambda: looks.look_at_bucket({"AWS_ACCESS_KEY_ID": "a"}), "trouble", "SECRET_ACCESS_KEY"),
-        (lambda: looks.look_at_bucket({}), "ok", "is not set"),
         (lambda: looks.look_at_bucket({"SCREENBAYES_PREFIX": "no such"}), "trouble", "nothing at"),
     ],
 )
@@ -63,11 +57,11 @@ def test_a_look_has_a_status_what_was_found_and_what_to_do(folder, look, status,
     assert (one.status, bool(one.mend)) == (status, status != "ok") and found in one.found
 
 
-@pytest.mark.parametrize(("free", "status"), [(50e6, "trouble"), (1e9, "warning"), (50e9, "ok")])
-def test_a_full_or_protected_disk_is_reported(folder, monkeypatch, free, status):
-    disk = SimpleNamespace(disk_usage=lambda _: SimpleNamespace(free=free))
-    monkeypatch.setattr(looks, "shutil", disk)
-    assert {one.status for one in looks.look_at_disk()} == {status}
+def test_a_full_or_protected_disk_is_reported(folder, monkeypatch):
+    for free, status in ((50e6, "trouble"), (1e9, "warning"), (50e9, "ok")):
+        disk = SimpleNamespace(disk_usage=lambda _, free=free: SimpleNamespace(free=free))
+        monkeypatch.setattr(looks, "shutil", disk)
+        assert {one.status for one in looks.look_at_disk()} == {status}
     denied = PermissionError(13, "Permission denied")
     monkeypatch.setattr(looks.tempfile, "TemporaryFile", refuses(denied))
     found = list(looks.look_at_disk())
@@ -87,41 +81,19 @@ def test_runs_whose_processes_died_are_reported_and_no_store_is_made(folder, req
     assert found.status == "warning" and dead.info.run_id in found.found
 
 
-AWAY = {
-    "MLFLOW_TRACKING_URI": "http://me:secret@127.0.0.1:9",
-    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
-    "AWS_ACCESS_KEY_ID": "testing",
-    "AWS_SECRET_ACCESS_KEY": "testing",
-    "SCREENBAYES_PREFIX": "s3://screens",
-}
-
-
 @pytest.mark.parametrize(
     ("look", "found", "mend"),
     [
         (looks.look_at_mlflow, "does not answer", "MLFLOW_TRACKING_URI"),
-        (lambda: looks.look_at_bucket(os.environ), "s3://screens", "AWS"),
         (refuses(EnvironmentTrouble("it is away; start it")), "it is away", "start it"),
         (refuses(ZeroDivisionError("a")), "could not be looked at: ZeroDivisionError: a", ""),
     ],
 )
 def test_a_look_that_breaks_down_is_reported_without_passwords(monkeypatch, look, found, mend):
-    for name, value in AWAY.items():
-        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
     (one,) = looks.looked_at("what", look)
     assert one.status == "trouble" and found in one.found and mend in one.mend
     assert "secret" not in one.found + one.mend
-
-
-@pytest.mark.parametrize(("minutes", "version"), [(0, ""), (5, "3.2.0"), (-5, "2.0.0")])
-def test_a_server_of_another_time_or_version_is_reported(monkeypatch, minutes, version):
-    now = datetime.now(UTC) + timedelta(minutes=minutes)
-    version = version or ".".join(looks.version("mlflow").split(".")[:2]) + ".999"
-    answer = SimpleNamespace(headers={"Date": format_datetime(now, usegmt=True)}, text=version)
-    monkeypatch.setattr(looks.requests, "get", lambda *_, **__: answer)
-    expected = "warning" if minutes else "ok"
-    assert last(looks._look_at_clock("clock", "http://a")).status == expected
-    assert last(looks._look_at_mlflow_version("http://a")).status == expected
 
 
 def test_releases_are_counted_and_a_misspelt_variable_is_reported(tmp_path):

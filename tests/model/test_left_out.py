@@ -11,16 +11,14 @@ from scipy.special import logsumexp
 
 from model import left_out
 from model.engines import run_engine
-from model.exact.left_out import LeftOut
-from model.exact.proposal import Proposal, Weights, maximise, refitted, weigh
-from model.exact.work import n_effects
+from model.exact.proposal import Proposal, Weights, maximise
 from model.exact.workers import n_threads
-from model.left_out import N_POINTS, Integrable, at_points, integrable, is_good, leave_out, log_sds
+from model.left_out import N_POINTS, Integrable, at_points, integrable, is_good, leave_out
 from schemas.parameters import FitParameters, ModelName, Priors, Sampling
 from tests.designs import design_from_rows, nested_rows, of_lines
 from tests.model.exact.dense import dense
 from tests.model.exact.pieces import MODELS, random_rows
-from tests.model.sds import drawn_sds, sds_of, typical
+from tests.model.sds import drawn_sds, typical
 
 ROWS = random_rows(2, n_genes=4, n_lines=6)
 DESIGN = design_from_rows(ROWS)
@@ -72,27 +70,6 @@ def test_fit_without_a_group_is_that_of_the_engine_for_the_other_lines(name):
         np.testing.assert_allclose(slopes.sd, sd, rtol=0.05)
         assert (np.abs(slopes.mean - draws.mean(axis=1)) < 0.15 * sd).all()
         np.testing.assert_allclose(slopes.lfsr, np.minimum(negative, 1 - negative), atol=0.04)
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_screen_is_made_of_the_design_and_of_the_draws_of_its_sds(name):
-    posterior, screen = drawn_sds(name), tiny(name)
-    draws = np.array([np.log(posterior[sd].to_numpy()).reshape(-1) for sd in sds_of(name)])
-    np.testing.assert_allclose(log_sds(name, posterior), draws.T, rtol=1e-12)
-    np.testing.assert_allclose(screen.proposal.location, draws.mean(axis=1), rtol=1e-12)
-    # A t of seven degrees of freedom has a covariance of 7/5 of its scale.
-    np.testing.assert_allclose(screen.proposal.covariance, np.cov(draws) * 5 / 7, rtol=1e-12)
-    assert screen.proposal.df == 7
-    unit = ["cell_line", "guide"] if name == "m4_nested" else ["cell_line", "gene"]
-    squares = (ROWS.logfc - ROWS.groupby(unit).logfc.transform("mean")) ** 2
-    within_ss = squares.groupby(ROWS.cell_line).sum()
-    np.testing.assert_allclose(screen.by_line.within_ss, within_ss, atol=1e-12)
-    n_measurements = ROWS.groupby("cell_line").size()
-    np.testing.assert_array_equal(screen.by_line.n_measurements, n_measurements)
-    best = dense(name, ROWS, DESIGN, Priors(), typical(posterior)).mean["beta_g"]
-    for block in screen.blocks:
-        np.testing.assert_allclose(block.reference[1], best[block.genes], atol=1e-6)
-    assert screen.work(3) == 4 * n_effects(name, 4, ROWS.guide.nunique()) * 36
 
 
 def test_as_many_genes_as_can_be_afforded_are_taken_evenly(monkeypatch):
@@ -156,28 +133,6 @@ def test_one_point_that_stands_for_all_is_the_dense_normal(monkeypatch, name):
     np.testing.assert_allclose(out.elpd, density[0] - np.array(density[1:]), atol=1e-7)
 
 
-def test_points_are_weighed_by_the_density_without_the_group(monkeypatch, fitted):
-    monkeypatch.setattr("model.left_out.MOST_WORK", fitted.work(1) * N_POINTS)
-    progress: list[tuple[int, int]] = []
-    out = leave_out(fitted, ONE, lambda *done: progress.append(done))
-    assert sorted(progress) == [(done, 128) for done in range(1, 129)]
-    points = fitted.proposal.points(128, np.random.SeedSequence(left_out.SEED))
-    found = at_points(fitted, points, np.concatenate([NOTHING, ONE]))
-    ratios = found.log_density - fitted.proposal.log_density(points)[:, None]
-    weights = [weigh(ratio) for ratio in ratios.T]
-    assert all(map(is_good, weights))
-    for number, slopes in enumerate((out.whole, out.without.part(0))):
-        weight = np.exp(weights[number].log_weight)
-        mean, sd = found.beta[:, number], found.beta_sd[:, number]
-        below = weight @ stats.norm.cdf(0, mean, sd)
-        mixture = weight @ mean, np.sqrt(weight @ (sd**2 + mean**2) - (weight @ mean) ** 2)
-        expected = [*mixture, np.minimum(below, 1 - below)]
-        np.testing.assert_allclose([getattr(slopes, name) for name in SLOPES], expected, rtol=1e-8)
-    evidence = logsumexp(ratios, axis=0)
-    np.testing.assert_allclose(out.elpd, [evidence[0] - evidence[1]], rtol=1e-8)
-    np.testing.assert_allclose(out.pareto_k, [weights[1].pareto_k], rtol=1e-6)
-
-
 def test_points_that_miss_the_mass_are_followed_by_ones_near_it(fitted):
     """The expected values are a plain integral over many points of a good proposal."""
     good, groups = fitted.proposal, np.concatenate([NOTHING, ONE])
@@ -193,60 +148,6 @@ def test_points_that_miss_the_mass_are_followed_by_ones_near_it(fitted):
         assert (out.pareto_k <= 0.7).all()
         np.testing.assert_allclose([out.whole.mean, out.without.mean[0]], mean, atol=atol)
         np.testing.assert_allclose(out.elpd, [evidence[0] - evidence[1]], atol=0.05)
-
-
-# ---- proposals
-
-PROPOSAL = Proposal(np.array([1.0, -2.0]), np.array([[0.5, 0.2], [0.2, 0.3]]), 7.0)
-MODE = np.array([1.5, -1.0])
-
-
-def quadratic(precision: np.ndarray) -> left_out._Weighed:
-    """Points of PROPOSAL, where a log density is 3 less a quadratic around MODE."""
-    points = PROPOSAL.points(64, np.random.SeedSequence(1))
-    density = 3.0 - 0.5 * np.einsum("pi,ij,pj->p", points - MODE, precision, points - MODE)
-    empty = np.zeros((64, 1, 0))
-    return left_out._Weighed(
-        PROPOSAL, points, LeftOut(density[:, None], density[:, None], empty, empty)
-    )
-
-
-@pytest.mark.parametrize("scale", [0.05, 1.0, 20.0])
-def test_mode_and_curvature_of_a_quadratic_are_found(fitted, scale):
-    precision = scale * np.array([[2.0, -0.5], [-0.5, 1.0]])
-    known = quadratic(precision)
-    found = left_out._around_mode(fitted, ONE, known)
-    assert found is not None and found.df == 7
-    np.testing.assert_allclose(found.location, MODE, rtol=1e-7)
-    np.testing.assert_allclose(found.covariance, np.linalg.inv(precision), rtol=1e-7)
-    for rising in (np.array([[1.0, 2.0], [2.0, 1.0]]), -np.eye(2)):
-        assert left_out._around_mode(fitted, ONE, quadratic(rising)) is None
-    known.found.log_density[3] = -np.inf
-    assert left_out._around_mode(fitted, ONE, known) is None
-    assert left_out._by_weight(fitted, ONE, known) is None
-
-
-def test_weights_propose_what_they_are_weights_of(fitted):
-    known, alone = quadratic(2 * np.eye(2)), quadratic(2 * np.eye(2))
-    ratio = known.found.log_density[:, 0] - PROPOSAL.log_density(known.points)
-    expected, found = (
-        refitted(PROPOSAL, known.points, ratio, 7.0),
-        left_out._by_weight(fitted, ONE, known),
-    )
-    assert found is not None
-    for name, value in vars(expected).items():
-        np.testing.assert_allclose(getattr(found, name), value, rtol=1e-9)
-    alone.found.log_density[5] += 1e12  # one point outweighs all others
-    assert left_out._by_weight(fitted, ONE, alone) is None
-
-
-def test_search_finds_the_mode_of_the_density_without_the_group(fitted):
-    found = left_out._by_search(fitted, ONE, quadratic(np.eye(2)))
-    assert found is not None and found.df == 7
-    mode, covariance = mode_of(fitted, ONE)
-    sd = np.sqrt(np.diag(covariance))
-    np.testing.assert_allclose((found.location - mode) / sd, 0, atol=0.05)
-    np.testing.assert_allclose(found.covariance, covariance, atol=0.1 * sd.max() ** 2)
 
 
 def test_points_are_good_up_to_the_bounds():

@@ -5,6 +5,7 @@ Their state is in a folder, and survives a kill. What is tested with them is in 
 
 from __future__ import annotations
 
+import atexit
 import os
 import pwd
 import shutil
@@ -12,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -127,14 +129,14 @@ def postgres(folder: Path, port: int) -> Server:
     if initdb is None:
         pytest.skip("no PostgreSQL: install it (Debian: apt-get install postgresql)")
     binaries = Path(initdb).resolve().parent
-    data = folder / "postgres"
+    # Not below `folder`: any other pytest on this machine makes its parent private again, and
+    # PostgreSQL, which runs as another user, can then no longer enter it.
+    data = Path(tempfile.mkdtemp(prefix="screenbayes-postgres-"))
+    atexit.register(shutil.rmtree, data, ignore_errors=True)
     as_user: list[str] = []
     if os.geteuid() == 0:  # it refuses to run as root
         as_user = ["runuser", "-u", "postgres", "--"]
-        data.mkdir()
         os.chown(data, pwd.getpwnam("postgres").pw_uid, -1)
-        for parent in (folder, *folder.parents):
-            parent.chmod(parent.stat().st_mode | 0o011)  # to reach its folder
     command = [str(binaries / "initdb"), "-D", str(data), "-U", "postgres", "-A", "trust"]
     subprocess.run([*as_user, *command], check=True, capture_output=True, cwd="/")
     # No socket of its own: its path may have 107 bytes, and folders of tests are deeper.

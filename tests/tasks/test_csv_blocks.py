@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Iterator
 
@@ -12,11 +11,8 @@ import pytest
 
 from tasks.csv_blocks import (
     PARSERS,
-    CsvParser,
-    LineTooLong,
     ParsedLines,
     parsed_ahead,
-    whole_lines,
 )
 
 
@@ -47,8 +43,7 @@ def unreadable_after(n_blocks: int) -> Iterator[bytes]:
     ],
 )
 def test_blocks_come_in_order_up_to_one_that_fails(blocks, n_parsed, stopped_by):
-    came: list[int] = []
-    error = None
+    came, error = [], None
     try:
         for block in parsed_ahead(parse, blocks):
             came.append(int(block.numbers[0, 0]))
@@ -71,27 +66,3 @@ def test_only_a_few_blocks_are_read_ahead():
         next(blocks)
     blocks.close()
     assert n_read <= 3 + PARSERS
-
-
-@pytest.mark.parametrize(("size", "end"), [(1, ""), (10, "\n"), (64, ""), (1000, "\n")])
-def test_text_is_cut_after_line_breaks_only(size, end):
-    text = ("\n".join("x" * (number % 13) for number in range(60)) + end).encode()
-    blocks = list(whole_lines(io.BufferedReader(io.BytesIO(text)), size, 1000))
-    assert b"".join(blocks) == text
-    assert all(block.endswith(b"\n") for block in blocks[:-1])
-    assert (len(blocks) == 1) == (size == 1000)
-
-
-def test_a_line_without_end_is_not_read_to_its_end():
-    stream = io.BufferedReader(io.BytesIO(b"a,b\n" + b"x" * 5000))
-    with pytest.raises(LineTooLong):
-        list(whole_lines(stream, 10, 1000))
-    assert stream.tell() < 1100
-
-
-def test_columns_come_as_requested():
-    parsed = CsvParser(4, [2, 0], [3, 1])(b"a,1.5,b,-2\nNA,,c,nan\n")
-    assert [list(column) for column in parsed.texts] == [["b", "c"], ["a", None]]
-    np.testing.assert_array_equal(parsed.numbers, [[-2, 1.5], [np.nan, np.nan]])
-    assert parsed.last == b"\n"
-    assert CsvParser(2, [1], [])(b'a,"two\nlines"\n').texts[0].tolist() == ["two\nlines"]

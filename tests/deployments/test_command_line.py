@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import io
-
 import httpx
-import numpy as np
 import pytest
 from prefect.exceptions import PrefectHTTPStatusError
-from rich.console import Console
 
 from deployments import command_line
-from deployments.command_line import _told_kindly, _trouble
-from deployments.exit_codes import TROUBLE
+from deployments.command_line import _trouble
 from deployments.options import FitOptions
 
 
@@ -39,29 +34,15 @@ def test_errors_of_the_surroundings_say_what_to_do(error, words):
     assert line is None if words is None else all(word in line for word in words)
 
 
-def test_memory_that_ran_out_is_reported_without_a_traceback():
-    console = Console(file=io.StringIO(), width=500)
-    with _told_kindly(console) as codes:
-        np.empty(1 << 60, dtype=np.uint8)  # more than any machine has
-    shown = console.file.getvalue()
-    assert codes[-1] == TROUBLE and "there was not enough" in shown and "Traceback" not in shown
-
-
 @pytest.mark.parametrize(
     ("options", "draws"),
     [
         (FitOptions(), 2000),
-        (FitOptions(engine="exact"), 2000),
         (FitOptions(engine="nuts"), 20_000),
         (FitOptions(engine="nuts", draws=500), 500),
-        (FitOptions(engine="exact", draws=500), 500),
-        ("engine: nuts\n", 20_000),
     ],
 )
 def test_only_a_demonstration_with_nuts_needs_many_draws(options, draws, tmp_path, monkeypatch):
-    if isinstance(options, str):
-        (tmp_path / "settings.yaml").write_text(options)
-        options = FitOptions(parameters=tmp_path / "settings.yaml")
     asked = []
 
     def fit(dataset, parameters, pictures):

@@ -22,17 +22,11 @@ from tests.designs import design_from_rows, nested_rows, original_rows
 ORIGIN = TraceOrigin(location="old.nc", sha256="0" * 64, library="pymc3", version="3.9.3")
 
 
-def shuffled(rows):
-    """The same rows in an order in which no label is where sorting puts it."""
-    return rows.sample(frac=1, random_state=5).reset_index(drop=True)
-
-
 @cache
-def fit(model, twins=False):
-    """Rows, their design and draws of the exact engine; as `twins` two rows have one value."""
-    rows = shuffled(nested_rows(6, 8, 3, 2)[0] if model == "m4_nested" else original_rows())
-    if twins:
-        rows["logfc"] = rows.logfc.mask(rows.index < 2, 1.25)
+def fit(model):
+    """Rows, their design and draws of the exact engine."""
+    rows = nested_rows(6, 8, 3, 2)[0] if model == "m4_nested" else original_rows()
+    rows = rows.sample(frac=1, random_state=5).reset_index(drop=True)  # no label is sorted
     design = design_from_rows(rows)
     sampling = Sampling(draws=500, chains=4)
     tree = run_engine(design, FitParameters(model=model, engine="exact", sampling=sampling))
@@ -111,14 +105,6 @@ def test_genes_may_be_named_by_symbols_that_are_unique(known):
     np.testing.assert_array_equal(found.sel(gene="A (7)"), posterior["alpha_g"][..., 2])
 
 
-def test_rows_of_the_same_value_show_no_order():
-    """Some labels appear first in these rows, and cannot be found for codes in that order."""
-    rows, design, posterior = fit("m4", twins=True)
-    let_in(trace_of(posterior, rows), design)
-    with pytest.raises(TraceError, match="labels in the trace"):
-        let_in(trace_of(posterior, rows, "appearance"), design)
-
-
 # ---- what is refused
 
 
@@ -144,26 +130,15 @@ def after(method, *args, **given):
     ("spoil", "words"),
     [
         (observed(lambda values: values[1:]), "300 measurements .*got 299; name the dataset"),
-        (observed(lambda values: values + 1.1e-6), "300 of 300 are others"),
         (observed(lambda values: np.where(values == values.max(), 50, values)),
          "1 of 300 are others, such as 50 where .* has .*; name the dataset"),
-        (observed(lambda values: values * np.nan), "300 of 300 .*such as nan where .* has -"),
-        (after("isel", alpha_g_dim_0=0), "alpha_g by chain and draw and gene, .* chain, draw; "),
         (after("transpose", "draw", "chain", ...), "mu_alpha by chain and draw, .* draw, chain; "),
-        (after("isel", gamma_c_dim_0=range(19)), "gamma_c by the cell lines .* 20, got 19; "),
         (after("isel", beta_g_dim_0=range(4)), " 5, got 4; .*--genes, --cell-lines, --lineages"),
-        (changed("sigma", (1, slice(3, 5)), 0), "positive .*got 0.0 in sigma .2 of 2,000 values"),
         (changed("sigma_beta", (1, 3), -0.1), "positive .*got -0.1 in sigma_beta .*sample again"),
-        (changed("sigma", (1, 3), np.nan), "positive .*got nan in sigma .1 of"),
         (changed("beta_g", (0, 7), np.inf), "finite draws.*got inf in beta_g .5 of 10,000 values"),
-        (changed("gamma_c", (..., [3, 8]), lambda values: values[..., ::-1]), "disagree about"),
         (changed("beta_g", ..., lambda values: values + 0.1), "disagree about"),
         (after("assign_coords", alpha_g_dim_0=[*"ABCDE"]), "5 genes .*got A, B, C, D, E; name"),
-        (after("assign_coords", gamma_c_dim_0=["cellA", *"BCDEFGHIJKLMNOPQRST"]),
-         "20 cell lines .*got B, C, D, E, F; name them"),
         (after("assign_coords", beta_g_dim_0=[f"gene{of}" for of in "AACDE"]), "one of them twice"),
-        (lambda t: replace(t, sample_stats=t.sample_stats.isel(draw=range(100))),
-         "diverging of the sampler .*got .'chain': 4, 'draw': 100.; save the trace whole"),
         (lambda t: replace(t, sample_stats=t.sample_stats.assign(step_size=("draw", range(500)))),
          "step_size of the sampler for the .'chain': 4, 'draw': 500. .*got .'draw': 500.;"),
     ],
@@ -188,15 +163,12 @@ def test_single_measurements_and_the_priors_of_the_trace_are_needed(m4):
     ("off", "words"),
     [
         ({"mu_beta": (0.1, 9.0), "sigma": (-9.0, 5.0), "beta_g[x]": (-0.1, -9.0)}, None),
-        ({"sigma": (9.0, -5.0)}, None),
         ({"mu_beta": (-0.375, 6.0), "sigma_beta": (0.25, -6.0)},
          "2 of 4 param.*most of all mu_beta, by 0.38 of .*--priors"),
         ({"mu_beta": (0.5, 6.0), "beta_g[x]": (0.25, 6.0)},
          "2 of 4 .*mu_beta, by 0.5 .*disagree about which .*, about RNA or about the log fold "
          "change; give the labels in the trace, as coordinates of its dims, and the RNA it"),
         ({"sigma": (0.25, -6.0)}, "1 of 4 .* sigma, by 0.25 of .*disagree"),
-        ({"mu_beta": (np.nan, np.nan), "sigma_beta": (99.0, 99.0)},
-         "2 of 4 .*mu_beta, by nan .*--priors"),
     ],
 )  # fmt: skip
 def test_scores_may_be_off_by_little_or_by_chance(m4, monkeypatch, off, words):
@@ -217,7 +189,6 @@ def test_scores_may_be_off_by_little_or_by_chance(m4, monkeypatch, off, words):
     [
         ({*CONTRACTS["m4_zero_mean"].variables, "zeta"} - {"sigma_beta", "alpha_g"},
          "got beta_g, gamma_c, .*zeta; m4_zero_mean, the .* needs alpha_g, sigma_beta;"),
-        ({*CONTRACTS["m4"].variables} - {"sigma"}, "m4, m4_zero_mean, m4_nested, .* needs sigma;"),
         (set(), "got none;"),
     ],
 )  # fmt: skip
@@ -237,15 +208,8 @@ def test_the_parameters_are_those_of_the_trace_and_the_others_as_given(m4, tune)
     assert ("sampling.tune" in origin.known(found)) == (tune is not None)
 
 
-@pytest.mark.parametrize(
-    ("cut", "problems"),
-    [
-        ({"chain": [0]}, "sampling.chains: .*equal to 2, got 1; sample"),
-        ({"draw": range(49)}, "sampling.draws: .*equal to 50, got 49; sample"),
-        ({"chain": 0, "draw": 0}, "sampling.draws: .*got 0; sampling.chains: .*got 0; sample"),
-    ],
-)
-def test_a_trace_that_is_too_short_is_refused(m4, cut, problems):
-    short = replace(m4[1], posterior=m4[1].posterior.isel(cut))
+def test_a_trace_that_is_too_short_is_refused(m4):
+    short = replace(m4[1], posterior=m4[1].posterior.isel(chain=[0], draw=range(49)))
+    problems = "sampling.draws: .*equal to 50, got 49; sampling.chains: .*got 1; sample"
     with pytest.raises(TraceError, match=problems):
         parameters_of(short, ORIGIN, FitParameters())

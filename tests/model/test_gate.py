@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from model.compare import ComparedFit, compare_fits
 from model.gate import AgainstChampion, decide, lost_hits, nothing_to_decide
 from schemas.gate import CalibrationEvidence, GateSettings
-from schemas.parameters import Thresholds
 from schemas.reports import Loss, PreparationReport
 from tests.model.test_compare import fit
 
@@ -72,7 +70,6 @@ def without(gene: str, **more: tuple[float, float, float]):
 @pytest.mark.parametrize(
     ("verdict", "evidence", "found", "failing"),
     [
-        ("pass", EVIDENCE, None, []),
         ("pass", EVIDENCE, against(HITS), []),
         ("review", EVIDENCE, against(HITS), ["verdict"]),
         ("pass", None, None, ["calibration"]),
@@ -96,10 +93,9 @@ def test_each_condition_can_refuse_a_fit(verdict, evidence, found, failing):
 def test_the_champion_is_not_judged_again():
     champion, settings = slopes_of("a", HITS, verdict="review").summary, GateSettings(lfsr_max=0.2)
     decision = nothing_to_decide("avana", champion, "3", settings)
-    assert decision.already_champion and decision.passed
+    assert decision.already_champion and decision.passed and decision.settings == settings
     assert (decision.dataset, decision.champion_version) == ("avana", "3")
     assert decision.candidate == decision.champion == champion
-    assert decision.settings == settings
 
 
 # ---- verdict and calibration
@@ -113,15 +109,11 @@ LOOSER = {"rhat_max": 1.5, "ess_min": 10}
         ("pass", "pass", {}, True, ["verdict is pass"]),
         ("review", "pass", {}, False, ["review, expected pass", "allow", "--verdict review"]),
         ("fail", "pass", {}, False, ["fail, expected pass", "fit again"]),
-        ("pass", "review", {}, True, ["verdict is pass"]),
         ("review", "review", {}, True, ["verdict is review"]),
-        ("fail", "review", LOOSER, False, ["fail, ", "ess_min 10 (400)", "fit again"]),
         ("pass", "review", LOOSER, True, ["thresholds.rhat_max 1.5 (1.01), ", "ess_min 10 (400)"]),
         ("pass", "pass", LOOSER, False, ["rhat_max 1.5 (1.01)", "fit again", "--verdict review"]),
         ("pass", "pass", {"max_divergence_share": 0.5}, False, ["share 0.5 (0.001)"]),
-        ("pass", "pass", {"predictive_p_min": 1e-9}, False, ["p_min 1e-09 (0.005)"]),
         ("pass", "pass", {"rhat_max": 1.005, "predictive_p_min": 0.05}, True, []),
-        ("pass", "pass", {"ess_min": 1000, "max_divergence_share": 0.0}, True, []),
     ],
 )
 def test_the_verdict_is_at_least_the_one_asked_for_by_usual_thresholds(
@@ -134,16 +126,11 @@ def test_the_verdict_is_at_least_the_one_asked_for_by_usual_thresholds(
     assert ("looser" in detail) == ("(" in detail)
 
 
-def test_every_threshold_shows_by_its_name_which_direction_is_looser():
-    assert all("max" in name or name.endswith("_min") for name in Thresholds.model_fields)
-
-
 @pytest.mark.parametrize(
     ("verdict", "words"),
     [
         (None, ["there is none", "`screenbayes calibrate --model m4_nested --engine nuts`"]),
         ("pass", ["run c1", "1,200 simulations", "verdict pass"]),
-        ("review", ["verdict review, expected pass", "`screenbayes calibrate --model m4_nested"]),
         ("fail", ["verdict fail, expected pass", "--engine nuts` again"]),
     ],
 )
@@ -169,7 +156,6 @@ NO_RNA = ("gene", "no RNA", SOX10)
         (HITS, {}, {}),
         (moved(SOX10, -0.05), {}, {SOX10: (False, "-1 -> -0.05, local false sign rate 0 -> 0.4")}),
         (moved(SOX10, 1.0, lfsr=0.0), {}, {SOX10: (False, "beta -1 -> 1")}),
-        (moved(SOX10, np.nan, np.nan, np.nan), {}, {SOX10: (False, "-1 -> nan")}),
         # The practical difference.
         (moved(IRF4, -0.47), {}, {IRF4: (True, "practical difference of 0.1")}),
         (moved(IRF4, -0.3), {}, {IRF4: (False, "beta -0.5 -> -0.3")}),
@@ -178,11 +164,9 @@ NO_RNA = ("gene", "no RNA", SOX10)
         (moved(IRF4, -0.2, lfsr=0.05), {}, {}),
         (moved(IRF4, -0.2, lfsr=0.03), {"lfsr_max": 0.005}, {}),
         (moved(MYB, 0.0), {"lfsr_max": 0.02}, {MYB: (False, "beta 0.4 -> 0")}),
-        (without(MYB), {"lfsr_max": 0.02}, {MYB: (False, "no table")}),
         (without(TP53), {}, {}),
         # A gene that is renamed, or not in the candidate.
         (without(SOX10, WS4=HITS[SOX10]), {}, {}),
-        (without(SOX10, WS4=(0.0, 0.05, 0.5)), {}, {SOX10: (False, "beta -1 -> 0")}),
         (without(SOX10), {}, NOWHERE),
         (without(SOX10), {"lost": ("guide", "no gene", SOX10)}, NOWHERE),
         (without(SOX10), {"lost": NO_RNA}, {SOX10: (True, "set aside: no RNA")}),
@@ -202,8 +186,6 @@ NO_RNA = ("gene", "no RNA", SOX10)
                 ({"log_evidence": -50.5}, NESTED, "", True),
                 ({"log_evidence": -50.0}, NESTED, "", False),
                 ({}, NESTED | {"log_evidence": -150.0}, "", False),
-                ({}, NESTED | {"log_evidence": None}, "", False),
-                ({}, {"log_evidence": -50.0}, "", False),
                 ({"data_digest": "other"}, NESTED, "", False),
                 ({}, NESTED, "filters.cell_lines", False),
             )
@@ -218,7 +200,7 @@ def test_a_lost_hit_is_explained_or_not(slopes, given, lost):
         assert found[gene].explained == explained and words in found[gene].why
 
 
-@pytest.mark.parametrize(("n", "most"), [(2, 2), (3, 2), (10, 0), (11, 0), (12, 0)])
+@pytest.mark.parametrize(("n", "most"), [(2, 2), (3, 2), (10, 0), (12, 0)])
 def test_no_more_hits_are_lost_unexplained_than_allowed_and_ten_are_named(n, most):
     genes = {f"G{number} ({number})": (-1.0 - number, 0.1, 0.05) for number in range(n)}
     found = against(dict.fromkeys(genes, (0.0, 0.1, 0.5)), genes)
@@ -230,15 +212,3 @@ def test_no_more_hits_are_lost_unexplained_than_allowed_and_ten_are_named(n, mos
     assert detail.count("G") == min(n, 10) and (f", and {n - 10} more" in detail) == (n > 10)
     for words in (f"At most {most}", "`screenbayes compare a b`", f"--unexplained-losses {n}"):
         assert (words in detail) == (not met)
-
-
-def test_unexplained_losses_come_first():
-    slopes = moved(SOX10, 0.0)
-    del slopes[MYB]
-    decision, by_name = decided(against(slopes, lost=("gene", "no RNA", MYB)))
-    assert [(one.gene, one.explained) for one in decision.lost_hits] == [
-        (SOX10, False),
-        (MYB, True),
-    ]
-    assert "of the 3 hits" in by_name["lost hits"][1]
-    assert "2 are lost, 1 of them unexplained: SOX10 (6663). " in by_name["lost hits"][1]

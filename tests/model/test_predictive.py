@@ -11,7 +11,6 @@ from scipy import stats
 from model.guide_lines import guide_lines
 from model.predictive import (
     data_groups,
-    draw_from,
     draw_prior,
     draws,
     fitted_cells,
@@ -20,7 +19,7 @@ from model.predictive import (
     replicated_part,
     thin,
 )
-from schemas.parameters import Distribution, Priors
+from schemas.parameters import Priors
 from schemas.posterior import CONTRACTS
 from tests.designs import NESTED_SDS, covariance_of_cells, design_from_rows, nested_rows
 from tests.model.predictive_checks import expectation
@@ -94,15 +93,6 @@ def test_noise_between_replicates_of_a_guide_is_chi_squared_by_line():
     assert df["c003"] == 0
 
 
-def test_seed_decides_replicates_and_prior_draws():
-    for once, again, other in (
-        tuple(replicate_cells(parameters(2), DESIGN, seed) for seed in (1, 1, 2)),
-        tuple(draw_prior("m4_nested", DESIGN, Priors(), 3, seed) for seed in (1, 1, 2)),
-    ):
-        xr.testing.assert_identical(once, again)
-        assert all(not np.any(once[name] == other[name]) for name in once)
-
-
 def test_thinned_draws_are_spread_over_each_chain():
     every = xr.Dataset({"x": (DIMS, np.arange(22).reshape(2, 11))})
     cases = {1: [0], 2: [0], 3: [0, 10], 6: [0, 5, 10], 7: [0, 3, 7, 10], 40: list(range(11))}
@@ -111,23 +101,11 @@ def test_thinned_draws_are_spread_over_each_chain():
         assert thin(every, n_draws)["x"].to_numpy().tolist() == expected
 
 
-def test_draws_from_a_prior_have_its_law():
-    for text, law in (
-        ("Normal(4, 0.5)", stats.norm(4, 0.5)),
-        ("Exponential(3)", stats.expon(scale=1 / 3)),
-        ("HalfNormal(2)", stats.halfnorm(scale=2)),
-    ):
-        prior, random = Distribution.from_text(text), np.random.default_rng(1)
-        drawn = draw_from(prior, (40, 50), random)
-        assert drawn.shape == (40, 50)
-        assert stats.kstest(drawn.ravel(), law.cdf).pvalue > 0.001
-        assert np.ndim(draw_from(prior, (), random)) == 0
-
-
 @pytest.mark.parametrize("name", ["m4_nested", "m4_zero_mean"])
 def test_prior_draws_of_effects_scatter_about_their_mean_by_their_own_sd(name):
     own = {"mu_alpha": "Normal(5, 2)", "mu_gamma": "Normal(-3, 2)", "sigma_alpha": "HalfNormal(2)"}
     own |= {"sigma_gamma": "HalfNormal(3)", "sigma_guide": "HalfNormal(4)"}
+    own |= {"sigma": "Exponential(3)"}
     prior = draw_prior(name, DESIGN, Priors.model_validate(own), 400, seed=1)
     variables = CONTRACTS[name].variables
     assert {key: prior[key].dims for key in prior} == {
@@ -136,6 +114,7 @@ def test_prior_draws_of_effects_scatter_about_their_mean_by_their_own_sd(name):
     assert prior["chain"].to_numpy().tolist() == [0]
     assert prior["draw"].to_numpy().tolist() == list(range(400))
     laws = {"mu_alpha": stats.norm(5, 2), "sigma_gamma": stats.halfnorm(scale=3)}
+    laws |= {"sigma": stats.expon(scale=1 / 3)}
     for key, law in laws.items():
         assert stats.kstest(prior[key].to_numpy().ravel(), law.cdf).pvalue > 0.001
     for key in [key for key, dims in variables.items() if dims]:

@@ -115,8 +115,6 @@ THREE = cells(-1, -2, -3)
         ((None, cells(-1, -2)), (-90.0, cells(-0.5, -1)), None, 1.5, [0.5, 1]),
         ((-90.0, cells(-1)), (None, cells(-2)), None, None, None),
         ((-90.0, THREE), (-95.0, cells(-1, -2)), -5.0, None, None),
-        ((-90.0, cells(-1, -2)), (-95.0, THREE), -5.0, None, None),
-        ((-90.0, THREE), (-95.0, None), -5.0, None, None),
         ((-90.0, None), (-95.0, THREE), -5.0, None, None),
     ],
 )
@@ -141,34 +139,23 @@ def test_settings_effects_and_draws_are_identical_or_not():
     assert found.identical
     moved = TWO.assign(beta_mean=TWO["beta_mean"] + 1e-12)
     assert not compared(fit("A", TWO), fit("B", moved)).identical
-    for a, b, identical in (
-        ("1f", "1f", True),
-        ("1f", "2f", False),
-        ("1f", "", None),
-        ("", "", None),
-    ):
+    for a, b, identical in (("1f", "1f", True), ("1f", "2f", False), ("1f", "", None)):
         found = compared(fit("A", TWO, posterior_digest=a), fit("B", TWO, posterior_digest=b))
         assert found.identical_draws is identical
 
 
 def test_parameters_and_posterior_checks_of_both_are_side_by_side():
-    parameters = pd.DataFrame(
-        {"parameter": ["sigma_guide", "sigma"], "mean": [0.3, 0.5], "sd": 0.2}
-    )
+    parameters = TWO.iloc[:, :3].set_axis(["parameter", "mean", "sd"], axis=1)
+    parameters = parameters.assign(parameter=["sigma_guide", "sigma"], mean=[0.3, 0.5], sd=0.2)
     a = fit("A", TWO, checks=(check_of("mean", 0.1, "prior"), check_of("mean", 0.2)))
     checks = (check_of("mean", 0.3, n_draws=400), check_of("sd", 0.4))
     b = fit("B", TWO, parameters=parameters, checks=checks)
     for rows, expected in (
         (
-            compared(a, b).scalars,
-            [("sigma_guide", NAN, NAN, 0.3, 0.2), ("sigma", 1, 0.1, 0.5, 0.2)],
-        ),
-        (
             compared(b, a).scalars,
             [("sigma", 0.5, 0.2, 1, 0.1), ("sigma_guide", 0.3, 0.2, NAN, NAN)],
         ),
         (compared(a, b).checks, [("mean", 0.2, 500, 0.3, 400), ("sd", NAN, 0, 0.4, 500)]),
-        (compared(b, a).checks, [("mean", 0.3, 400, 0.2, 500), ("sd", 0.4, 500, NAN, 0)]),
     ):
         found = pd.DataFrame([one.model_dump().values() for one in rows])
         pd.testing.assert_frame_equal(found, pd.DataFrame(expected), check_dtype=False)

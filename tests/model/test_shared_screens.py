@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from model.design import ScreenDesign
 from model.shared_screens import NotShared, SharedScreens
 from tests.designs import nested_rows, of_lines
 from tests.model.test_attribution import standardised
@@ -67,40 +66,6 @@ def test_z_scores_stay_as_they_are_given(screens: Rows):
     np.testing.assert_array_equal(found.rna, given)
     np.testing.assert_allclose(found.rna_mean, given.mean(axis=1))
     np.testing.assert_allclose(found.rna_sd, given.std(axis=1, ddof=1))
-
-
-def without(lines: Collection[str]) -> ScreenDesign:
-    """DESIGN with no measurement of its second gene in some lines."""
-    gone = np.isin(DESIGN.cell_lines, list(lines))
-    cells = np.ix_(DESIGN.guide_gene == 1, gone)
-    count, total, squares = DESIGN.count.copy(), DESIGN.total.copy(), DESIGN.sum_of_squares.copy()
-    count[cells], total[cells], squares[1, gone] = 0, 0, 0
-    return replace(DESIGN, count=count, total=total, sum_of_squares=squares)
-
-
-def test_rna_is_standardised_over_the_lines_a_gene_is_measured_in():
-    """One measurement of a line is enough."""
-    a = without(["c001", "c004"])
-    a.count[DESIGN.guides.index("g001/0"), 5] = 0
-    found = SharedScreens(a, DESIGN).mixed((), rna_of_b=False)
-    raw = 3 + SMALL.pivot_table(index="gene", columns="cell_line", values="rna")
-    own = raw.iloc[1, [0, 2, 3, 5]]
-    assert (found.rna_mean[1], found.rna_sd[1]) == pytest.approx((own.mean(), own.std()))
-    np.testing.assert_allclose(found.rna[1], (raw.iloc[1] - own.mean()) / own.std())
-    np.testing.assert_allclose(found.rna_mean[[0, 2]], raw.iloc[[0, 2]].mean(axis=1))
-
-
-@pytest.mark.parametrize("n_measured", [0, 1])
-def test_a_gene_that_a_mixture_hardly_measures_stays(n_measured: int):
-    """In no line it keeps its first guide; in one line its RNA has no SD, and is finite."""
-    first, last = DESIGN.cell_lines[:3], DESIGN.cell_lines[3:]
-    screens = SharedScreens(without(first), without(last[n_measured:]))
-    found, mine = screens.mixed(last, rna_of_b=False), slice(2, 3 + n_measured)
-    assert found.guides == (*DESIGN.guides[: 3 + n_measured], *DESIGN.guides[4:])
-    assert found.count[mine].sum(axis=0).tolist() == [0] * 3 + [2 * n_measured] + [0] * 2
-    assert np.isfinite(found.rna[1]).all() and found.rna_sd[1] == 0
-    assert (found.rna_mean[1] == 0) == (n_measured == 0)
-    assert screens.mixed((), rna_of_b=False).guides == DESIGN.guides
 
 
 @pytest.mark.parametrize("constant", ["a", "b"])

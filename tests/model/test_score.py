@@ -105,8 +105,7 @@ def off(table: pd.DataFrame) -> set[str]:
 def test_draws_of_another_posterior_are_found_by_the_parameters_that_are_off():
     rows = original_rows()
     design = design_from_rows(rows)
-    sampling = Sampling(draws=1000, chains=4)
-    parameters = FitParameters(engine="exact", priors=PRIORS, sampling=sampling)
+    parameters = FitParameters(engine="exact", priors=PRIORS, sampling=Sampling(draws=1000))
     posterior = run_engine(design, parameters)["posterior"].to_dataset()
     table = scores(posterior, design, PRIORS)
     assert off(table) == set() and abs(table["shift"]).max() < 0.1
@@ -115,8 +114,6 @@ def test_draws_of_another_posterior_are_found_by_the_parameters_that_are_off():
     assert off(scores(posterior, design, narrow)) == {"mu_beta"}
     shifted = rows.assign(logfc=rows.logfc + 0.05 * (rows.gene == "geneA"))
     assert "alpha_g[geneA]" in off(scores(posterior, design_from_rows(shifted), PRIORS))
-    scaled = rows.assign(rna=rows.rna * 1.1)
-    assert "beta_g[geneB]" in off(scores(posterior, design_from_rows(scaled), PRIORS))
     still = posterior.isel(draw=[0] * 60, chain=[0, 0])
     with np.errstate(divide="raise", invalid="raise"):
         table = scores(still, design, PRIORS)

@@ -10,15 +10,7 @@ import pytest
 from model.preparation import PreparationError
 from model.selection import select_guides, select_sequences
 from schemas.parameters import Filters
-from tests.model.small_screens import (
-    GENES,
-    LINES,
-    LOOSE,
-    guide_map,
-    prepared,
-    screen,
-    sequence_map,
-)
+from tests.model.small_screens import GENES, LINES, LOOSE, guide_map, prepared, screen, sequence_map
 
 MODELS = pd.DataFrame({"cell_line": LINES, "lineage": ["Skin", "Skin", "Skin", "Lung"]})
 OF_LINEAGES = replace(screen(), model_table=MODELS)
@@ -56,7 +48,6 @@ def test_a_gene_is_named_by_label_symbol_or_number(name: str):
             Filters(cell_lines=tuple(LINES[:3]), without_cell_lines=(LINES[1], LINES[3])),
             {"not asked for": LINES[3], "left out": LINES[1]},
         ),
-        (Filters(without_cell_lines=(LINES[1],)), {"left out": LINES[1]}),
     ],
 )
 def test_lines_are_filtered_by_name_and_lineage(filters: Filters, lost: dict[str, str]):
@@ -77,39 +68,23 @@ def test_unknown_names_of_all_filters_are_refused_with_near_matches():
     with pytest.raises(PreparationError) as caught:
         prepared(OF_LINEAGES, filters=filters)
     genes, lines, without, lineages = str(caught.value).splitlines()
-    assert genes.startswith("genes: ")
     assert "got aab (near: AAA), zzz (near: nothing); correct the filter" in genes
     assert lines.startswith("cell_lines: ") and lines.count("ACH-00000") == 3  # of four as near
     assert lines.endswith("x8 (near: nothing) and 2 more; correct the filter")
-    assert without.startswith("without_cell_lines: ")
-    assert without.endswith("x9 (near: nothing); correct the filter")
-    assert lineages.startswith("lineages: ") and "got Skni (near: Skin)" in lineages
+    assert without.startswith("without_cell_lines: ") and "nothing) and" not in without
+    assert "got Skni (near: Skin)" in lineages
     with pytest.raises(PreparationError, match=r"lineages: .*`model_table:`"):
         prepared(screen(), filters=Filters(lineages=("Skin",)))
 
 
-@pytest.mark.parametrize(
-    ("changes", "filters", "message"),
-    [
-        (
-            {"sequence_map": screen().sequence_map.assign(passes_qc=False)},
-            Filters(cell_lines=tuple(LINES[1:])),
-            "one cell line to fit, all 4 are lost (3 no usable sequence, 1 not asked for); widen",
-        ),
-        (
-            {"profiles": screen().profiles.assign(is_default=False)},
-            Filters(),
-            "one cell line to fit, all 4 are lost (4 no RNA)",
-        ),
-        (
-            {"rna": screen().rna / 1000},
-            Filters(),
-            "one gene to fit, all 3 are lost (3 RNA SD below 0.5)",
-        ),
-    ],
-)
-def test_a_screen_with_nothing_to_fit_is_refused_with_the_reasons(changes, filters, message):
-    limits = LOOSE.model_copy(update={"min_rna_sd": 0.5})
-    with pytest.raises(PreparationError) as caught:
-        prepared(replace(screen(), **changes), preparation=limits, filters=filters)
-    assert message in str(caught.value)
+def test_a_screen_with_nothing_to_fit_is_refused_with_the_reasons():
+    failed = replace(screen(), sequence_map=screen().sequence_map.assign(passes_qc=False))
+    lines = r"one cell line to fit, all 4 are lost \(3 no usable sequence, 1 not asked for\); widen"
+    with pytest.raises(PreparationError, match=lines):
+        prepared(failed, filters=Filters(cell_lines=tuple(LINES[1:])))
+    genes = r"one gene to fit, all 3 are lost \(3 RNA SD below 0.5\)"
+    with pytest.raises(PreparationError, match=genes):
+        prepared(
+            replace(screen(), rna=screen().rna / 1000),
+            preparation=LOOSE.model_copy(update={"min_rna_sd": 0.5}),
+        )

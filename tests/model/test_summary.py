@@ -42,11 +42,3 @@ def test_every_number_is_that_of_arviz(n_draws, at_a_time, monkeypatch):
     ours = ours.set_index("parameter")
     pd.testing.assert_frame_equal(ours, theirs.astype(float), rtol=1e-12, check_names=False)
     assert ours["ess_bulk"].min() < 30 < ours["ess_bulk"].max()
-
-
-def test_constant_parameter_has_no_rhat_and_raises_no_warning():
-    draws = xr.Dataset({"sigma": (("chain", "draw"), np.ones((4, 60)))})
-    with np.errstate(divide="raise", invalid="raise"):
-        table = parameter_summary(xr.DataTree.from_dict({"posterior": draws}))
-    assert table["mean"].tolist() == [1]
-    assert table["r_hat"].isna().all()

@@ -5,9 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from model.engines import run_engine
 from model.identified import NotIdentified, require_identified
-from schemas.parameters import FitParameters
 from tests.designs import design_from_rows, nested_rows
 
 
@@ -48,12 +46,10 @@ GAPS = {
     ("model", "table", "gaps"),
     [
         ("m4", one_of_each("cell_line"), "LINE"),
-        ("m4_zero_mean", one_of_each("gene"), "GENE"),
         ("m4", rows().head(1), "LINE GENE"),
         ("m4_nested", rows(n_replicates=1), "REPLICATES"),
         ("m4_nested", in_turns("guide"), "GUIDES"),
         ("m4_nested", in_turns("gene"), "GENES"),
-        ("m4_nested", rows(1, 1), "GENES LINES"),
         ("m4_nested", rows().head(1), "REPLICATES GUIDES GENES LINES"),
     ],
 )
@@ -68,10 +64,3 @@ def test_a_refusal_names_every_gap_and_what_to_do(model, table, gaps):
         require_identified("m4_zero_mean", design)
     else:
         assert "fit more genes or cell lines" in str(error.value).split("; ")[-1]
-
-
-@pytest.mark.parametrize("engine", ["exact", "nuts"])
-def test_engines_refuse_before_they_begin(engine):
-    design = design_from_rows(rows(n_replicates=1))
-    with pytest.raises(NotIdentified):
-        run_engine(design, FitParameters(model="m4_nested", engine=engine))

@@ -62,7 +62,6 @@ def route_of(designs, parameters=EXACT, sequences=(), **changed) -> Route:
     ("changed", "parameters", "steps"),
     [
         ({}, OTHER_DRAWS, ()),
-        ({}, WIDE, ("settings",)),
         ({"sequences": ("c002",)}, NESTED, ("sequences", "settings")),
         ({"cell_lines_lost": ITEM}, WIDE, ("lost", "settings")),
         ({"genes_lost": ITEM}, WIDE, ("lost", "settings")),

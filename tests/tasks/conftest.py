@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from mlflow import MlflowClient
@@ -40,8 +41,7 @@ def working_folder(
     yield tmp_path
 
 
-@dataclass(frozen=True)
-class Tracked:
+class Tracked(NamedTuple):
     """A fit, and what MLflow holds of it."""
 
     results: FitResults

@@ -41,7 +41,6 @@ def machine(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("files", "available"),
     [
-        ({}, HAS),
         ({"proc/meminfo": "MemAvailable: 8000000 kB\nSwapFree: 1000 kB\n"}, HAS + 1_024_000),
         (group("cgroup/user/fit"), 800_000),
         (group("cgroup"), 800_000),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -22,24 +21,15 @@ from tasks.registry import (
 )
 
 
-@pytest.fixture(scope="module")
-def store(fresh_store, tmp_path_factory):
+@pytest.fixture
+def client(working_folder, monkeypatch):
     """A store with the registered model `avana`: versions 1 to 4 of the runs 1111..., 2222..."""
-    path = shutil.copy(fresh_store, tmp_path_factory.mktemp("registry") / "mlflow.db")
-    client = MlflowClient(f"sqlite:///{path}")
+    monkeypatch.setattr("tasks.promotion.server_is_shared", lambda: False)
+    client = MlflowClient()
     client.create_registered_model("avana")
     for number in range(1, 5):
         client.create_model_version("avana", "s3://bucket/model", run_of(number))
-    return path
-
-
-@pytest.fixture
-def client(store, tmp_path, monkeypatch):
-    """A copy of the store, to be changed."""
-    uri = f"sqlite:///{shutil.copy(store, tmp_path / 'mlflow.db')}"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    monkeypatch.setattr("tasks.promotion.server_is_shared", lambda: False)
-    return MlflowClient(uri)
+    return client
 
 
 def run_of(version: int) -> str:

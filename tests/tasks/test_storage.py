@@ -7,12 +7,9 @@ import os
 from pathlib import Path
 
 import boto3
-import numpy as np
 import pytest
 
 from tasks import storage
-from tasks.read_dataset import load_dataset
-from tasks.read_tables import read_screen
 from tasks.storage import (
     StoredFile,
     find_files,
@@ -22,7 +19,6 @@ from tasks.storage import (
     stamp,
 )
 from tests.integration.conftest import s3_bucket, s3_endpoint  # noqa: F401  # fixtures
-from tests.property.releases import release
 
 
 def digest(content: bytes) -> str:
@@ -59,29 +55,6 @@ def test_a_file_is_digested_while_it_is_read_through(tmp_path: Path, monkeypatch
 def test_names_are_relative_to_a_folder(folder: str, name: str, place: str):
     assert join(folder, name) == place
     assert parent(f"{folder.rstrip('/')}/b.yaml") == folder.rstrip("/")
-
-
-@pytest.mark.integration
-def test_a_dataset_in_a_bucket_is_read_as_on_disk(s3_bucket: str, tmp_path: Path):  # noqa: F811
-    drawn = release(share_missing=0.1)
-    drawn.suffixes.update(logfc=".hdf5", guide_map=".csv.gz", rna=".parquet")
-    dataset = drawn.write(tmp_path)
-    names = {name: Path(getattr(dataset, name)).name for name in ("logfc", "guide_map", "rna")}
-    text = "name: s\nrelease: r\nlibrary: Avana\nsequence_map: sequence_map.csv\n"
-    text += "".join(f"{name}: {file}\n" for name, file in names.items())
-    (tmp_path / "s.yaml").write_text(text)
-    for file in tmp_path.iterdir():
-        boto3.client("s3").upload_file(str(file), s3_bucket, f"24Q4/{file.name}")
-    remote = read_screen(load_dataset(f"s3://{s3_bucket}/24Q4/s.yaml"))
-    local = read_screen(load_dataset(str(tmp_path / "s.yaml")))
-    assert remote.logfc is not None and local.logfc is not None
-    assert remote.rna is not None and local.rna is not None
-    assert remote.unreadable == ()
-    assert remote.logfc.source.location == f"s3://{s3_bucket}/24Q4/logfc.hdf5"
-    assert remote.logfc.source.sha256 == local.logfc.source.sha256
-    assert remote.rna.values.equals(local.rna.values)
-    for ours, theirs in zip(remote.logfc.blocks(), local.logfc.blocks(), strict=True):
-        np.testing.assert_array_equal(ours.values, theirs.values)
 
 
 @pytest.mark.integration

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from rich.console import Console, RenderableType
-
 FOLDER = Path(__file__).with_name("kept_pages")
 
 
@@ -16,12 +14,3 @@ def require_page(name: str, text: str) -> None:
     if os.environ.get("SCREENBAYES_WRITE_PAGES"):
         path.write_text(text, encoding="utf-8")
     assert text == path.read_text(encoding="utf-8")
-
-
-def on_terminal(*parts: RenderableType, width: int = 100) -> str:
-    """What a terminal shows, without the blanks at the ends of lines."""
-    console = Console(width=width)
-    with console.capture() as capture:
-        for part in parts:
-            console.print(part)
-    return "".join(f"{line.rstrip()}\n" for line in capture.get().splitlines())

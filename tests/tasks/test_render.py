@@ -1,15 +1,13 @@
-"""Pages of results in Markdown and on terminals: each is the kept one, and short cases beside."""
+"""Pages of results in Markdown: each is the kept one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pandas as pd
 import pytest
 
 from schemas.calibration import CalibratedQuantity, CalibrationReport, CalibrationSettings, Coverage
-from schemas.columns import COMPARED_LINES
 from schemas.comparison import (
     BatchShift,
     CheckChange,
@@ -21,30 +19,20 @@ from schemas.comparison import (
     ScalarChange,
     Step,
 )
-from schemas.gate import GateCondition, GateDecision, GateSettings, LostHit
 from schemas.refresh import SeenRelease
 from schemas.reports import Finding, TableSummary, ValidationReport, Verdict
 from tasks.render_calibration import calibration_markdown
 from tasks.render_comparison import comparison_markdown
-from tasks.render_gate import gate_markdown, outcome
 from tasks.render_refresh import refresh_markdown
 from tasks.render_result import (
-    how_computed,
-    rests_on,
     result_markdown,
     reused_markdown,
-    said_of_genes,
-    said_of_known_genes,
 )
 from tasks.render_validation import (
-    tables_read,
     validation_markdown,
-    validation_table,
-    write_validation,
 )
-from tasks.track_comparison import ComparedFits, comparison_name
-from tests.tasks.fits import GENES, KNOWN, convergence_of, dataset_of, results_of
-from tests.tasks.pages import on_terminal, require_page
+from tests.tasks.fits import GENES, KNOWN, dataset_of, results_of
+from tests.tasks.pages import require_page
 
 FINDINGS = (
     Finding(
@@ -115,27 +103,6 @@ IDENTICAL = COMPARISON.model_copy(
     update={"same_data": True, "identical": True, "identical_draws": True, "steps": ()}
 )
 
-GATE = GateDecision(
-    dataset="avana", candidate=B, champion=A, champion_version="3", settings=GateSettings(),
-    conditions=(
-        GateCondition(name="verdict", met=True, detail="pass"),
-        GateCondition(name="lost hits", met=False, detail="1 unexplained; at most 0"),
-    ),
-    lost_hits=(
-        LostHit(gene="A|B (1)", explained=False, why="moved by 0.5"),
-        *(LostHit(gene=f"G{n}", explained=True, why="not there") for n in range(2)),
-    ),
-)  # fmt: skip
-FIRST = GATE.model_copy(
-    update={"champion": None, "champion_version": "", "conditions": GATE.conditions[:1]}
-)
-OUTCOMES = (
-    GATE,
-    GATE.model_copy(update={"champion": None, "champion_version": ""}),
-    FIRST,
-    FIRST.model_copy(update={"champion": A, "champion_version": "3"}),
-    GATE.model_copy(update={"champion": B, "conditions": ()}),
-)
 SEEN = tuple(
     SeenRelease(
         dataset_file=f"s3://a/{status}.yaml", name=f"KY {status}", status=status,
@@ -163,36 +130,11 @@ EFFECTS = pd.DataFrame(
     }
 )  # fmt: skip
 RESULTS = replace(results_of(status="review", engine="exact"), effects=EFFECTS, known_genes=KNOWN)
-KNOWN_CASES = (
-    *({"n_compared": 0}, {"n_others": 0}, {"auc_low": float("nan")}, {"enrichment_p": 3e-7}),
-    {"n_negative": 0, "n_positive": 0},
-)
-NAME_CASES: tuple[dict[str, str], ...] = ({"release": "24Q4"}, {"model": "m4_nested"}, {})
-
-
-def sentences() -> Iterator[str]:
-    """Sentences by case: outcomes of the gate, engines, known genes, names of comparisons."""
-    yield from map(outcome, OUTCOMES)
-    nuts = convergence_of(divergences=3)
-    yield from map(how_computed, (nuts, nuts.model_copy(update={"nuts": None})))
-    yield from (said_of_known_genes(KNOWN.model_copy(update=case)) for case in KNOWN_CASES)
-    for case in NAME_CASES:
-        b = A.model_copy(update=case)
-        yield comparison_name(COMPARISON.model_copy(update={"b": b}))
-    yield comparison_name(COMPARISON.model_copy(update={"b": A, "changed_parameters": {}}))
-    not_split = COMPARISON.model_copy(update={"not_attributed": "the fits share 2 lines"})
-    yield comparison_markdown(not_split, COMPARED).partition("due to\n\n")[2].partition("\n")[0]
-
 
 PAGES = {
     "validation.md": lambda: validation_markdown(VALIDATION) + validation_markdown(CLEAN),
-    "validation.txt": lambda: on_terminal(
-        tables_read(VALIDATION), validation_table(VALIDATION), validation_table(CLEAN)
-    ),
     "comparison.md": lambda: comparison_markdown(COMPARISON, COMPARED, "http://mlflow/#/1"),
     "comparison_identical.md": lambda: comparison_markdown(IDENTICAL, COMPARED),
-    "gate.md": lambda: gate_markdown(GATE, "http://mlflow/#/1"),
-    "sentences.txt": lambda: "".join(f"{sentence}\n" for sentence in sentences()),
     "releases.md": lambda: refresh_markdown("s3://a_b_", SEEN) + refresh_markdown("b", ()),
     "calibration.md": lambda: calibration_markdown(CALIBRATION, "mlflow ui"),
     "result.md": lambda: result_markdown(RESULTS, "http://mlflow/#/1"),
@@ -206,39 +148,4 @@ PAGES = {
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_is_the_one_that_is_kept(page, monkeypatch):
     monkeypatch.setattr("tasks.render_comparison.GENES_SHOWN", 2)
-    monkeypatch.setattr("tasks.render_gate.LOSSES_SHOWN", 2)
     require_page(page, PAGES[page]())
-
-
-def test_tables_and_reports_come_back_as_they_were(tmp_path):
-    lines = pd.DataFrame(columns=list(COMPARED_LINES))
-    for name, content in ComparedFits(IDENTICAL, COMPARED, lines).tables().items():
-        (tmp_path / name).write_bytes(content)
-    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "comparison.parquet"), COMPARED)
-    assert list(pd.read_csv(tmp_path / "cell_lines.csv")) == list(COMPARED_LINES)
-    text = (tmp_path / "comparison.json").read_text()
-    assert Comparison.model_validate_json(text).data == DATA
-    path = write_validation(VALIDATION, tmp_path)
-    assert path == tmp_path / "validation.json"
-    assert ValidationReport.model_validate_json(path.read_text()) == VALIDATION
-
-
-@pytest.mark.parametrize(
-    ("lines", "lineages", "shown", "said"),
-    [
-        ([True, False, None], None, ["ACH-000007", "", "–"], "1 of the 2 called rests on one"),
-        ([True, True, True], None, ["ACH-000007"] * 3, "2 of the 2 called rest on one cell line"),
-        ([True, None, None], None, ["ACH-000007", "–", "–"], "1 of the 1 called that were looked"),
-        ([True, False, False], [True, True, None], ["ACH-000007", "Skin", ""], "of the 2 called"),
-        ([None, None, True], None, ["–", "–", "ACH-000007"], "none; 1 genes"),
-        (None, None, ["–"] * 3, "none; 1 genes"),
-    ],
-)
-def test_genes_and_calls_that_rest_on_one_line_are_marked(lines, lineages, shown, said):
-    effects = EFFECTS.drop(columns="carried_by_one_line").assign(most_influential_lineage="Skin")
-    for name, flags in (("line", lines), ("lineage", lineages)):
-        if flags is not None:
-            effects[f"carried_by_one_{name}"] = pd.array(flags, "boolean")
-    assert rests_on(effects).tolist() == shown
-    (line,) = said_of_genes(replace(RESULTS, effects=effects, known_genes=None))
-    assert said in line.replace(", 0 not enough data", "").replace("1 none", "none")

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from time import perf_counter
 
-import numpy as np
-import pandas as pd
 import pytest
 
-from benchmarks.engines import table
-from benchmarks.growth import exponent
 from benchmarks.peers import PEERS, PYMC3_VARIABLE, Job, Peer
-from benchmarks.peers.run import Fit, NotRun, run, told, yardstick
+from benchmarks.peers.run import Fit, NotRun, run, told
 
 WRITES = """
 import json, sys, numpy as np
@@ -52,15 +47,6 @@ def test_a_peer_is_measured_and_what_it_left_is_no_result_of_the_next(run_script
     assert run_script("pass") == NotRun("exact", "failed with exit code 0: it said nothing")
 
 
-def test_a_slow_peer_is_stopped_with_its_children(run_script):
-    child = "import time; time.sleep(60)"
-    start = perf_counter()
-    slow = run_script(
-        f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])", 1
-    )
-    assert slow == NotRun("exact", "stopped after 1 s") and perf_counter() - start < 10
-
-
 def test_a_peer_that_is_not_there_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv(PYMC3_VARIABLE, str(tmp_path / "nowhere" / "python"))
     monkeypatch.setenv("PATH", "/nowhere")
@@ -73,30 +59,3 @@ def test_a_peer_that_is_not_there_is_named(monkeypatch, tmp_path):
     assert Path("benchmarks/pymc3-requirements.txt").is_file()
     assert "r-cran-lme4" in lme4
     assert nested == "pymc3: skipped, fits m4 and m4_zero_mean only"
-
-
-def test_one_bad_parameter_decides():
-    draws = np.random.default_rng(0).normal(size=(4, 200, 3))
-    draws[0, :, 1] += 5
-    ess, rhat = yardstick({"sigma": draws[..., 0], "beta_g": draws})
-    assert ess < 20 and rhat > 1.5
-    draws[:, :, 2] = np.nan
-    assert np.isnan(yardstick({"beta_g": draws})).all()
-
-
-def test_the_ratio_is_to_pymc3_or_to_the_slowest():
-    fits = [
-        Fit("pymc3", "3.9.3", (10.0,), 20.0, 8000, 100.0, 1.0),
-        Fit("pymc", "6", (100.0,), 110.0, 8000, 100.0, 1.0),
-        Fit("lme4", "1", (0.1,), 0.1),
-        Fit("exact", "0", (1.0,), 2.0, 8000, 1000.0, 1.0),
-    ]
-    for some, base, ratio in ((fits, "pymc3", 100), (fits[1:], "pymc", 1000)):
-        rows, found = table(some)
-        ratios = rows.set_index("peer")["ratio"]
-        assert (found, ratios["exact"]) == (base, ratio) and pd.isna(ratios["lme4"])
-
-
-def test_the_exponent_is_that_of_a_power():
-    sizes = pd.Series([10, 20, 40, 80])
-    assert exponent(sizes, 3.0 * sizes**1.5) == pytest.approx(1.5)

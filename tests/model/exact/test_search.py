@@ -14,7 +14,6 @@ from model.exact import search as module
 from model.exact import work
 from model.exact.density import InterpolatedDensity
 from model.exact.engine import sample
-from model.exact.proposal import Proposal
 from model.exact.search import Located, locate
 from model.exact.work import Work
 from model.exact.workers import ThisProcess
@@ -78,23 +77,20 @@ def test_the_tails_scale_and_part_depend_on_the_size_of_the_screen(monkeypatch):
     assert part.genes == tuple(DESIGN.genes[at] for at in (0, 2, 5))
 
 
-@pytest.mark.parametrize(("model", "away", "n_zooms"), [("m4_nested", 1.5, 1), ("m4", 12, 3)])
-def test_zooming_in_from_elsewhere_ends_beside_the_mode(model, away, n_zooms, wide):
-    found = located(model, wide)
-    screen, mode, covariance = found.screen, found.proposal.location, found.proposal.covariance
-    sd, passes = np.sqrt(np.diag(covariance)), screen.n_passes
-    scale = module._expected_scale(wide, screen.marginal)
-    zoomed, narrow = module._zoomed(screen, mode + away * sd, covariance, scale)
+def test_zooming_in_from_elsewhere_ends_beside_the_mode(wide):
+    found = located("m4", wide)
+    mode, covariance = found.proposal.location, found.proposal.covariance
+    sd, passes = np.sqrt(np.diag(covariance)), found.screen.n_passes
+    scale = module._expected_scale(wide, found.screen.marginal)
+    zoomed, narrow = module._zoomed(found.screen, mode + 12 * sd, covariance, scale)
     # A polynomial of degree 2 over four SDs: the points that are weighed reach over five.
     assert np.abs((zoomed - mode) / sd).max() < 1
     assert np.abs(np.log(np.sqrt(np.diag(narrow)) / sd)).max() < 0.3
-    n_nodes = {2: 6, 5: 21}[len(screen.marginal.to_ratios())]
-    assert screen.n_passes - passes == n_zooms * n_nodes
+    assert found.screen.n_passes - passes == 3 * 6  # nodes
 
 
-@pytest.mark.parametrize("model", ["m4", "m4_nested"])
-def test_a_large_screen_searched_in_part_gives_what_the_whole_gives(model, wide, request):
-    parameters = FitParameters(model=model, sampling=Sampling(draws=500))
+def test_a_large_screen_searched_in_part_gives_what_the_whole_gives(wide, request):
+    parameters = FitParameters(model="m4_nested", sampling=Sampling(draws=500))
     whole = sample(wide, parameters, seed=1)
     request.getfixturevalue("large")
     in_part = sample(wide, parameters, seed=1)
@@ -127,15 +123,6 @@ def test_the_verdict_knows_of_a_box_of_a_large_screen_that_fails(
     assert "review" in [status for status, _ in exact_findings(measured, parameters.thresholds)]
 
 
-@pytest.mark.parametrize(("model", "nodes", "degree"), [("m4", 36, 7), ("m4_nested", 126, 4)])
-def test_the_degree_is_raised_while_there_is_room(model, nodes, degree, monkeypatch):
-    found = located(model)
-    monkeypatch.setattr(module, "TOLERANCE", 0.0)
-    for wanted, expected in ((4 * nodes, degree), (4 * nodes - 1, {7: 5, 4: 3}[degree])):
-        box = module._interpolated(found.screen, found.proposal, wanted, large=True)
-        assert isinstance(box, InterpolatedDensity) and box.degree == expected
-
-
 def test_the_degree_is_the_first_that_is_accurate_enough(monkeypatch):
     found = located("m4")
     box = found.density
@@ -143,33 +130,34 @@ def test_the_degree_is_the_first_that_is_accurate_enough(monkeypatch):
     assert module.FIRST_DEGREE <= box.degree < module.MOST_DEGREE and box.degree % 2 == 1
     fresh = found.proposal.points(64, np.random.SeedSequence(3))
     assert found.error_at(fresh, fresh) < 10 * module.TOLERANCE
-    monkeypatch.setattr(module, "TOLERANCE", 1e-9)
-    finer = module._interpolated(found.screen, found.proposal, 1000, large=False)
-    assert isinstance(finer, InterpolatedDensity) and finer.degree > box.degree
+    monkeypatch.setattr(module, "TOLERANCE", 0.0)
+    nested = located("m4_nested")
+    for of, wanted, degree in (
+        (found, 4 * 36, 7),  # 36 nodes are a quarter of the points wanted
+        (found, 4 * 36 - 1, 5),
+        (nested, 4 * 126, 4),
+        (nested, 4 * 126 - 1, 3),
+    ):
+        box = module._interpolated(of.screen, of.proposal, wanted, large=True)
+        assert isinstance(box, InterpolatedDensity) and box.degree == degree
     # Where no degree is usable, a small screen is passed over at every point.
-    monkeypatch.setattr(module, "FIRST_DEGREE", 1)
-    monkeypatch.setattr(module, "MOST_DEGREE", 1)
     monkeypatch.setattr(module, "USABLE", 1e-9)
     none = located("m4")
     assert none.density is none.screen
     assert none.error_at(np.zeros((3, 4)), np.zeros((3, 4))) == 0
-    kept = module._interpolated(none.screen, none.proposal, 1000, large=True)
-    assert isinstance(kept, InterpolatedDensity) and kept.degree == 1
 
 
 def test_the_error_is_the_largest_difference_inside_the_box():
     found = located("m4")
-    box, mode = found.density, found.proposal.location
-    assert isinstance(box, InterpolatedDensity)
+    mode, covariance = found.proposal.location, found.proposal.covariance
     inside, outside = mode[None], mode[None] + 10 * np.eye(len(mode))[-1]
     both = np.concatenate([inside, outside])
-    difference = box(inside).log_density[0] - found.screen(inside).log_density[0]
+    difference = found.density(inside).log_density[0] - found.screen(inside).log_density[0]
     assert found.error_at(both, both) == abs(difference)
     assert found.error_at(outside, both) == 0
-    covariance = found.proposal.covariance
     narrow = InterpolatedDensity(found.screen, mode, covariance, 5.0, zero_outside=True)
     narrow.raise_degree(3)
-    large = Located(found.blocks, found.screen, narrow, Proposal(mode, np.eye(len(mode)), 7.0))
+    large = replace(found, density=narrow)
     # One weighted point in a hundred may lie outside, two may not.
     weighted = np.concatenate([np.repeat(inside, 98, axis=0), both])
     assert large.error_at(inside, weighted) < 0.05

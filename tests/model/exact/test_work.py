@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,27 +19,14 @@ from tests.model.exact.pieces import random_rows
 
 DESIGN = design_from_rows(random_rows(1))  # three genes, four lines
 FEW = FitParameters(model="m4", sampling=Sampling(draws=64, chains=2))
+FEW_MORE = FEW.model_copy(update={"sampling": Sampling(draws=65, chains=2)})
 NESTED = FEW.model_copy(update={"model": "m4_nested"})
 
 
-def labels(n: int) -> tuple[str, ...]:
-    return tuple(map(str, range(n)))
-
-
-def of_size(n_genes: int, n_lines: int, n_guides: int) -> ScreenDesign:
-    """A screen of this size without matching data."""
-    return replace(
-        DESIGN, genes=labels(n_genes), cell_lines=labels(n_lines), guides=labels(n_guides)
-    )
-
-
-@pytest.mark.parametrize(
-    ("draws", "chains", "a_chain"), [(50, 2, 64), (64, 2, 64), (65, 3, 128), (2000, 4, 2048)]
-)
-def test_points_are_a_power_of_two_a_chain_and_no_fewer_than_draws(draws, chains, a_chain):
-    parameters = FitParameters(sampling=Sampling(draws=draws, chains=chains))
-    assert module.n_final_points(parameters) == chains * a_chain
-    assert module.n_points(parameters) == 512 + chains * a_chain
+def of_size(*sizes: int) -> ScreenDesign:
+    """A screen of so many genes, lines and guides without matching data."""
+    genes, lines, guides = (tuple(map(str, range(n))) for n in sizes)
+    return replace(DESIGN, genes=genes, cell_lines=lines, guides=guides)
 
 
 @pytest.mark.parametrize(
@@ -58,36 +44,33 @@ def test_a_screen_is_large_where_both_its_passes_and_its_genes_are_many(paramete
 
 
 @pytest.mark.parametrize(
-    ("parameters", "size", "passes"),
+    ("parameters", "size", "passes", "points"),
     [
         # Effects of 2 x 64 draws, at 1 or 6 nodes, are worth 128 / C or 768 / C passes.
-        (FEW, (3, 4, 9), 150 + 32),
-        (NESTED, (3, 4, 9), 1100 + 192),
-        (FEW, (800, 256, 800), 40 + 0.5),
-        (NESTED, (800, 256, 800), 110 + 3),
+        (FEW, (3, 4, 9), 150 + 32, 512 + 2 * 64),
+        (FEW_MORE, (3, 5, 9), 150 + 26, 512 + 2 * 128),
+        (NESTED, (3, 4, 9), 1100 + 192, 512 + 2 * 64),
+        (FEW, (800, 256, 800), 40 + 0.5, 512 + 2 * 64),
+        (NESTED, (800, 256, 800), 110 + 3, 512 + 2 * 64),
     ],
 )
-def test_seconds_are_those_of_passes_and_points(parameters, size, passes, monkeypatch):
-    found = expected_seconds(of_size(*size), parameters, Rates(a_pass=0.1, a_point=0.001))
-    assert found == pytest.approx(0.1 * passes + 0.001 * (512 + 128), rel=1e-12)
+def test_seconds_are_those_of_passes_and_points(parameters, size, passes, points, monkeypatch):
     monkeypatch.setattr(
         module, "measured_rates", lambda design, of: Rates(len(design.genes), of.sampling.chains)
     )
-    assert expected_seconds(of_size(*size), parameters) == passes * size[0] + 640 * 2
+    assert expected_seconds(of_size(*size), parameters) == passes * size[0] + points * 2
 
 
-@pytest.mark.parametrize(("model", "n_effects"), [("m4", 2), ("m4_nested", 4)])
 @pytest.mark.parametrize(
-    ("n_genes", "n_threads", "n_timed", "share"),
+    ("model", "n_effects", "n_ratios", "n_genes", "n_threads", "n_timed", "share"),
     [
-        (40, 2, 40, 1),
-        (128, 1, 64, 2),
-        (128, 8, 64, 1),  # of 128 genes there are two parts of 64, and threads for both
-        (192, 2, 64, 1.5),
+        ("m4", 2, 2, 40, 2, 40, 1),
+        ("m4_nested", 4, 5, 128, 8, 64, 1),  # two parts of 64 genes, and threads for both
+        ("m4", 2, 2, 192, 2, 64, 1.5),
     ],
 )
 def test_the_second_pass_over_evenly_taken_genes_is_timed(
-    model: ModelName, n_effects, n_genes, n_threads, n_timed, share, monkeypatch
+    model: ModelName, n_effects, n_ratios, n_genes, n_threads, n_timed, share, monkeypatch
 ):
     design = made(n_genes, 4, 2, TRUTHS["m4"], seed=1)[0]
     passed: list[tuple[GeneBlock, np.ndarray]] = []
@@ -104,32 +87,25 @@ def test_the_second_pass_over_evenly_taken_genes_is_timed(
     assert block.n_effects == n_effects
     even = [round(i * (n_genes - 1) / (n_timed - 1)) for i in range(n_timed)]
     np.testing.assert_array_equal(block.rna, design.rna[even])
-    np.testing.assert_array_equal(at, np.zeros((1, {"m4": 2, "m4_nested": 5}[model])))
+    np.testing.assert_array_equal(at, np.zeros((1, n_ratios)))
     # Four lines, three means and the right-hand side.
     np.testing.assert_array_equal(factored[0], np.eye(8)[None])
 
 
-@pytest.mark.parametrize("scale", [1.0, 1e-3, 0.0])
-def test_progress_is_the_share_of_the_seconds_expected(scale, monkeypatch):
+def test_progress_is_the_share_of_the_seconds_expected(monkeypatch):
     # 182 passes and 640 points: together 200 seconds.
-    rates: Any = iter([Rates(a_pass=scale, a_point=18 / 640 * scale)])
-    monkeypatch.setattr(module, "measured_rates", lambda *_: next(rates))
+    monkeypatch.setattr(module, "measured_rates", lambda *_: Rates(1.0, 18 / 640))
     reports: list[tuple[int, int]] = []
     counted = Work(DESIGN, FEW, lambda *of: reports.append(of))
-    steps = [
-        (counted.passes, 1, [0]),  # 1 of 200
-        (counted.passes, 2, [1]),  # 3
-        (counted.points, 16, []),  # 3.45
-        (counted.points, 32, [2]),  # 4.35
-        (counted.passes, 150, [77]),  # 154.35
-        (counted.passes, 0, []),
-        (counted.passes, 42, [98]),  # 196.35
-        (counted.passes, 3, [99]),  # 199.35
-        (counted.passes, 1000, []),
-    ]
-    for count, n, expected in steps if scale else steps[:1]:
-        before = len(reports)
+    for count, n in (
+        (counted.passes, 1),  # 1 of 200
+        (counted.passes, 2),  # 3
+        (counted.points, 16),  # 3.45: no report
+        (counted.points, 32),  # 4.35
+        (counted.passes, 150),  # 154.35
+        (counted.passes, 45),  # 199.35
+        (counted.passes, 1000),
+    ):
         count(n)
-        assert reports[before:] == [(percent, 100) for percent in expected]
     counted.finish()
-    assert reports[-1] == (100, 100)
+    assert reports == [(percent, 100) for percent in (0, 1, 2, 77, 99, 100)]

@@ -22,7 +22,6 @@ from schemas.reports import (
     InfluenceSummary,
     KnownGenes,
     LooSummary,
-    PredictiveCheck,
     PreparationReport,
     Status,
     TableSummary,
@@ -30,6 +29,7 @@ from schemas.reports import (
     Verdict,
 )
 from tasks.artifacts import FitResults
+from tests.model.predictive_checks import check_of
 
 GENES = ("IRF4 (3662)", "MYB (4602)", "SOX10 (6663)")
 CELL_LINES = ("ACH-000001", "ACH-000002", "ACH-000003", "ACH-000004")
@@ -127,16 +127,6 @@ def convergence_of(engine: str = "nuts", **changes: float) -> Convergence:
             engine: {**own, **changes},
         }
     )
-
-
-def check_of(name: str, p_value: float, stage: str = "posterior") -> PredictiveCheck:
-    return PredictiveCheck.model_validate(
-        {
-            "name": name, "description": "For tests.", "stage": stage, "observed": 0.1,
-            "replicated_mean": 0.0, "replicated_low": -1.0, "replicated_high": 1.0,
-            "p_value": p_value, "n_draws": 500,
-        }
-    )  # fmt: skip
 
 
 KNOWN = KnownGenes(

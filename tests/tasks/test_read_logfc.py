@@ -65,12 +65,3 @@ def test_a_wrong_or_truncated_row_is_refused_with_its_line(tmp_path: Path, end, 
         list(wide(tmp_path / "x.csv").blocks())
     assert caught.value.rule == rule
     assert words in caught.value.message
-
-
-def test_labels_and_values_may_be_missing(tmp_path: Path):
-    (tmp_path / "x.csv").write_text('Construct Barcode,A,A\nACGT,,NA\n"",NaN,-inf\n')
-    logfc = wide(tmp_path / "x.csv")
-    assert (logfc.source.layout, logfc.sequences) == ("older", ("A", "A"))
-    (block,) = logfc.blocks()
-    assert block.guides.tolist() == ["ACGT", None]
-    np.testing.assert_array_equal(block.values, [[np.nan, np.nan], [np.nan, -np.inf]])

@@ -13,7 +13,8 @@ from schemas.parameters import FitParameters
 from schemas.reports import Loss, PreparationReport
 from schemas.trace import TraceOrigin
 from tasks.report import render_report
-from tests.tasks.fits import PNG, check_of, convergence_of, influence_of, results_of
+from tests.model.predictive_checks import check_of
+from tests.tasks.fits import PNG, convergence_of, influence_of, results_of
 from tests.tasks.pages import require_page
 
 COMMAND = "screenbayes fit avana.yaml --seed 103"

@@ -69,11 +69,3 @@ def test_the_command_repeats_fit_and_import_beside_the_artifacts(case, tmp_path,
     # Model, engine and draws are those of the trace.
     for name in ("seed", "priors", "filters", "preparation", "contract", "thresholds"):
         assert getattr(imported, name) == getattr(parameters, name)
-
-
-@pytest.mark.parametrize(("engine", "samples"), [("auto", True), ("nuts", True), ("exact", False)])
-def test_only_a_command_for_nuts_says_how_to_sample(engine, samples):
-    command = command_for("my screen.yaml", FitParameters.model_validate({"engine": engine}))
-    for option in ("--sampler nutpie", "--tune 2000", "--target-accept 0.8"):
-        assert (option in command) == samples
-    assert "--draws 2000" in command

@@ -5,29 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-import arviz as az
-import numpy as np
 import pandas as pd
 import pytest
-import xarray as xr
-from pydantic import TypeAdapter
 
 from schemas.identity import fit_key, parameters_digest
-from schemas.parameters import FitParameters
-from schemas.posterior import CONTRACTS, posterior_digest
+from schemas.posterior import posterior_digest
 from schemas.reports import (
-    Convergence,
-    InfluenceSummary,
-    KnownGenes,
-    LooSummary,
-    PredictiveCheck,
     TableSummary,
-    ValidationReport,
-    Verdict,
 )
-from tasks.artifacts import environment
 from tasks.tracking_run import code_version
-from tests.tasks.fits import GENES, KNOWN, PNG, REPORT, results_of
+from tests.tasks.fits import KNOWN, PNG, REPORT, results_of
 from tests.tasks.pages import require_page
 
 
@@ -88,8 +75,6 @@ def test_a_search_for_a_limit_does_not_find_an_unknown_value(nuts_fit, exact_fit
 
 def test_all_files_can_be_read_back(nuts_fit):
     results, folder = nuts_fit.results, nuts_fit.files
-    effects = pd.read_csv(folder / "gene_effects.csv", float_precision="round_trip")
-    pd.testing.assert_frame_equal(effects, results.effects)
     pd.testing.assert_frame_equal(pd.read_csv(folder / "summary.csv"), results.summary)
     for name, table in {
         "gene_effects": results.effects,
@@ -100,37 +85,18 @@ def test_all_files_can_be_read_back(nuts_fit):
         "lineage_sensitivity": results.influence.lineage_sensitivity,
     }.items():
         pd.testing.assert_frame_equal(pd.read_parquet(folder / f"{name}.parquet"), table)
-    for name, kind, report in (
-        ("validation", ValidationReport, results.validation),
-        ("verdict", Verdict, results.verdict),
-        ("parameters", FitParameters, results.parameters),
-        ("loo", LooSummary, results.loo.summary),
-        ("convergence", Convergence, results.convergence),
-        ("influence", InfluenceSummary, results.influence.summary),
-        ("known_genes", KnownGenes, KNOWN),
-        ("predictive_checks", tuple[PredictiveCheck, ...], results.checks),
-    ):
-        read = TypeAdapter(kind).validate_json((folder / f"{name}.json").read_bytes())
-        assert read == report or repr(read) == repr(report)  # NaN equals nothing
+    for name, report in {
+        "validation": results.validation,
+        "verdict": results.verdict,
+        "loo": results.loo.summary,
+        "convergence": results.convergence,
+        "influence": results.influence.summary,
+        "known_genes": KNOWN,
+    }.items():
+        read = type(report).model_validate_json((folder / f"{name}.json").read_bytes())
+        assert repr(read) == repr(report)  # NaN equals nothing
     assert (folder / "plots" / "trace.png").read_bytes() == PNG
     assert (folder / "report.html").read_text() == REPORT
-
-
-def test_the_posterior_comes_back_as_it_was(nuts_fit):
-    path = nuts_fit.files / "posterior.nc"
-    with xr.open_datatree(path, engine="h5netcdf") as stored:
-        CONTRACTS["m4"].check(stored)
-        tree = nuts_fit.results.tree
-        for group in tree.children:
-            xr.testing.assert_identical(stored[group].to_dataset(), tree[group].to_dataset())
-        assert stored["sample_stats"]["diverging"].dtype == bool
-    assert len(az.summary(az.from_netcdf(path), var_names=["beta_g"])) == len(GENES)
-
-
-def test_the_environment_lists_python_and_what_is_installed():
-    first, _, *packages = environment().splitlines()
-    assert first.startswith("# Python 3.")
-    assert f"numpy=={np.__version__}" in packages and packages == sorted(packages, key=str.lower)
 
 
 def test_the_data_digest_is_of_the_content_by_table():

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 import sys
 import traceback
-from multiprocessing import get_context
-from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -126,27 +124,6 @@ def test_a_run_closed_from_outside_leaves_no_version(working_folder, monkeypatch
     assert only_run(run.client).info.status == "KILLED"
     assert not run.client.search_model_versions()
     assert not list((working_folder / "temporary").iterdir())  # another makes this fit
-
-
-def _one_of_several(barrier: Barrier) -> None:
-    barrier.wait(60)
-    open_run(dataset_of(), FitParameters(), "0").finish()
-
-
-@pytest.mark.integration
-def test_processes_that_start_together_on_a_fresh_store_all_succeed(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    forks = get_context("fork")  # nothing is imported again
-    barrier = forks.Barrier(3)
-    together = [forks.Process(target=_one_of_several, args=(barrier,)) for _ in range(3)]
-    for process in together:
-        process.start()
-    for process in together:
-        process.join(120)
-    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
-    runs = client.search_runs([client.get_experiment_by_name("Avana sample").experiment_id])
-    assert [run.info.status for run in runs] == ["FINISHED"] * 3
 
 
 @pytest.mark.parametrize(

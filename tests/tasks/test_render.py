@@ -20,7 +20,7 @@ from schemas.comparison import (
     Step,
 )
 from schemas.refresh import SeenRelease
-from schemas.reports import Finding, TableSummary, ValidationReport, Verdict
+from schemas.reports import Verdict
 from tasks.render_calibration import calibration_markdown
 from tasks.render_comparison import comparison_markdown
 from tasks.render_refresh import refresh_markdown
@@ -28,30 +28,8 @@ from tasks.render_result import (
     result_markdown,
     reused_markdown,
 )
-from tasks.render_validation import (
-    validation_markdown,
-)
 from tests.tasks.fits import GENES, KNOWN, dataset_of, results_of
 from tests.tasks.pages import require_page
-
-FINDINGS = (
-    Finding(
-        table="rna", rule="rna_high", severity="warning", expected="log2(TPM+1), seldom above 20",
-        found=("line 2, A|B (1): 21 [red]",), count=1, mend="check the unit of these values",
-    ),
-    Finding(
-        table="logfc+guide_map", rule="guide_in_map", severity="error", column="guide",
-        expected="every guide of the logFC table in the guide map",
-        found=tuple(f"line {line}: 'ACGTACGTACGTACGTACGT'" for line in range(2, 12)), count=1234,
-        mend="take table and map from the same release",
-    ),
-)  # fmt: skip
-LOGFC = TableSummary(
-    table="logfc", location="s3://depmap/24Q4/A[red].csv", layout="current", n_rows=3474,
-    n_columns=92, sha256="0",
-)  # fmt: skip
-VALIDATION = ValidationReport(dataset="KY", release="24Q4", tables=(LOGFC,), findings=FINDINGS)
-CLEAN = VALIDATION.model_copy(update={"findings": ()})
 
 A = FitSummary(
     run_id="a" * 32, release="24Q2", model="m4", engine="exact", verdict="pass", data_digest="1",
@@ -132,7 +110,6 @@ EFFECTS = pd.DataFrame(
 RESULTS = replace(results_of(status="review", engine="exact"), effects=EFFECTS, known_genes=KNOWN)
 
 PAGES = {
-    "validation.md": lambda: validation_markdown(VALIDATION) + validation_markdown(CLEAN),
     "comparison.md": lambda: comparison_markdown(COMPARISON, COMPARED, "http://mlflow/#/1"),
     "comparison_identical.md": lambda: comparison_markdown(IDENTICAL, COMPARED),
     "releases.md": lambda: refresh_markdown("s3://a_b_", SEEN) + refresh_markdown("b", ()),

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import pytest
 
-from benchmarks.peers import PEERS, PYMC3_VARIABLE, Job, Peer
-from benchmarks.peers.run import Fit, NotRun, run, told
+from benchmarks.peers import PEERS, Job, Peer
+from benchmarks.peers.run import Fit, NotRun, run
 
 WRITES = """
 import json, sys, numpy as np
@@ -45,17 +44,3 @@ def test_a_peer_is_measured_and_what_it_left_is_no_result_of_the_next(run_script
     failed = run_script("raise ValueError('no mode')")
     assert failed == NotRun("exact", "failed with exit code 1: ValueError: no mode")
     assert run_script("pass") == NotRun("exact", "failed with exit code 0: it said nothing")
-
-
-def test_a_peer_that_is_not_there_is_named(monkeypatch, tmp_path):
-    monkeypatch.setenv(PYMC3_VARIABLE, str(tmp_path / "nowhere" / "python"))
-    monkeypatch.setenv("PATH", "/nowhere")
-    pymc3, lme4, nested = (
-        told(run(peer, Job(tmp_path, model)))
-        for peer, model in (("pymc3", "m4"), ("lme4", "m4"), ("pymc3", "m4_nested"))
-    )
-    assert pymc3.startswith("pymc3: skipped, no Python with pymc3 at ")
-    assert "benchmarks/pymc3-requirements.txt" in pymc3
-    assert Path("benchmarks/pymc3-requirements.txt").is_file()
-    assert "r-cran-lme4" in lme4
-    assert nested == "pymc3: skipped, fits m4 and m4_zero_mean only"

@@ -1,4 +1,4 @@
-"""Errors become a line and an exit code; the demonstration draws as its engine needs."""
+"""Options become settings, wrong ones are named, and errors become a line and an exit code."""
 
 from __future__ import annotations
 
@@ -7,8 +7,84 @@ import pytest
 from prefect.exceptions import PrefectHTTPStatusError
 
 from deployments import command_line
-from deployments.command_line import _trouble
+from deployments import doctor as command
+from deployments.command_line import _trouble, main
+from deployments.deploy import _described, _settings
+from deployments.exit_codes import BAD_INPUT, DONE, TROUBLE
 from deployments.options import FitOptions
+from schemas.parameters import Filters, FitParameters, Priors, Sampling, Thresholds
+from schemas.surroundings import Looked
+
+
+def test_options_reach_their_settings_and_win_over_defaults_of_a_command():
+    assert FitOptions().fit_parameters() == FitParameters()
+    assert FitOptions().fit_parameters(draws=20_000).sampling.draws == 20_000
+    genes = ("SOX10, IRF4", "MYB (4602)")
+    options = FitOptions(
+        "m4_zero_mean", "nuts", "pymc", 100, seed=7, genes=genes, lineages=("Skin",)
+    )
+    assert options.fit_parameters(draws=20_000) == FitParameters(
+        model="m4_zero_mean",
+        engine="nuts",
+        sampling=Sampling(sampler="pymc", draws=100),
+        seed=7,
+        filters=Filters(genes=("SOX10", "IRF4", "MYB (4602)"), lineages=("Skin",)),
+    )
+
+
+def test_priors_and_settings_from_files_are_applied_in_turn(tmp_path):
+    (tmp_path / "priors.yaml").write_text("sigma: HalfNormal(2)\n")
+    (tmp_path / "settings.yaml").write_text(
+        "thresholds: {rhat_max: 1.05}\nfilters:\nsampling: {draws: 60}\npriors: as_written\n"
+    )
+    priors = ("mu_beta=Normal(0, 0.5)", str(tmp_path / "priors.yaml"))
+    options = FitOptions(parameters=tmp_path / "settings.yaml", priors=priors, tune=70)
+    changed = {"mu_beta": "Normal(0, 0.5)", "sigma": "HalfNormal(2)"}
+    assert options.fit_parameters() == FitParameters(
+        thresholds=Thresholds(rhat_max=1.05),
+        sampling=Sampling(draws=60, tune=70),
+        priors=Priors.model_validate(Priors.preset("as_written").model_dump() | changed),
+    )
+    preset = FitOptions(priors=("mu_beta=Normal(0, 9)", "as_written")).fit_parameters()
+    assert preset.priors == Priors.preset("as_written")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (
+            ["simulate", "--cell-lines=4", "--out", "out"],
+            "--cell-lines: should be greater than or equal to 5",
+        ),
+        (["fit", "x.yaml", "--drws", "100"], "--drws"),
+        (["fit", "x.yaml", "--engine", "exakt"], "exakt"),
+        (
+            ["fit", "x.yaml", "--target-accept", "3"],
+            "--target-accept: should be less than 1, got 3.0",
+        ),
+        (["fit", "x.yaml", "--genes", " , "], "--genes: expected at least one name"),
+        (["fit", "x.yaml", "--priors", "as_writen"], "expected as_run, as_written, a YAML file"),
+        (["fit", "x.yaml", "--priors", "mu_bta=Normal(0, 1)"], "did you mean mu_beta?"),
+        (["fit", "x.yaml", "--priors", "mu_beta=Normal(0)"], "Normal takes 2 number(s), got 1"),
+    ],
+)
+def test_a_wrong_option_is_named_with_what_to_do(arguments, words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == BAD_INPUT
+    shown = capsys.readouterr()
+    assert words in " ".join(shown.err.split()) and "Traceback" not in shown.out + shown.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_simulated_is_valid(tmp_path, capsys):
+    out = tmp_path / "screen"
+    options = ["--genes", "12", "--cell-lines", "7", "--guides", "3", "--replicates", "2"]
+    assert main(["simulate", *options, "--missing", "0.1", "--out", str(out)]) == DONE
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "36 guides of 12 genes x 14 sequences of 7 cell lines" in shown
+    report = tmp_path / "[/b]"  # markup where it is printed
+    assert main(["validate", str(out / "dataset.yaml"), "--out", str(report)]) == DONE
+    assert "[/b]/validation.json" in capsys.readouterr().out.replace("\n", "")
 
 
 def refused(code: int) -> Exception:
@@ -54,3 +130,45 @@ def test_only_a_demonstration_with_nuts_needs_many_draws(options, draws, tmp_pat
     with pytest.raises(ZeroDivisionError):
         command_line.demo(options=options, pictures="none")
     assert asked == [(draws, "none")]
+
+
+SOUND = Looked(what="disk", status="ok", found="[red]plenty[/]")
+SLOW = Looked(what="memory", status="warning", found="little", mend="buy some")
+BROKEN = Looked(what="MLflow", status="trouble", found="away", mend="start it")
+
+
+@pytest.mark.parametrize(("found", "code"), [([], DONE), ([BROKEN], TROUBLE)])
+def test_trouble_decides_the_exit_code(found, code, monkeypatch, capsys):
+    monkeypatch.setattr(command, "surroundings", lambda: [SOUND, SLOW, *found])
+    assert main(["doctor"]) == code
+    shown = capsys.readouterr().out
+    assert shown.splitlines()[-1] == f"{len(found)} trouble(s), 1 warning(s), 1 ok"
+    assert "[red]plenty[/]" in shown and all(one.mend in shown for one in (SLOW, *found))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("PREFECT_API_URL", "", "expected the address of a Prefect server"),
+        ("SCREENBAYES_REFRESH_CRON", "every night", "got 'every night'; correct it"),
+        ("SCREENBAYES_MODEL", "m5", "expected one of m4, m4_zero_mean, m4_nested, got 'm5'"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named(monkeypatch, capsys, name, value, words):
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:9/api")
+    monkeypatch.setenv(name, value)
+    assert main(["deploy"]) == BAD_INPUT
+    error = " ".join(capsys.readouterr().err.split())
+    assert name in error and words in error
+
+
+def test_an_empty_setting_has_its_default_and_the_model_is_filled_in(monkeypatch):
+    default = _settings()
+    assert (default["SCREENBAYES_MODEL"], default["SCREENBAYES_FITS_AT_ONCE"]) == ("m4", "2")
+    for name in default:
+        monkeypatch.setenv(name, "")
+    assert _settings() == default
+    monkeypatch.setenv("SCREENBAYES_PREFIX", "s3://bucket/releases")
+    (refresh,) = (one for one in _described()["deployments"] if one["name"] == "refresh-releases")
+    # Filled in from the environment, or its default, when it is deployed.
+    assert refresh["parameters"]["parameters"] == {"model": "{{ $SCREENBAYES_MODEL }}"}

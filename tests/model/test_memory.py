@@ -41,6 +41,7 @@ NODES, NESTED_NODES = 8 * 49 * 25, 8 * 49 * 126
 POINTS, EFFECTS, PASS = 8 * 256 * 7, 8 * 200 * 10, 4 * 8 * 2_000_000
 DRAWS, NESTED_DRAWS = 8 * 200 * (7 + 10 + 10 + 4), 8 * 200 * (10 + 10 + 10 + 4 + 30)
 ENGINE = NESTED_NODES + POINTS
+NESTED = NESTED_DRAWS + 8 * 480 + ENGINE + 7.5 * EFFECTS + 3 * PASS
 MANY, KEPT = {"predictive_draws": 10_000}, {"predictive_draws": 10_000, "log_likelihood": True}
 # Each of the threads draws the effects of a block of 2,000,000 / 3,000 genes.
 LARGE = 8 * (200 * 17_007 + 6 * 8_000_000 + 1003**2 * 25 + 256 * 1003 + 3 * 200 * 2_000)
@@ -50,17 +51,9 @@ LARGE = 8 * (200 * 17_007 + 6 * 8_000_000 + 1003**2 * 25 + 256 * 1003 + 3 * 200 
     ("model", "sizes", "exact", "sampling", "n_threads", "n_bytes"),
     [
         ("m4", SMALL, True, {}, 1, DRAWS + 8 * 240 + NODES + POINTS + 3 * EFFECTS),
-        (
-            "m4_nested",
-            SMALL,
-            True,
-            {},
-            3,
-            NESTED_DRAWS + 8 * 480 + ENGINE + 7.5 * EFFECTS + 3 * PASS,
-        ),
+        ("m4_nested", SMALL, True, {}, 3, NESTED),
         ("m4_nested", Sizes(1, 4, 4), True, {}, 1, 8 * 200 * 29 + 8 * 60 + ENGINE + PASS),
         ("m4", SMALL, False, {}, 1, 3 * DRAWS + 300_000_000),
-        ("m4", SMALL, True, MANY, 1, DRAWS + 8 * 2 * 10_000 * 20 + 2 * EFFECTS),
         ("m4", SMALL, True, KEPT, 1, DRAWS + 8 * 3 * 10_000 * 20 + 2 * EFFECTS),
         ("m4", Sizes(1, 40, 4), True, MANY, 1, 8 * (200 * 49 + 2 * 10_000 * 15 + 2 * 200)),
         ("m4", Sizes(8000, 1000, 8000), True, {}, 3, LARGE),
@@ -76,18 +69,8 @@ def test_the_bytes_of_a_fit_are_those_counted_by_hand(
 
 def test_the_sums_of_a_screen_are_counted_twice_while_they_are_read():
     assert reading_bytes(Sizes(genes=2, cell_lines=3, guides=5)) == 2 * (150 + 48) + 2 * 48
-    assert reading_bytes(WHOLE) == pytest.approx(2.2e9, rel=0.02)
 
 
-@pytest.mark.parametrize(
-    ("n_bytes", "words"),
-    [
-        (1, "10 MB"),
-        (10_000_000, "10 MB"),
-        (10_000_001, "20 MB"),
-        (1e9, "1.0 GB"),
-        (3.44e9, "3.4 GB"),
-    ],
-)
-def test_amounts_are_in_units_people_use(n_bytes, words):
-    assert in_words(n_bytes) == words
+def test_amounts_are_in_units_people_use():
+    amounts = (1, 10_000_000, 10_000_001, 10**9, 3_440_000_000)
+    assert [*map(in_words, amounts)] == ["10 MB", "10 MB", "20 MB", "1.0 GB", "3.4 GB"]

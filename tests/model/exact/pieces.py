@@ -69,11 +69,8 @@ class Pieces:
         alpha, beta, delta = np.empty(n_genes), np.empty(n_genes), np.empty(len(self.design.guides))
         for block in self.blocks:
             found = gene_effects(block, draws, nodes, np.random.SeedSequence(0))[:, 0]
-            alpha[block.genes], beta[block.genes], delta[block.guides] = (
-                found[0],
-                found[1],
-                found[2:],
-            )
+            alpha[block.genes], beta[block.genes] = found[:2]
+            delta[block.guides] = found[2:]
         return {
             **dict(zip(self.marginal.means_in_order, mu, strict=True)),
             "gamma_c": gamma[0] + self.marginal.gamma_reference,

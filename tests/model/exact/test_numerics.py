@@ -28,17 +28,6 @@ def test_polynomials_of_the_degree_are_reproduced(dim):
     assert np.abs(fewer @ polynomial(nodes[:n_fewer]) - polynomial(points)).max() > 0.01
 
 
-def test_a_smooth_function_is_interpolated_better_with_a_higher_degree():
-    points = np.random.default_rng(0).uniform(-1, 1, (200, 2))
-    errors = []
-    for degree in (2, 6, 10, 16):
-        at_nodes = np.exp(interpolation.nodes(2, degree).sum(axis=1))
-        found = interpolation.cardinal_weights(points, degree) @ at_nodes
-        errors.append(np.abs(found - np.exp(points.sum(axis=1))).max())
-    assert errors[0] > 100 * errors[1] > 10_000 * errors[2]
-    assert errors[-1] < 1e-12
-
-
 @pytest.mark.parametrize("p", [1, 2, 5])
 def test_stacked_factors_and_solutions_equal_those_of_lapack(p):
     random = np.random.default_rng(p)

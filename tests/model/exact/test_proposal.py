@@ -32,16 +32,12 @@ def points_of(proposal: Proposal, n: int, seed: int = 1) -> tuple[np.ndarray, np
     return points, normal(points) - proposal.log_density(points)
 
 
-def test_mode_and_curvature_of_a_normal_are_found():
+def test_mode_and_curvature_are_found_no_wider_than_the_widest_sd():
     mode, covariance = maximise(normal, np.zeros(3), np.diag([0.3, 0.3, 0.3]))
     np.testing.assert_allclose(mode, LOCATION, atol=0.02)
     np.testing.assert_allclose(covariance, COVARIANCE, rtol=1e-3, atol=1e-4)
-
-
-def test_a_flat_direction_has_the_widest_sd():
-    _, covariance = maximise(
-        lambda points: -0.5 * points[:, 0] ** 2, np.array([0.5, 0.0]), np.diag([0.3, 0.2])
-    )
+    start, scale = np.array([0.5, 0.0]), np.diag([0.3, 0.2])
+    _, covariance = maximise(lambda points: -0.5 * points[:, 0] ** 2, start, scale)
     np.testing.assert_allclose(np.diag(covariance), [1, WIDEST_SD**2], rtol=0.01)
 
 
@@ -76,14 +72,11 @@ def test_weights_show_how_good_a_proposal_is():
     assert weights.efficiency < 0.3
 
 
-@pytest.mark.parametrize("value", [-np.inf, np.nan])
-def test_points_without_any_density_have_no_pareto_k(value):
-    weights = weigh(np.full(100, value))
-    assert np.isnan(weights.pareto_k) and np.isnan(weights.efficiency)
-    np.testing.assert_allclose(weights.log_weight, -np.log(100))
-
-
-def test_weights_without_a_tail_are_judged():
+def test_weights_without_a_tail_or_any_density_are_judged():
+    for value in (-np.inf, np.nan):
+        weights = weigh(np.full(100, value))
+        assert np.isnan(weights.pareto_k) and np.isnan(weights.efficiency)
+        np.testing.assert_allclose(weights.log_weight, -np.log(100))
     even = weigh(np.full(100, -3.0))
     assert even.efficiency == pytest.approx(1)
     assert even.pareto_k < 0.7
@@ -106,11 +99,10 @@ def test_the_power_of_weights_is_lowered_until_enough_points_count():
     np.testing.assert_allclose(better.location, tempered @ points)
 
 
-@pytest.mark.parametrize("n_heavy", [1, 4])
-def test_fewer_points_than_span_the_space_suggest_no_proposal(n_heavy):
+def test_fewer_points_than_span_the_space_suggest_no_proposal():
     proposal = Proposal(LOCATION, COVARIANCE, df=25.0)
     points, _ = points_of(proposal, 64)
-    log_ratio = np.where(np.arange(64) < n_heavy, 0.0, -1e12)
+    log_ratio = np.where(np.arange(64) < 4, 0.0, -1e12)
     with pytest.raises(NotIntegrable, match="a few points outweigh all others"):
         refitted(proposal, points, log_ratio, most_df=60.0)
     log_ratio[:5] = 0.0
@@ -135,11 +127,8 @@ def test_a_refitted_proposal_has_the_tail_that_makes_weights_most_even(tail, mos
 
 @pytest.mark.parametrize("seed", range(4))
 def test_points_are_drawn_by_their_weight_and_the_seed(seed):
-    weight = np.array([0.4, 0.1, 0.0, 0.3, 0.2])
-    with np.errstate(divide="ignore"):
-        chosen, again = (
-            resampled(np.log(weight), 1000, np.random.SeedSequence(seed)) for _ in range(2)
-        )
+    weight, of_seed = np.array([0.4, 0.1, 1e-9, 0.3, 0.2]), np.random.SeedSequence(seed)
+    chosen, again = (resampled(np.log(weight), 1000, of_seed) for _ in range(2))
     np.testing.assert_allclose(np.bincount(chosen, minlength=5), 1000 * weight, atol=1)
     assert np.abs(np.corrcoef(chosen[1:], chosen[:-1])[0, 1]) < 0.1  # in random order
     np.testing.assert_array_equal(chosen, again)

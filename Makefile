@@ -8,7 +8,6 @@ export DO_NOT_TRACK = true
 export MLFLOW_DISABLE_TELEMETRY = true
 
 BIN := .venv/bin
-FUZZ_SECONDS ?= 600
 
 # Two processes share the tests; those of one file stay together, and share its servers. Each of them
 # computes on one core, or both would compete for all.
@@ -32,9 +31,8 @@ test: setup ## all tests but the slow ones
 test-slow: setup ## servers, kill -9, a browser, PostgreSQL, every command of the documentation
 	@$(PYTEST) -v --durations 20 -m slow
 
-fuzz: setup ## for hours: fifty times the examples of the property tests, and spoilt files
+fuzz: setup ## for long: fifty times the examples of the property tests, other ones each time
 	@SCREENBAYES_FUZZ=50 $(BIN)/python -m pytest -n 0 tests/property
-	@$(BIN)/python -m tests.property.fuzz_files --seconds $(FUZZ_SECONDS)
 
 soak: setup ## 200 scheduled refreshes and random faults, hours long; SOAK_REFRESHES, SOAK_SEED
 	@$(BIN)/python -m pytest -n 0 -s -m soak

@@ -81,18 +81,15 @@ class Release:
 
     def shuffled(self, seed: int) -> Release:
         """Return the release with the rows and columns of every table in another order."""
-        random = np.random.default_rng(seed)
-
-        def rows(frame: pd.DataFrame) -> pd.DataFrame:
-            return frame.iloc[random.permutation(len(frame))]
-
-        return replace(
-            self,
-            logfc=rows(rows(self.logfc).T).T,
-            guide_map=rows(self.guide_map),
-            sequence_map=rows(self.sequence_map),
-            rna=rows(rows(self.rna).T).T,
-        )
+        source = np.random.RandomState(seed)
+        other = self
+        for name in SMALL:
+            frame = self.table(name).sample(frac=1, random_state=source)
+            matrix = name in ("logfc", "rna")
+            other = other.having(
+                name, frame.sample(frac=1, axis=1, random_state=source) if matrix else frame
+            )
+        return other
 
 
 def save(frame: pd.DataFrame, path: Path, *, index: bool) -> None:

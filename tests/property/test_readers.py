@@ -34,7 +34,6 @@ from tests.property.releases import (
     releases,
     save,
 )
-from tests.property.spoiling import spoil
 
 
 @pytest.fixture(scope="module")
@@ -142,10 +141,7 @@ def read_or_refused(path: Path) -> bool:
 )
 @example(content=b"PAR1PAR1", suffix=".parquet", zipped=False)
 @example(content=b"\x89HDF\r\n\x1a\n", suffix=".hdf5", zipped=False)
-@example(content=b',"a\n', suffix=".csv", zipped=False)
-@example(content=b"\n\n", suffix=".csv", zipped=False)
 @example(content=b",a\n\xff,1\n", suffix=".csv", zipped=True)
-@example(content=b",a\nx,\x00\n", suffix=".csv", zipped=False)
 @example(content=b'"a,b\rc', suffix=".csv", zipped=False)
 def test_any_bytes_are_a_table_or_refused(folder: Path, content: bytes, suffix: str, zipped: bool):
     path = folder / f"bytes{suffix}"
@@ -157,13 +153,28 @@ def test_any_bytes_are_a_table_or_refused(folder: Path, content: bytes, suffix: 
         assert str(path) in str(error)
 
 
+def damaged(content: bytes, source: random.Random) -> bytes:
+    """Change, remove, insert or repeat some bytes, and sometimes cut off the rest."""
+    data = bytearray(content)
+    for _ in range(source.choice([1, 1, 1, 2, 4, 16])):
+        place, length = source.randrange(len(data) + 1), source.choice([1, 1, 2, 4, 8, 64])
+        old, new = bytes(data[place : place + length]), source.randbytes(length)
+        token = source.choice([b'"', b",", b"\n", b"\r", b"nan", b"1e999", b"\0" * length])
+        data[place : place + length] = source.choice([new, b"", new + old, old * 100, token + old])
+    return bytes(data[: source.randrange(len(data))] if source.random() < 0.05 and data else data)
+
+
 @pytest.mark.parametrize("suffix", MATRIX_SUFFIXES)
 def test_a_damaged_matrix_is_read_or_refused(folder: Path, suffix: str):
     path, n_read = folder / f"damaged{suffix}", 0
     save(release(share_missing=0.1).logfc, path, index=True)
     sound = path.read_bytes()
     for seed in range(80 * TIMES):
-        path.write_bytes(spoil(sound, random.Random(seed)))
+        source = random.Random(seed)
+        if suffix == ".csv.gz" and seed % 2:
+            path.write_bytes(gzip.compress(damaged(gzip.decompress(sound), source)))
+        else:
+            path.write_bytes(damaged(sound, source))
         n_read += read_or_refused(path)
     assert 0 < n_read < 80 * TIMES
 

@@ -1,7 +1,5 @@
 """Pictures of a fit are complete, closed after use, and show the genes and notes they should."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import matplotlib as mpl
@@ -19,7 +17,7 @@ from model.effects import gene_effects
 from model.engines import complete, run_engine
 from model.hierarchy import MODELS, build_model
 from model.plots import all_figures, as_bytes, model_graph
-from model.plots.gene_effects import fitted_lines, volcano, without_line_effects
+from model.plots.gene_effects import fitted_lines, without_line_effects
 from model.plots.style import ends, only_ends, spaced
 from model.predictive import looked_at, thin
 from schemas.parameters import FitParameters, Priors
@@ -84,12 +82,6 @@ def texts(figure: Figure) -> list[str]:
     return [text.get_text() for text in figure.findobj(mpl.text.Text)]
 
 
-def without_energy(tree: xr.DataTree) -> xr.DataTree:
-    groups = {name: tree[name].to_dataset() for name in tree.children}
-    groups["sample_stats"] = groups["sample_stats"].drop_vars("energy").assign(pareto_k=0.1)
-    return xr.DataTree.from_dict(groups)
-
-
 def test_every_picture_is_drawn_under_its_name_and_names_what_it_shows(monkeypatch):
     fit, written = large(), {}
     plt.close("all")
@@ -126,23 +118,6 @@ def test_every_picture_is_drawn_under_its_name_and_names_what_it_shows(monkeypat
         assert noted == name.startswith(("posterior_predictive", "residual_spread"))
 
 
-def test_result_without_energy_and_influence_has_no_pictures_of_them(monkeypatch, small):
-    for name in (NAMES - {"energy", "predictive_checks"}) | {"forest", "checked_quantities"}:
-        monkeypatch.setattr(f"model.plots.{name}", lambda *_: plt.figure(), raising=False)
-    tree = without_energy(small.tree)
-    names = {name for name, _ in all_figures(tree, small.design, small.effects, small.quantities)}
-    assert names == NAMES - {"energy", "influence_of_lines", "within_lineages"}
-
-
-def test_effect_surer_than_the_draws_can_show_is_on_the_line(small):
-    figure = volcano(small.effects.assign(lfsr=0.0), n_draws=1000)
-    points = figure.findobj(mpl.collections.PathCollection)
-    heights = np.concatenate([np.asarray(some.get_offsets())[:, 1] for some in points])
-    assert len(heights) >= 5
-    assert heights == pytest.approx(3.0)
-    plt.close(figure)
-
-
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_graph_shows_every_variable_above_what_depends_on_it(name, small):
     model = build_model(name, small.design, Priors())
@@ -162,9 +137,6 @@ def test_graph_shows_every_variable_above_what_depends_on_it(name, small):
     assert b"<svg" in as_bytes(figure, "svg")
 
 
-# ---- numbers behind the pictures
-
-
 def test_fitted_line_has_the_slope_of_its_gene_and_the_level_of_an_average_line(small):
     posterior = small.tree["posterior"].dataset
     lines = fitted_lines(posterior, small.design, ["geneD", "geneA"])
@@ -180,24 +152,6 @@ def test_fitted_line_has_the_slope_of_its_gene_and_the_level_of_an_average_line(
     line = lines[lines["gene"] == "geneD"]
     away = points["logfc"] - np.interp(points["rna"], line["rna"], line["fitted"])
     assert np.sqrt(np.mean(away**2)) < 0.3  # noise of a mean of three is 0.17; gamma's SD is 3
-
-
-def test_fitted_line_and_band_are_of_the_guides_measured_and_of_what_the_data_fix(small):
-    """Shifts between alpha, gamma and the guides change neither; guides of 0, 1 and 2 add 1."""
-    posterior, random = small.tree["posterior"].to_dataset(), np.random.default_rng(5)
-    of_lines, of_guides = (
-        xr.DataArray(random.normal(0, 50, (4, 250)), dims=("chain", "draw")) for _ in "ab"
-    )
-    guides = list(small.design.guides)
-    delta = xr.DataArray(np.arange(len(guides)) % 3, {"guide": guides})
-    shifted = posterior.assign(
-        alpha_g=posterior["alpha_g"] + of_lines - of_guides,
-        gamma_c=posterior["gamma_c"] - of_lines,
-        delta_k=(delta + of_guides).transpose(..., "guide"),
-    )
-    plain, moved = (fitted_lines(one, small.design, ["geneB"]) for one in (posterior, shifted))
-    for column in ("fitted", "low", "high"):
-        np.testing.assert_allclose(moved[column], plain[column] + 1)
 
 
 def test_both_ends_of_many_values_are_shown_and_places_keep_their_gap():

@@ -1,7 +1,5 @@
 """Ranks become bands, coverage and a verdict."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -86,8 +84,6 @@ def test_bands_contain_uniform_ranks_with_their_probability(n_quantities, band, 
     assert inside.all(axis=1).mean() == pytest.approx(each, abs=0.045)
     found = judge(settings, results_of(quantity0=EVEN), table)
     assert (found.verdict.status, found.verdict.reasons) == ("pass", ())
-    again = ecdf_table(pit_table(results_of(**dict.fromkeys(names, EVEN))), settings)
-    pd.testing.assert_frame_equal(again, table)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +110,6 @@ def test_the_worst_point_is_the_largest_or_that_furthest_outside(difference, ins
 def test_coverage_is_a_share_of_elements_with_the_error_between_simulations():
     pits = np.array([[0.25, 0.5], [0.75, 0.9], [0.05, 0.96], [0.99, 0.5]])
     report = report_of(settings_of(), results_of(beta_g=pits, sigma=pits[:, 1]))
-    # Inside at 0.5: from 0.25 to 0.75; at 0.89 from 0.055 to 0.945; at 0.95 from 0.025 to 0.975.
     shares = {
         ("beta_g", 0.5): [1, 0.5, 0, 0.5],
         ("beta_g", 0.89): [1, 1, 0, 0.5],
@@ -156,16 +151,6 @@ def test_a_wrong_engine_fails_with_slopes_first():
     assert sigma.startswith("sigma: ranks are not uniform, the ECDF is +0.300 off at 0.25")
     assert all(reason.endswith("do not use it") for reason in (beta, alpha, sigma))
     assert (verdict.status, "1 simulations gave no posterior" in failed) == ("fail", True)
-
-
-def test_only_levels_that_miss_are_named_with_the_largest_of_their_errors():
-    """Of 100 simulations with 10 elements; at 0.5 nearly as many are inside as should be."""
-    pits = np.full((100, 10), 0.5)
-    pits[:, 5:] = 0.04  # outside 0.89, inside 0.95
-    (reason,) = report_of(settings_of(), results_of(beta_g=pits)).verdict.reasons
-    # The errors are those of independent elements: sqrt(0.89 * 0.11 / 1000) = 0.99 %.
-    assert "intervals of 0.89, 0.95 hold the truth in 0.5, 1 of cases" in reason
-    assert "error at most 1.0%" in reason
 
 
 def test_a_model_fitted_to_screens_of_another_asks_for_review():

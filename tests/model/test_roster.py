@@ -1,7 +1,5 @@
 """The roster lists every item of the tables, with the reason why it is not fitted."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
@@ -20,18 +18,11 @@ def found_in(of: Screen, logfc: pd.DataFrame) -> Roster:
     statistics = collect(of, logfc, PARAMETERS)
     design, report = prepare(of, statistics, PARAMETERS, "log2_tpm")
     found = roster_of(of, statistics.selection, design, report)
-    for labels, rows in (
-        (design.guides, found.guides),
-        (design.cell_lines, found.cell_lines),
-        (design.genes, found.genes),
-    ):
+    of_labels = [design.guides, design.cell_lines, design.genes]
+    of_rows = [found.guides, found.cell_lines, found.genes]
+    for labels, rows in zip(of_labels, of_rows, strict=True):
         assert tuple(rows.loc[rows["reason"] == "", rows.columns[0]]) == labels
     return found
-
-
-def lines_of(of: pd.DataFrame) -> list[str]:
-    """The header and the rows; `-` where a value is missing."""
-    return of.astype(object).where(of.notna(), "-").to_csv(sep="|", index=False).splitlines()
 
 
 def test_every_item_is_listed_with_its_reason():
@@ -62,35 +53,28 @@ def test_every_item_is_listed_with_its_reason():
         model_table=models.set_axis(["cell_line", "lineage"], axis=1),
     )
     found = found_in(of, logfc)
-    assert lines_of(found.sequences) == [
-        "sequence|cell_line|pdna_batch|passes_qc|reason",
-        "ACH-000001_A|ACH-000001|a|True|",
-        "ACH-000002_A|ACH-000002|b|True|excluded by the release",
-        "ACH-000003_A|ACH-000003|c|True|",
-        "ACH-000004_A|ACH-000004|d|True|cell line: no measurement",
-        "ACH-000001_B|ACH-000001|e|True|",
-        "ACH-000002_B|ACH-000002|f|True|",
-        "ACH-000003_B|ACH-000003|g|True|",
-        "ACH-000004_B|ACH-000004|h|False|failed quality control",
-    ]
     reasons = [
         dict(zip(table.iloc[:, 0], table["reason"], strict=True))
-        for table in (found.guides, found.genes)
+        for table in (found.sequences, found.guides, found.genes)
     ]
     no_rna, constant = "gene: no RNA", "RNA SD below 0.1"
     assert reasons == [
+        dict.fromkeys(sequences["sequence"], "")
+        | {f"{LINES[1]}_A": "excluded by the release", f"{LINES[3]}_B": "failed quality control"}
+        | {f"{LINES[3]}_A": "cell line: no measurement"},
         {"A0": "", "A1": "no measurement", "C0": "", "C1": "", "D0": no_rna, "N0": "no gene"}
         | dict.fromkeys(["B0", "B1"], f"gene: {constant}"),
         {"AAA (1)": "", "BBB (2)": constant, "CCC (3)": "", "DDD (4)": "no RNA"},
     ]
+    columns = ["sequence", "cell_line", "pdna_batch", "passes_qc"]
+    pd.testing.assert_frame_equal(found.sequences[columns], sequences[columns], check_dtype=False)
     assert found.guides.query("guide in ['A0', 'D0']")["gene"].tolist() == ["AAA (1)", "DDD (4)"]
-    assert lines_of(found.cell_lines) == [
-        "cell_line|lineage|profile|reason",
-        "ACH-000001|Skin|PR-1|",
-        "ACH-000002|Lung|PR-2|",
-        "ACH-000003|-|PR-3|",
-        "ACH-000004|Lung|PR-4|no measurement",
-        "ACH-9|-|-|no sequence",
+    assert found.cell_lines.fillna("-").to_numpy().tolist() == [
+        ["ACH-000001", "Skin", "PR-1", ""],
+        ["ACH-000002", "Lung", "PR-2", ""],
+        ["ACH-000003", "-", "PR-3", ""],
+        ["ACH-000004", "Lung", "PR-4", "no measurement"],
+        ["ACH-9", "-", "-", "no sequence"],
     ]
     of = screen()  # has no model table
     assert found_in(of, table(of)).cell_lines["lineage"].isna().all()

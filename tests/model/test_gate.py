@@ -1,14 +1,12 @@
 """The gate: when each condition is met, and what explains that a hit of the champion is lost."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pandas as pd
 import pytest
 
 from model.compare import ComparedFit, compare_fits
-from model.gate import AgainstChampion, decide, lost_hits, nothing_to_decide
+from model.gate import AgainstChampion, decide, lost_hits
 from schemas.gate import CalibrationEvidence, GateSettings
 from schemas.reports import Loss, PreparationReport
 from tests.model.test_compare import fit
@@ -48,7 +46,6 @@ def against(
 
 
 def decided(found=None, evidence=EVIDENCE, thresholds=None, candidate=None, **settings):
-    """The decision, and by name whether each condition is met and its detail."""
     given = {f"thresholds.{name}": str(limit) for name, limit in (thresholds or {}).items()}
     after = slopes_of("b", HITS, given, **candidate or {})
     decision = decide("avana", after, evidence, found, GateSettings(**settings))
@@ -62,9 +59,6 @@ def moved(gene: str, beta: float, sd: float = 0.05, lfsr: float = 0.4):
 def without(gene: str, **more: tuple[float, float, float]):
     others = {name: one for name, one in HITS.items() if name != gene}
     return others | {f"{symbol} (6663)": one for symbol, one in more.items()}
-
-
-# ---- the decision
 
 
 @pytest.mark.parametrize(
@@ -89,16 +83,6 @@ def test_each_condition_can_refuse_a_fit(verdict, evidence, found, failing):
     assert ("no champion" in by_name["lost hits"][1]) == (found is None)
     assert not decision.model_copy(update={"conditions": ()}).passed
 
-
-def test_the_champion_is_not_judged_again():
-    champion, settings = slopes_of("a", HITS, verdict="review").summary, GateSettings(lfsr_max=0.2)
-    decision = nothing_to_decide("avana", champion, "3", settings)
-    assert decision.already_champion and decision.passed and decision.settings == settings
-    assert (decision.dataset, decision.champion_version) == ("avana", "3")
-    assert decision.candidate == decision.champion == champion
-
-
-# ---- verdict and calibration
 
 LOOSER = {"rhat_max": 1.5, "ess_min": 10}
 
@@ -141,8 +125,6 @@ def test_the_latest_calibration_of_the_model_and_engine_has_passed(verdict, word
     assert met == (verdict == "pass")
     assert all(word in detail for word in ("of m4_nested by the engine nuts", *words))
 
-
-# ---- lost hits
 
 NESTED = {"model": "m4_nested", "log_evidence": -50.0}
 BETTER = "m4_nested has the higher log evidence"

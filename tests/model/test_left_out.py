@@ -1,7 +1,5 @@
 """Fits without some lines agree with refits, with the dense normal and with plain integrals."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +10,6 @@ from scipy.special import logsumexp
 from model import left_out
 from model.engines import run_engine
 from model.exact.proposal import Proposal, Weights, maximise
-from model.exact.workers import n_threads
 from model.left_out import N_POINTS, Integrable, at_points, integrable, is_good, leave_out
 from schemas.parameters import FitParameters, ModelName, Priors, Sampling
 from tests.designs import design_from_rows, nested_rows, of_lines
@@ -31,22 +28,6 @@ SLOPES = ("mean", "sd", "lfsr")
 
 def tiny(name: ModelName) -> Integrable:
     return integrable(name, DESIGN, Priors(), drawn_sds(name))
-
-
-def mode_of(screen: Integrable, group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return mode and curvature of the density of four SDs without a group."""
-
-    def density(theta: np.ndarray) -> np.ndarray:
-        return at_points(screen, theta, group).log_density[:, 0]
-
-    return maximise(density, np.full(4, -0.5), 0.4 * np.eye(4))
-
-
-@pytest.fixture(scope="module")
-def fitted() -> Integrable:
-    """Twenty genes by m4, with a proposal around the mode of their density."""
-    screen = integrable("m4", LARGER, Priors(), drawn_sds("m4"))
-    return replace(screen, proposal=Proposal(*mode_of(screen, NOTHING), 7.0))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -79,18 +60,6 @@ def test_as_many_genes_as_can_be_afforded_are_taken_evenly(monkeypatch):
         assert left_out.affordable("m4", DESIGN, 2).genes == tuple(f"g{gene}" for gene in genes)
     monkeypatch.setattr("model.left_out.MOST_WORK", 864)
     assert left_out.affordable("m4", DESIGN, 2) is DESIGN
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_seconds_are_those_of_the_points_and_genes_that_can_be_afforded(monkeypatch, name):
-    guides = ROWS.groupby("gene").guide.nunique().to_numpy() * (name == "m4_nested")
-    rows, part = 8 + guides.sum(), 4 + guides[[0, 3]].sum()
-    work = 3 * rows * 36
-    cases = (128 * work, 128, rows), (128 * work - 1, 1, rows), (0.6 * work, 1, part)
-    for most, n_points, used in cases:
-        monkeypatch.setattr("model.left_out.MOST_WORK", most)
-        expected = n_points * (3 * used * 36 * 1e-10 + 2 * used * 5e-6) / n_threads()
-        assert left_out.seconds_of_leaving_out(name, DESIGN, 2) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(
@@ -133,18 +102,24 @@ def test_one_point_that_stands_for_all_is_the_dense_normal(monkeypatch, name):
     np.testing.assert_allclose(out.elpd, density[0] - np.array(density[1:]), atol=1e-7)
 
 
-def test_points_that_miss_the_mass_are_followed_by_ones_near_it(fitted):
+def test_points_that_miss_the_mass_are_followed_by_ones_near_it():
     """The expected values are a plain integral over many points of a good proposal."""
-    good, groups = fitted.proposal, np.concatenate([NOTHING, ONE])
+    screen = integrable("m4", LARGER, Priors(), drawn_sds("m4"))
+
+    def density(theta: np.ndarray) -> np.ndarray:
+        return at_points(screen, theta, NOTHING).log_density[:, 0]
+
+    good = Proposal(*maximise(density, np.full(4, -0.5), 0.4 * np.eye(4)), 7.0)
+    groups = np.concatenate([NOTHING, ONE])
     wide = replace(good, covariance=1.5 * good.covariance)
     points = wide.points(1024, np.random.SeedSequence(7))
-    found = at_points(fitted, points, groups)
+    found = at_points(screen, points, groups)
     ratios = found.log_density - wide.log_density(points)[:, None]
     evidence = logsumexp(ratios, axis=0)
     mean = np.einsum("so,sog->og", np.exp(ratios - evidence), found.beta)
     for shift, width, atol in ((2.0, 1.0, 0.005), (0.0, 0.02, 0.01)):
         bad = Proposal(good.location + shift, width * good.covariance, 7.0)
-        out = leave_out(replace(fitted, proposal=bad), ONE)
+        out = leave_out(replace(screen, proposal=bad), ONE)
         assert (out.pareto_k <= 0.7).all()
         np.testing.assert_allclose([out.whole.mean, out.without.mean[0]], mean, atol=atol)
         np.testing.assert_allclose(out.elpd, [evidence[0] - evidence[1]], atol=0.05)

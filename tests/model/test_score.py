@@ -1,7 +1,5 @@
 """The score compared with finite differences of the density of single measurements."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -11,11 +9,10 @@ import xarray as xr
 from arviz_stats.base.array import array_stats
 from scipy import stats
 
-from model.engines import run_engine
 from model.score import score_draws, scores
-from schemas.parameters import FitParameters, Priors, Sampling
+from schemas.parameters import Priors
 from schemas.posterior import CONTRACTS, GROUPS
-from tests.designs import covariance_of_cells, design_from_rows, original_rows, unbalanced_rows
+from tests.designs import covariance_of_cells, design_from_rows, unbalanced_rows
 
 PRIORS = Priors.model_validate(
     {"mu_alpha": "Normal(-0.3, 0.8)", "sigma_beta": "HalfNormal(0.7)", "sigma": "Exponential(2)"}
@@ -61,7 +58,6 @@ def draws_of(model: str, n_chains: int, n_draws: int) -> xr.Dataset:
 
 @pytest.mark.parametrize("model", CONTRACTS)
 def test_the_score_is_the_derivative_of_the_density_of_single_measurements(model):
-    """In more random directions than there are parameters."""
     posterior = draws_of(model, 1, 1)
     point = {name: posterior[name].to_numpy()[0, 0] for name in CONTRACTS[model].variables}
     score, random, step = score_draws(posterior, DESIGN, PRIORS), np.random.default_rng(1), 1e-5
@@ -94,27 +90,8 @@ def test_the_table_has_mean_and_error_of_the_score_of_each_parameter():
     table = scores(posterior, DESIGN, PRIORS)
     expected = pd.DataFrame(expected, columns=["parameter", "shift", "z"])
     pd.testing.assert_frame_equal(table, expected)
-
-
-def off(table: pd.DataFrame) -> set[str]:
-    """The parameters whose score is not zero; what is not a number is not zero."""
-    zero = (abs(table["shift"]) <= 0.1) | (abs(table["z"]) <= 5)
-    return set(table["parameter"][~zero])
-
-
-def test_draws_of_another_posterior_are_found_by_the_parameters_that_are_off():
-    rows = original_rows()
-    design = design_from_rows(rows)
-    parameters = FitParameters(engine="exact", priors=PRIORS, sampling=Sampling(draws=1000))
-    posterior = run_engine(design, parameters)["posterior"].to_dataset()
-    table = scores(posterior, design, PRIORS)
-    assert off(table) == set() and abs(table["shift"]).max() < 0.1
-    assert table["z"].std() == pytest.approx(1, abs=0.4)
-    narrow = PRIORS.model_copy(update={"mu_beta": Priors.preset("as_written").mu_beta})
-    assert off(scores(posterior, design, narrow)) == {"mu_beta"}
-    shifted = rows.assign(logfc=rows.logfc + 0.05 * (rows.gene == "geneA"))
-    assert "alpha_g[geneA]" in off(scores(posterior, design_from_rows(shifted), PRIORS))
     still = posterior.isel(draw=[0] * 60, chain=[0, 0])
     with np.errstate(divide="raise", invalid="raise"):
-        table = scores(still, design, PRIORS)
-    assert len(off(table)) == len(table)  # draws that do not move are no evidence
+        table = scores(still, DESIGN, PRIORS)
+    # Draws that do not move are no evidence.
+    assert not ((table["shift"].abs() <= 0.1) | (table["z"].abs() <= 5)).any()

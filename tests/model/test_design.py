@@ -1,7 +1,5 @@
 """A part of a design is the design of its rows, and a design is stored without loss."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np
@@ -47,20 +45,6 @@ def test_a_part_of_the_genes_is_the_design_of_their_rows():
     assert second.cell_lines == whole.cell_lines
     assert second.gene_count.tolist() == [[0, 4, 4, 4]]
     assert dataclasses.replace(whole, measurements=None).of_genes([1]).measurements is None
-
-
-@pytest.mark.parametrize("unit", ["guide", "gene"])
-def test_squares_within_cells_are_summed_by_line(unit):
-    rows = rows_of(n_replicates=3)
-    mean = rows.groupby([unit, "cell_line"])["logfc"].transform("mean")
-    squares = (rows.logfc - mean) ** 2
-    design = design_from_rows(rows)
-    found = design.within_ss_by_line(by_guide=unit == "guide")
-    np.testing.assert_allclose(found, squares.groupby(rows.cell_line).sum())
-    if unit == "gene":
-        assert design.cells.within_ss == pytest.approx(squares.sum())
-        n_cells = rows.groupby(["gene", "cell_line"]).ngroups
-        assert design.cells.within_df == len(rows) - n_cells
 
 
 def test_replicates_that_agree_leave_no_squares_below_zero():

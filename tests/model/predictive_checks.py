@@ -1,7 +1,5 @@
 """Made-up predictive checks, and the expectation of measurements by plain xarray."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -3,8 +3,6 @@
 The draws are all that leaving lines out reads.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

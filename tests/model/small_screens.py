@@ -1,7 +1,5 @@
 """Screens of three genes and four cell lines, and their preparation with all that is lost."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -47,10 +45,7 @@ def table(of: Screen, seed: int = 2) -> pd.DataFrame:
 
 
 def collect(
-    of: Screen,
-    logfc: pd.DataFrame,
-    parameters: FitParameters,
-    block_size: int = 3,
+    of: Screen, logfc: pd.DataFrame, parameters: FitParameters, block_size: int = 3
 ) -> SufficientStatistics:
     statistics = SufficientStatistics(
         of, tuple(logfc.columns), "Lib", parameters.filters, parameters.preparation

@@ -1,7 +1,5 @@
 """The route from one fit to another: its steps, the fits on it, and what each step moves."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np
@@ -33,8 +31,6 @@ def standardised(rows: pd.DataFrame, rna_scale: float = 1.0) -> ScreenDesign:
         measurements=None,
     )
 
-
-# ---- the route
 
 ITEM = (ItemChange(item="x", a="fitted", b="not there"),)
 OF_BOTH = ("c001", "c002", "c003", "c004")
@@ -101,9 +97,6 @@ def test_each_fit_on_the_route_has_the_lines_and_rna_that_its_steps_have_renewed
             np.testing.assert_allclose(raw_rna(mixed)[:, at], rna_of_line)
         assert part.name.endswith(f"after {STEP_WORDS[step]}")
         assert part.parameters == own.model_copy(update={"engine": "auto"})
-
-
-# ---- what each step does
 
 
 def effects(**beta: float) -> pd.DataFrame:

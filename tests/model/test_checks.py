@@ -1,7 +1,5 @@
 """Predictive checks agree with loops over measurements, and their p-values are shares of draws."""
 
-from __future__ import annotations
-
 from itertools import permutations
 
 import numpy as np
@@ -17,7 +15,6 @@ from tests.designs import design_from_rows, nested_rows
 # RNA of a gene measured in one line has no SD, which no quantity uses.
 pytestmark = pytest.mark.filterwarnings("ignore:Degrees of freedom")
 
-# ---- quantities
 
 WHOLE = nested_rows(n_genes=5, n_lines=4, n_guides=3, n_replicates=2)[0]
 # g001 is measured once, g002 by one guide in two lines, c003 only by two guides, each twice;
@@ -113,9 +110,6 @@ def test_quantity_is_shown_by_the_smallest_screen_that_can_show_it(cells, shown)
     assert {name for name, one in QUANTITIES.items() if one.can_show(layout)} == ALWAYS | shown
 
 
-# ---- data and replicates
-
-
 def test_nan_in_a_draw_is_reported():
     design = design_from_rows(WHOLE)
     parameters = draw_prior("m4", design, Priors(), 20, seed=8)
@@ -125,9 +119,6 @@ def test_nan_in_a_draw_is_reported():
     assert set(found) == set(QUANTITIES)
     of_replicates = {"within_guide_variance", "line_noise_spread"}
     assert {name for name, p in found.items() if not np.isnan(p)} == of_replicates
-
-
-N_GENES, N_LINES, N_GUIDES, N_REPLICATES = 12, 15, 4, 3
 
 
 def test_quantities_of_data_and_replicate_are_computed_under_the_same_draw():

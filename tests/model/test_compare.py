@@ -1,7 +1,5 @@
 """What a comparison says of two fits: the table of genes against scipy, evidence, settings."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Convergence: the worst measures of all parameters, and the diagnostics of each engine."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
@@ -43,7 +41,6 @@ def normal(n_genes: int) -> np.ndarray:
 
 
 def test_the_measures_are_the_worst_of_the_table_of_parameters():
-    """Each slope is further from stationary than the one before."""
     drift = np.linspace(-1, 1, 1000)[:, None] * np.linspace(0, 2, 9)
     table, found = assessed(normal(9) + drift)
     assert (found.n_draws, found.nuts, found.exact) == (4000, None, None)

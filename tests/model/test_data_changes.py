@@ -1,7 +1,5 @@
 """What differs between the data of two fits: items, RNA, values and batches."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -18,7 +16,6 @@ from tests.designs import design_from_rows, nested_rows
 from tests.model.test_attribution import standardised
 
 NAN = float("nan")
-NUMBERS = ["logfc_shift", "logfc_spread", "rna_change"]
 
 
 def listed(changes: Iterable[ItemChange]) -> list[str]:
@@ -99,11 +96,12 @@ def test_items_that_one_fit_alone_has_are_named_with_the_reason():
     profiles = [(one.cell_line, one.a, one.b) for one in found.profiles_changed]
     assert profiles == [("c1", "p", "q"), ("c2", "p", ""), ("c7", "", "r")]
     assert [*lines.columns] == [*COMPARED_LINES]
+    fitted = ["fitted", "fitted"]
     expected = pd.DataFrame(
         {
-            "cell_line": ["c1", "c2", "c3", "c4", "c5", "c6", "c7"],
-            "a": ["fitted", "fitted", "fitted", "no RNA", "not there", "fitted", "fitted"],
-            "b": ["fitted", "fitted", "no sequence", "fitted", "fitted", "fitted", "fitted"],
+            "cell_line": [f"c{number}" for number in range(1, 8)],
+            "a": [*fitted, "fitted", "no RNA", "not there", *fitted],
+            "b": [*fitted, "no sequence", "fitted", "fitted", *fitted],
             "n_sequences_a": [2, 1, 1, 0, 0, 1, 1],
             "n_sequences_b": [1, 3, 0, 1, 1, 1, 1],
             "profile_a": ["p", "p", "p", None, None, None, None],
@@ -117,7 +115,6 @@ def test_items_that_one_fit_alone_has_are_named_with_the_reason():
 
 @pytest.mark.parametrize("at_once", [2, 5000])
 def test_lines_move_by_mean_and_sd_over_the_guides_that_both_measured(at_once, monkeypatch):
-    """A gene is renamed, a guide is of another gene; of c2 both measure different guides."""
     monkeypatch.setattr(module, "GUIDES_AT_ONCE", at_once)
     random = np.random.default_rng(1)
     labels = [

@@ -1,7 +1,5 @@
 """The table of genes compared with loops over draws; calls, error rates and s-values."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 
@@ -37,7 +35,6 @@ def design(genes: str) -> ScreenDesign:
 
 
 def row_of(beta: np.ndarray, number: int, min_effect: float) -> dict[str, Any]:
-    """The columns of one gene that are computed from its draws alone."""
     ordered, n_inside = np.sort(beta), int(0.89 * N_DRAWS)
     start = np.argmin(ordered[n_inside:] - ordered[:-n_inside])
     row: dict[str, Any] = {

@@ -1,7 +1,5 @@
 """A screen that cannot identify the parameters of a model is refused, and each gap is named."""
 
-from __future__ import annotations
-
 import pandas as pd
 import pytest
 

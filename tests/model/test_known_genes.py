@@ -1,7 +1,5 @@
 """Agreement with a list of known genes: counts, AUC and enrichment with their intervals."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,7 +1,5 @@
 """Filters and the small tables decide which genes, lines, guides and sequences may be fitted."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """What two screens share, compared with screens built from their rows."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """Spread of cells around the fit, by gene and by line, agrees with loops over measurements."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

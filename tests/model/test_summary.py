@@ -1,7 +1,5 @@
 """The table of parameters agrees with ArviZ, also for draws that are constant, tied or broken."""
 
-from __future__ import annotations
-
 import warnings
 
 import arviz as az

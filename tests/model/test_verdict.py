@@ -1,7 +1,5 @@
 """The verdict: which finding fails a fit, which asks for review, and what the reason names."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 
@@ -114,8 +112,6 @@ def test_each_measure_of_an_engine_has_its_limit(changes, status, words):
     (reason,) = verdict.reasons
     assert verdict.status == status and all(word in reason for word in words)
 
-
-# ---- predictive checks
 
 check = partial(check_of, observed=1.2345, replicated_low=1.8765, replicated_high=2.1234)
 NUMBERS = "1.23 in the data, 1.88 to 2.12 under the model"

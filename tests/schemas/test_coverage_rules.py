@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -43,12 +42,8 @@ ALL = (0, 12)
         (covered(ALL, (0, 5)), []),
         (covered(ALL, ALL, ALL, n_guides=[4, 1, 2]), [("guides_per_gene", ("G1 (1): 1",))]),
         (covered(ALL, (3, 7)), [("cell_lines_per_gene", ("G1 (1): 4",))]),
-        (covered(ALL, (0, 1), (0, 0), n_guides=[4, 1, 1]),
-         [("guides_per_gene", ("G1 (1): 1",)),
-          ("cell_lines_per_gene", ("G1 (1): 1", "G2 (2): 0"))]),
         (covered((0, 4), (0, 3), n_lines=6),
          [("genes_left", ("2 genes and 6 cell lines in all tables",))]),
-        (covered((0, 7), (6, 12)), []),  # one line links them
         (covered((0, 7), (0, 7), (7, 12)),
          [("connected", (f"1 genes (G2 (2)) x 5 cell lines ({FIVE})",))]),
         (covered(*[ALL] * 12, *[(12, 22)] * 11, n_lines=22),
@@ -64,14 +59,6 @@ def test_lines_without_rna_do_not_count_and_do_not_link():
     assert [rule for rule, _ in covered(ALL, ALL, without_rna=halves)] == ["connected"]
     few = covered(ALL, ALL, without_rna={1: slice(4, None)})
     assert few == [("cell_lines_per_gene", ("G1 (1): 4",))]
-
-
-@pytest.mark.parametrize("shape", [(0, 6), (3, 0)])
-def test_an_empty_join_has_been_reported_by_the_rules_across_tables(shape: tuple[int, int]):
-    nothing = np.ones(shape, dtype=bool)
-    join = Join(pd.RangeIndex(shape[0]), pd.RangeIndex(shape[1]), nothing)
-    coverage = JoinCoverage(join, np.ones(shape[0], dtype=int), nothing)
-    assert check_coverage(coverage, FitParameters()) == []
 
 
 def test_the_join_has_genes_and_lines_of_usable_rows_and_default_profiles():
@@ -93,14 +80,4 @@ def test_the_join_has_genes_and_lines_of_usable_rows_and_default_profiles():
     assert join is not None
     assert (join.genes.tolist(), join.cell_lines.tolist()) == (["A (1)", "B (2)"], LINES[:2])
     assert join.has_rna.tolist() == [[True, False], [False, True]]
-    join = join_of(
-        replace(usable, guide_map=changed("guide_map", used=False).guide_map), ["b1"], "Avana"
-    )
-    assert join is not None
-    assert join.has_rna.shape == (0, 1)
-
-
-@pytest.mark.parametrize("name", ["guide_map", "sequence_map", "profiles", "rna"])
-def test_there_is_no_join_without_one_of_the_tables(name: str):
-    nothing: dict[str, Any] = {name: None}
-    assert join_of(replace(tables(), **nothing), SEQUENCES, "Avana") is None
+    assert join_of(replace(tables(), rna=None), SEQUENCES, "Avana") is None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
 from schemas.findings import MOST_KEPT, MOST_SHOWN, Rule, at_line, first_cells, share
 
@@ -41,16 +40,8 @@ def test_the_first_cells_are_found_by_row_then_by_column():
     assert list(first_cells(np.eye(30, dtype=bool))) == [(row, row) for row in range(MOST_SHOWN)]
 
 
-@pytest.mark.parametrize(
-    ("part", "whole", "text"),
-    [
-        (1, 3, "33 % of 3 values"),
-        (5, 200_000, "0.0025 % of 200,000 values"),
-        (2, 2, "100 % of 2 values"),
-        (995, 1000, "99.5 % of 1,000 values"),
-        (9996, 10_000, "100 % of 10,000 values"),
-        (994, 1000, "99 % of 1,000 values"),
-    ],
-)
-def test_a_share_has_two_digits(part: int, whole: int, text: str):
-    assert share(part, whole) == text
+def test_a_share_has_two_digits():
+    assert share(1, 3) == "33 % of 3 values"
+    assert share(5, 200_000) == "0.0025 % of 200,000 values"
+    assert [share(n, 1000).split()[0] for n in (994, 995, 1000)] == ["99", "99.5", "100"]
+    assert share(9996, 10_000) == "100 % of 10,000 values"

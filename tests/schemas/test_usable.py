@@ -7,7 +7,6 @@ import pytest
 
 from schemas.usable import (
     KEPT,
-    first_reason,
     guide_reasons,
     sequence_reasons,
     usable_guides,
@@ -30,7 +29,6 @@ SEQUENCE = {
         ({}, KEPT),
         ({"used": False, "n_alignments": 2, "gene": None}, "not used by the release"),
         ({"n_alignments": 2, "gene": None}, "alignments other than one"),
-        ({"n_alignments": 0}, "alignments other than one"),
         ({"n_alignments": pd.NA}, "alignments other than one"),
         ({"gene": None}, "no gene"),
     ],
@@ -46,9 +44,7 @@ def test_why_a_guide_is_not_fitted(values: dict[str, object], reason: str):
     [
         ({}, KEPT),
         ({"library": "KY", "screen_type": "3DO"}, "library other than Avana"),
-        ({"library": None}, "library other than Avana"),
         ({"screen_type": "3DO", "passes_qc": False}, "screen type other than 2DS"),
-        ({"screen_type": None}, "screen type other than 2DS"),
         ({"passes_qc": False, "excluded": True}, "failed quality control"),
         ({"passes_qc": None}, "failed quality control"),
         ({"excluded": True, "cell_line": None}, "excluded by the release"),
@@ -60,9 +56,3 @@ def test_why_a_sequence_is_not_fitted(values: dict[str, object], reason: str):
     sequence = pd.DataFrame([SEQUENCE | values], index=[7])
     assert sequence_reasons(sequence, "Avana").to_dict() == {7: reason}
     assert usable_sequences(sequence, "Avana").to_dict() == {7: reason == KEPT}
-
-
-def test_the_first_reason_that_holds_is_given():
-    reasons = {"first": pd.array([False, True, False]), "second": [True, True, False]}
-    found = first_reason(pd.Index(["a", "b", "c"]), reasons)
-    assert (found.to_dict(), found.dtype) == ({"a": "second", "b": "first", "c": KEPT}, object)

@@ -1,7 +1,5 @@
 """Peers are started apart and measured alike, and those that did not run are named."""
 
-from __future__ import annotations
-
 import sys
 
 import pytest

@@ -1,7 +1,5 @@
 """Screens of the benchmarks have the statistics and the noise they promise, unchanged for peers."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

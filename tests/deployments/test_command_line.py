@@ -1,7 +1,5 @@
 """Options become settings, wrong ones are named, and errors become a line and an exit code."""
 
-from __future__ import annotations
-
 import httpx
 import pytest
 from prefect.exceptions import PrefectHTTPStatusError

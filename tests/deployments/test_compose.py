@@ -1,7 +1,5 @@
 """The compose file as it is read; its commands run in `integration/test_compose`."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

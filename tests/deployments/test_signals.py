@@ -1,7 +1,5 @@
 """Ctrl-C, termination and a closed terminal end a command, once and without a traceback."""
 
-from __future__ import annotations
-
 import os
 import signal
 import time

@@ -1,7 +1,5 @@
 """MLflow stores for the tests of tracking, and two fits that are tracked once."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace

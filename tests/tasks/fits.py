@@ -1,7 +1,5 @@
 """A small fit with a made-up posterior, of the right shape, for the tests of tracking."""
 
-from __future__ import annotations
-
 import base64
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Functions of blocks that worker processes can import, as they import those of the engine."""
 
-from __future__ import annotations
-
 import os
 import signal
 import time

@@ -1,7 +1,5 @@
 """Pages that are kept as files in `kept_pages/`; SCREENBAYES_WRITE_PAGES=1 writes them again."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

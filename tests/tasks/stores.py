@@ -1,7 +1,5 @@
 """Fits and calibrations put into an MLflow store for the tests of what is done with them."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 import numpy as np

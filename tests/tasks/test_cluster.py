@@ -1,7 +1,5 @@
 """Blocks on a Dask cluster give the results of this process, and errors say what to do."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

@@ -1,7 +1,5 @@
 """Blocks of lines parsed several at a time come in order, as if they were parsed one by one."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 

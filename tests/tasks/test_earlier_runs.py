@@ -1,7 +1,5 @@
 """Unfinished runs of a flow run that is over are closed, and what they registered is withdrawn."""
 
-from __future__ import annotations
-
 from mlflow import MlflowClient
 
 from tasks.earlier_runs import close_abandoned

@@ -1,7 +1,5 @@
 """The page of an experiment: its views find the runs they name, and nobody's words are lost."""
 
-from __future__ import annotations
-
 import json
 import shutil
 

@@ -1,7 +1,5 @@
 """The model of a run predicts elsewhere, and is registered where it may be used."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path

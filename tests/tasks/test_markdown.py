@@ -1,7 +1,5 @@
 """Words in Markdown stay words: a reader of Markdown finds nothing else in them."""
 
-from __future__ import annotations
-
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt

@@ -1,7 +1,5 @@
 """The memory that this process can get, and refusal of what surely does not fit."""
 
-from __future__ import annotations
-
 import pytest
 
 from tasks import memory

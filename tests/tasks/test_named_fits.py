@@ -1,7 +1,5 @@
 """The run that each name of a fit means, and what is listed where it means none."""
 
-from __future__ import annotations
-
 import pytest
 from mlflow import MlflowClient
 

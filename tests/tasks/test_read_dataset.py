@@ -1,7 +1,5 @@
 """A dataset file is read and its tables are found, or it is refused with what to correct."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

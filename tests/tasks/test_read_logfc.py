@@ -1,7 +1,5 @@
 """The wide logFC table comes in blocks, the same from every format, with the lines of the file."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

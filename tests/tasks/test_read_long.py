@@ -1,7 +1,5 @@
 """A long table gives the same pieces as the tables of a release."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

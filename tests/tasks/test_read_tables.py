@@ -1,7 +1,5 @@
 """Tables come as they are in their files, in every layout and format, or are refused."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A trace that ArviZ wrote is read, and any other file is refused."""
 
-from __future__ import annotations
-
 import hashlib
 
 import h5py

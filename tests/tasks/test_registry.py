@@ -1,7 +1,5 @@
 """Aliases of a registered model: the versions they stand for, and safety when several move them."""
 
-from __future__ import annotations
-
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """Releases under a prefix are found, and known to be whole, at rest and changed or not."""
 
-from __future__ import annotations
-
 import os
 import time
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,5 @@
 """Pages of results in Markdown: each is the kept one."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pandas as pd

@@ -1,7 +1,5 @@
 """The report of a fit: complete, self-contained, and safe against what stands in tables."""
 
-from __future__ import annotations
-
 from html.parser import HTMLParser
 from typing import Any
 

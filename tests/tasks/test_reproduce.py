@@ -1,7 +1,5 @@
 """The command that repeats a fit: the command line makes the same settings of it."""
 
-from __future__ import annotations
-
 import shlex
 
 import pytest

@@ -1,7 +1,5 @@
 """What the report says of the champion: none, there, damaged, deleted."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

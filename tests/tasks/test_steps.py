@@ -1,7 +1,5 @@
 """Steps that work on a part of a large screen: the part its predictive draws are of."""
 
-from __future__ import annotations
-
 from model.predictive import data_groups
 from schemas.parameters import FitParameters
 from tasks.steps import fitted_cells_task, quantities_task

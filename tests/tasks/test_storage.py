@@ -1,7 +1,5 @@
 """Local files and files in a bucket are opened alike, digested, and fail in two ways only."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 from pathlib import Path

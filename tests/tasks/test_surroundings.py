@@ -1,7 +1,5 @@
 """Each look at the surroundings finds sound ones sound, and names what is wrong with what to do."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError
 from types import SimpleNamespace

@@ -1,7 +1,5 @@
 """What the MLflow run of a fit holds, and that all of it can be read back."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 

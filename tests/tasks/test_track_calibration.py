@@ -1,7 +1,5 @@
 """The calibration that counts for a fit: the latest of its model and engine, on its own screens."""
 
-from __future__ import annotations
-
 from collections import Counter
 
 from schemas.calibration import CalibrationSettings

@@ -1,7 +1,5 @@
 """An MLflow run from start to end: no unfinished run is FINISHED, no password is shown."""
 
-from __future__ import annotations
-
 import re
 import sys
 import traceback

@@ -1,7 +1,5 @@
 """A dataset is read once, every broken rule is reported, and a sound one can be prepared."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """A simulated release is written whole, is valid, and is exactly what was simulated."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Settings and results of calibrations, simulations and imported traces."""
 
-from __future__ import annotations
-
 import pytest
 
 from schemas.calibration import CalibrationSettings, Coverage

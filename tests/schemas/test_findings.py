@@ -1,7 +1,5 @@
 """How a broken rule becomes a finding."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from schemas.findings import MOST_KEPT, MOST_SHOWN, Rule, at_line, first_cells, share

@@ -1,7 +1,5 @@
 """Fields of settings have titles in words and a place in the form."""
 
-from __future__ import annotations
-
 import pytest
 from pydantic import ValidationError
 

@@ -1,7 +1,5 @@
 """Text that came with a file is shown, and does nothing to the terminal."""
 
-from __future__ import annotations
-
 import pytest
 
 from schemas.plain_text import MOST_CHARACTERS, is_plain_label, visible

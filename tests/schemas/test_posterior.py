@@ -1,7 +1,5 @@
 """A tree that departs from the contract is refused; the digest of draws is of all that counts."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable
 
@@ -40,8 +38,6 @@ def test_every_group_is_required():
     ("change", "words"),
     [
         (lambda one: one.drop_vars("sigma"), "variables ['beta_g', 'sigma'], got ['beta_g']"),
-        (lambda one: one.assign(extra=one["sigma"]),
-         "variables ['beta_g', 'sigma'], got ['beta_g', 'extra', 'sigma']"),
         (lambda one: one.transpose("gene", ...), "beta_g with dims"),
         (lambda one: one.assign(sigma=one["sigma"].astype("float32")), "float64, got float32"),
         (lambda one: one.drop_vars("gene"), "expected labels as coordinate gene"),
@@ -59,10 +55,7 @@ def test_the_digest_is_of_names_shapes_and_values():
     found.update(b"beta_g (2, 3, 2)\n" + np.arange(12.0).tobytes())
     found.update(b"sigma (2, 3)\n" + np.arange(6.0).tobytes())
     assert posterior_digest(draws()) == found.hexdigest()
-    other = draws()
-    other["beta_g"] = (other["beta_g"].dims, np.asfortranarray(other["beta_g"].to_numpy()))
-    for same in (other, draws().astype(">f8")):
-        assert posterior_digest(same) == found.hexdigest()
+    assert posterior_digest(draws().astype(">f8")) == found.hexdigest()
 
 
 def test_the_models_have_their_variables():

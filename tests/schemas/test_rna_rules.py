@@ -1,7 +1,5 @@
 """What is reported of an RNA table: its genes, its default profiles, its values."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Shares of draws in words: no more digits, and no surer, than the draws are."""
 
-from __future__ import annotations
-
 import math
 
 from schemas.shares import p_in_words, share_in_words

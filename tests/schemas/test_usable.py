@@ -1,9 +1,6 @@
 """Which rows may be fitted: of several reasons against one, the first is given."""
 
-from __future__ import annotations
-
 import pandas as pd
-import pytest
 
 from schemas.usable import (
     KEPT,
@@ -23,25 +20,23 @@ SEQUENCE = {
 }
 
 
-@pytest.mark.parametrize(
-    ("values", "reason"),
-    [
+def test_the_first_reason_why_a_guide_is_not_fitted():
+    cases: list[tuple[dict[str, object], str]] = [
         ({}, KEPT),
         ({"used": False, "n_alignments": 2, "gene": None}, "not used by the release"),
         ({"n_alignments": 2, "gene": None}, "alignments other than one"),
         ({"n_alignments": pd.NA}, "alignments other than one"),
         ({"gene": None}, "no gene"),
-    ],
-)
-def test_why_a_guide_is_not_fitted(values: dict[str, object], reason: str):
-    guide = pd.DataFrame([GUIDE | values], index=[7]).astype({"n_alignments": "Int64"})
-    assert guide_reasons(guide).to_dict() == {7: reason}
-    assert usable_guides(guide).to_dict() == {7: reason == KEPT}
+    ]
+    guides = pd.DataFrame([GUIDE | values for values, _ in cases], index=[7, 5, 3, 2, 9])
+    guides = guides.astype({"n_alignments": "Int64"})
+    reasons = [reason for _, reason in cases]
+    assert guide_reasons(guides).to_dict() == dict(zip(guides.index, reasons, strict=True))
+    assert usable_guides(guides).tolist() == [reason == KEPT for reason in reasons]
 
 
-@pytest.mark.parametrize(
-    ("values", "reason"),
-    [
+def test_the_first_reason_why_a_sequence_is_not_fitted():
+    cases: list[tuple[dict[str, object], str]] = [
         ({}, KEPT),
         ({"library": "KY", "screen_type": "3DO"}, "library other than Avana"),
         ({"screen_type": "3DO", "passes_qc": False}, "screen type other than 2DS"),
@@ -50,9 +45,8 @@ def test_why_a_guide_is_not_fitted(values: dict[str, object], reason: str):
         ({"excluded": True, "cell_line": None}, "excluded by the release"),
         ({"excluded": None}, KEPT),
         ({"cell_line": None}, "no cell line"),
-    ],
-)
-def test_why_a_sequence_is_not_fitted(values: dict[str, object], reason: str):
-    sequence = pd.DataFrame([SEQUENCE | values], index=[7])
-    assert sequence_reasons(sequence, "Avana").to_dict() == {7: reason}
-    assert usable_sequences(sequence, "Avana").to_dict() == {7: reason == KEPT}
+    ]
+    sequences = pd.DataFrame([SEQUENCE | values for values, _ in cases])
+    reasons = [reason for _, reason in cases]
+    assert sequence_reasons(sequences, "Avana").tolist() == reasons
+    assert usable_sequences(sequences, "Avana").tolist() == [one == KEPT for one in reasons]

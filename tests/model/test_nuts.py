@@ -56,24 +56,18 @@ def compiled_once():
         yield
 
 
-@pytest.mark.parametrize(
-    ("model", "draws"),
-    [
-        ("m4_zero_mean", 3000),
-        ("m4", 20_000),
-        pytest.param("m4_nested", 4000, marks=pytest.mark.slow),
-    ],
-)
+NESTED = pytest.param("m4_nested", 4000, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize(("model", "draws"), [("m4_zero_mean", 3000), ("m4", 20_000), NESTED])
 def test_nuts_and_the_exact_engine_agree(model, draws, tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     parameters = settings(model, draws=draws, chains=4)
     design = design_of(model)
     tree = run_engine(design, parameters)
     assert not list(tmp_path.iterdir())  # PyTensor would keep generated source there
-    ours, theirs = (
-        az.summary(of, kind="all", round_to="none")
-        for of in (tree["posterior"].dataset, exact(model))
-    )
+    both = (tree["posterior"].dataset, exact(model))
+    ours, theirs = (az.summary(of, kind="all", round_to="none") for of in both)
     error = np.hypot(ours["mcse_mean"], theirs["mcse_mean"])
     assert ((ours["mean"] - theirs["mean"]).abs() / error).max() < 4
     assert (theirs["sd"] / ours["sd"]).sub(1).abs().max() < 0.05
@@ -81,23 +75,16 @@ def test_nuts_and_the_exact_engine_agree(model, draws, tmp_path, monkeypatch):
     CONTRACTS[model].check(full)
     assert tree["posterior"]["beta_g"].shape == (4, draws, len(design.genes))
     assert tuple(tree["posterior"]["gene"].to_numpy()) == design.genes
-    statistics = tree["sample_stats"].dataset
-    assert {name: value.dtype for name, value in statistics.items()} == {
-        "diverging": bool,
-        "energy": float,
-        "step_size": float,
-    }
+    statistics = {name: of.dtype for name, of in tree["sample_stats"].dataset.items()}
+    assert statistics == {"diverging": bool, "energy": float, "step_size": float}
 
 
 def test_equal_seeds_give_equal_draws_and_progress_ends_at_the_total():
     reports: list[tuple[int, int]] = []
+    with_seed = [settings().model_copy(update={"seed": seed}) for seed in (1, 1, 2)]
     one, same, other = (
-        run_engine(
-            DESIGN,
-            settings().model_copy(update={"seed": seed}),
-            lambda *progress: reports.append(progress),
-        )["posterior"].dataset
-        for seed in (1, 1, 2)
+        run_engine(DESIGN, of, lambda *done: reports.append(done))["posterior"].dataset
+        for of in with_seed
     )
     assert one.identical(same)
     assert not np.array_equal(one["mu_beta"], other["mu_beta"])

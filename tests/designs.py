@@ -60,10 +60,10 @@ def of_lines(design: ScreenDesign, indices: Iterable[int]) -> ScreenDesign:
     measurements.
     """
     lines = sorted(set(indices))
-    measurements = design.measurements
-    if measurements is not None:
-        rows = measurements[measurements.cell_line.isin(lines)].reset_index(drop=True)
-        measurements = rows.assign(cell_line=[lines.index(line) for line in rows.cell_line])
+    rows = design.measurements
+    if rows is not None:
+        rows = rows[rows.cell_line.isin(lines)].reset_index(drop=True)
+        rows["cell_line"] = [lines.index(line) for line in rows.cell_line]
     return replace(
         design,
         cell_lines=tuple(design.cell_lines[line] for line in lines),
@@ -72,19 +72,12 @@ def of_lines(design: ScreenDesign, indices: Iterable[int]) -> ScreenDesign:
         total=design.total[:, lines],
         sum_of_squares=design.sum_of_squares[:, lines],
         lineage=None if design.lineage is None else tuple(design.lineage[line] for line in lines),
-        measurements=measurements,
+        measurements=rows,
     )
 
 
-NESTED_SDS = {
-    "sigma_alpha": 0.5,
-    "sigma_gamma": 0.4,
-    "sigma_beta": 0.3,
-    "sigma": 0.5,
-    "sigma_guide": 0.4,
-    "sigma_gene_line": 0.35,
-    "sigma_guide_line": 0.3,
-}
+NESTED_SDS = {"sigma_alpha": 0.5, "sigma_gamma": 0.4, "sigma_beta": 0.3, "sigma": 0.5}
+NESTED_SDS |= {"sigma_guide": 0.4, "sigma_gene_line": 0.35, "sigma_guide_line": 0.3}
 """True SDs of `nested_rows`; mu_alpha is -0.5, mu_gamma 0, mu_beta -0.2."""
 
 
@@ -93,10 +86,7 @@ def nested_rows(
 ) -> tuple[pd.DataFrame, np.ndarray]:
     """Return a long table drawn from m4_nested, and its true beta_g (n_genes,)."""
     random = np.random.default_rng(seed)
-    index = pd.MultiIndex.from_product(
-        [range(size) for size in (n_genes, n_lines, n_guides, n_replicates)]
-    )
-    gene, line, guide, _ = (index.get_level_values(level).to_numpy() for level in range(4))
+    gene, line, guide, _ = np.indices((n_genes, n_lines, n_guides, n_replicates)).reshape(4, -1)
 
     def effect(sd: str, *shape: int) -> np.ndarray:
         return random.normal(0, NESTED_SDS[sd], shape)

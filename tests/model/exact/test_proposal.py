@@ -87,7 +87,6 @@ def test_weights_without_a_tail_or_any_density_are_judged():
 
 def test_the_power_of_weights_is_lowered_until_enough_points_count():
     log_ratio = np.linspace(0, 2000, 500)
-    assert weigh(log_ratio).efficiency * 500 < 30
     tempered = np.exp(_tempered(log_ratio, 30))
     assert 30 <= 1 / (tempered**2).sum() < 75  # half the power is twice the points, or so
     enough = np.linspace(0, 1, 500)

@@ -77,18 +77,6 @@ def test_the_tails_scale_and_part_depend_on_the_size_of_the_screen(monkeypatch):
     assert part.genes == tuple(DESIGN.genes[at] for at in (0, 2, 5))
 
 
-def test_zooming_in_from_elsewhere_ends_beside_the_mode(wide):
-    found = located("m4", wide)
-    mode, covariance = found.proposal.location, found.proposal.covariance
-    sd, passes = np.sqrt(np.diag(covariance)), found.screen.n_passes
-    scale = module._expected_scale(wide, found.screen.marginal)
-    zoomed, narrow = module._zoomed(found.screen, mode + 12 * sd, covariance, scale)
-    # A polynomial of degree 2 over four SDs: the points that are weighed reach over five.
-    assert np.abs((zoomed - mode) / sd).max() < 1
-    assert np.abs(np.log(np.sqrt(np.diag(narrow)) / sd)).max() < 0.3
-    assert found.screen.n_passes - passes == 3 * 6  # nodes
-
-
 def test_a_large_screen_searched_in_part_gives_what_the_whole_gives(wide, request):
     parameters = FitParameters(model="m4_nested", sampling=Sampling(draws=500))
     whole = sample(wide, parameters, seed=1)
@@ -100,8 +88,8 @@ def test_a_large_screen_searched_in_part_gives_what_the_whole_gives(wide, reques
     assert float(one["log_evidence"]) == pytest.approx(float(other["log_evidence"]), abs=0.02)
     for name in ("sigma_alpha", "sigma_gamma", "sigma_beta", "sigma", "mu_beta"):
         first, second = (tree["posterior"][name] for tree in (in_part, whole))
-        assert abs(float(first.mean() - second.mean())) / float(second.std()) < 0.15, name
-        assert float(first.std() / second.std()) == pytest.approx(1, abs=0.1), name
+        assert abs(first.mean() - second.mean()) / second.std() < 0.15, name
+        assert abs(first.std() / second.std() - 1) < 0.1, name
 
 
 @pytest.mark.parametrize(
@@ -131,14 +119,8 @@ def test_the_degree_is_the_first_that_is_accurate_enough(monkeypatch):
     fresh = found.proposal.points(64, np.random.SeedSequence(3))
     assert found.error_at(fresh, fresh) < 10 * module.TOLERANCE
     monkeypatch.setattr(module, "TOLERANCE", 0.0)
-    nested = located("m4_nested")
-    for of, wanted, degree in (
-        (found, 4 * 36, 7),  # 36 nodes are a quarter of the points wanted
-        (found, 4 * 36 - 1, 5),
-        (nested, 4 * 126, 4),
-        (nested, 4 * 126 - 1, 3),
-    ):
-        box = module._interpolated(of.screen, of.proposal, wanted, large=True)
+    for wanted, degree in ((4 * 36, 7), (4 * 36 - 1, 5)):  # of degree 7 are 36 nodes
+        box = module._interpolated(found.screen, found.proposal, wanted, large=True)
         assert isinstance(box, InterpolatedDensity) and box.degree == degree
     # Where no degree is usable, a small screen is passed over at every point.
     monkeypatch.setattr(module, "USABLE", 1e-9)

@@ -41,6 +41,8 @@ releases, the others are free ports. `FIRST_RUN` and `RUN_OF_...` are runs of th
 NOT_RUN = {
     "make test": SUITE,
     "make test-slow": SUITE,
+    "python -m pytest -n 0 tests/model/test_effects.py": SUITE,
+    "python -m pytest -n 0 tests/model -k influence": SUITE,
     "make check": "continuous integration runs it before this",
     "make format": "changes the checkout",
     "make lock": "resolves all dependencies anew",

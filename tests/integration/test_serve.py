@@ -255,11 +255,16 @@ def test_absent_evidence_is_listed_as_nan(tracked: Tracked) -> None:
 @pytest.mark.browser
 def test_the_table_of_runs_shows_filters_and_sorts_the_fits(tracked: Tracked, page: Page) -> None:
     runs = f"{tracked.address}/#/experiments/{tracked.experiment_id}/runs"
-    page.goto(f"{runs}?workflowType=machine_learning&viewStateShareKey=fits")
+
+    def open_anew(address: str) -> None:
+        page.goto("about:blank")  # or the page would keep the filters of the last address
+        page.goto(address)
+
+    open_anew(f"{runs}?workflowType=machine_learning&viewStateShareKey=fits")
     shows(page, "Avana sample", "2 matching runs", *RUN_NAMES)
     shows(page, "ess_bulk_min", "1234.5", "812.5", "rhat_max", "1.003", "NaN", "verdict", "fail")
 
-    page.goto(f"{runs}?workflowType=machine_learning")
+    open_anew(f"{runs}?workflowType=machine_learning")
     shows(page, "Fits of Avana sample. Views: All fits", "2 matching runs")
     with page.context.expect_page() as opened:
         page.get_by_role("link", name="Fits that may be used").first.click()
@@ -268,7 +273,7 @@ def test_the_table_of_runs_shows_filters_and_sorts_the_fits(tracked: Tracked, pa
     expect(view.locator("body")).not_to_contain_text(RUN_NAMES[0])
 
     query = "&orderByKey=metrics.%60ess_bulk_min%60&orderByAsc=true"
-    page.goto(f"{runs}?workflowType=machine_learning{query}")
+    open_anew(f"{runs}?workflowType=machine_learning{query}")
     shows(page, "Sort: ess_bulk_min", "2 matching runs")
     expect(page.get_by_text("24Q4 m4").first).to_have_text(RUN_NAMES[0])
     search = page.get_by_placeholder("metrics.rmse < 1")

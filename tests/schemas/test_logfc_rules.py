@@ -183,7 +183,7 @@ def coverage(
     return found
 
 
-def first_sequence_again(**other: object) -> CheckedTables:
+def first_sequence_again(**other: str | bool) -> CheckedTables:
     """The tables with the first row of the sequence map before and after its others, changed."""
     frame = tables().sequence_map
     assert frame is not None

@@ -168,9 +168,8 @@ def test_an_invalid_screen_is_refused_with_what_to_do(
     def state() -> str:
         return str(requests.get(f"{api}/flow_runs/{run}", timeout=30).json()["state"]["name"])
 
-    wait_until(
-        lambda: state() in ("Refused", "Failed", "Crashed", "Completed"), PATIENCE, "its end"
-    )
+    # An attempt that fails for want of a service on a busy machine is scheduled again.
+    wait_until(lambda: state() in ("Refused", "Completed"), PATIENCE, "Refused or Completed")
     assert state() == "Refused"
     page.goto(served.printed["All runs of flows"] + f"/flow-run/{run}")
     shows(page, "Refused: simulated-screen seed103", "got 'oops")

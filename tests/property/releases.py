@@ -1,7 +1,5 @@
 """Small releases for tests: sound tables in any format, drawn by hypothesis or by seed."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -72,14 +70,14 @@ class Release:
         content = {"name": "small", "release": "1", "library": LIBRARY, "controls": controls}
         return Dataset.model_validate(content | paths | self.entries)
 
-    def having(self, table: str, frame: pd.DataFrame) -> Release:
+    def having(self, table: str, frame: pd.DataFrame) -> "Release":
         """Return the release with another table in the place of one."""
         if table not in SMALL:
             return replace(self, others=self.others | {table: frame})
         tables: dict[str, Any] = {table: frame}
         return replace(self, **tables)
 
-    def shuffled(self, seed: int) -> Release:
+    def shuffled(self, seed: int) -> "Release":
         """Return the release with the rows and columns of every table in another order."""
         source = np.random.RandomState(seed)
         other = self
@@ -113,7 +111,7 @@ def release(
     *,
     share_missing: float = 0.0,
     seed: int = 0,
-) -> Release:
+) -> "Release":
     """Return a sound release with a guide that is not used, a plasmid pool and a failed sequence.
 
     A share of the log fold changes is missing; of each guide and each sequence some are not.
@@ -159,7 +157,7 @@ def release(
 
 
 @st.composite
-def releases(draw: st.DrawFn, shares_missing: tuple[float, ...] = (0.0, 0.1, 0.3)) -> Release:
+def releases(draw: st.DrawFn, shares_missing: tuple[float, ...] = (0.0, 0.1, 0.3)) -> "Release":
     """Sound releases of all sizes and formats, rows and columns in any order."""
     drawn = release(
         draw(st.integers(1, 4)),

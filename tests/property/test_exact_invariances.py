@@ -1,7 +1,5 @@
 """Labels, order, units and levels change nothing in the exact engine, or a known thing."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

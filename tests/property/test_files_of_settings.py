@@ -1,7 +1,5 @@
 """A dataset file or a file of parameters is read or refused in words, whatever is in it."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from pathlib import Path
 

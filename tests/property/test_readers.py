@@ -1,7 +1,5 @@
 """Tables come back as they were written: in every format, in blocks of any size, in any order."""
 
-from __future__ import annotations
-
 import csv
 import gzip
 import io
@@ -24,7 +22,6 @@ from tasks.read_tables import read_small_table
 from tasks.table_files import open_table
 from tasks.validate import validate
 from tests.property.releases import (
-    LIST_SUFFIXES,
     LOOSE,
     MATRIX_SUFFIXES,
     TIMES,
@@ -106,22 +103,6 @@ def test_numbers_may_be_written_in_every_usual_way(
     assert (file.columns, guides.tolist()) == (("", "a", "b,c"), [row[0] for row in rows])
     np.testing.assert_array_equal(found, [[np.nan, float(number)]] * len(rows))
     assert lines.tolist() == list(range(2, len(rows) + 2))
-
-
-@examples(40)
-@given(
-    rows=st.lists(st.tuples(labels, labels), min_size=1, max_size=6),
-    suffix=st.sampled_from(LIST_SUFFIXES),
-    with_breaks=st.booleans(),
-)
-@example(rows=[("a\nb", 'c,"d"')], suffix=".csv", with_breaks=True)
-def test_text_of_any_kind_comes_back(folder: Path, rows, suffix, with_breaks):
-    frame = pd.DataFrame(rows, columns=["DepMap_ID", "lineage"])
-    if with_breaks:
-        frame["lineage"] = "a,\n" + frame["lineage"] + '\n"b"'
-    save(frame, folder / f"models{suffix}", index=False)
-    read = read_small_table("model_table", str(folder / f"models{suffix}")).frame
-    assert read.to_numpy().tolist() == frame.to_numpy().tolist()
 
 
 def read_or_refused(path: Path) -> bool:

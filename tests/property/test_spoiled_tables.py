@@ -1,7 +1,5 @@
 """Whatever is spoiled in some tables of any release, all of it is reported at once."""
 
-from __future__ import annotations
-
 import random
 
 import pytest

@@ -3,8 +3,6 @@
 Two genes of two guides; three lines, the first in two sequences; RNA of a further line.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """What the tables have in common, and what is reported of how much of it is measured."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Every published header is recognised; what is no table, or none of ours, is refused by name."""
 
-from __future__ import annotations
-
 from typing import get_args
 
 import pytest

@@ -1,7 +1,5 @@
 """What is reported of a logFC table that comes in blocks, and what it covers of the join."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace
@@ -199,19 +197,11 @@ ALL = "+++"
     [
         (lambda: coverage(values()), [2, 2], [ALL, ALL]),
         (lambda: coverage(values((0, NAN), ((1, 2), NAN))), [1, 2], ["+-+", ALL]),
-        (  # blocks that hold a guide of each gene
-            lambda: coverage(
-                values((slice(None), NAN), ((0, 2), -1), ((2, 0), -1), ((1, 3), 0.1)),
-                [GUIDES[place] for place in (0, 2, 1, 3)],
-            ),
-            [2, 1],
-            ["++-", "--+"],
-        ),
-        (  # a guide that the map does not have
-            lambda: coverage(values((1, NAN)), ["T" * 20, GUIDES[0], *GUIDES[2:]]),
-            [0, 2],
-            ["---", ALL],
-        ),
+        (lambda: coverage(  # blocks that hold a guide of each gene
+         values((slice(None), NAN), ((0, 2), -1), ((2, 0), -1), ((1, 3), 0.1)),
+         [GUIDES[place] for place in (0, 2, 1, 3)]), [2, 1], ["++-", "--+"]),
+        (lambda: coverage(  # a guide that the map does not have
+         values((1, NAN)), ["T" * 20, GUIDES[0], *GUIDES[2:]]), [0, 2], ["---", ALL]),
         (lambda: coverage(
          values(([2, 3], NAN)), given=changed("guide_map", used=[False, True, True, True])), [1, 0],
          [ALL, "---"]),

@@ -1,7 +1,5 @@
 """The rules between tables: what breaks them, and what does not."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pandas as pd

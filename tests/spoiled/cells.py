@@ -1,7 +1,5 @@
 """Spoils of single values: a cell of text, a number, a label of a matrix."""
 
-from __future__ import annotations
-
 from math import inf
 
 from tests.spoiled.spoil import cell, number, row_label

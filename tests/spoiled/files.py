@@ -1,7 +1,5 @@
 """Spoils of files: cut off, of another kind, or without what the contract names."""
 
-from __future__ import annotations
-
 import pandas as pd
 
 from tests.spoiled.spoil import content, entry, frame

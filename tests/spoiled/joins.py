@@ -1,7 +1,5 @@
 """Spoils of the complete release: tables that do not go together, controls, units, layouts."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """How a release is spoiled: a change, the rule that answers it, and the place that is named."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace

@@ -3,8 +3,6 @@
 A new one is a line of `cells`, `files` or `joins`, or a function of `tables`.
 """
 
-from __future__ import annotations
-
 from tests.spoiled.cells import CELLS
 from tests.spoiled.files import FILES
 from tests.spoiled.joins import JOINS

@@ -1,7 +1,5 @@
 """Spoils of one table that break any release, whatever is wrong with its other tables."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -3,8 +3,6 @@
 The messages are in `messages.txt`; SCREENBAYES_UPDATE_SNAPSHOTS=1 writes them again.
 """
 
-from __future__ import annotations
-
 import importlib
 import os
 import pkgutil

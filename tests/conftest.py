@@ -1,7 +1,5 @@
 """Fixtures every folder of tests shares."""
 
-from __future__ import annotations
-
 import os
 import signal
 import threading

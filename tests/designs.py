@@ -1,7 +1,5 @@
 """Designs for tests, built the slow and obvious way."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any

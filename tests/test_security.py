@@ -1,7 +1,5 @@
 """No module runs what it reads: no pickle, no YAML that makes objects, no shell, no eval."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 from pathlib import Path

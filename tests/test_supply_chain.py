@@ -1,7 +1,5 @@
 """The audit and the bill of materials of `.ci/`."""
 
-from __future__ import annotations
-
 import importlib
 import json
 import sys

@@ -4,8 +4,6 @@ In a page, an indented block or one fenced as `sh` is commands; `text` after com
 print. A block whose first line is `# NAME.yaml` (or another suffix) is that file.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass

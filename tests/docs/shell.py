@@ -4,8 +4,6 @@ What `export`, `cd` and activation leave behind holds for the next command, as i
 server is left running until Ctrl-C, when the page is over.
 """
 
-from __future__ import annotations
-
 import os
 import shlex
 import signal

@@ -1,7 +1,5 @@
 """What a page shows of output is found in what was printed, and is missed where it is not."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.docs.test_commands import missing

@@ -1,7 +1,5 @@
 """The pages of documentation: every command is run or excused, every link and snippet is valid."""
 
-from __future__ import annotations
-
 import ast
 import json
 import re

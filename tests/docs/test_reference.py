@@ -1,7 +1,5 @@
 """The pages say what the code says: generated parts, rules, checks, variables, deployments."""
 
-from __future__ import annotations
-
 import importlib
 import os
 import pkgutil

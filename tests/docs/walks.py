@@ -5,8 +5,6 @@ Every command of every page is run as it is written but for `PLACES`, or is name
 `tests.docs.test_commands`.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 BENCHMARK = "minutes, or a peer that is not everywhere; tests/benchmarks runs them small"

@@ -1,7 +1,5 @@
 """Writes docs/faults.md from the marks of the tests: `python -m tests.faults`."""
 
-from __future__ import annotations
-
 import sys
 
 import pytest

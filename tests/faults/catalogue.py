@@ -3,8 +3,6 @@
 A test carries its fault as a mark: one fault for each class, however many variants are tried.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum

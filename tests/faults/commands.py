@@ -1,7 +1,5 @@
 """Runs commands of the product, in this process or in their own, and checks how they end."""
 
-from __future__ import annotations
-
 import atexit
 import multiprocessing
 import os

@@ -1,7 +1,5 @@
 """What tests of faults share: commands, a screen, a stored run."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import h5py

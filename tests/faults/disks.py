@@ -1,7 +1,5 @@
 """Disks that are small or full, folders that are read-only, databases that others hold."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from collections.abc import Iterator

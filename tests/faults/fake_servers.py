@@ -1,7 +1,5 @@
 """Servers that are dead, silent, or give one answer whatever they are asked."""
 
-from __future__ import annotations
-
 import socket
 import ssl
 import sys

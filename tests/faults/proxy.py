@@ -1,7 +1,5 @@
 """A proxy in front of an S3 endpoint that harms its answers as networks and buckets do."""
 
-from __future__ import annotations
-
 import http.client
 import socket
 import struct

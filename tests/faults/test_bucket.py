@@ -4,8 +4,6 @@ A dataset file in a bucket may have been put there by anybody who may write to i
 leads to a file of this machine, and no address to another service.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

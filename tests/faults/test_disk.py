@@ -1,7 +1,5 @@
 """Disks that are full, read-only, short of inodes, or gone while a command runs."""
 
-from __future__ import annotations
-
 import resource
 import shutil
 

@@ -1,7 +1,5 @@
 """Runs that are asked for and are not there or not whole, and labels that look like markup."""
 
-from __future__ import annotations
-
 import html
 import re
 import shlex

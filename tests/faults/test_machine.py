@@ -1,7 +1,5 @@
 """Machines that are set up otherwise: memory, clock, limits, homes, locales, terminals, cores."""
 
-from __future__ import annotations
-
 import os
 import resource
 import shutil

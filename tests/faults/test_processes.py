@@ -1,7 +1,5 @@
 """Ctrl-C, a closed terminal, kills: at several stages of a command."""
 
-from __future__ import annotations
-
 import os
 import pty
 import signal

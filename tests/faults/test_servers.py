@@ -1,7 +1,5 @@
 """Prefect and MLflow: servers that are dead or others; stores damaged, locked, deleted."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import sqlite3

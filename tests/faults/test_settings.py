@@ -1,7 +1,5 @@
 """Dataset files, settings and options that cannot be used: refused before anything is written."""
 
-from __future__ import annotations
-
 import os
 from functools import partial
 from pathlib import Path

@@ -3,8 +3,6 @@
 What is wrong with the values of a table is in `tests/integration/test_spoiled_tables.py`.
 """
 
-from __future__ import annotations
-
 import bz2
 import gzip
 import io

@@ -1,7 +1,5 @@
 """A headless Chromium for the tests, by Playwright; the browser is the one that is installed."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Servers of the integration tests, on free ports of this machine: an S3 endpoint, a browser."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator
 from pathlib import Path

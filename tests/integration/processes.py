@@ -3,8 +3,6 @@
 Their state is in a folder, and survives a kill. What is tested with them is in the test modules.
 """
 
-from __future__ import annotations
-
 import atexit
 import os
 import pwd

@@ -1,7 +1,5 @@
 """What the tests ask of the MLflow store of a working folder."""
 
-from __future__ import annotations
-
 import re
 import sqlite3
 from contextlib import closing

@@ -4,8 +4,6 @@ Commands, settings and health checks are those of the compose file. Only what st
 of the containers is replaced: names of hosts, ports, and the user of the database.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

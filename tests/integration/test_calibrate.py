@@ -1,7 +1,5 @@
 """`screenbayes calibrate` from the command to the run in MLflow."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

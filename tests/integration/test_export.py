@@ -1,7 +1,5 @@
 """`screenbayes export`: the files are those that were tracked, all of them or none."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ The demonstration reproduces the published table; the pymc3 trace of the same mo
 of the shared data, becomes a run like any other and agrees with the exact engine.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 from collections.abc import Iterator

@@ -4,8 +4,6 @@ That nothing of ours is imported when a model is loaded is tested in `tests/task
 already; here the requirements it travels with are enough.
 """
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

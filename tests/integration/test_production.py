@@ -3,8 +3,6 @@
 One stack serves the file: PostgreSQL, a bucket, Prefect, MLflow and a worker, by the compose file.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import time

@@ -1,7 +1,5 @@
 """`screenbayes promote`: from the command to the alias `champion`, and by a look at releases."""
 
-from __future__ import annotations
-
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The real sample, from its published tables to a verdict, against lme4's estimates."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

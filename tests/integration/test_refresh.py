@@ -1,7 +1,5 @@
 """Which flow runs are started, started again, or given up, at a real Prefect server."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextvars import copy_context
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,5 @@
 """`screenbayes serve` in a browser: an analyst triggers a fit, and MLflow's pages show the fits."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -3,8 +3,6 @@
 What each rule refuses is tested without a command, in `tests.spoiled`.
 """
 
-from __future__ import annotations
-
 import random
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Two releases of the real sample: the comparison names each change, and what it did to slopes."""
 
-from __future__ import annotations
-
 import shutil
 from dataclasses import dataclass
 from pathlib import Path

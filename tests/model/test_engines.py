@@ -1,7 +1,5 @@
 """Which engine is used and what it is given, and what completes its result."""
 
-from __future__ import annotations
-
 from functools import partial
 from types import SimpleNamespace
 from typing import Any

@@ -1,7 +1,5 @@
 """The PyMC models against single measurements, as docs/models.md states them."""
 
-from __future__ import annotations
-
 import tempfile
 from typing import Any
 

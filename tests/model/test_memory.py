@@ -1,7 +1,5 @@
 """The memory a fit is expected to take, against measured peaks and against sums by hand."""
 
-from __future__ import annotations
-
 import pytest
 
 from model.memory import Sizes, fit_bytes, in_words, reading_bytes

@@ -1,7 +1,5 @@
 """The NUTS engine against the exact one; its seeds, progress, interrupts and files."""
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Any
 

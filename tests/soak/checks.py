@@ -1,7 +1,5 @@
 """The checks of a soak: what must hold when all is done, in Prefect, in MLflow and on the disk."""
 
-from __future__ import annotations
-
 import re
 import tempfile
 from collections import Counter, defaultdict

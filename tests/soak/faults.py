@@ -3,8 +3,6 @@
 A fault is a function that returns what it did, or nothing if there was nothing to do it to.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import time

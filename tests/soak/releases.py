@@ -1,7 +1,5 @@
 """The releases of a soak: a bucket behind a proxy, what is uploaded, and what has to be fitted."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 from collections import Counter, defaultdict

@@ -1,7 +1,5 @@
 """Scheduled refreshes of releases among random faults, and the checks once all is done."""
 
-from __future__ import annotations
-
 import os
 import sys
 import time

@@ -1,7 +1,5 @@
 """Reads the state of a soak from the databases, which works while a server is down."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any

@@ -1,7 +1,5 @@
 """The models as one multivariate normal of all effects and measurements: slow, and obvious."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The exact engine's pieces put together at one point, on small screens drawn at random."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 

@@ -1,7 +1,5 @@
 """The density at many points, from the screen and interpolated, against one point at a time."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The nodes at which terms of the effects are computed, and what is interpolated from them."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

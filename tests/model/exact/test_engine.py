@@ -1,7 +1,5 @@
 """The exact engine: its steps, its draws against the dense normal, published numbers and lme4."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any

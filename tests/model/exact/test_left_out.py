@@ -1,7 +1,5 @@
 """A screen without some lines against the dense normal of the lines that are kept."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """Polynomial interpolation, and factors of many small matrices, against NumPy."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,7 +1,5 @@
 """The exact engine's blocks, collapsed sums, marginal and gene effects against one dense normal."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

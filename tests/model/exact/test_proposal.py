@@ -1,7 +1,5 @@
 """Mode, curvature, weights and refitted proposals of densities that are known."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from scipy import stats

@@ -1,7 +1,5 @@
 """Where the mass is: the mode, the interpolated box around it, and its reported error."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The first guess: effects against the dense normal, SDs against the residuals."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 import pytest

@@ -1,7 +1,5 @@
 """The work that the exact engine expects, measures and reports."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any

@@ -1,7 +1,5 @@
 """Blocks are computed in order, few at a time, with BLAS in one thread."""
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import threading

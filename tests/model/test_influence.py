@@ -1,4 +1,4 @@
-"""Tables and flags of influence: every number is that of a loop over the slopes."""
+"""Tables and flags of influence: known culprits are flagged, and every number is that of a loop."""
 
 from dataclasses import replace
 
@@ -7,11 +7,12 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
+from model.engines import run_engine
 from model.influence import assess_influence, leaving_out_seconds, with_influence
 from model.left_out import GroupsOut, Slopes, integrable, seconds_of_leaving_out
 from model.within_lineage import within_lineages
-from schemas.parameters import FitParameters, Priors
-from tests.designs import design_from_rows
+from schemas.parameters import FitParameters, Priors, Sampling
+from tests.designs import design_from_rows, nested_rows
 from tests.model.exact.pieces import random_rows
 from tests.model.sds import drawn_sds
 
@@ -165,3 +166,49 @@ def test_draws_of_an_sd_that_never_moves_or_is_nan_have_no_influence(value):
     draws = drawn_sds("m4")
     broken = draws.assign(sigma_beta=draws["sigma_beta"] * 0 + value)
     assert assess_influence(broken, DESIGN, FitParameters(model="m4")) is None
+
+
+N_GENES, N_LINES = 16, 40
+MARKER, HONEST, ONE_LINE, NULL = "g000", "g001", "g002", "g003"
+OUTLIER = 5
+
+
+def test_genes_with_known_culprits_are_flagged_and_an_honest_gene_is_not():
+    """Fits genes of m4_nested, the first four replaced.
+
+    MARKER differs between lineages in RNA and in dependency, and not within; HONEST has the same
+    slope everywhere; ONE_LINE depends in one line only, which expresses it strongly; NULL nowhere.
+    """
+    rows, beta = nested_rows(N_GENES, N_LINES, 3, 2, seed=11)
+    random = np.random.default_rng(12)
+    gene, line = (rows[name].str[1:].astype(int).to_numpy() for name in ("gene", "cell_line"))
+    between = np.array([-1.2, -0.3, 0.2, 1.3])[np.arange(N_LINES) % 4]
+    cells = random.normal(0, 1, (4, N_LINES))
+    cells[:2] = between + 0.9 * cells[:2]
+    cells[2, OUTLIER] = 6.0
+    cells = (cells - cells.mean(axis=1, keepdims=True)) / cells.std(axis=1, ddof=1, keepdims=True)
+    rna, logfc, own = rows.rna.to_numpy().copy(), rows.logfc.to_numpy().copy(), gene < 4
+    logfc[own] -= beta[gene[own]] * rna[own]
+    rna[own] = cells[gene[own], line[own]]
+    logfc[gene == 0] -= 1.2 * between[line[gene == 0]]
+    logfc[gene == 1] -= 0.7 * rna[gene == 1]
+    logfc[(gene == 2) & (line == OUTLIER)] -= 4.0
+    lineage = tuple(("Bowel", "Lung", "Lymphoid", "Skin")[code % 4] for code in range(N_LINES))
+    design = replace(design_from_rows(rows.assign(rna=rna, logfc=logfc)), lineage=lineage)
+    parameters = FitParameters(model="m4_nested", engine="exact", sampling=Sampling(draws=500))
+    posterior = run_engine(design, parameters)["posterior"].dataset
+    found = assess_influence(posterior, design, parameters)
+    assert found is not None
+    genes = found.genes.set_index("gene")
+    assert genes["marks_lineage"][MARKER]
+    assert not genes["marks_lineage"][[HONEST, NULL]].any()
+    assert genes["marks_lineage"].sum() <= 2  # RNA of the other genes differs between no lineages
+    assert abs(genes["beta_within_lineage_mean"][MARKER]) < 0.25
+    assert genes["beta_within_lineage_mean"][HONEST] == pytest.approx(-0.7, abs=0.2)
+    assert genes["rna_within_lineage"][NULL] > 0.7
+    assert 0.3 < genes["rna_within_lineage"][MARKER] < 0.6
+    assert genes["carried_by_one_line"][ONE_LINE]
+    assert genes["most_influential_line"][ONE_LINE] == "c005"
+    assert genes["influence"][ONE_LINE] > 1  # without it, beta is less negative
+    assert not genes["carried_by_one_line"][[HONEST, MARKER, NULL]].any()
+    assert genes["carried_by_one_line"].sum() <= 3

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from model.known_genes import known_genes
+from model.known_genes import NUMBERS_AT_ONCE, RESAMPLES, known_genes
 
 NAN = float("nan")
 
@@ -59,5 +59,12 @@ def test_the_interval_of_the_auc_holds_89_percent_of_resampled_genes():
     auc = (ours[:, :, None] < others[:, None, :]).mean(axis=(1, 2))
     low, high = np.quantile(auc, [0.055, 0.945])
     assert (found.auc_low, found.auc_high) == pytest.approx((low, high), abs=0.012)
+    again = stats.bootstrap(
+        (beta[:15], beta[15:]),
+        lambda ours, others, axis: (ours[..., :, None] < others[..., None, :]).mean(axis=(-2, -1)),
+        n_resamples=RESAMPLES, batch=NUMBERS_AT_ONCE // 40, confidence_level=0.89,
+        method="percentile", rng=np.random.default_rng(1),
+    ).confidence_interval  # fmt: skip
+    assert (found.auc_low, found.auc_high) == pytest.approx((again.low, again.high), abs=1e-12)
     assert found == known_genes(table, listed, seed=1)
     assert found != known_genes(table, listed, seed=2)

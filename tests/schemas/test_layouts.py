@@ -60,6 +60,7 @@ RENAME = "; name the right file or rename its columns"
         ("guide_map", "sgrna,a,b,c,d,e,f,g,h,i,j,k,l",
          f"{OF_GUIDES}sgrna, a, b, c, d, e, f, g, h, i, j, k, ... (13 columns); for older it lacks "
          f"gene, n_alignments{RENAME}"),
+        ("guide_map", "sgrna,a,b,c,d,e,f,g,h,i,j,k", "i, j, k; for older it lacks"),
         ("model_table", "ModelID,a",
          f"{OF_MODELS}ModelID, a; for current it lacks OncotreeLineage{RENAME}"),
         ("rna", "a,b", "IsDefaultEntryForModel, one column a gene] [one_profile: (unnamed), one "
@@ -93,6 +94,7 @@ def test_another_header_is_answered_with_the_expected_ones(
         (b"PK\x03\x04\x14", "wrong_format", "got a zip or Excel file; save it as CSV"),
         (b"PAR1\x15", "wrong_format", "got a Parquet file"),
         (b"a\tb\n1\t2\n", "wrong_delimiter", "the header has tabs; save the table comma-separated"),
+        (b"a;b\n1;2\n", "wrong_delimiter", "the header has semicolons"),
         (b"a,b\na,b\n1,2\n", "repeated_header", "on lines 1 and 2; delete one of them"),
     ],
 )

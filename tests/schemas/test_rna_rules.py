@@ -33,7 +33,9 @@ def broken(
     raw = RawRna(source, profiles, pd.DataFrame(np.asarray(values), rows, pd.Index(genes)))
     content: dict[str, Any] = {"name": "s", "release": "1", "library": "KY", "logfc": "l.csv"}
     dataset = Dataset.model_validate(content | {"rna_units": units})
-    return [(one.rule, one.count, one.found) for one in check_rna(raw, dataset, Contract())]
+    findings = check_rna(raw, dataset, Contract())
+    assert {one.table for one in findings} <= {"rna"}
+    return [(one.rule, one.count, one.found) for one in findings]
 
 
 def value(number: float, centre: float = 0) -> np.ndarray:

@@ -31,9 +31,9 @@ def test_two_of_each_are_enough(model, sizes):
 
 
 GAPS = {
-    "LINE": "sigma and sigma_gamma cannot be told apart: expected several measurements",
+    "LINE": "sigma_gamma cannot be told apart: expected several measurements of a cell line, got",
     "GENE": "sigma and sigma_alpha cannot be told apart: expected several measurements",
-    "REPLICATES": "sigma and sigma_guide_line cannot be told apart: expected replicates",
+    "REPLICATES": "expected replicates, several measurements of a guide in a cell line, got",
     "GUIDES": "sigma_guide_line and sigma_gene_line cannot be told apart: expected several guides",
     "GENES": "sigma_gene_line and sigma_gamma cannot be told apart: expected several genes",
     "LINES": "sigma_gene_line and sigma_alpha, sigma_guide_line and sigma_guide cannot be told",

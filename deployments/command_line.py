@@ -28,7 +28,7 @@ from deployments.environment import embedded_server_may_die, prepare_environment
 from deployments.exit_codes import BAD_INPUT, DONE, NOT_READ, TROUBLE
 from deployments.export import export
 from deployments.import_trace import import_trace
-from deployments.options import FitOptions, require_named
+from deployments.options import FitOptions, PicturesOption, require_named
 from deployments.outcome import begin_result, conclude
 from deployments.promotion import promote
 from deployments.signals import Heard, forget_terminal, forget_unprinted, heard_like_interrupts
@@ -91,15 +91,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 @app.command
-def demo(*, options: FitOptions = FitOptions(), pictures: Pictures = "all") -> int:
+def demo(*, options: FitOptions = FitOptions(), pictures: PicturesOption = "all") -> int:
     """Fit the simulated screen and set the result beside the true and the published values.
 
     Writes its tables to screenbayes-demo/ and the run to MLflow, like any other fit.
-
-    Parameters
-    ----------
-    pictures
-        Pictures to draw: all, report (those of the result, which the report begins with) or none.
     """
     from deployments.demo import (
         NUTS_DRAWS,
@@ -127,7 +122,7 @@ def fit(
     *,
     options: FitOptions = FitOptions(),
     dask: str = "",
-    pictures: Pictures = "all",
+    pictures: PicturesOption = "all",
 ) -> int:
     """Validate a release, fit it, and track the fit in MLflow.
 
@@ -138,8 +133,6 @@ def fit(
     dask
         Where the exact engine computes: nothing for this process, local for a Dask cluster on this
         machine, or the address of a scheduler, as tcp://host:8786. The numbers are the same.
-    pictures
-        Pictures to draw: all, report (those of the result, which the report begins with) or none.
     """
     from deployments.terminal import hyperparameter_table
 

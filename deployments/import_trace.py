@@ -9,9 +9,8 @@ from rich.console import Console
 
 from deployments.environment import embedded_server_may_die
 from deployments.exit_codes import DONE
-from deployments.options import FitOptions, Several, require_named
+from deployments.options import FitOptions, PicturesOption, Several, require_named
 from deployments.outcome import begin_result, conclude, print_where
-from schemas.parameters import Pictures
 
 
 def import_trace(
@@ -25,7 +24,7 @@ def import_trace(
     lineages: Annotated[tuple[str, ...], Several] = (),
     seed: int | None = None,
     parameters: Path | None = None,
-    pictures: Pictures = "all",
+    pictures: PicturesOption = "all",
 ) -> int:
     """Make a trace that was sampled elsewhere, as by pymc3, a run in MLflow like that of a fit.
 
@@ -53,8 +52,6 @@ def import_trace(
     parameters
         YAML file with any settings of a fit; options win over it. Model, engine and number of draws
         are those of the trace.
-    pictures
-        Pictures to draw: all, report (those of the result, which the report begins with) or none.
     """
     from deployments.terminal import hyperparameter_table, progress_bars
     from tasks.progress import tell

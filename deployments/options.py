@@ -20,6 +20,7 @@ from schemas.parameters import (
     Filters,
     FitParameters,
     ModelName,
+    Pictures,
     PriorPreset,
     Priors,
     SamplerName,
@@ -29,6 +30,13 @@ from tasks.plain_yaml import NotPlainYaml, read_yaml
 
 PRESETS = get_args(PriorPreset)
 Several = Parameter(consume_multiple=(1, None), negative="", show_default=False)
+PicturesOption = Annotated[
+    Pictures,
+    Parameter(
+        help="Pictures to draw: all, report (those of the result, which the report begins with) or "
+        "none."
+    ),
+]
 
 
 RUN_NAMES = "the id of a run, latest, champion, challenger or a release"

@@ -27,7 +27,13 @@ from prefect.settings import PREFECT_API_URL
 from tests.docs.pages import ROOT, Block, blocks
 from tests.docs.shell import Shell
 from tests.docs.walks import WALKS, Walk, in_place, not_run, server
-from tests.integration.processes import PATIENCE, free_port, postgres, prefect_server
+from tests.integration.processes import (
+    PATIENCE,
+    free_port,
+    postgres,
+    prefect_server,
+    s3_settings,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration]
 
@@ -106,10 +112,7 @@ def reader(
     home.mkdir()
     programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
     environment = {
-        "AWS_ENDPOINT_URL": s3_endpoint,
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": "us-east-1",
+        **s3_settings(s3_endpoint),
         "PYTHONPATH": str(home / "clone"),
         "PREFECT_HOME": str(home / "prefect"),
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": str(int(PATIENCE)),

@@ -11,6 +11,7 @@ from moto.server import ThreadedMotoServer
 from playwright.sync_api import Browser, Page
 
 from tests.integration.browser import SECONDS, chromium
+from tests.integration.processes import s3_settings
 
 
 @pytest.fixture(scope="session")
@@ -28,13 +29,7 @@ def s3_endpoint() -> Iterator[str]:
 @pytest.fixture
 def s3_bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """Name of an empty bucket, with the environment in which boto3 and s3fs find it."""
-    settings = {
-        "AWS_ENDPOINT_URL": s3_endpoint,
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
-    for name, text in settings.items():
+    for name, text in s3_settings(s3_endpoint).items():
         monkeypatch.setenv(name, text)
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)

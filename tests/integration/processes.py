@@ -38,6 +38,16 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
+def s3_settings(endpoint: str) -> dict[str, str]:
+    """The environment in which boto3 and s3fs find the S3 endpoint of the tests."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+
+
 def wait_until(done: Callable[[], object], seconds: float, what: str) -> None:
     """Wait for something to be true; fail if it never is. No answer of a server is not true."""
     deadline = time.monotonic() + seconds

@@ -28,7 +28,15 @@ from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from deployments.demo import write_demo_dataset
-from tests.integration.processes import PATIENCE, QUIET, Server, free_port, postgres, wait_until
+from tests.integration.processes import (
+    PATIENCE,
+    QUIET,
+    Server,
+    free_port,
+    postgres,
+    s3_settings,
+    wait_until,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 COMPOSE_FILE = ROOT / "deployments" / "compose.yaml"
@@ -138,12 +146,7 @@ def running_stack(folder: Path, s3_endpoint: str) -> Iterator[Stack]:
     """Start everything from nothing, and stop it at the end."""
     bucket = f"screens-{uuid4().hex[:12]}"
     ports = {name: free_port() for name in ("postgres", "prefect", "mlflow")}
-    storage = {
-        "AWS_ENDPOINT_URL": s3_endpoint,
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }
+    storage = s3_settings(s3_endpoint)
     settings = storage | {
         "POSTGRES_PASSWORD": "secret",
         "SCREENBAYES_ARTIFACTS": f"s3://{bucket}/mlflow",

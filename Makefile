@@ -32,7 +32,7 @@ test-slow: setup ## servers, kill -9, a browser, PostgreSQL, every command of th
 	@$(PYTEST) -v --durations 20 -m slow
 
 fuzz: setup ## for long: fifty times the examples of the property tests, other ones each time
-	@SCREENBAYES_FUZZ=50 $(BIN)/python -m pytest -n 0 tests/property
+	@SCREENBAYES_FUZZ=50 $(BIN)/python -m pytest -n 0 tests/property tests/model/engines/exact/test_oracle.py
 
 soak: setup ## 200 scheduled refreshes and random faults, hours long; SOAK_REFRESHES, SOAK_SEED
 	@$(BIN)/python -m pytest -n 0 -s -m soak

@@ -18,7 +18,7 @@ from benchmarks.peers import PEERS, Job, PeerName
 from benchmarks.peers.run import Fit, run, told
 from benchmarks.screens import ScreenName, hand_over, prepared
 from benchmarks.tables import Several, machine, plain_console, show
-from deployments.environment import prepare_environment
+from deployments.server.environment import prepare_environment
 from schemas.parameters import ModelName
 
 CAPTION = """\

@@ -1,4 +1,4 @@
-"""Time and memory of the exact engine as a screen grows to a whole release, beside a named peer.
+"""Time and memory of a fit as a screen grows to a whole release, beside a named peer.
 
 `python -m benchmarks.growth --help`; what the columns mean: benchmarks/README.md. One size is
 `benchmarks.one_size`, the made screens are `benchmarks.screens`.
@@ -24,7 +24,7 @@ from benchmarks.peers import Job, PeerName
 from benchmarks.peers.run import ROOT, Fit, NotRun, run, told
 from benchmarks.screens import TRUTHS, expanded, hand_over, made
 from benchmarks.tables import Several, machine, plain_console, show
-from deployments.environment import prepare_environment
+from deployments.server.environment import prepare_environment
 from schemas.parameters import ModelName
 
 CAPTION = """\
@@ -33,7 +33,7 @@ without compiling. statistics MB: largest memory of the process when the screen 
 when it was fitted. min ESS: smallest bulk ESS over all parameters, of exact no more than its \
 weighted points are worth. beta error: root mean square of (posterior mean - truth) / posterior \
 SD, about 1 where the posterior is right. On the same screen as {peer}: times slower, its s over \
-that of exact; ESS/s ratio, ESS/s of exact over its. {machine}"""
+ours; ESS/s ratio, our ESS/s over its. {machine}"""
 
 app = App(result_action="return_value")
 
@@ -73,7 +73,7 @@ def growth(
     rows: list[dict[str, object]] = []
     for genes in peer_sizes:
         size = Size(model, genes, cell_lines, guides_per_gene, draws, seed)
-        rows.append(_row(size, _exact(size)))
+        rows.append(_row(size, _measured(size)))
         theirs = _peer(peer, size, peer_draws, timeout)
         console.print(told(theirs), markup=False, highlight=False, soft_wrap=True)
         if isinstance(theirs, Fit):
@@ -81,7 +81,7 @@ def growth(
     n_compared = len(rows)
     for genes in sizes:
         size = Size(model, genes, cell_lines, guides_per_gene, draws, seed)
-        rows.append(_row(size, _exact(size)))
+        rows.append(_row(size, _measured(size)))
         console.print(f"{genes:,} genes: {rows[-1]['s']:.2f} s", highlight=False)
     table = pd.DataFrame(rows)
     title = f"{model}, {cell_lines:,} cell lines, {guides_per_gene} guides a gene, {draws:,} draws"
@@ -104,7 +104,7 @@ def exponent(sizes: pd.Series, amounts: pd.Series) -> float:
     return float(np.polyfit(np.log(sizes.to_numpy(float)), np.log(amounts.to_numpy(float)), 1)[0])
 
 
-def _exact(size: Size) -> Growth:
+def _measured(size: Size) -> Growth:
     command = [sys.executable, "-m", "benchmarks.one_size", json.dumps(asdict(size))]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     if done.returncode != 0:
@@ -113,7 +113,7 @@ def _exact(size: Size) -> Growth:
 
 
 def _peer(name: PeerName, size: Size, draws: int, timeout: float | None) -> Fit | NotRun:
-    """Fit the screen of a size, the same that `_exact` fits, with another engine."""
+    """Fit the screen of a size, the same that `_measured` fits, with another engine."""
     truth = TRUTHS[size.model]
     design, _ = made(size.genes, size.cell_lines, size.guides_per_gene, truth, size.seed)
     with TemporaryDirectory() as folder:
@@ -126,7 +126,7 @@ def _row(size: Size, grown: Growth) -> dict[str, object]:
     return {
         "genes": size.genes,
         "measurements": grown.measurements,
-        "engine": "exact",
+        "engine": grown.engine,
         "s": grown.seconds,
         "statistics MB": grown.statistics_bytes / 1e6,
         "peak MB": grown.peak_bytes / 1e6,

@@ -26,12 +26,12 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.tables import Several, machine, peak_memory, show
-from model.simulate_release import simulate_release
+from model.simulation.release import simulate_release
 from schemas.dataset import Dataset
 from schemas.parameters import FitParameters
 from schemas.simulation import Simulation
-from tasks.read_dataset import load_dataset
-from tasks.validate import validate
+from tasks.reading.dataset_file import load_dataset
+from tasks.reading.validate import validate
 from tasks.write_simulation import DATASET_FILE, write_release
 
 RELEASE = Simulation(genes=17_800, cell_lines=1_100, guides=4, replicates=2, missing=0.002)

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from model.design import ScreenDesign
+from model.screen.design import ScreenDesign
 from schemas.dataset import Dataset
 from schemas.errors import UserError
 from schemas.parameters import FitParameters
@@ -40,8 +40,8 @@ def prepared(name: ScreenName) -> ScreenDesign:
 
 
 def _prepare(dataset: Dataset) -> ScreenDesign:
-    from model.preparation import prepare
-    from tasks.validate import InvalidDataset, validate
+    from model.screen.preparation import prepare
+    from tasks.reading.validate import InvalidDataset, validate
 
     parameters = FitParameters()
     validated = validate(dataset, parameters)
@@ -51,8 +51,8 @@ def _prepare(dataset: Dataset) -> ScreenDesign:
 
 
 def _simulated(folder: Path) -> Dataset:
-    from deployments.demo import write_demo_dataset
-    from tasks.read_dataset import load_dataset
+    from deployments.cli.demo import write_demo_dataset
+    from tasks.reading.dataset_file import load_dataset
 
     return load_dataset(str(write_demo_dataset(folder)))
 
@@ -77,6 +77,9 @@ def _real(_: Path) -> Dataset:
     )
 
 
+SLOPE_SIZE, SLOPE_FREEDOM = 0.25, 3
+"""Slopes of genes with an effect: SLOPE_SIZE |t| with so many degrees of freedom."""
+
 SCREENS: dict[ScreenName, Callable[[Path], Dataset]] = {"simulated": _simulated, "real": _real}
 
 
@@ -92,6 +95,12 @@ class Truth:
     guide: float = 0.0
     gene_line: float = 0.0
     guide_line: float = 0.0
+    pair_spread: float = 0.0
+    """SD over genes of the log of the SD of pairs."""
+    line_scale: float = 0.0
+    """SD over lines of the log of their scale."""
+    line_noise: float = 0.0
+    """SD over lines of the log of their noise."""
 
 
 # About what lme4 estimates on the real sample.
@@ -102,14 +111,53 @@ TRUTHS: dict[str, Truth] = {
     "m4_nested": Truth(
         alpha=0.22, gamma=0.41, beta=0.16, noise=0.55, guide=0.30, gene_line=0.34, guide_line=0.31
     ),
+    # About what m4_screen estimates there; its slopes are given to `made`.
+    "m4_screen": Truth(
+        alpha=0.18,
+        gamma=0.26,
+        beta=0.0,
+        noise=0.40,
+        guide=0.27,
+        gene_line=0.13,
+        guide_line=0.19,
+        pair_spread=0.9,
+        line_scale=0.47,
+        line_noise=0.43,
+    ),
 }
 
 
+def sparse_slopes(
+    n_genes: int, share: float, seed: int, null_sd: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return slopes, a share of them SLOPE_SIZE |t| of either sign, and which are not (n_genes,).
+
+    The others are Normal(0, null_sd).
+    """
+    random = np.random.default_rng([seed, 2])
+    size = SLOPE_SIZE * np.abs(random.standard_t(SLOPE_FREEDOM, n_genes))
+    null = random.random(n_genes) >= share
+    others = null_sd * random.standard_normal(n_genes)
+    return np.where(null, others, random.choice([-1, 1], n_genes) * size), null
+
+
+def _centred(random: np.random.Generator, *shape: int) -> np.ndarray:
+    """Return standard Normal numbers less their mean along the last axis."""
+    z = random.standard_normal(shape)
+    return z - z.mean(axis=-1, keepdims=True)
+
+
 def made(
-    n_genes: int, n_lines: int, n_guides: int, truth: Truth, seed: int
+    n_genes: int,
+    n_lines: int,
+    n_guides: int,
+    truth: Truth,
+    seed: int,
+    slopes: np.ndarray | float = 0.0,
 ) -> tuple[ScreenDesign, np.ndarray]:
     """Return the statistics of a screen drawn from `truth`, and its beta by gene (n_genes,).
 
+    `slopes` (n_genes,) are added to the beta that are drawn.
     One measurement in a hundred guide-line cells is missing. The single measurements are never
     drawn: n of them with mean m and SD s have a sum ~ Normal(n m, sqrt(n) s) and, independently,
     squared deviations from their mean ~ s^2 ChiSquared(n - 1) (Cochran's theorem).
@@ -118,6 +166,10 @@ def made(
     random = np.random.default_rng([seed, 0])
     gamma = random.normal(0, truth.gamma, n_lines)
     sequences = np.where(random.random(n_lines) < SHARE_OF_MORE, *reversed(REPLICATES))
+    unequal = np.random.default_rng([seed, 2])
+    scale, factor = np.exp([[truth.line_scale], [truth.line_noise]] * _centred(unequal, 2, n_lines))
+    noise = truth.noise * factor
+    spread = np.exp(truth.pair_spread * _centred(unequal, n_genes))
     rna = np.empty((n_genes, n_lines))
     count = np.empty((n, n_lines), np.uint16)
     total = np.empty((n, n_lines))
@@ -130,24 +182,21 @@ def made(
         genes = block.stop - block.start
         z = random.standard_normal((genes, n_lines))
         rna[block] = (z - z.mean(1, keepdims=True)) / z.std(1, ddof=1, keepdims=True)
-        beta[block] = random.normal(0, truth.beta, genes)
+        beta[block] = random.normal(0, truth.beta, genes) + np.broadcast_to(slopes, n_genes)[block]
+        pairs = random.normal(0, truth.gene_line, (genes, n_lines)) * spread[block, None]
         mean = (
-            random.normal(0, truth.alpha, (genes, 1))
-            + gamma
-            + beta[block, None] * rna[block]
-            + random.normal(0, truth.gene_line, (genes, n_lines))
+            random.normal(0, truth.alpha, (genes, 1)) + beta[block, None] * rna[block] + pairs
         ).repeat(n_guides, axis=0)
         mean += random.normal(0, truth.guide, (genes * n_guides, 1))
         mean += random.normal(0, truth.guide_line, mean.shape)
+        mean = gamma + scale * mean
         measured = sequences - (random.random(mean.shape) < 0.01)
         count[rows] = measured
-        total[rows] = measured * mean + np.sqrt(measured) * random.normal(
-            0, truth.noise, mean.shape
-        )
+        total[rows] = measured * mean + np.sqrt(measured) * random.normal(0, noise, mean.shape)
         by_gene = (genes, n_guides, n_lines)
         freedom = (measured - 1).reshape(by_gene).sum(1)
         # No degree of freedom, no square; chisquare itself refuses 0.
-        within = truth.noise**2 * np.where(freedom, random.chisquare(np.maximum(freedom, 1)), 0)
+        within = noise**2 * np.where(freedom, random.chisquare(np.maximum(freedom, 1)), 0)
         squares[block] = (total[rows] ** 2 / measured).reshape(by_gene).sum(1) + within
     design = ScreenDesign(
         genes=tuple(f"G{gene:05}" for gene in range(n_genes)),

@@ -24,13 +24,13 @@ from mlflow.entities import Metric, Param, RunTag
 from benchmarks.tables import Several, machine, show
 from schemas.comparison import ComparisonSettings
 from schemas.dataset import Dataset
-from schemas.identity import fit_key, parameters_digest
+from schemas.digests import fit_key, parameters_digest
 from schemas.parameters import FitParameters
-from tasks.earlier_runs import finished_fit, latest_fits
-from tasks.named_fits import run_id_of
-from tasks.track_comparison import finished_comparison
-from tasks.tracked_fits import NoSuchFit
-from tasks.tracking_run import connect
+from tasks.tracking.comparison import finished_comparison
+from tasks.tracking.earlier_runs import finished_fit, latest_fits
+from tasks.tracking.find import run_id_of
+from tasks.tracking.load import NoSuchFit
+from tasks.tracking.store import connect
 
 DATASETS = 5
 """Datasets the runs are spread over."""

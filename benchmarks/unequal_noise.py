@@ -1,8 +1,8 @@
 """What intervals of beta are worth where noise is not as a model has it.
 
-`python -m benchmarks.unequal_noise --help`; what the columns mean: benchmarks/README.md. Genes
-and lines may be unequally noisy, tails heavy, measurements dependent: `model.checks` sees it, and
-here is what it costs.
+`python -m benchmarks.unequal_noise --help`; what the columns mean: benchmarks/README.md. Genes and
+lines may be unequally noisy, tails heavy, measurements dependent: `model.prediction.checks` sees
+it, and here is what it costs.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from cyclopts import App
 
 from benchmarks.screens import TRUTHS, Truth
 from benchmarks.tables import show
-from deployments.environment import prepare_environment
-from model.design import ScreenDesign
-from model.engines import run_engine
+from deployments.server.environment import prepare_environment
+from model.engines.run import run_engine
+from model.screen.design import ScreenDesign
 from schemas.parameters import FitParameters, ModelName, Sampling
 
 LEVEL = 0.89
@@ -28,7 +28,8 @@ GENES, LINES, GUIDES, REPLICATES = 105, 41, 4, 2
 CAPTION = """\
 {screens} screens of each kind, 105 genes x 41 lines with the SDs of the real sample; the SDs of \
 gene-line, guide-line and replicates are multiplied by factors of the gene and of the line. \
-coverage: share of true betas inside their 89 % intervals; error: its standard error."""
+coverage: share of true betas inside their 89 % intervals; error: its standard error; beta error: \
+root mean square of posterior mean - truth."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,8 @@ class Noise:
     """SD over cell lines."""
     freedom: float = np.inf
     """Degrees of freedom of the t distribution the noise has, scaled to the same variance."""
+    scale: float = 0.0
+    """SD over cell lines of the log of the scale of all effects and their noise."""
 
 
 # About what the checks find on the real sample.
@@ -51,7 +54,10 @@ NOISES = (
     Noise("unequal genes", genes=0.27),
     Noise("both", genes=0.27, lines=0.4),
     Noise("both, t tails", genes=0.27, lines=0.4, freedom=4),
+    Noise("both, lines scaled", genes=0.27, lines=0.4, scale=0.47),
 )
+MODELS: tuple[ModelName, ...] = ("m4_nested", "m4_screen")
+NOISIEST = 5
 
 PARTS = ("guide", "gene_line", "guide_line")
 """What m4_nested has and m4_zero_mean has not: each alone shows what it does to intervals."""
@@ -65,7 +71,7 @@ def unequal_noise(*, screens: int = 12, out: Path | None = None) -> None:
     prepare_environment()
     whole, as_it_is = TRUTHS["m4_nested"], NOISES[0]
     kinds: list[tuple[str, ModelName, Noise, Truth]] = [
-        (noise.name, "m4_nested", noise, whole) for noise in NOISES
+        (noise.name, model, noise, whole) for noise in NOISES for model in MODELS
     ]
     kinds.append((as_it_is.name, "m4_zero_mean", as_it_is, whole))
     for part in PARTS:
@@ -80,28 +86,31 @@ def unequal_noise(*, screens: int = 12, out: Path | None = None) -> None:
 
 def coverage(noise: Noise, model: ModelName, screens: int, truth: Truth) -> dict[str, float]:
     """Return the share of true betas inside, over all genes and over quarters by their noise."""
-    inside, sizes = [], []
+    inside, sizes, errors = [], [], []
     for seed in range(screens):
         design, beta, size = unequal_screen(noise, truth, seed)
-        parameters = FitParameters(
-            model=model, engine="exact", seed=seed, sampling=Sampling(draws=500, chains=2)
-        )
+        parameters = FitParameters(model=model, seed=seed, sampling=Sampling(draws=500, chains=2))
         slopes = run_engine(design, parameters)["posterior"]["beta_g"].to_numpy()
         low, high = np.quantile(
             slopes.reshape(-1, GENES), [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0
         )
         inside.append((low < beta) & (beta < high))
         sizes.append(size)
+        errors.append(slopes.reshape(-1, GENES).mean(axis=0) - beta)
     held, by_size = np.array(inside), np.array(sizes)
     found = {
         "coverage": float(held.mean()),
         "error": float(held.mean(axis=1).std(ddof=1) / np.sqrt(screens)) if screens > 1 else np.nan,
+        "beta error": float(np.sqrt(np.mean(np.square(errors)))),
     }
     if noise.genes:
         lower, upper = np.quantile(by_size, [0.25, 0.75])
         found |= {
             "noisiest quarter of genes": float(held[by_size > upper].mean()),
             "quietest quarter": float(held[by_size <= lower].mean()),
+            "five noisiest": float(
+                np.take_along_axis(held, np.argsort(-by_size)[:, :NOISIEST], axis=1).mean()
+            ),
         }
     return found
 
@@ -127,12 +136,14 @@ def unequal_screen(
         return sd * of * scale * random.standard_t(noise.freedom, of.shape)
 
     beta = random.normal(0, truth.beta, GENES)
-    cell = random.normal(0, truth.alpha, (GENES, 1)) + random.normal(0, truth.gamma, LINES)
-    cell = cell + beta[:, None] * rna + scatter(truth.gene_line, factor)
+    alpha, gamma = random.normal(0, truth.alpha, (GENES, 1)), random.normal(0, truth.gamma, LINES)
+    cell = alpha + beta[:, None] * rna + scatter(truth.gene_line, factor)
     by_guide = factor.repeat(GUIDES, axis=0)
     mean = cell.repeat(GUIDES, axis=0) + random.normal(0, truth.guide, (GENES * GUIDES, 1))
     mean += scatter(truth.guide_line, by_guide)
     logfc = mean[..., None] + scatter(truth.noise, by_guide[..., None].repeat(REPLICATES, axis=-1))
+    z = random.standard_normal(LINES)
+    logfc = gamma[:, None] + np.exp(noise.scale * (z - z.mean()))[:, None] * logfc
     design = ScreenDesign(
         genes=tuple(f"G{gene:03}" for gene in range(GENES)),
         cell_lines=tuple(f"L{line:03}" for line in range(LINES)),

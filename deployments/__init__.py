@@ -1,1 +1,1 @@
-"""How flows are reached: the command line, a server's deployments, and containers."""
+"""Ways to start flows: the command line, a server's deployments, and containers."""

@@ -1,4 +1,4 @@
-"""The flow that tries model and engine on screens with known truth. Only the order of calls."""
+"""The flow that calibrates a model: on simulated screens, or on a dataset with permuted RNA."""
 
 from __future__ import annotations
 
@@ -8,38 +8,40 @@ from typing import Annotated
 from prefect import flow
 from pydantic import Field
 
-from model.calibration import require_possible
-from model.engines import run_engine
+from flows.permutation_trial import TrialOutcome, permutation_trial
+from model.engines.run import run_engine
+from model.simulation.calibration import require_possible
+from model.simulation.calibration_verdict import ecdf_table, judge, pit_table
 from schemas.calibration import CalibrationReport, CalibrationSettings
 from schemas.errors import UserError
-from schemas.parameters import form_title
-from tasks.calibration_steps import (
-    ecdf_table_task,
-    judge_task,
-    open_calibration_task,
-    pit_table_task,
-    simulations_task,
-    track_calibration_task,
+from schemas.parameters import FitParameters, form_title
+from schemas.permutation import TRIAL_PARAMETERS, TrialSettings
+from tasks.reports.calibration import calibration_markdown
+from tasks.runtime.prefect_runs import describe_run, is_terminal, publish, refused
+from tasks.runtime.progress import log_info
+from tasks.runtime.stopwatch import Stopwatch
+from tasks.steps.calibration import simulations_task
+from tasks.steps.fit import wait_for_mlflow
+from tasks.tracking.calibration import (
+    EXPERIMENT,
+    calibration_name,
+    open_calibration,
+    track_calibration,
 )
-from tasks.flow_runs import describe_run, is_over, publish, refused
-from tasks.progress import tell
-from tasks.render_calibration import calibration_markdown
-from tasks.steps import close_abandoned_task, wait_for_mlflow
-from tasks.stopwatch import Stopwatch
-from tasks.track_calibration import EXPERIMENT, calibration_name
-from tasks.tracking_run import seen_to_its_end, where_to_look
+from tasks.tracking.earlier_runs import close_abandoned
+from tasks.tracking.run import managed_run, run_location
 
 
 class NoPosterior(UserError):
-    """Simulations that all failed."""
+    """All simulations failed."""
 
 
 @dataclass(frozen=True)
 class CalibrationOutcome:
-    """What a calibration hands back."""
+    """The result of the flow."""
 
     run_id: str
-    where_to_look: str
+    run_location: str
     report: CalibrationReport
 
 
@@ -48,17 +50,32 @@ def calibrate(
     settings: Annotated[
         CalibrationSettings, Field(**form_title("Settings"))
     ] = CalibrationSettings(),
-) -> CalibrationOutcome:
-    """Fit many simulated screens and see how often the truth is where the posterior says.
+    dataset_file: Annotated[str, Field(**form_title("Dataset file"))] = "",
+    trial: Annotated[TrialSettings, Field(**form_title("Permutation trial"))] = TrialSettings(),
+    parameters: Annotated[FitParameters, Field(**form_title("Fit"))] = TRIAL_PARAMETERS,
+    dask: Annotated[str, Field(**form_title("Dask cluster"))] = "",
+) -> CalibrationOutcome | TrialOutcome:
+    """Fit many simulated screens and compare posteriors with the true values.
+
+    With a dataset file, fit its screen with the RNA of random genes permuted instead, and count the
+    calls of these genes, which are false.
 
     Args:
         settings: Model, engine, number and size of the simulated screens.
+        dataset_file: Dataset file (YAML), a path or an s3:// address; nothing: simulated screens.
+        trial: Share of the genes whose RNA is permuted, and how often (with a dataset file).
+        parameters: Model, filters, priors and sampling of each fit (with a dataset file).
+        dask: Where to compute (with a dataset file): nothing for this process, `local` for a Dask
+            cluster on this machine, or the address of a scheduler, tcp://host:8786.
 
     Raises:
-        UserError: The model cannot be told from screens of this size.
-        EnvironmentTrouble: MLflow cannot be reached.
+        UserError: Screens of this size do not identify the model, or the dataset, the filters or
+            the model must be changed.
+        ExternalServiceError: A table, MLflow or the cluster cannot be reached.
     """
     try:
+        if dataset_file:
+            return permutation_trial(dataset_file, trial, parameters, dask)
         return _calibrate(settings)
     except UserError as error:
         return refused(error)  # type: ignore[return-value]  # Prefect raises what is in it
@@ -69,21 +86,21 @@ def _calibrate(settings: CalibrationSettings) -> CalibrationOutcome:
     stopwatch = Stopwatch()
     describe_run(f"calibrate {calibration_name(settings)}", [settings.model, settings.engine])
     wait_for_mlflow()
-    close_abandoned_task(EXPERIMENT, is_over)
-    with seen_to_its_end(open_calibration_task(settings)) as run:
+    close_abandoned(EXPERIMENT, is_terminal)
+    with managed_run(open_calibration(settings)) as run:
         results = simulations_task(settings, run_engine)
-        pits = pit_table_task(results)
+        pits = pit_table(results)
         if pits.empty:
             raise NoPosterior(
-                "none of the simulated screens gave a posterior: expected some; take --engine auto "
+                "expected posteriors, none of the simulated screens gave one; take --engine auto "
                 "or larger screens"
             )
-        ecdf = ecdf_table_task(pits, settings)
-        report = judge_task(settings, results, ecdf)
-        tell(f"Verdict: {report.verdict.status}")
+        ecdf = ecdf_table(results, settings)
+        report = judge(settings, results, ecdf)
+        log_info(f"Verdict: {report.verdict.status}")
         wait_for_mlflow(fitted=True)
-        track_calibration_task(run, report, pits, ecdf, stopwatch.total())
-    where = where_to_look(run)
+        track_calibration(run, report, pits, ecdf, stopwatch.total())
+    where = run_location(run)
     publish(calibration_markdown(report, where), key="calibration")
-    tell(f"Tracked as run {run.run_id}: {where}")
+    log_info(f"Tracked as run {run.run_id}: {where}")
     return CalibrationOutcome(run.run_id, where, report)

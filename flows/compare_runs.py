@@ -1,4 +1,4 @@
-"""The flow that sets two fits side by side and tracks what changed. Only the order of calls."""
+"""The flow that compares two fits and tracks the comparison."""
 
 from __future__ import annotations
 
@@ -12,47 +12,47 @@ import xarray as xr
 from prefect import flow
 from pydantic import Field
 
-from model.attribution import STEPS, PartFit, Route, attributed, route
-from model.compare import compare_fits
-from model.shared_screens import NotShared
+from model.comparison.attribution import STEPS, PartFit, Route, attribute_differences, plan_refits
+from model.comparison.data import data_changes
+from model.comparison.fits import compare_fits
+from model.comparison.shared_screens import NotShared
 from schemas.comparison import Comparison, ComparisonSettings
 from schemas.errors import UserError
 from schemas.parameters import form_title
-from tasks.comparison_steps import (
-    close_abandoned_task,
-    data_changes_task,
-    finished_comparison_task,
-    open_comparison_task,
-    open_part_task,
-    read_comparison_task,
-    read_fit_task,
-    run_id_task,
-    track_comparison_task,
-    track_part_task,
+from tasks.reports.comparison import comparison_markdown
+from tasks.runtime.prefect_runs import describe_run, is_terminal, publish, refused
+from tasks.runtime.progress import log_info
+from tasks.tracking.comparison import (
+    ComparedFits,
+    comparison_name,
+    finished_comparison,
+    open_comparison,
+    open_part,
+    read_comparison,
+    track_comparison,
+    track_part,
 )
-from tasks.flow_runs import describe_run, is_over, publish, refused
-from tasks.progress import tell
-from tasks.render_comparison import comparison_markdown
-from tasks.track_comparison import ComparedFits, comparison_name
-from tasks.tracked_fits import TrackedFit
-from tasks.tracking_run import FitRun, seen_to_its_end, where_to_look
+from tasks.tracking.earlier_runs import close_abandoned
+from tasks.tracking.find import run_id_of
+from tasks.tracking.load import TrackedFit, read_fit
+from tasks.tracking.run import FitRun, managed_run, run_location
 
 
 @dataclass(frozen=True)
 class ComparisonOutcome:
-    """What a comparison hands back."""
+    """The result of the flow."""
 
     run_id: str
-    where_to_look: str
+    run_location: str
     found: ComparedFits
 
 
 class OneFit(UserError):
-    """One fit under two names, where two are to be compared."""
+    """Both names refer to the same fit."""
 
 
 class UnsoundPart(UserError):
-    """A fit of a shared part that cannot be trusted."""
+    """The fit of a shared part failed its checks."""
 
 
 @flow(name="compare-runs", flow_run_name="{run_a} -> {run_b}")
@@ -69,18 +69,18 @@ def compare_runs(
             `champion`, `challenger`, or a release, whose newest fit is taken.
         run_b: The other fit, named likewise; differences are this one less the other.
         settings: Which differences count.
-        dataset: Of which dataset, where fits are not named by ids and there are several.
+        dataset: The dataset, where fits are not named by ids and there are several.
 
     Raises:
-        UserError: There is no such run, or it is no finished fit.
-        EnvironmentTrouble: MLflow cannot be reached.
+        UserError: There is no such run, or it is not a finished fit.
+        ExternalServiceError: MLflow cannot be reached.
     """
     try:
-        a, b = run_id_task(run_a, dataset), run_id_task(run_b, dataset)
+        a, b = run_id_of(run_a, dataset), run_id_of(run_b, dataset)
         if a == b:
             raise OneFit(
-                f"{run_a} and {run_b} are one fit, run {a}; expected two: ids of runs, releases, "
-                "latest, champion or challenger"
+                f"{run_a} and {run_b} are the same fit, run {a}; expected two: ids of runs, "
+                "releases, latest, champion or challenger"
             )
         return _compare(a, b, settings)
     except UserError as error:
@@ -88,23 +88,24 @@ def compare_runs(
 
 
 def _compare(run_a: str, run_b: str, settings: ComparisonSettings) -> ComparisonOutcome:
-    a, b = read_fit_task(run_a), read_fit_task(run_b)
+    a, b = read_fit(run_a), read_fit(run_b)
     dataset = b.dataset if a.dataset == b.dataset else f"{a.dataset} -> {b.dataset}"
     comparison, genes = compare_fits(dataset, a.compared, b.compared, settings)
     describe_run(f"{dataset} {comparison_name(comparison)}", [dataset])
-    run = finished_comparison_task(b.experiment_id, run_a, run_b, settings)
+    run = finished_comparison(b.experiment_id, run_a, run_b, settings)
     if run is not None:
-        found = read_comparison_task(run)
+        found = read_comparison(run)
     else:
-        close_abandoned_task(b.dataset, is_over)
-        opened = open_comparison_task(b.experiment_id, comparison, settings)
-        with seen_to_its_end(opened) as run:
+        close_abandoned(b.dataset, is_terminal)
+        opened = open_comparison(b.experiment_id, comparison, settings)
+        with managed_run(opened) as run:
             found = _explained(run, a, b, comparison, genes, settings)
-            track_comparison_task(run, found)
-    where, comparison = where_to_look(run), found.comparison
+            track_comparison(run, found)
+    where, comparison = run_location(run), found.comparison
     publish(comparison_markdown(comparison, found.genes, where), key="comparison")
-    tell(
-        f"{comparison.n_genes_joined} genes in both; hits gained {len(comparison.hits_gained)}, "
+    log_info(
+        f"{comparison.n_genes_joined} genes in both; hits with the opposite sign "
+        f"{len(comparison.hits_opposite_sign)}, gained {len(comparison.hits_gained)}, "
         f"lost {len(comparison.hits_lost)}; run {run.run_id}: {where}"
     )
     return ComparisonOutcome(run.run_id, where, found)
@@ -118,54 +119,57 @@ def _explained(
     genes: pd.DataFrame,
     settings: ComparisonSettings,
 ) -> ComparedFits:
-    """Add what differs in the data, and what the differences are due to."""
+    """Add the differences in the data, and attribute the differences of slopes to them."""
     unknown = genes.assign(**{f"due_to_{step}": np.nan for step in STEPS})
     if a.screen is None or b.screen is None:
         return ComparedFits(comparison, unknown)
-    changes, lines = data_changes_task(a.screen, b.screen)
+    changes, lines = data_changes(a.screen, b.screen)
     comparison = comparison.model_copy(update={"data": changes})
     if not settings.attribute:
         return ComparedFits(comparison, unknown, lines)
     try:
-        way = route(
+        plan = plan_refits(
             changes,
             lines,
             (a.screen.design, b.screen.design),
             (a.parameters, b.parameters),
         )
-        between = list(_slopes_between(run, way, comparison.dataset))
+        between = list(_slopes_between(run, plan, comparison.dataset))
     except (NotShared, UserError) as error:
-        told = comparison.model_copy(update={"not_attributed": str(error)})
-        return ComparedFits(told, unknown, lines)
-    if not way.steps:
+        comparison = comparison.model_copy(update={"not_attributed": str(error)})
+        return ComparedFits(comparison, unknown, lines)
+    if not plan.steps:
         return ComparedFits(comparison, unknown, lines)
     slopes = [a.compared.effects, *between, b.compared.effects]
-    steps, genes = attributed(way, slopes, genes, settings.practical_difference)
+    steps, genes = attribute_differences(plan, slopes, genes, settings.practical_difference)
     return ComparedFits(comparison.model_copy(update={"steps": steps}), genes, lines)
 
 
-def _slopes_between(run: FitRun, way: Route, dataset: str) -> Iterator[pd.DataFrame]:
-    """Fit what lies between A and B, each in a run of its own."""
-    for number, part in enumerate(way.parts, 1):
-        with seen_to_its_end(open_part_task(run, part, dataset)) as nested:
-            yield _slopes(nested, part, f"fit {number} of {len(way.parts)}")
+def _slopes_between(run: FitRun, plan: Route, dataset: str) -> Iterator[pd.DataFrame]:
+    """Fit the screens between A and B, each in its own run."""
+    for number, part in enumerate(plan.parts, 1):
+        with managed_run(open_part(run, part, dataset)) as nested:
+            yield _slopes(nested, part, f"fit {number} of {len(plan.parts)}")
 
 
 def _slopes(run: FitRun, part: PartFit, which: str) -> pd.DataFrame:
     """Return the gene effects of a part; raise UserError where it cannot be fitted."""
     # With PyMC, which most comparisons do without.
-    from model.engines import cost
-    from model.verdict import give_verdict
-    from tasks.steps import convergence_task, effects_task, fit_task, summary_task
+    from model.diagnostics.convergence import assess_convergence
+    from model.diagnostics.summary import parameter_summary
+    from model.diagnostics.verdict import give_verdict
+    from model.effects.gene_effects import gene_effects
+    from model.engines.run import cost
+    from tasks.steps.fit import fit_task
 
     design = part.screen()
-    tell(f"Fitting {part.name} ({which}): {cost(design, part.parameters)}")
+    log_info(f"Fitting {part.name} ({which}): {cost(design, part.parameters)}")
     # mypy takes a DataTree for a coroutine: one of its bases is untyped.
     tree: xr.DataTree = fit_task(design, part.parameters)  # type: ignore[assignment]
-    measured = convergence_task(tree, summary_task(tree))
-    effects: pd.DataFrame = effects_task(tree, design)
+    measured = assess_convergence(tree, parameter_summary(tree))
+    effects = gene_effects(tree, design)
     verdict = give_verdict(measured, (), part.parameters)
     if verdict.status == "fail":
         raise UnsoundPart(f"the fit of {part.name} cannot be trusted: {verdict.reasons[0]}")
-    track_part_task(run, part.name, design, effects, measured)
+    track_part(run, part.name, design, effects, measured)
     return effects

@@ -1,4 +1,4 @@
-"""The flow that turns one release of a screen into one tracked fit. Only the order of calls."""
+"""The flow that fits one release of a screen and tracks the fit."""
 
 from __future__ import annotations
 
@@ -8,27 +8,29 @@ import xarray as xr
 from prefect import flow
 from pydantic import Field
 
-from flows.tracked_posterior import FitOutcome, prepared, there_already, track_posterior, validated
-from model.engines import cost, needed_bytes
+from flows.fit_pipeline import FitOutcome, prepared, reuse_fit, track_posterior, validated
+from model.effects.copy_number import WithoutCopyNumber, copy_number_slope
+from model.engines.run import cost, needed_bytes
 from schemas.dataset import Dataset
+from schemas.digests import data_digest, fit_key
 from schemas.errors import UserError
-from schemas.identity import data_digest, fit_key
 from schemas.parameters import FitParameters, Pictures, form_title
-from tasks.cluster import check_cluster
-from tasks.flow_runs import describe_run, is_over, one_at_a_time, refused, this_flow_run
-from tasks.memory import require_memory
-from tasks.progress import tell
-from tasks.reproduce import command_for
-from tasks.steps import (
-    close_abandoned_task,
-    finished_fit_task,
-    fit_task,
-    load_dataset_task,
-    open_run_task,
-    wait_for_mlflow,
+from tasks.dask_cluster import check_cluster
+from tasks.reading.dataset_file import load_dataset
+from tasks.reports.provenance import command_for
+from tasks.runtime.memory import require_memory
+from tasks.runtime.prefect_runs import (
+    describe_run,
+    is_terminal,
+    one_fit_at_a_time,
+    refused,
+    this_flow_run,
 )
-from tasks.stopwatch import Stopwatch
-from tasks.tracking_run import seen_to_its_end
+from tasks.runtime.progress import log_info
+from tasks.runtime.stopwatch import Stopwatch
+from tasks.steps.fit import fit_task, fit_without_copy_number_task, wait_for_mlflow
+from tasks.tracking.earlier_runs import close_abandoned, finished_fit
+from tasks.tracking.run import managed_run, open_run
 
 
 @flow(name="fit-screen", flow_run_name="{dataset_file} {parameters.model}")
@@ -47,25 +49,25 @@ def fit_screen(
         parameters: Model, filters, priors, sampling and thresholds.
         dask: Where to compute: nothing for this process, `local` for a Dask cluster on this
             machine, or the address of a scheduler, tcp://host:8786.
-        repeat: Fit again even where this very fit (same content of the tables, same parameters)
-            is in MLflow already. If not set, that one is the result.
+        repeat: Fit again even where an equal fit (same content of the tables, same parameters) is
+            in MLflow already. If not set, that fit is returned.
         pictures: Which pictures to draw: `all`, `report` (those of the result, which the report
             begins with) or `none`. They take longer than the fit of a small screen.
 
     Raises:
         UserError: The dataset, the filters, the model or `dask` must be changed; no run is begun.
             The flow run ends in the state `Refused`.
-        EnvironmentTrouble: A table, MLflow or the cluster cannot be reached, or the machine has not
-            the memory; then no run is begun.
+        ExternalServiceError: A table, MLflow or the cluster cannot be reached, or memory does not
+            suffice; no run is begun.
     """
     try:
         check_cluster(dask, parameters.engine)
-        dataset = load_dataset_task(dataset_file)
+        dataset = load_dataset(dataset_file)
         describe_run(
             f"{dataset.name} {dataset.release} {parameters.model}",
             [dataset.name, dataset.release, parameters.model],
         )
-        with one_at_a_time(dataset):
+        with one_fit_at_a_time(dataset):
             return _fit(dataset, dataset_file, parameters, dask, repeat, pictures)
     except UserError as error:
         return refused(error)  # type: ignore[return-value]  # Prefect raises what is in it
@@ -83,21 +85,31 @@ def _fit(
     validation = validated(dataset, parameters, stopwatch)
 
     wait_for_mlflow()
-    close_abandoned_task(dataset.name, is_over)
+    close_abandoned(dataset.name, is_terminal)
     digest = data_digest(validation.report.tables)
     # A second attempt may find what the first one finished, whatever `repeat` says.
     only_of = this_flow_run() if repeat else ""
     if not repeat or only_of:
-        earlier = finished_fit_task(dataset, fit_key(dataset, digest, parameters), only_of)
+        earlier = finished_fit(dataset, fit_key(dataset, digest, parameters), only_of)
         if earlier is not None:
-            return there_already(dataset, parameters, earlier)
+            return reuse_fit(dataset, parameters, earlier)
 
     screen = prepared(dataset, parameters, validation, stopwatch)
-    tell(f"Fitting {parameters.model}: {cost(screen.design, parameters)}")
+    log_info(f"Fitting {parameters.model}: {cost(screen.design, parameters)}")
     require_memory(needed_bytes(screen.design, parameters), "the fit")
-    with seen_to_its_end(open_run_task(dataset, parameters, digest, this_flow_run())) as run:
+    with managed_run(open_run(dataset, parameters, digest, this_flow_run())) as run:
         with stopwatch.stage("fit"):
+            without: WithoutCopyNumber | None = None
+            if copy_number_slope(screen.design, parameters):
+                log_info(
+                    "The model is fitted twice, first without copy number to compare the slopes: "
+                    "about twice the expected time"
+                )
+                # First: of its draws a table is kept, while those of the fit stay in memory.
+                without = fit_without_copy_number_task(screen.design, parameters)
             # mypy takes a DataTree for a coroutine: one of its bases is untyped.
             sampled: xr.DataTree = fit_task(screen.design, parameters, dask)  # type: ignore[assignment]
         command = command_for(dataset_file, parameters)
-        return track_posterior(run, sampled, screen, command, stopwatch, pictures=pictures)
+        return track_posterior(
+            run, sampled, screen, command, stopwatch, pictures=pictures, without=without
+        )

@@ -1,4 +1,4 @@
-"""The flow that makes a trace sampled elsewhere a tracked fit. Only the order of calls."""
+"""The flow that imports a trace of another library as a tracked fit."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ import xarray as xr
 from prefect import flow
 from pydantic import Field
 
-from flows.tracked_posterior import FitOutcome, prepared, there_already, track_posterior, validated
-from model.imported import parameters_of
+from flows.fit_pipeline import FitOutcome, prepared, reuse_fit, track_posterior, validated
+from model.engines.import_trace import parameters_of
 from schemas.dataset import Dataset
+from schemas.digests import data_digest, trace_key
 from schemas.errors import UserError
-from schemas.identity import data_digest, trace_key
 from schemas.parameters import FitParameters, Pictures
 from schemas.trace import Trace, TraceOrigin
-from tasks.flow_runs import describe_run, refused
-from tasks.import_steps import import_task, read_trace_task
-from tasks.progress import tell
-from tasks.reproduce import import_command
-from tasks.steps import finished_fit_task, load_dataset_task, open_run_task, wait_for_mlflow
-from tasks.stopwatch import Stopwatch
-from tasks.tracking_run import seen_to_its_end
+from tasks.reading.dataset_file import load_dataset
+from tasks.reports.provenance import import_command
+from tasks.runtime.prefect_runs import describe_run, refused
+from tasks.runtime.progress import log_info
+from tasks.runtime.stopwatch import Stopwatch
+from tasks.steps.fit import wait_for_mlflow
+from tasks.steps.import_trace import import_task, read_trace_task
+from tasks.tracking.earlier_runs import finished_fit
+from tasks.tracking.run import managed_run, open_run
 
 
 @flow(name="import-trace", flow_run_name="{trace_file} {dataset_file}")
@@ -43,10 +45,10 @@ def import_trace(
     Raises:
         UserError: The trace cannot be read, or is not of this dataset; no run is begun. The flow
             run ends in the state `Refused`.
-        EnvironmentTrouble: A table, the trace or MLflow cannot be reached.
+        ExternalServiceError: A table, the trace or MLflow cannot be reached.
     """
     try:
-        dataset = load_dataset_task(dataset_file)
+        dataset = load_dataset(dataset_file)
         trace, origin = read_trace_task(trace_file)
         parameters = parameters_of(trace, origin, parameters)
         describe_run(
@@ -70,17 +72,17 @@ def _import(
     validation = validated(dataset, parameters, stopwatch)
     wait_for_mlflow()
     digest = data_digest(validation.report.tables)
-    earlier = finished_fit_task(dataset, trace_key(dataset, digest, parameters, origin.sha256))
+    earlier = finished_fit(dataset, trace_key(dataset, digest, parameters, origin.sha256))
     if earlier is not None:
-        return there_already(dataset, parameters, earlier, imported=True)
+        return reuse_fit(dataset, parameters, earlier, imported=True)
 
     screen = prepared(dataset, parameters, validation, stopwatch)
-    tell(f"Holding the trace of {origin.imported_from} against the measurements")
+    log_info(f"Checking the trace of {origin.imported_from} against the measurements")
     # mypy takes a DataTree for a coroutine: one of its bases is untyped.
     sampled: xr.DataTree = import_task(trace, origin, screen.design, parameters)  # type: ignore[assignment]
     if origin.seconds is not None:
         stopwatch.seconds["fit"] = origin.seconds
-    opened = open_run_task(dataset, parameters, digest, origin=origin)
-    with seen_to_its_end(opened) as run:
+    opened = open_run(dataset, parameters, digest, origin=origin)
+    with managed_run(opened) as run:
         command = import_command(origin.location, dataset_file, parameters)
         return track_posterior(run, sampled, screen, command, stopwatch, origin, pictures)

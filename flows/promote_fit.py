@@ -1,7 +1,4 @@
-"""The flow that puts a fit to the gate and makes it the champion if it passes.
-
-Only the order of calls.
-"""
+"""The flow that evaluates a fit for promotion and moves the alias `champion`."""
 
 from __future__ import annotations
 
@@ -11,34 +8,32 @@ from typing import Annotated
 from prefect import flow
 from pydantic import Field
 
-from model.compare import compare_fits
-from model.gate import AgainstChampion, decide, nothing_to_decide
+from model.comparison.fits import compare_fits
+from model.comparison.promotion import AgainstChampion, evaluate_promotion, nothing_to_decide
 from schemas.errors import UserError
-from schemas.gate import GateDecision, GateSettings
 from schemas.parameters import form_title
-from tasks.comparison_steps import read_fit_task, run_id_task
-from tasks.flow_runs import describe_run, publish, refused
-from tasks.progress import tell
-from tasks.promotion import one_promotion_at_a_time
-from tasks.promotion_steps import (
-    champion_task,
-    keep_decision_task,
-    latest_calibration_task,
-    move_champion_task,
-    read_champion_task,
-    read_preparation_task,
-    registered_version_task,
+from schemas.promotion import GateDecision, GateSettings
+from tasks.reports.promotion import gate_markdown
+from tasks.runtime.prefect_runs import describe_run, publish, refused
+from tasks.runtime.progress import log_info
+from tasks.tracking.calibration import latest_calibration
+from tasks.tracking.find import run_id_of
+from tasks.tracking.load import TrackedFit, read_fit
+from tasks.tracking.promotion import (
+    log_decision,
+    one_promotion_at_a_time,
+    read_champion,
+    read_preparation,
 )
-from tasks.render_gate import gate_markdown
-from tasks.tracked_fits import TrackedFit
-from tasks.tracking_run import tracking_uri, where_to_find
+from tasks.tracking.registry import champion_of, move_champion, registered_version
+from tasks.tracking.store import tracking_uri, where_to_find
 
 
 @dataclass(frozen=True)
 class PromotionOutcome:
-    """What a promotion hands back."""
+    """The result of the flow."""
 
-    where_to_look: str
+    run_location: str
     """Command and address that show the run of the candidate in MLflow."""
     decision: GateDecision
 
@@ -46,23 +41,23 @@ class PromotionOutcome:
 @flow(name="promote-fit", flow_run_name="promote {run}")
 def promote_fit(
     run: Annotated[str, Field(min_length=1, **form_title("Fit"))],
-    settings: Annotated[GateSettings, Field(**form_title("What the gate asks"))] = GateSettings(),
+    settings: Annotated[GateSettings, Field(**form_title("Criteria"))] = GateSettings(),
     dataset: Annotated[str, Field(**form_title("Dataset"))] = "",
 ) -> PromotionOutcome:
-    """Make a fit the champion of its dataset, if the gate allows it.
+    """Make a fit the champion of its dataset if it meets the criteria of promotion.
 
     Args:
         run: The fit: the id of its run, `latest`, `challenger`, or a release, whose newest fit is
             taken.
-        settings: What the gate asks for.
+        settings: The criteria.
         dataset: Of which dataset, where the fit is not named by an id and there are several.
 
     Raises:
-        UserError: There is no such run, or it is no finished fit.
-        EnvironmentTrouble: MLflow cannot be reached, or somebody else moved the champion.
+        UserError: There is no such run, or it is not a finished fit.
+        ExternalServiceError: MLflow cannot be reached, or another promotion moved the champion.
     """
     try:
-        candidate = read_fit_task(run_id_task(run, dataset), screen=False)
+        candidate = read_fit(run_id_of(run, dataset), screen=False)
         with one_promotion_at_a_time(candidate.dataset):
             return _promote(candidate, settings)
     except UserError as error:
@@ -72,14 +67,16 @@ def promote_fit(
 def _promote(candidate: TrackedFit, settings: GateSettings) -> PromotionOutcome:
     fit, dataset = candidate.compared.summary, candidate.dataset
     describe_run(f"promote {dataset} {fit.release} {fit.model}", [dataset, fit.release, fit.model])
-    champion = champion_task(dataset)
+    champion = champion_of(dataset)
     if champion is not None and champion.run_id == fit.run_id:
         decision = nothing_to_decide(dataset, fit, str(champion.version), settings)
     else:
-        calibration = latest_calibration_task(fit.model, fit.engine)
+        calibration = latest_calibration(
+            fit.model, fit.engine, settings.min_calibration_simulations
+        )
         against = None
         if champion is not None:
-            before = read_champion_task(champion)
+            before = read_champion(champion)
             comparison, genes = compare_fits(
                 dataset, before.compared, candidate.compared, settings.comparison
             )
@@ -88,14 +85,14 @@ def _promote(candidate: TrackedFit, settings: GateSettings) -> PromotionOutcome:
                 champion=before.compared,
                 comparison=comparison,
                 genes=genes,
-                preparation=read_preparation_task(fit.run_id),
+                preparation=read_preparation(fit.run_id),
             )
-        decision = decide(dataset, candidate.compared, calibration, against, settings)
-        version = registered_version_task(dataset, fit.run_id) if decision.passed else ""
-        keep_decision_task(decision)
+        decision = evaluate_promotion(dataset, candidate.compared, calibration, against, settings)
+        version = registered_version(dataset, fit.run_id) if decision.passed else ""
+        log_decision(decision)
         if version:
-            move_champion_task(decision, version)
+            move_champion(decision, version)
     where = where_to_find(tracking_uri(), candidate.experiment_id, fit.run_id)
     publish(gate_markdown(decision, where), key="gate")
-    tell(f"The gate: {decision.in_a_word}")
+    log_info(f"The gate: {decision.in_a_word}")
     return PromotionOutcome(where, decision)

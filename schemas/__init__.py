@@ -1,1 +1,1 @@
-"""Contracts: what tables, parameters, posteriors and reports look like. Imports nothing of ours."""
+"""Contracts of tables, parameters, posteriors and reports. Imports no other package here."""

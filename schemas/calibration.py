@@ -1,7 +1,4 @@
-"""What is asked of a calibration, and what it returns.
-
-Simulating and fitting is `model.calibration`, judging `model.calibration_verdict`.
-"""
+"""Settings and results of a calibration (simulation-based calibration)."""
 
 from __future__ import annotations
 
@@ -9,25 +6,27 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.frozen import Frozen
+from schemas.base import Frozen
 from schemas.parameters import EngineName, FitParameters, ModelName, Priors, Sampling, Settings
 from schemas.reports import Verdict
 
 LEVELS = (0.50, 0.89, 0.95)
 """Probabilities of the central intervals whose coverage is counted."""
+ENOUGH_SIMULATIONS = 1000
+"""With fewer simulations a calibration shows gross errors only."""
 
 
 class CalibrationSettings(Settings):
-    """Which model and engine are held against simulated screens, and how many of what size."""
+    """Model and engine to calibrate, and number and size of the simulated screens."""
 
-    model: ModelName = "m4_nested"
+    model: ModelName = "m4_screen"
     """Model that is fitted."""
     simulated_model: Literal["", ModelName] = ""
-    """Model the screens are drawn from; nothing for the one that is fitted. Another one shows what
-    the fitted model is worth where its assumptions do not hold."""
+    """Model the screens are drawn from; empty: the fitted one. Another one shows the coverage of
+    the fitted model where its assumptions do not hold."""
     engine: EngineName = "auto"
-    """Engine that is tried. NUTS takes seconds a simulation, exact tens of milliseconds."""
-    simulations: int = Field(1000, ge=50, le=100_000)
+    """Engine to calibrate. NUTS takes seconds per simulation, exact tens of milliseconds."""
+    simulations: int = Field(ENOUGH_SIMULATIONS, ge=50, le=100_000)
     """Number of simulated screens."""
     seed: int = Field(103, ge=0, lt=2**32)
     """Seed of every random number."""
@@ -36,18 +35,20 @@ class CalibrationSettings(Settings):
     cell_lines: int = Field(10, ge=5, le=1000)
     """Cell lines of a simulated screen."""
     guides: int = Field(3, ge=1, le=20)
-    """Guides a gene."""
+    """Guides per gene."""
     replicates: int = Field(2, ge=1, le=20)
-    """Sequences a cell line."""
+    """Sequences per cell line."""
+    copy_number: bool = False
+    """Whether the simulated screens have copy number, on which `m4_screen` then has a slope."""
     priors: Priors = Priors()
-    """Priors: the parameters are drawn from them, and fitted with them."""
+    """Priors from which the parameters are drawn and with which they are fitted."""
     sampling: Sampling = Sampling(draws=250, tune=1000)
-    """Draws of each fit. Ranks need few; what is computed with NUTS needs its tuning."""
+    """Draws of each fit. Ranks need few draws; NUTS needs its tuning."""
     ranked_among: int = Field(127, ge=15, le=10_000)
-    """Draws, taken at random from all of a fit, among which the truth is ranked; many fewer than
-    there are, so that they are independent."""
+    """Draws, taken at random from those of a fit, among which the truth is ranked; far fewer than
+    all draws, so that they are independent."""
     band_probability: float = Field(0.99, gt=0.5, lt=1)
-    """Probability that a sound engine stays inside the bands of all quantities."""
+    """Probability that a calibrated engine stays inside the bands of all quantities."""
     max_coverage_errors: float = Field(4.0, gt=0)
     """An interval's coverage may miss its nominal value by this many Monte Carlo errors."""
 
@@ -71,18 +72,18 @@ class CalibratedQuantity(Frozen):
     """One test quantity over all simulations."""
 
     quantity: str
-    """Variable of the posterior, of a vector its first element; or `log_likelihood`."""
+    """Variable of the posterior, all elements of a vector pooled; or `log_likelihood`."""
     inside: bool
     """Whether the ECDF of its PIT stays inside the band."""
     largest_difference: float
-    """Largest distance of the ECDF from the diagonal, a probability; of one that leaves the band,
+    """Distance of the ECDF from the diagonal, a probability: the largest or, outside the band,
     where it is furthest outside."""
     at: float
-    """Where that is, a probability."""
+    """PIT value of that distance."""
 
 
 class Coverage(Frozen):
-    """How often intervals of one level hold the truth, over all elements of a variable."""
+    """How often intervals of one level contain the truth, over all elements of a variable."""
 
     variable: str
     level: float
@@ -94,7 +95,7 @@ class Coverage(Frozen):
 
     @property
     def errors_off(self) -> float:
-        """Coverage less its nominal value, in Monte Carlo errors."""
+        """Coverage minus its nominal value, in Monte Carlo errors."""
         return (self.coverage - self.level) / self.mcse
 
 
@@ -103,13 +104,13 @@ class CalibrationReport(Frozen):
 
     settings: CalibrationSettings
     engines: dict[str, int]
-    """How many simulations each engine computed."""
+    """Number of simulations by engine."""
     n_simulations: int
     """Simulations that gave a posterior."""
     n_failed: int
-    """Simulations that gave none: they are left out."""
+    """Simulations without a posterior; they are left out."""
     n_troubled: int
-    """Simulations whose engine found fault with its own result; they are counted like others."""
+    """Simulations whose engine flagged its own result; they are included."""
     quantities: tuple[CalibratedQuantity, ...]
     coverage: tuple[Coverage, ...]
     verdict: Verdict

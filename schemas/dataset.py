@@ -1,7 +1,4 @@
-"""What a dataset file says: which tables make one release of one screen, and where they are.
-
-Settings of the fit belong in `schemas.parameters`; reading the file belongs in `tasks`.
-"""
+"""Contents of a dataset file: the tables of one release of one screen, and their locations."""
 
 from __future__ import annotations
 
@@ -9,14 +6,15 @@ from typing import Annotated, Literal, Self
 
 from pydantic import StringConstraints, model_validator
 
-from schemas.frozen import Frozen
+from schemas.base import Frozen
 
 Location = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 _.+-]*$", max_length=100)]
+CopyNumberUnits = Literal["log2_ratio_plus_1", "ratio"]
 
 
 class Controls(Frozen):
-    """Gene lists with a known answer, one column `Gene`, `SYMBOL (ENTREZ)`."""
+    """Lists of control genes, one column `Gene`, `SYMBOL (ENTREZ)`."""
 
     essential: Location | None = None
     """Common essential genes: path or s3:// address."""
@@ -30,27 +28,32 @@ class Dataset(Frozen):
     """One release of one screen. Paths are local or `s3://`, relative to the dataset file."""
 
     name: Label
-    """Name of the screen; the MLflow experiment bears it."""
+    """Name of the screen, and of the MLflow experiment."""
     release: Label
     """Release of the data, such as `24Q4`."""
     library: Label
-    """Guide library, as the sequence map names it: Avana, KY, Humagne-CD, Brunello, TKOv3."""
+    """Guide library, as named in the sequence map: Avana, KY, Humagne-CD, Brunello, TKOv3."""
     folder: Location | None = None
-    """Release folder in which the tables are found by their known names; a table given wins."""
+    """Release folder with tables under their known names; a table given here takes precedence."""
     logfc: Location | None = None
     """Log fold changes: guides x sequences, or a long table."""
     guide_map: Location | None = None
-    """Which guide targets which gene."""
+    """Target gene of each guide."""
     sequence_map: Location | None = None
-    """Which sequence (replicate) is of which cell line, and its quality control."""
+    """Cell line and quality control of each sequence (replicate)."""
     rna: Location | None = None
     """RNA expression: cell lines x genes."""
+    copy_number: Location | None = None
+    """Copy number relative to the ploidy of the line: cell lines x genes (optional)."""
     model_table: Location | None = None
     """Cell lines and their lineages (optional)."""
     controls: Controls = Controls()
     """Control genes (optional)."""
     rna_units: Literal["log2_tpm", "z_score"] = "log2_tpm"
     """Unit of the RNA values: `log2_tpm` is z-scored by gene; `z_score` is used as it is."""
+
+    copy_number_units: CopyNumberUnits = "log2_ratio_plus_1"
+    """Unit of the copy numbers: `log2_ratio_plus_1`, or `ratio`, which is converted to it."""
 
     @model_validator(mode="after")
     def _tables_are_named(self) -> Self:

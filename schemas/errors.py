@@ -1,6 +1,6 @@
-"""The two kinds of error that are told without a traceback. Anything else is a defect of ours.
+"""The two kinds of error shown without a traceback. Any other exception is a bug.
 
-A message says what was expected, what came, and what to do.
+A message says what was expected, what was found, and what to do.
 """
 
 from __future__ import annotations
@@ -8,72 +8,74 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 
-MEMORY_MENDS = (
-    "take fewer draws (--draws) or genes (--genes), lower sampling.predictive_cells, end other "
-    "programs, or take a larger machine"
+MEMORY_REMEDIES = (
+    "use fewer draws (--draws) or genes (--genes), lower sampling.predictive_cells, close other "
+    "programs, or use a larger machine"
 )
-"""What to do where memory does not suffice."""
+"""Remedies for too little memory."""
 
 
 class UserError(ValueError):
-    """Something the user can mend: a table, a dataset file, an option. Exit code 2."""
+    """An error the user can correct: a table, a dataset file, an option. Exit code 2."""
 
 
-class EnvironmentTrouble(Exception):
-    """Storage, a server or the machine does not do its part. Exit code 3."""
+class ExternalServiceError(Exception):
+    """A failure of storage, of a server or of the machine. Exit code 3."""
 
 
-_MENDS = {
-    errno.ENOSPC: "make room there: the disk has no space, or no place for more files",
+_REMEDIES = {
+    errno.ENOSPC: "make room there: the disk is full or out of inodes",
     errno.EDQUOT: "make room there, or have the quota raised",
     errno.EFBIG: "raise the limit on the size of files (ulimit -f)",
-    errno.EROFS: "name a place that may be written to",
-    errno.EACCES: "correct the permissions, or name another place",
-    errno.EPERM: "correct the permissions, or name another place",
+    errno.EROFS: "choose a writable location",
+    errno.EACCES: "correct the permissions, or choose another location",
+    errno.EPERM: "correct the permissions, or choose another location",
     errno.EMFILE: "raise the limit on open files (ulimit -n)",
     errno.ENFILE: "close other programs: the machine has too many files open",
 }
 
 
-def told(error: OSError) -> str:
-    """Say what the machine refused, where, and what to do."""
-    where = error.filename2 or error.filename  # of a copy, the copy
+def describe_os_error(error: OSError) -> str:
+    """Return the path, the error of the operating system, and the remedy."""
+    where = error.filename2 or error.filename  # filename2: target of a copy
     what = f"{where}: {error.strerror}" if where else str(error)
-    mend = _MENDS.get(error.errno or 0, "check the path, the permissions and the space on the disk")
-    return f"{what}; {mend}"
+    remedy = _REMEDIES.get(
+        error.errno or 0, "check the path, the permissions and the free disk space"
+    )
+    return f"{what}; {remedy}"
 
 
-def refused_by_the_machine(error: BaseException) -> OSError | None:
-    """Return what the machine refused, where that is what is behind an error; libraries wrap it."""
-    for one in _behind(error):
-        if isinstance(one, OSError) and one.errno in _MENDS:
+def operating_system_error(error: BaseException) -> OSError | None:
+    """Return the OSError with a known remedy that caused `error`, or None; libraries wrap it."""
+    for one in _causes(error):
+        if isinstance(one, OSError) and one.errno in _REMEDIES:
             return one
     return None
 
 
-def without_memory(error: BaseException) -> BaseException | None:
-    """Return what asked for memory in vain, where that is behind an error."""
-    for one in _behind(error):
-        # A thread wants a stack; Python has no error of its own for one that has no room.
+def memory_error(error: BaseException) -> BaseException | None:
+    """Return the failed allocation that caused `error`, or None."""
+    for one in _causes(error):
+        # A thread needs a stack; Python has no error class for a failed allocation of one.
         if isinstance(one, MemoryError) or "can't start new thread" in str(one):
             return one
     return None
 
 
 def was_interrupted(error: BaseException | None) -> bool:
-    """Whether Ctrl-C is at the root of an error.
+    """Whether Ctrl-C caused an error.
 
-    It reaches the embedded servers too, and what fails first may be a call to one of them. Of one
-    that reaches a library in another language, as pydantic's, no more than the name may be left.
+    Ctrl-C also reaches the embedded servers, and the first failure may be a call to one of them.
+    Libraries in another language (pydantic) may keep only the name of the exception.
     """
     return any(
         isinstance(one, KeyboardInterrupt) or KeyboardInterrupt.__name__ in str(one)
-        for one in _behind(error)
+        for one in _causes(error)
     )
 
 
-def _behind(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error and those it was raised from or amid."""
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error, its causes and its contexts."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

@@ -1,9 +1,8 @@
-"""What a fit can be told: model, priors, sampling, filters, thresholds.
+"""Settings of a fit: model, priors, sampling, filters, thresholds.
 
-Every number that decides a fit and can be set is a field here, frozen, with its unit and reason in
-the text under it; the Prefect form shows that text. The command line has shorter words for the few
-an analyst needs (`deployments.options`).
-Datasets (where tables are) belong in `schemas.dataset`.
+Every number of a fit that can be set is a field here, frozen, with its unit and reason in the text
+under it; Prefect's form shows that text. `deployments.cli.options` has options for the few that an
+analyst needs.
 """
 
 from __future__ import annotations
@@ -19,18 +18,20 @@ from pydantic import (
     model_serializer,
 )
 
-from schemas.frozen import Frozen
+from schemas.base import Frozen
 
-ModelName = Literal["m4", "m4_zero_mean", "m4_nested"]
-EngineName = Literal["auto", "exact", "nuts"]
+ModelName = Literal["m4", "m4_zero_mean", "m4_nested", "m4_screen"]
+LinearModelName = Literal["m4", "m4_zero_mean", "m4_nested"]
+"""Models whose slopes have a Normal prior, and whose genes and lines are alike."""
+EngineName = Literal["auto", "exact", "gibbs", "nuts"]
 SamplerName = Literal["nutpie", "pymc", "numpyro"]
 PriorPreset = Literal["as_run", "as_written"]
 Pictures = Literal["all", "report", "none"]
-"""Which pictures of a fit are drawn: all, those of the result that the report begins with, none."""
+"""Pictures of a fit: all, those of the result at the top of the report, or none."""
 
 
 def form_title(title: str) -> dict[str, Any]:
-    """Return what `Field` is told so that Prefect's form calls a parameter of a flow this."""
+    """Return arguments of `Field` that set the title of a flow's parameter in Prefect's form."""
     return {"json_schema_extra": {"title": title}}  # Prefect overrides `title` with the name
 
 
@@ -38,7 +39,7 @@ class Settings(Frozen):
     """Base of all settings."""
 
     def flat(self) -> dict[str, str | int | float]:
-        """Return one entry a setting, names joined by dots, lists by commas."""
+        """Return one entry per setting, names joined by dots, lists by commas."""
         return _flatten(self.model_dump(mode="json"))
 
 
@@ -52,7 +53,7 @@ class Distribution(Settings):
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """Read `Family(number, ...)`; raise ValueError saying what was expected."""
+        """Parse `Family(number, ...)`; raise ValueError naming what was expected."""
         match = re.fullmatch(r"\s*(\w+)\s*\(([^()]*)\)\s*", text)
         arity = {"Normal": 2, "Exponential": 1, "HalfNormal": 1}
         if match is None or match[1] not in arity:
@@ -100,7 +101,7 @@ def _require_scale(value: Distribution) -> Distribution:
     return value
 
 
-# What `Distribution.from_text` reads, for forms and for servers that have only the schema.
+# The grammar of `Distribution.from_text`, for forms and for servers that have only the schema.
 _NUMBER = r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*"
 _ABOVE_ZERO = r"\s*\+?(?=[\d.]*[1-9])(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*"
 _LOCATION_FORM = {
@@ -133,55 +134,76 @@ class Priors(Settings):
     mu_gamma: LocationPrior = Distribution.from_text("Normal(0, 2)")
     """Mean over cell lines of the line effect (not in `m4_zero_mean`, where it is 0)."""
     mu_beta: LocationPrior = Distribution.from_text("Normal(0, 1)")
-    """Mean over genes of the slope on RNA, log fold change per SD of RNA."""
+    """Mean over genes of the slope on RNA, log fold change per SD of RNA (not in `m4_screen`)."""
     sigma_alpha: ScalePrior = Distribution.from_text("Exponential(1)")
     """SD over genes of alpha."""
     sigma_gamma: ScalePrior = Distribution.from_text("Exponential(1)")
     """SD over cell lines of gamma."""
     sigma_beta: ScalePrior = Distribution.from_text("Exponential(1)")
-    """SD over genes of beta."""
+    """SD over genes of beta (not in `m4_screen`)."""
     sigma: ScalePrior = Distribution.from_text("Exponential(1)")
-    """SD of one measurement around its mean; in `m4_nested`, between replicates of one guide."""
+    """SD of one measurement around its mean; in `m4_nested` and `m4_screen`, between replicates of
+    one guide."""
     sigma_guide: ScalePrior = Distribution.from_text("Exponential(1)")
-    """SD over the guides of a gene of delta (`m4_nested` only)."""
+    """SD over the guides of a gene of delta (`m4_nested` and `m4_screen`)."""
     sigma_gene_line: ScalePrior = Distribution.from_text("Exponential(1)")
-    """SD over gene-line cells of epsilon (`m4_nested` only)."""
+    """SD over gene-line pairs of epsilon (`m4_nested`; in `m4_screen`, of a typical gene)."""
     sigma_guide_line: ScalePrior = Distribution.from_text("Exponential(1)")
-    """SD over guide-line cells of zeta (`m4_nested` only)."""
+    """SD over guide-line pairs of zeta (`m4_nested` and `m4_screen`)."""
+    sigma_omega: ScalePrior = Distribution.from_text("HalfNormal(0.5)")
+    """SD over genes of log omega, the spread of a gene over lines (`m4_screen` only)."""
+    sigma_s: ScalePrior = Distribution.from_text("HalfNormal(0.5)")
+    """SD over cell lines of log s, the scale of the effects in a line (`m4_screen` only)."""
+    sigma_f: ScalePrior = Distribution.from_text("HalfNormal(0.5)")
+    """SD over cell lines of log f, the noise of a line (`m4_screen` only)."""
+    mu_kappa: LocationPrior = Distribution.from_text("Normal(0, 0.5)")
+    """Mean over genes of the slope on copy number, log fold change per log2(ratio + 1) (`m4_screen`
+    with a copy-number table only)."""
+    sigma_kappa: ScalePrior = Distribution.from_text("HalfNormal(0.5)")
+    """SD over genes of kappa, the slope on copy number (`m4_screen` with a copy-number table
+    only)."""
 
     @classmethod
     def preset(cls, name: PriorPreset) -> Self:
-        """Return `as_run` (what the original ran) or `as_written` (what its prose says)."""
+        """Return `as_run` (priors the original ran with) or `as_written` (those of its text)."""
         wide = {"mu_alpha": "Normal(0, 5)", "mu_gamma": "Normal(0, 5)", "mu_beta": "Normal(0, 2)"}
         return cls.model_validate(wide if name == "as_written" else {})
 
 
 Name = Annotated[str, Field(pattern=r"\S")]
-"""A name of something: not nothing, and not blanks."""
+"""A name that is not blank."""
+
+
+def _number_as_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+GeneName = Annotated[Name, BeforeValidator(_number_as_text, json_schema_input_type=Name)]
+"""A name of a gene; YAML reads an Entrez number without quotes as a number."""
 
 
 class Filters(Settings):
-    """What part of the screen to fit; where all lists are empty, everything."""
+    """Part of the screen to fit; everything where all lists are empty."""
 
-    genes: tuple[Name, ...] = ()
-    """Genes to keep, as `SYMBOL (ENTREZ)`, as symbol or as Entrez number; none given: all."""
+    genes: tuple[GeneName, ...] = ()
+    """Genes to keep, as `SYMBOL (ENTREZ)`, symbol or Entrez number; empty: all."""
     cell_lines: tuple[Name, ...] = ()
-    """Cell lines to keep, as ModelID (`ACH-000000`); none given: all."""
+    """Cell lines to keep, as ModelID (`ACH-000000`); empty: all."""
     without_cell_lines: tuple[Name, ...] = ()
-    """Cell lines to leave out, as one that is far noisier than the others; none given: none."""
+    """Cell lines to leave out, for example one far noisier than the others."""
     lineages: tuple[Name, ...] = ()
-    """Lineages to keep, as named in the model table; none given: all."""
+    """Lineages to keep, as named in the model table; empty: all."""
 
 
 class Preparation(Settings):
-    """How tables become a design; changing a number here changes what is fitted."""
+    """Preparation of the tables; changing a number here changes which data are fitted."""
 
     min_rna_sd: float = Field(0.1, ge=0)
-    """Genes whose RNA, log2(TPM+1), has a smaller SD over the fitted lines are set aside."""
+    """Genes whose RNA, log2(TPM+1), has a smaller SD over the fitted lines are excluded."""
     min_cell_lines_per_gene: int = Field(5, ge=2, title="Fewest cell lines per gene")
-    """Genes measured with RNA in fewer lines are set aside and listed."""
+    """Genes measured in fewer lines with RNA are excluded and listed."""
     max_measurements_kept: int = Field(5_000_000, ge=0, title="Most measurements kept")
-    """Up to this many single measurements are kept beside the sufficient statistics, for plots."""
+    """Up to this many single measurements are kept for plots."""
 
 
 class Contract(Settings):
@@ -190,23 +212,27 @@ class Contract(Settings):
     max_abs_logfc: float = Field(15.0, gt=0, allow_inf_nan=False)
     """Largest plausible log fold change, either sign, log2."""
     rna_warn_above: float = Field(20.0, gt=0)
-    """RNA above this, log2(TPM+1), is warned of."""
+    """RNA above this, log2(TPM+1), gives a warning."""
     rna_fail_above: float = Field(40.0, gt=0)
-    """RNA above this cannot be log2(TPM+1): it is linear TPM, and refused."""
+    """RNA above this cannot be log2(TPM+1): it is linear TPM, and an error."""
+    copy_number_warn_above: float = Field(7.0, gt=0)
+    """Copy number above this, log2(ratio + 1), gives a warning."""
+    copy_number_fail_above: float = Field(10.0, gt=0)
+    """Copy number above this cannot be log2(ratio + 1): it is a ratio, and an error."""
     max_abs_z_score: float = Field(10.0, gt=0)
-    """Largest plausible z-score, either sign, of RNA given as such."""
+    """Largest plausible z-score, either sign, of RNA given as z-scores."""
     max_abs_z_score_mean: float = Field(1.0, gt=0)
-    """Genes whose RNA, given as z-scores, has a mean further from 0 are warned of."""
+    """Genes whose RNA, given as z-scores, has a mean further from 0 give a warning."""
     min_guides_retained: float = Field(0.9, ge=0, le=1, title="Smallest share of guides retained")
     """Smallest share of the usable guides of the map that must be found in a logFC table."""
     min_guides_per_gene: int = Field(2, ge=1, title="Fewest guides per gene")
-    """Genes with fewer usable guides are warned of: guide and gene effects cannot be told apart."""
+    """Genes with fewer usable guides give a warning: guide and gene effects are confounded."""
     min_join_retention: float = Field(0.5, ge=0, le=1, title="Smallest share retained by the join")
     """Smallest share of genes (and lines) of the smaller table that must be found in the other."""
 
 
 class Thresholds(Settings):
-    """Where a fit stops being `pass`."""
+    """Limits beyond which the verdict is `review` or `fail`."""
 
     rhat_max: float = Field(1.01, gt=1)
     """Largest acceptable R-hat (rank-normalised, split; Vehtari et al. 2021); above: fail."""
@@ -219,81 +245,80 @@ class Thresholds(Settings):
     """Smallest acceptable energy BFMI of a chain; below: review."""
     pareto_k_max: float = Field(0.7, gt=0, lt=1)
     """Largest acceptable Pareto k of the importance weights (`exact`); above: fail. Beyond 0.7 a
-    few points outweigh all others (Vehtari et al. 2024)."""
+    few points dominate (Vehtari et al. 2024)."""
     interpolation_error_max: float = Field(0.1, gt=0)
     """Largest acceptable error of the interpolated log density (`exact`); above: review. An error
-    of 0.1 puts a weight, and so the density at that point, wrong by a tenth."""
+    of 0.1 changes a weight, and so the density at that point, by a tenth."""
     loo_pareto_k_max: float = Field(0.7, gt=0, lt=1)
-    """Pareto k above which the density of a gene-line cell left out (PSIS-LOO) is not to be relied
-    on; the share of such cells is reported. Beyond 0.7 no number of draws in reach would do."""
+    """Pareto k above which the density of a left-out gene-line pair (PSIS-LOO) is unreliable; the
+    share of such pairs is reported. Beyond 0.7 no feasible number of draws would suffice."""
     predictive_p_min: float = Field(0.005, gt=0, lt=0.5)
-    """A predictive check with a tail probability below this, either tail, is a note; one
-    that bears on every interval of beta: review."""
+    """A predictive check with a tail probability below this, either tail, adds a note; a check
+    that affects every interval of beta: review."""
 
 
 class Calls(Settings):
-    """Which genes are called: their dependency goes with their RNA, in a direction that is sure."""
+    """When a gene is called: its dependency follows its RNA in a direction of known sign."""
 
     error_max: float = Field(0.05, gt=0, lt=0.5)
     """A gene is called where the probability that the call is wrong is at most this: that beta has
     the other sign, or is smaller than `calls.min_effect`."""
     min_effect: float = Field(0.0, ge=0)
-    """Smallest slope of interest, either sign, log fold change per SD of RNA; at 0 every slope is
-    of interest whose sign is sure."""
+    """Smallest slope of interest, either sign, log fold change per SD of RNA; 0: every slope."""
     min_cell_lines: int = Field(10, ge=2)
-    """Genes measured in fewer cell lines are fitted but not called: over so few lines one or two of
-    them make the slope."""
+    """Genes measured in fewer cell lines are fitted but not called: one or two lines would
+    determine the slope."""
     min_rna_sd: float = Field(0.2, ge=0)
     """Genes whose RNA, log2(TPM+1), has a smaller SD over the lines are fitted but not called: much
-    of so small a spread may be the measurement of the RNA (not asked of RNA given as z-scores)."""
+    of so small a spread may be measurement error (not applied to RNA given as z-scores)."""
 
 
 class InfluenceSettings(Settings):
-    """When an effect counts as resting on one cell line or on lineage."""
+    """When an effect counts as driven by one cell line or by lineage."""
 
     change_min: float = Field(1.0, ge=0)
-    """Change of a slope, in its posterior SDs, from which a line or lineage left out may count as
-    carrying an effect: its sign is sure (`calls.error_max`) with it and not without. An average one
-    of 40 lines moves a slope by a sixth of an SD."""
+    """Smallest change of a slope, in its posterior SDs, for a line or lineage left out to count as
+    driving the effect: the sign is sure (`calls.error_max`) with it and not without. An average
+    line of 40 moves a slope by a sixth of an SD."""
     share_within_min: float = Field(0.5, gt=0, lt=1)
-    """A gene marks a lineage where surely less than this share of its slope is left within
-    lineages: most of the effect is then one between them."""
+    """A gene marks a lineage where surely less than this share of its slope remains within
+    lineages: most of the effect is then between lineages."""
 
 
 class Sampling(Settings):
-    """How many draws there are, and how the NUTS engine comes by them."""
+    """Number of draws, and settings of NUTS."""
 
     sampler: SamplerName = "nutpie"
     """Implementation of NUTS: nutpie (fastest), pymc (reference) or numpyro (JAX)."""
     draws: int = Field(2000, ge=50, le=1_000_000)
-    """Draws kept a chain (nuts: after tuning; exact: a batch)."""
+    """Draws kept per chain (nuts, gibbs: after tuning; exact: per batch)."""
     tune: int = Field(2000, ge=50, le=1_000_000)
-    """Tuning steps a chain, thrown away (nuts only)."""
+    """Tuning steps per chain, discarded (nuts only)."""
     chains: int = Field(4, ge=2, le=64)
     """Independent chains, or batches of the exact engine; R-hat needs at least two."""
     target_accept: float = Field(0.8, gt=0.5, lt=1)
-    """Acceptance rate the step size is tuned to; higher means smaller steps (nuts only)."""
+    """Target acceptance rate of the step size; higher means smaller steps (nuts only)."""
     predictive_draws: int = Field(500, ge=50, le=10_000)
     """Draws of the prior and of the posterior predictive distribution kept for checks and plots."""
     predictive_cells: int = Field(200_000, ge=1000)
-    """Predictive draws and checks are made of at most so many guide-line cells; of a larger screen,
+    """Predictive draws and checks use at most this many guide-line pairs; in a larger screen, those
     of genes taken evenly over it."""
     log_likelihood: bool = False
-    """Keep the log likelihood of each gene-line cell under the predictive draws in `posterior.nc`,
-    for arviz.loo and the like; of a large screen that is much."""
+    """Keep the log likelihood of each gene-line pair under the predictive draws in `posterior.nc`,
+    for arviz.loo and similar; large for a large screen."""
 
 
 class FitParameters(Settings):
     """Everything that, with the data and the versions, determines a fit."""
 
-    model: ModelName = "m4"
-    """Model: `m4` (the original), `m4_zero_mean` (cell-line effects centred on zero) or
-    `m4_nested` (with the guide, gene-line and guide-line variance of real screens: the one for
-    them)."""
+    model: ModelName = "m4_screen"
+    """Model: `m4` (the original), `m4_zero_mean` (cell-line effects centred on zero), `m4_nested`
+    (with the guide, gene-line and guide-line variance of real screens) or `m4_screen` (the same for
+    few true effects among many genes, and lines and genes that differ in noise)."""
     engine: EngineName = "auto"
     """Engine that computes the posterior: `exact` (integrates: seconds for a sample, minutes for a
-    release), `nuts` (samples; any model), or `auto`: exact, and nuts where the exact result
-    cannot be relied on."""
+    release), `gibbs` (samples; `m4_nested` and `m4_screen`), `nuts` (samples; for small screens),
+    or `auto`: the fastest for the model, and nuts where the exact result is unreliable."""
     seed: int = Field(103, ge=0, lt=2**32)
     """Seed of every random number of the fit."""
     filters: Filters = Filters()
@@ -304,15 +329,15 @@ class FitParameters(Settings):
     sampling: Sampling = Sampling()
     """Sampler settings."""
     preparation: Preparation = Preparation()
-    """How tables become a design."""
+    """Preparation of the tables."""
     contract: Contract = Contract()
     """Limits of the validation."""
     thresholds: Thresholds = Thresholds()
     """Limits of the verdict."""
     calls: Calls = Calls()
-    """Which genes are called."""
+    """When a gene is called."""
     influence: InfluenceSettings = InfluenceSettings()
-    """When an effect counts as resting on one line or lineage."""
+    """When an effect counts as driven by one line or lineage."""
 
 
 def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, str | int | float]:

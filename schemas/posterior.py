@@ -1,12 +1,12 @@
-"""The posterior every engine returns: which variables, in which dims, with which dtypes.
+"""Contract of the posterior of every engine: variables, dims, dtypes.
 
-`PosteriorContract.check` holds a tree against it. What the variables mean: docs/models.md.
+docs/models.md defines the variables.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
@@ -21,43 +21,41 @@ REQUIRED_GROUPS = (
 )
 
 
-@dataclass(frozen=True)
-class PosteriorContract:
-    """Variables of a model and the dims each has beside chain and draw."""
+def check_contract(tree: xr.DataTree, variables: Mapping[str, tuple[str, ...]]) -> None:
+    """Raise ValueError with the first violation of the contract in `tree`.
 
-    variables: dict[str, tuple[str, ...]]
-
-    def check(self, tree: xr.DataTree) -> None:
-        """Raise ValueError naming the first departure of `tree` from the contract."""
-        missing = [group for group in REQUIRED_GROUPS if group not in tree.children]
-        if missing:
-            raise ValueError(f"posterior contract: expected groups {missing}, got none of them")
-        posterior = tree["posterior"].dataset
-        if set(map(str, posterior.data_vars)) != set(self.variables):
+    `variables` are those of a model with their dims in addition to chain and draw
+    (`ModelSpec.variables`).
+    """
+    missing = [group for group in REQUIRED_GROUPS if group not in tree.children]
+    if missing:
+        raise ValueError(f"posterior contract: expected groups {missing}, got none of them")
+    posterior = tree["posterior"].dataset
+    if set(map(str, posterior.data_vars)) != set(variables):
+        raise ValueError(
+            f"posterior contract: expected variables {sorted(variables)}, "
+            f"got {sorted(map(str, posterior.data_vars))}"
+        )
+    for name, dims in variables.items():
+        variable = posterior[name]
+        if variable.dims != ("chain", "draw", *dims):
             raise ValueError(
-                f"posterior contract: expected variables {sorted(self.variables)}, "
-                f"got {sorted(map(str, posterior.data_vars))}"
+                f"posterior contract: expected {name} with dims ('chain', 'draw', *{dims}), "
+                f"got {variable.dims}"
             )
-        for name, dims in self.variables.items():
-            variable = posterior[name]
-            if variable.dims != ("chain", "draw", *dims):
-                raise ValueError(
-                    f"posterior contract: expected {name} with dims ('chain', 'draw', *{dims}), "
-                    f"got {variable.dims}"
-                )
-            if variable.dtype != np.float64:
-                raise ValueError(
-                    f"posterior contract: expected {name} as float64, got {variable.dtype}"
-                )
-        for dim in dict.fromkeys(dim for dims in self.variables.values() for dim in dims):
-            if dim not in posterior.coords:
-                raise ValueError(f"posterior contract: expected labels as coordinate {dim}")
+        if variable.dtype != np.float64:
+            raise ValueError(
+                f"posterior contract: expected {name} as float64, got {variable.dtype}"
+            )
+    for dim in dict.fromkeys(dim for dims in variables.values() for dim in dims):
+        if dim not in posterior.coords:
+            raise ValueError(f"posterior contract: expected labels as coordinate {dim}")
 
 
 def posterior_digest(posterior: xr.Dataset) -> str:
     """Return the SHA-256, in hex, of every draw of every variable of a group `posterior`.
 
-    Equal digests say that two fits have equal draws, to the last bit.
+    Equal digests mean equal draws, to the last bit.
     """
     found = hashlib.sha256()
     for name in sorted(map(str, posterior.data_vars)):
@@ -65,33 +63,3 @@ def posterior_digest(posterior: xr.Dataset) -> str:
         found.update(f"{name} {values.shape}\n".encode())
         found.update(values)
     return found.hexdigest()
-
-
-GROUPS = {
-    "alpha_g": ("mu_alpha", "sigma_alpha"),
-    "gamma_c": ("mu_gamma", "sigma_gamma"),
-    "beta_g": ("mu_beta", "sigma_beta"),
-    "delta_k": ("", "sigma_guide"),
-}
-"""The mean (0 where a model has none) and the SD of each group of effects."""
-_GROUPS: dict[str, tuple[str, ...]] = {
-    "alpha_g": ("gene",),
-    "gamma_c": ("cell_line",),
-    "beta_g": ("gene",),
-}
-_GUIDES: dict[str, tuple[str, ...]] = {"delta_k": ("guide",)}
-
-
-def _contract(*scalars: str, groups: dict[str, tuple[str, ...]] = _GROUPS) -> PosteriorContract:
-    return PosteriorContract({**dict.fromkeys(scalars, ()), **groups})
-
-
-_SIGMAS = ("sigma_alpha", "sigma_gamma", "sigma_beta", "sigma")
-_NESTED_SIGMAS = ("sigma_guide", "sigma_gene_line", "sigma_guide_line")
-CONTRACTS: dict[str, PosteriorContract] = {
-    "m4": _contract("mu_alpha", "mu_gamma", "mu_beta", *_SIGMAS),
-    "m4_zero_mean": _contract("mu_alpha", "mu_beta", *_SIGMAS),
-    "m4_nested": _contract(
-        "mu_alpha", "mu_gamma", "mu_beta", *_SIGMAS, *_NESTED_SIGMAS, groups=_GROUPS | _GUIDES
-    ),
-}

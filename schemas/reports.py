@@ -1,15 +1,16 @@
 """Typed results of every step: validation, preparation, convergence, predictive checks, verdict.
 
-Diagnostics are data: pydantic models that serialise to JSON. How they are computed is in `model`,
-how they are shown in `tasks` and `deployments`.
+They are pydantic models that serialise to JSON.
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
-from schemas.frozen import Frozen
-from schemas.plain_text import ShownText
+from pydantic import AliasChoices, Field
+
+from schemas.base import Frozen
+from schemas.formatting import ShownText
 
 Severity = Literal["error", "warning"]
 Status = Literal["pass", "review", "fail"]
@@ -23,23 +24,23 @@ class Finding(Frozen):
     table: str
     """Table (or tables, joined by +) the rule is about."""
     rule: str
-    """Short fixed name of the rule, lower case with underscores."""
+    """Fixed name of the rule, lower case with underscores."""
     severity: Severity
     """An error stops the run; a warning is reported."""
     column: ShownText = ""
     """Column, where the rule is about one."""
     expected: str
-    """What the rule asks for."""
+    """What the rule requires."""
     found: tuple[ShownText, ...] = ()
-    """Offending values, each with its line if it has one; of cells of a matrix the first ten."""
+    """Offending values, each with its line if it has one; the first ten of a matrix."""
     count: int
-    """How many offending values there are."""
-    mend: str
-    """What to do about it."""
+    """Number of offending values."""
+    remedy: str
+    """What to do."""
 
 
 class TableSummary(Frozen):
-    """What was read of one table."""
+    """Source and size of one table."""
 
     table: str
     location: str
@@ -73,24 +74,24 @@ class ValidationReport(Frozen):
         return not self.errors
 
 
-class Loss(Frozen):
-    """Items left out of the fit for one reason; an item is counted under its first reason only."""
+class Exclusion(Frozen):
+    """Items excluded from the fit for one reason; each item is counted under its first reason."""
 
     unit: Unit
-    """What is counted."""
+    """Kind of item."""
     reason: str
-    """Why, as a phrase."""
+    """Reason, as a phrase."""
     count: int
-    """How many."""
+    """Number of items."""
     examples: tuple[str, ...] = ()
-    """Labels: all of genes and cell lines, the first ten of others, none of measurements."""
+    """Labels: all genes and cell lines, the first ten of other items, no measurements."""
 
 
 class PreparationReport(Frozen):
-    """What went into the design and what did not."""
+    """Items fitted and excluded."""
 
-    losses: tuple[Loss, ...]
-    """What was left out, by reason."""
+    losses: tuple[Exclusion, ...]
+    """Exclusions by reason."""
     n_genes: int
     """Genes that were fitted."""
     n_cell_lines: int
@@ -98,7 +99,16 @@ class PreparationReport(Frozen):
     n_guides: int
     """Guides that were fitted."""
     n_measurements: int
-    """Measurements that were fitted: of a guide in a sequence."""
+    """Measurements (one guide in one sequence) that were fitted."""
+    n_without_copy_number: int | None = None
+    """Fitted gene-line pairs whose copy number is unknown; None without a copy-number table."""
+
+    @property
+    def copy_number_note(self) -> str:
+        """How many pairs have no copy number, as a phrase; empty without a table."""
+        if self.n_without_copy_number is None:
+            return ""
+        return f"copy number unknown for {self.n_without_copy_number:,} gene-line pairs"
 
 
 class VariableConvergence(Frozen):
@@ -111,7 +121,7 @@ class VariableConvergence(Frozen):
 
 
 class NutsDiagnostics(Frozen):
-    """What only a sampler can be asked; NaN means no evidence."""
+    """Diagnostics of NUTS; NaN means no evidence."""
 
     divergences: int
     """Divergent transitions after tuning."""
@@ -123,35 +133,58 @@ class NutsDiagnostics(Frozen):
     """Largest step size of a chain."""
 
 
+EVIDENCE_ERROR_PARETO_K = 0.5
+"""Above this Pareto k the variance of the importance weights may be infinite, and the standard
+error of their mean, the evidence, is underestimated (Vehtari et al. 2024, Pareto smoothed
+importance sampling)."""
+
+
 class ExactDiagnostics(Frozen):
-    """What only the integration over the hyperparameters can be asked; NaN means no evidence."""
+    """Diagnostics of the integration over the hyperparameters; NaN means no evidence."""
 
     pareto_k: float
-    """Pareto shape of the importance weights: how heavy the tail of the largest is."""
+    """Pareto shape of the tail of the importance weights."""
     importance_efficiency: float
-    """Effective share of the weighted points: 1 where all weigh the same."""
+    """Effective share of the weighted points: 1 where all weights are equal."""
     n_points: int
     """Weighted points behind the draws."""
     log_evidence: float
     """Natural logarithm of the marginal likelihood of the measurements."""
     log_evidence_mcse: float
-    """Monte Carlo standard error of the log evidence."""
+    """Monte Carlo standard error of the log evidence; a lower bound where `pareto_k` is above 0.5,
+    up to nine times too small."""
     interpolation_error: float
-    """Largest error of the interpolated log density at some of the draws; 0 where none was
-    interpolated, infinite where too many points lay beyond it."""
+    """Largest error of the interpolated log density at some of the draws; 0 where nothing was
+    interpolated, infinite where too many points lay outside the grid."""
     n_passes: int
     """Passes over the data."""
 
     @property
     def n_effective_points(self) -> float:
-        """How many equally weighted points the weighted ones are worth."""
+        """Number of equally weighted points with the same precision."""
         return self.importance_efficiency * self.n_points
+
+    @property
+    def mcse_is_lower_bound(self) -> bool:
+        """Whether `log_evidence_mcse` is only a lower bound; so it is for a NaN Pareto k."""
+        return not self.pareto_k <= EVIDENCE_ERROR_PARETO_K
+
+
+class GibbsDiagnostics(Frozen):
+    """Diagnostics of the Gibbs engine: shares of Metropolis-Hastings proposals accepted."""
+
+    accepted_spread: float
+    """Accepted share of the proposed spreads of genes over cell lines, smallest of a chain."""
+    accepted_lines: float
+    """Accepted share of the proposed effects, scales and noise of lines, smallest of a chain."""
+    accepted_line_sds: float
+    """Accepted share of the proposed SDs of lines and of guide-line pairs, smallest of a chain."""
 
 
 class Convergence(Frozen):
-    """Whether the draws can stand for the posterior; NaN means no evidence.
+    """Convergence of the draws; NaN means no evidence.
 
-    One of `nuts` and `exact` is there, by the engine that ran.
+    One of `nuts`, `exact` and `gibbs` is set, by the engine that ran.
     """
 
     rhat_max: float
@@ -165,26 +198,32 @@ class Convergence(Frozen):
     n_draws: int
     """Draws kept, all chains together."""
     worst: tuple[tuple[str, float], ...]
-    """The ten parameters with the largest R-hat, each with it."""
+    """The ten parameters with the largest R-hat, and that R-hat."""
     variables: tuple[VariableConvergence, ...] = ()
     """Every variable, in the order of the posterior."""
     nuts: NutsDiagnostics | None = None
-    """The sampler's own measures, where the draws were sampled."""
+    """Diagnostics of the sampler, where the draws were sampled."""
     exact: ExactDiagnostics | None = None
-    """The integrator's own measures, where the posterior was integrated."""
+    """Diagnostics of the integrator, where the posterior was integrated."""
+    gibbs: GibbsDiagnostics | None = None
+    """Of the Gibbs engine."""
+
+
+SLOPE_TAILS = "slope_tails"
+"""The predictive check of the shape of the slopes."""
 
 
 class PredictiveCheck(Frozen):
-    """One test quantity of the data beside its replicates under the model."""
+    """One test quantity of the data compared with its replicates under the model."""
 
     name: str
     """Name; the MLflow metric is `ppc_<name>`."""
     description: str
-    """What the quantity is and which failure it would show."""
+    """Definition of the quantity, and the misfit it shows."""
     stage: Stage
-    """Which predictive distribution the replicates come from."""
+    """Predictive distribution of the replicates."""
     bears_on_beta: bool = False
-    """Whether every interval of beta has a wrong width where it fails: the verdict is `review`."""
+    """Whether its failure makes every interval of beta too narrow or wide: verdict `review`."""
     observed: float
     """Quantity in the data."""
     replicated_mean: float
@@ -196,90 +235,98 @@ class PredictiveCheck(Frozen):
     p_value: float
     """P(replicate >= observed)."""
     n_draws: int = 0
-    """Draws that `p_value` is a share of; 0 in files of earlier versions."""
-    furthest_out: tuple[tuple[str, float], ...] = ()
-    """Of a check of genes or cell lines, up to three outside their interval, the furthest first;
-    each with its spread over that of the model."""
+    """Draws behind `p_value`; 0 in files of earlier versions."""
+    largest_outliers: tuple[tuple[str, float], ...] = Field(
+        (),
+        validation_alias=AliasChoices("largest_outliers", "furthest_out"),  # in earlier runs
+    )
+    """Of a check of genes or cell lines, up to three outside their interval, largest first; each
+    with its spread over that of the model."""
 
 
 class LooSummary(Frozen):
-    """Predictive accuracy for gene-line cells left out one at a time (PSIS-LOO)."""
+    """Predictive accuracy for gene-line pairs left out one at a time (PSIS-LOO)."""
 
     elpd_loo: float
-    """Expected log predictive density of all cells, each given the others; natural log."""
+    """Expected log predictive density of all gene-line pairs, each given the others; natural
+    log."""
     elpd_loo_se: float
-    """Its standard error: sqrt(cells) times the SD over cells."""
+    """Its standard error: sqrt(pairs) times the SD over pairs."""
     p_loo: float
-    """Effective number of parameters: what the density of the cells as fitted is above it."""
+    """Effective number of parameters: log density of the pairs in the fit less `elpd_loo`."""
     pareto_k_bad: float
-    """Share of cells whose Pareto k is above the limit: their densities are not to be relied on."""
+    """Share of gene-line pairs whose Pareto k is above the limit: their densities are
+    unreliable."""
     n_cells: int
-    """Cells that were left out in turn."""
+    """Gene-line pairs that were left out in turn."""
     n_cells_of_screen: int
-    """Cells of the whole screen; more than `n_cells` where only a part of a large one is taken."""
+    """Gene-line pairs of the screen; more than `n_cells` where a large screen was subsampled."""
 
 
 class KnownGenes(Frozen):
-    """Agreement with a list of genes expected to have negative slopes; NaN where nothing is known.
+    """Agreement with a list of genes expected to have negative slopes; NaN where unknown.
 
-    Genes without enough data for a call are in none of the numbers but the first.
+    Genes without enough data for a call count only in `n_listed`.
     """
 
     n_listed: int
-    """Genes of the list."""
+    """Genes on the list."""
     n_compared: int
-    """Of them fitted, with enough data for a call."""
+    """Listed genes that are fitted, with enough data for a call."""
     n_others: int
     """Fitted genes, with enough data for a call, that are not on the list."""
     n_negative: int
     """Listed genes that are called negative."""
     n_positive: int
-    """Listed genes that are called positive: against what is known."""
+    """Listed genes that are called positive, in contradiction to the list."""
     n_negative_others: int
     """Other genes that are called negative."""
     share_negative_low: float
-    """Lower end of the 89 % interval of the share of negative among the calls of listed genes."""
+    """Lower end of the 89 % interval of the share of negative calls among listed genes called."""
     share_negative_high: float
-    """Upper end."""
+    """Upper end of the 89 % interval of that share."""
     auc: float
-    """Probability that a listed gene has a lower slope than another; 0.5 where the list says
-    nothing. NaN where all fitted genes are on the list, or none."""
+    """Probability that a listed gene has a lower slope than another; 0.5 where the list is
+    uninformative. NaN where all fitted genes are on the list, or none."""
     auc_low: float
-    """Lower end of its 89 % interval."""
+    """Lower end of the 89 % interval of the AUC."""
     auc_high: float
-    """Upper end."""
+    """Upper end of the 89 % interval of the AUC."""
     enrichment_p: float
     """p-value of Fisher's test that listed genes are called negative more often than others."""
 
 
 class InfluenceSummary(Frozen):
-    """What leaving out every cell line, and every lineage, has shown."""
+    """Influence of each cell line and lineage, from leaving it out.
 
-    elpd_lolo: float
+    The density of left-out measurements and Pareto k are None for slopes with a mixture prior.
+    """
+
+    elpd_lolo: float | None
     """Log density of the measurements of each line, each given all other lines; natural log."""
-    elpd_lolo_se: float
+    elpd_lolo_se: float | None
     """Its standard error: sqrt(lines) times the SD over lines."""
-    pareto_k_max: float
-    """Largest Pareto k of the weighted points without a line; NaN where one point stood for all."""
+    pareto_k_max: float | None
+    """Largest Pareto k of the weighted points without a line; NaN where a single point was used."""
     n_genes: int
-    """Genes that were looked at; fewer than those of the screen where that is very large."""
+    """Genes evaluated; a subsample of a very large screen."""
     n_genes_of_screen: int
     """Genes of the screen."""
     n_genes_carried_by_one_line: int
-    """Genes whose sign is sure, and no longer so without some one line."""
+    """Genes whose sign is sure with all lines, and not without some one line."""
     n_lineages: int
-    """Lineages that were left out; 0 where they are not known."""
+    """Lineages that were left out; 0 where they are unknown."""
     n_genes_carried_by_one_lineage: int
-    """Genes whose sign is sure, and no longer so without some one lineage."""
+    """Genes whose sign is sure with all lineages, and not without some one lineage."""
     n_genes_marking_a_lineage: int
-    """Genes whose sign is sure, and whose effect all but vanishes within lineages."""
+    """Genes whose sign is sure, and whose effect nearly vanishes within lineages."""
 
 
 class Verdict(Frozen):
-    """Whether the fit may be used, and why not."""
+    """Whether the fit may be used, with reasons."""
 
     status: Status
     reasons: tuple[str, ...]
-    """One sentence a reason, each with what to do; empty for `pass`."""
+    """One sentence per reason, each with what to do; empty for `pass`."""
     notes: tuple[str, ...] = ()
-    """What a reader should know and the status does not rest on: predictive checks that fail."""
+    """Findings that do not affect the status: predictive checks that fail."""

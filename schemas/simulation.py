@@ -1,13 +1,10 @@
-"""What a simulated screen can be told: its size, its model and the true values it is drawn from.
-
-Drawing it is `model.simulate_release`, writing it `tasks.write_simulation`.
-"""
+"""Settings of a simulated screen: its size, its model and its true population values."""
 
 from __future__ import annotations
 
 from pydantic import Field
 
-from schemas.parameters import ModelName, Settings
+from schemas.parameters import LinearModelName, Settings
 
 
 class TrueValues(Settings):
@@ -21,7 +18,7 @@ class TrueValues(Settings):
     mu_alpha: float = Field(-0.3, allow_inf_nan=False)
     """Mean over genes of the log fold change at average RNA, log2."""
     mu_gamma: float = Field(0.0, allow_inf_nan=False)
-    """Mean over cell lines of the line effect, log2; `m4_zero_mean` has it at 0."""
+    """Mean over cell lines of the line effect, log2; 0 in `m4_zero_mean`."""
     mu_beta: float = Field(-0.14, allow_inf_nan=False)
     """Mean over genes of the slope on RNA, log2 per SD of RNA."""
     sigma_alpha: float = Field(0.22, ge=0, allow_inf_nan=False)
@@ -35,15 +32,15 @@ class TrueValues(Settings):
     sigma_guide: float = Field(0.30, ge=0, allow_inf_nan=False)
     """SD over the guides of a gene of delta, log2 (`m4_nested` only)."""
     sigma_gene_line: float = Field(0.34, ge=0, allow_inf_nan=False)
-    """SD over gene-line cells of epsilon, log2 (`m4_nested` only)."""
+    """SD over gene-line pairs of epsilon, log2 (`m4_nested` only)."""
     sigma_guide_line: float = Field(0.31, ge=0, allow_inf_nan=False)
-    """SD over guide-line cells of zeta, log2 (`m4_nested` only)."""
+    """SD over guide-line pairs of zeta, log2 (`m4_nested` only)."""
 
     @classmethod
-    def of_real_screen(cls, model: ModelName) -> TrueValues:
-        """Return what lme4 estimates on the sample under a model.
+    def of_real_screen(cls, model: LinearModelName) -> TrueValues:
+        """Return lme4's estimates on the sample under a model.
 
-        A model without guide, gene-line and guide-line terms has their variance in its noise.
+        Without guide, gene-line and guide-line terms, their variance is part of the noise.
         """
         if model == "m4_nested":
             return cls()
@@ -51,18 +48,18 @@ class TrueValues(Settings):
 
 
 class Simulation(Settings):
-    """Everything that determines a simulated screen, to the byte."""
+    """Everything that determines the files of a simulated screen."""
 
-    model: ModelName = "m4_nested"
+    model: LinearModelName = "m4_nested"
     """Model the log fold changes are drawn from."""
     genes: int = Field(100, ge=1, le=100_000)
     """Number of genes."""
     cell_lines: int = Field(40, ge=5, le=100_000)
     """Number of cell lines; a gene measured in fewer than 5 is not fitted."""
     guides: int = Field(4, ge=1, le=1000)
-    """Guides a gene."""
+    """Guides per gene."""
     replicates: int = Field(2, ge=1, le=26)
-    """Sequences a cell line."""
+    """Sequences per cell line."""
     missing: float = Field(0.0, ge=0, lt=1)
     """Share of measurements that are missing, at random."""
     seed: int = Field(103, ge=0, lt=2**32)
@@ -72,5 +69,5 @@ class Simulation(Settings):
 
     @property
     def population(self) -> TrueValues:
-        """The population values the screen is drawn from."""
+        """Population values the screen is drawn from."""
         return self.true_values or TrueValues.of_real_screen(self.model)

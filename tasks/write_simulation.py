@@ -1,7 +1,6 @@
-"""A simulated screen as the tables of a release, with its true values and its dataset file.
+"""Writes a simulated screen as a release: tables, true values and dataset file.
 
-What the numbers are is `model.simulate_release`, how tables look `schemas.layouts`. Tables are
-written in blocks: the measurements of a whole release do not fit into memory.
+Tables are written in blocks: the measurements of a whole release do not fit into memory.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ import pyarrow as pa
 import pyarrow.csv
 import yaml
 
-from model.simulate_release import SimulatedRelease
-from schemas.layouts import known_file_stems
-from schemas.screen import TableName
-from tasks.out_files import require_empty
+from model.simulation.release import SimulatedRelease
+from schemas.tables.containers import TableName
+from schemas.tables.layouts import known_file_stems
+from tasks.runtime.files import require_empty
 
 LIBRARY = "Avana"
 DATASET_FILE, TRUTH_FILE = "dataset.yaml", "truth.csv"
@@ -33,34 +32,34 @@ _UNFINISHED = ".unfinished"
 def write_release(
     release: SimulatedRelease,
     folder: Path,
-    on_progress: Callable[[int, int], None] = lambda n_guides, n_all: None,
+    progress: Callable[[int, int], None] = lambda n_guides, n_all: None,
 ) -> Path:
-    """Write all tables, truth.csv and dataset.yaml into an empty folder; return the latter's path.
+    """Write tables, truth.csv and dataset.yaml into an empty folder; return the path of the last.
 
-    Files are written under other names and renamed once all are whole, the dataset file last; of
-    a run that fails nothing is left. `on_progress` is told guides written and guides in all.
+    Files get their names once all are complete, the dataset file last; a failed run leaves none.
+    `progress` receives the number of guides written and the total.
 
     Raises:
-        FolderInUse: there is something in the folder, or it is a file.
+        FolderInUse: the folder is not empty, or is a file.
     """
     require_empty(folder)
-    there_already = folder.exists()
+    existed = folder.exists()
     unfinished = folder / _UNFINISHED
     unfinished.mkdir(parents=True)
     try:
-        _write_tables(release, unfinished, on_progress)
+        _write_tables(release, unfinished, progress)
         for file in sorted(unfinished.iterdir(), key=lambda file: file.name == DATASET_FILE):
             file.rename(folder / file.name)
     finally:
         shutil.rmtree(unfinished)
-        if not there_already:
-            with suppress(OSError):  # the release is in it
+        if not existed:
+            with suppress(OSError):  # it holds the release
                 folder.rmdir()
     return folder / DATASET_FILE
 
 
 def _write_tables(
-    release: SimulatedRelease, folder: Path, on_progress: Callable[[int, int], None]
+    release: SimulatedRelease, folder: Path, progress: Callable[[int, int], None]
 ) -> None:
     names = {table: _file_name(table) for table in _TABLES}
     n_guides = len(release.guides)
@@ -68,7 +67,7 @@ def _write_tables(
     def logfc() -> Iterable[tuple[np.ndarray, np.ndarray]]:
         for guides, values in release.blocks():
             yield release.guides[guides], values
-            on_progress(guides.stop, n_guides)
+            progress(guides.stop, n_guides)
 
     def rna() -> Iterable[tuple[np.ndarray, np.ndarray]]:
         for start in range(0, len(release.cell_lines), LINES_PER_BLOCK):
@@ -105,7 +104,7 @@ def _write_frame(frame: pd.DataFrame, path: Path) -> None:
 def _write_matrix(
     path: Path, columns: np.ndarray, blocks: Iterable[tuple[np.ndarray, np.ndarray]]
 ) -> None:
-    """Write a matrix with row labels in an unnamed first column; every digit, NaN as nothing."""
+    """Write a matrix in full precision, row labels in an unnamed first column, NaN as empty."""
     options = pa.csv.WriteOptions(include_header=False, quoting_style="none")
     schema = pa.schema(
         [("", pa.string()), *((str(place), pa.float64()) for place in range(len(columns)))]

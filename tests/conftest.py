@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from deployments.environment import prepare_environment
+from deployments.server.environment import prepare_environment
 from schemas.dataset import Dataset
-from tests.faults.catalogue import Fault, made_by
 
 prepare_environment()
 
@@ -28,22 +27,6 @@ if threading.current_thread() is threading.main_thread():
 OTHER_EXAMPLES = int(os.environ.get("SCREENBAYES_FUZZ", "1")) > 1
 settings.register_profile("suite", deadline=None, derandomize=not OTHER_EXAMPLES, print_blob=True)
 settings.load_profile("suite")
-
-ALL_FAULTS = pytest.StashKey[list[Fault]]()
-
-
-@pytest.hookimpl(tryfirst=True)  # before those are taken out that are not run this time
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the faults of the whole collection, for the page that shows them."""
-    config.stash[ALL_FAULTS] = made_by(items)
-
-
-@pytest.fixture(scope="session")
-def all_faults(pytestconfig: pytest.Config) -> list[Fault]:
-    """The faults of all tests; skips where only a part of them was collected."""
-    if pytestconfig.args != pytestconfig.getini("testpaths"):
-        pytest.skip("needs all tests collected: name none, as `make test` does")
-    return pytestconfig.stash[ALL_FAULTS]
 
 
 @pytest.fixture(scope="session")

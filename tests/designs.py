@@ -7,8 +7,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from model.design import ScreenDesign
-from model.simulate import original_screen
+from model.screen.design import ScreenDesign
+from model.simulation.original import original_screen
+
+GROUPS = {
+    "alpha_g": ("mu_alpha", "sigma_alpha"),
+    "gamma_c": ("mu_gamma", "sigma_gamma"),
+    "beta_g": ("mu_beta", "sigma_beta"),
+    "delta_k": ("", "sigma_guide"),
+}
+"""Mean (0 where a model has none) and SD of each group of effects, for oracles."""
 
 
 def design_from_rows(rows: pd.DataFrame) -> ScreenDesign:

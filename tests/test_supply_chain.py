@@ -3,12 +3,12 @@
 import importlib
 import json
 import sys
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import yaml
+
+from tests.faults.fake_servers import answering
 
 ROOT = Path(__file__).resolve().parents[1]
 REASON = "only of a function nobody here calls"
@@ -17,31 +17,8 @@ ADVISORY = {
     **{"id": "PYSEC-1", "aliases": ["CVE-1"], "summary": "reads what it should not"},
     "affected": [{"package": {"name": "numpy", "ecosystem": "PyPI"}, "versions": ["1.0"]}],
 }
-SOUND = {"name": "numpy", "version": "1.0", "vulns": []}
-KNOWN = {**SOUND, "vulns": [{"id": "PYSEC-1", "aliases": ["CVE-1"]}]}
 sys.path.append(str(ROOT / ".ci"))
 audit, sbom = map(importlib.import_module, ("audit", "sbom"))
-
-
-@pytest.fixture
-def advisories():
-    """The address of a server that has one advisory, against numpy."""
-
-    class Advisories(BaseHTTPRequestHandler):
-        def do_POST(self):
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            answer = {"vulns": [ADVISORY]} if asked["package"]["name"] == "numpy" else {}
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(json.dumps(answer).encode())
-
-        def log_message(self, *_: object):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Advisories)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
 
 
 @pytest.fixture
@@ -59,10 +36,15 @@ def run_audit(tmp_path, capsys):
     return run
 
 
-def test_finding_fails_the_audit(run_audit, advisories):
-    code, messages = run_audit("--osv-url", advisories, "--may-be-out-of-reach")
-    assert code == audit.FOUND
-    assert "FOUND numpy 1.0: PYSEC-1 CVE-1" in messages and "pandas" not in messages
+def test_finding_fails_the_audit(run_audit):
+    with answering(200, json.dumps({"vulns": [ADVISORY]})) as advisories:
+        code, messages = run_audit("--osv-url", advisories, "--may-be-out-of-reach")
+        assert code == audit.FOUND and "FOUND numpy 1.0: PYSEC-1 CVE-1" in messages
+        code, messages = run_audit("--osv-url", advisories, exceptions=(EXCEPTION,))
+        assert code == audit.FOUND and "FOUND numpy" not in messages and "FOUND pandas" in messages
+        of_both = (EXCEPTION, {**EXCEPTION, "package": "pandas"})
+        code, messages = run_audit("--osv-url", advisories, exceptions=of_both)
+    assert code == audit.CLEAN and REASON in messages
 
 
 def test_audit_out_of_reach_is_reported_and_fails_unless_allowed(run_audit, monkeypatch):
@@ -71,34 +53,6 @@ def test_audit_out_of_reach_is_reported_and_fails_unless_allowed(run_audit, monk
     monkeypatch.setattr(audit, "audit", lambda *_: "connection refused")
     code, messages = run_audit("--may-be-out-of-reach")
     assert code == audit.CLEAN and "NOT AUDITED" in messages
-
-
-@pytest.mark.parametrize(
-    ("packages", "exceptions", "code", "words"),
-    [
-        ([SOUND], [], audit.CLEAN, "1 locked packages, no advisory"),
-        ([KNOWN], [], audit.FOUND, "PYSEC-1"),
-        ([KNOWN], [EXCEPTION], audit.CLEAN, REASON),
-        ([SOUND], [EXCEPTION], audit.FOUND, "no longer known"),
-        ([], [], audit.NOT_AUDITED, "NOT AUDITED"),
-        ([{"name": "numpy", "skip_reason": "absent"}], [], audit.NOT_AUDITED, "AUDITED: numpy"),
-    ],
-)
-def test_audit_judges_advisories_and_exceptions(packages, exceptions, code, words):
-    found, lines = audit.judge(packages, [audit.Excepted(**each) for each in exceptions])
-    assert found == code and words in lines[0]
-
-
-@pytest.mark.parametrize("changed", [{"version": "2.0"}, {"reason": " "}, {"package": "nump"}])
-def test_exception_is_for_one_version_and_has_a_reason(run_audit, changed):
-    code, messages = run_audit(exceptions=(EXCEPTION | changed,))
-    assert code == audit.FOUND and "exceptions.yaml" in messages
-
-
-def test_exceptions_of_the_project_are_valid():
-    versions = audit.locked(ROOT / "requirements.lock")
-    assert len(versions) > 200
-    audit.exceptions(ROOT / ".ci" / "audit-exceptions.yaml", versions)
 
 
 def test_bill_of_materials_is_of_the_product_alone():

@@ -20,7 +20,7 @@ import numpy as np
 import xarray as xr
 
 from benchmarks.screens import load_design
-from model.engines import run_engine
+from model.engines.run import run_engine
 from schemas.parameters import FitParameters
 
 Alone = Callable[[xr.DataTree, float, float], float]

@@ -144,6 +144,8 @@ def _measured(name: str, folder: Path) -> Fit:
 def yardstick(draws: Mapping[str, np.ndarray]) -> tuple[float, float]:
     """Return smallest bulk ESS and largest R-hat over all parameters; NaN if any is undefined.
 
+    A parameter that has one value in all draws, such as a slope of 0, does not count.
+
     Args:
         draws: Each variable's draws (chain, draw, ...).
     """
@@ -156,7 +158,8 @@ def yardstick(draws: Mapping[str, np.ndarray]) -> tuple[float, float]:
         }
     )
     ess, rhat = az.ess(posterior, method="bulk"), az.rhat(posterior)
+    varies = posterior.max(("chain", "draw")) != posterior.min(("chain", "draw"))
     return (
-        float(np.min([ess[name].min(skipna=False) for name in ess.data_vars])),
-        float(np.max([rhat[name].max(skipna=False) for name in rhat.data_vars])),
+        float(np.min([ess[name].where(varies[name], np.inf).min(skipna=False) for name in ess])),
+        float(np.max([rhat[name].where(varies[name], 0).max(skipna=False) for name in rhat])),
     )

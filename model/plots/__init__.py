@@ -1,7 +1,7 @@
-"""Pictures of the data, the fit and the result; all of them together for a run.
+"""Pictures of the data, the fit and the result.
 
 A picture is a pure function of the tree, the design or the table of genes, and returns a matplotlib
-Figure. ArviZ draws the posterior, plotnine the data. Writing pictures to files is in `tasks`.
+Figure. ArviZ draws the posterior, plotnine the data.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from model.design import ScreenDesign
 from model.plots.data import logfc_by_cell_line, logfc_over_rna
 from model.plots.gene_effects import logfc_over_rna_by_gene, top_genes, volcano
 from model.plots.influence import influence_of_lines, within_lineages
@@ -27,12 +26,13 @@ from model.plots.predictive import (
     posterior_predictive_by_gene,
     residual_spread,
 )
-from model.predictive import thin
+from model.prediction.predictive import thin
+from model.screen.design import ScreenDesign
 
 __all__ = ["RESULT_FIGURES", "all_figures", "as_bytes", "model_graph"]
 
 RESULT_FIGURES = ("forest_beta", "volcano", "top_genes", "logfc_over_rna_by_gene")
-"""Names of the pictures of the result: what the report shows first."""
+"""Names of the pictures of the result, which the report shows first."""
 
 DRAWS_SHOWN = 4000
 
@@ -44,13 +44,11 @@ def all_figures(
     quantities: pd.DataFrame,
     only: Collection[str] | None = None,
 ) -> Iterator[tuple[str, Figure]]:
-    """Yield every picture of a fit with its name; a figure is closed when the next is asked for.
+    """Yield every picture of a fit with its name; a figure is closed when the next is requested.
 
-    `only` restricts them to these names; None draws all.
-
-    `quantities` is what `model.checks.replicated_quantities` returns. `energy` is left out where
-    the engine has none, what effects rest on where `effects` does not say. Draws without a screen
-    (matplotlib's Agg).
+    `only` restricts them to these names; None draws all. `quantities` is the table of
+    `model.prediction.checks.replicated_quantities`. `energy` needs a sampler, pictures of influence
+    need its columns in `effects`. Works without a display (matplotlib's Agg).
     """
     mpl.use("Agg")
     posterior = tree["posterior"].sizes
@@ -87,7 +85,7 @@ def all_figures(
 
 
 def _few_draws(tree: xr.DataTree) -> xr.DataTree:
-    """The tree with so many draws as a picture can show; ArviZ takes minutes over 80,000."""
+    """Return the tree with DRAWS_SHOWN draws; ArviZ takes minutes for 80,000."""
     few = tree.copy()
     for group in ("posterior", "sample_stats"):
         few[group] = xr.DataTree(thin(tree[group].dataset, DRAWS_SHOWN))

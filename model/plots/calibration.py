@@ -11,12 +11,12 @@ from model.plots.style import BLUE, GREY, ORANGE, styled, theme
 from schemas.calibration import CalibrationReport
 
 POINTS_SHOWN = 200
-"""Points of a curve: a screen does not show more."""
+"""Largest number of points of a curve."""
 
 
 @styled
 def ecdf_figure(ecdf: pd.DataFrame, report: CalibrationReport) -> Figure:
-    """Draw the ECDF of each quantity's PIT less the diagonal, with its band."""
+    """Draw the ECDF of each quantity's PIT minus the diagonal, with its band."""
     inside = {one.quantity: one.inside for one in report.quantities}
     order = list(dict.fromkeys(ecdf["quantity"]))
     every = max(1, len(ecdf) // len(order) // POINTS_SHOWN)
@@ -36,11 +36,11 @@ def ecdf_figure(ecdf: pd.DataFrame, report: CalibrationReport) -> Figure:
         + p9.scale_colour_manual({"uniform": BLUE, "not uniform": ORANGE}, name="ranks")
         + p9.scale_x_continuous(breaks=[0, 0.5, 1])
         + p9.labs(
-            title=f"{_what(report)}: is the truth where the posterior says?",
-            subtitle=f"{report.n_simulations:,} simulated screens; grey: where all curves of a "
-            f"sound engine stay with probability {report.settings.band_probability:g}",
+            title=f"{_what(report)}: ranks of the true values among posterior draws",
+            subtitle=f"{report.n_simulations:,} simulated screens; grey: band of all curves of a "
+            f"calibrated engine with probability {report.settings.band_probability:g}",
             x="share of posterior draws below the true value",
-            y="ECDF less the diagonal",
+            y="ECDF minus the diagonal",
         )
         + theme(10, 1.6 + 1.9 * n_rows)
     )
@@ -49,7 +49,7 @@ def ecdf_figure(ecdf: pd.DataFrame, report: CalibrationReport) -> Figure:
 
 @styled
 def coverage_figure(report: CalibrationReport) -> Figure:
-    """Draw how often intervals hold the truth, beside how often they should."""
+    """Draw the coverage of intervals, with the nominal coverage."""
     errors = report.settings.max_coverage_errors
     table = pd.DataFrame(
         {
@@ -72,7 +72,7 @@ def coverage_figure(report: CalibrationReport) -> Figure:
         + p9.facet_wrap("level", ncol=3, scales="free_x")
         + p9.scale_x_continuous(breaks=breaks_extended(n=3))  # type: ignore[arg-type]
         + p9.labs(
-            title=f"{_what(report)}: how often intervals hold the truth",
+            title=f"{_what(report)}: coverage of intervals",
             subtitle=f"bars: {errors:g} Monte Carlo errors; dashed: nominal",
             x="share of true values inside the central interval",
             y="",

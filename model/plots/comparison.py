@@ -1,7 +1,4 @@
-"""The pictures of a comparison: slopes against each other, differences, ranks, what is due to what.
-
-The numbers are those of `model.compare` and `model.attribution`.
-"""
+"""Pictures of a comparison: slopes against each other, differences, ranks, attribution."""
 
 from __future__ import annotations
 
@@ -11,12 +8,18 @@ import plotnine as p9
 from matplotlib.figure import Figure
 
 from model.plots.style import BLUE, DARK, GREY, ORANGE, Z_SHOWN, names_above, styled, theme
-from schemas.comparison import STEP_WORDS, Comparison
+from schemas.comparison import OPPOSITE_SIGN, STEP_WORDS, Comparison
 
 N_LABELS = 12
 N_GENES = 20
 Z_NOTED = 2.0
-HIT_COLOURS = {"both": DARK, "lost": ORANGE, "gained": BLUE, "neither": "#c4c4c4"}
+HIT_COLOURS = {
+    OPPOSITE_SIGN: "#b5179e",
+    "both": DARK,
+    "lost": ORANGE,
+    "gained": BLUE,
+    "neither": "#c4c4c4",
+}
 STEP_COLOURS = {
     "lost": "#8c6bb1",
     "sequences": "#e3a33b",
@@ -28,7 +31,7 @@ STEP_COLOURS = {
 
 
 def comparison_figures(genes: pd.DataFrame, comparison: Comparison) -> dict[str, Figure]:
-    """Return all pictures there are something to see in, by name."""
+    """Return all pictures that apply to the comparison, by name."""
     figures = {"slopes": slopes_figure(genes, comparison)}
     if not genes.empty and not comparison.identical:
         figures["differences"] = differences_figure(genes, comparison)
@@ -40,20 +43,20 @@ def comparison_figures(genes: pd.DataFrame, comparison: Comparison) -> dict[str,
 
 @styled
 def slopes_figure(genes: pd.DataFrame, comparison: Comparison) -> Figure:
-    """Draw beta of B over beta of A, one point a gene with 89 % intervals.
+    """Draw beta of B over beta of A, one point per gene with 89 % intervals.
 
-    Genes whose slope has more likely than not moved by the practical difference are coloured, the
-    most different of them labelled.
+    Genes whose slope has probably changed by more than the practical difference are coloured, and
+    the most different of them are labelled.
     """
     table = genes.assign(
-        moved=(genes["prob_practical"] > 0.5).map({True: "moved", False: "as before"})
+        slope=(genes["prob_practical"] > 0.5).map({True: "changed", False: "unchanged"})
     )
     for x in ("a", "b"):
         table[f"low_{x}"] = table[f"beta_mean_{x}"] - Z_SHOWN * table[f"beta_sd_{x}"]
         table[f"high_{x}"] = table[f"beta_mean_{x}"] + Z_SHOWN * table[f"beta_sd_{x}"]
     a, b = comparison.a, comparison.b
     plot = (
-        p9.ggplot(table, p9.aes("beta_mean_a", "beta_mean_b", colour="moved"))
+        p9.ggplot(table, p9.aes("beta_mean_a", "beta_mean_b", colour="slope"))
         + p9.geom_abline(slope=1, intercept=0, colour=GREY, linetype="dashed")
         + p9.geom_linerange(p9.aes(ymin="low_b", ymax="high_b"), alpha=0.35)
         + p9.geom_segment(
@@ -62,14 +65,14 @@ def slopes_figure(genes: pd.DataFrame, comparison: Comparison) -> Figure:
         + p9.geom_point(size=1.6)
         + p9.geom_text(
             p9.aes(label="gene"),
-            data=table[table["moved"] == "moved"].head(N_LABELS),
+            data=table[table["slope"] == "changed"].head(N_LABELS),
             size=8,
             ha="left",
             va="bottom",
             nudge_x=0.01,
             show_legend=False,
         )
-        + p9.scale_colour_manual({"moved": ORANGE, "as before": BLUE}, name="slope")
+        + p9.scale_colour_manual({"changed": ORANGE, "unchanged": BLUE}, name="slope")
         + p9.labs(
             title=f"{comparison.dataset}: slopes on RNA of two fits",
             subtitle="points: posterior means; bars: 89 %; dashed: no difference",
@@ -83,16 +86,21 @@ def slopes_figure(genes: pd.DataFrame, comparison: Comparison) -> Figure:
 
 @styled
 def differences_figure(genes: pd.DataFrame, comparison: Comparison) -> Figure:
-    """Draw how sure each difference is over how large it is, coloured by hits lost and gained."""
+    """Draw the z-score of each difference over its size, coloured by change of hits.
+
+    Hits with opposite signs are labelled first.
+    """
     table = genes.assign(
         sure=genes["difference_z"].abs(), hit=pd.Categorical(genes["hit"], list(HIT_COLOURS))
     )
     top = max(float(table["sure"].max()), Z_NOTED)
-    named = table.nlargest(N_LABELS, "sure")
+    opposite = table[table["hit"] == OPPOSITE_SIGN]
+    others = table[table["hit"] != OPPOSITE_SIGN].nlargest(N_LABELS, "sure")
+    named = pd.concat([opposite, others]).head(N_LABELS)
     width = float(np.ptp(table["difference"])) or 1.0
     note = f"dotted: {Z_NOTED:.0f} posterior SDs"
     if comparison.same_data:
-        note += "; of the same data, so no test"
+        note += "; not a test, as both fits use the same data"
     plot = (
         p9.ggplot(table, p9.aes("difference", "sure", colour="hit"))
         + p9.geom_vline(xintercept=0, colour=GREY, size=0.4)
@@ -102,7 +110,7 @@ def differences_figure(genes: pd.DataFrame, comparison: Comparison) -> Figure:
         + p9.scale_colour_manual(HIT_COLOURS, name="hit in", drop=False)
         + p9.scale_y_continuous(limits=(0, 1.35 * top))
         + p9.labs(
-            title=f"{comparison.dataset}: differences of the slopes, B less A",
+            title=f"{comparison.dataset}: differences of the slopes, B minus A",
             subtitle=note,
             x="difference of beta: log fold change (log2) per SD of RNA",
             y="difference in combined posterior SDs",
@@ -114,7 +122,7 @@ def differences_figure(genes: pd.DataFrame, comparison: Comparison) -> Figure:
 
 @styled
 def ranks_figure(genes: pd.DataFrame, comparison: Comparison) -> Figure:
-    """Draw how the most negative slopes of either fit have changed places."""
+    """Draw the changes of rank of the most negative slopes of either fit."""
     top = genes[(genes["rank_a"] <= N_GENES) | (genes["rank_b"] <= N_GENES)]
     table = pd.concat(
         [
@@ -150,7 +158,7 @@ def ranks_figure(genes: pd.DataFrame, comparison: Comparison) -> Figure:
 
 @styled
 def due_to_figure(genes: pd.DataFrame, comparison: Comparison) -> Figure:
-    """Draw, for the genes that differ most, what part of the difference each step makes."""
+    """Draw, for the genes that differ most, the part of the difference due to each step."""
     largest = genes.reindex(genes["difference"].abs().sort_values(ascending=False).index)
     top = largest.head(N_GENES)
     names = [step.name for step in comparison.steps]
@@ -174,10 +182,10 @@ def due_to_figure(genes: pd.DataFrame, comparison: Comparison) -> Figure:
             {STEP_WORDS[name]: STEP_COLOURS[name] for name in names}, name="due to"
         )
         + p9.labs(
-            title=f"{comparison.dataset}: what the largest differences are due to",
-            subtitle="bars: moves of beta by each step; points: their sum, B less A",
+            title=f"{comparison.dataset}: attribution of the largest differences",
+            subtitle="bars: change of beta by each step; points: their sum, B minus A",
             x="",
-            y="move of beta: log fold change (log2) per SD of RNA",
+            y="change of beta: log fold change (log2) per SD of RNA",
         )
         + theme(8, 1.5 + 0.25 * max(len(top), 6))
         + p9.theme(legend_position="bottom", legend_direction="vertical")

@@ -1,7 +1,4 @@
-"""Pictures of the data before any model: log fold change over RNA and by cell line.
-
-Pictures with a fitted line are in `gene_effects`.
-"""
+"""Pictures of the data without a model: log fold change over RNA and by cell line."""
 
 from __future__ import annotations
 
@@ -11,18 +8,18 @@ import pandas as pd
 import plotnine as p9
 from matplotlib.figure import Figure
 
-from model.design import ScreenDesign
 from model.plots.style import GREY, LOGFC_AXIS, RNA_AXIS, ends, only_ends, styled, subtitle, theme
+from model.screen.design import ScreenDesign
 
 MOST_POINTS = 20_000
 MOST_COLOURS = 8
-_SEED = 1  # of the points left out where there are too many; the same picture every time
+_SEED = 1  # of the random subset of points
 
 
 def measured(design: ScreenDesign) -> pd.DataFrame:
-    """Return gene and cell_line (codes), rna (SD) and logfc (log2), one row a measurement.
+    """Return gene and cell_line (codes), rna (SD) and logfc (log2), one row per measurement.
 
-    One row a gene-line cell, with its mean, where the design has not kept the measurements.
+    One row per gene-line pair, with its mean, if the design has no single measurements.
     """
     if design.measurements is not None:
         return design.measurements[["gene", "cell_line", "rna", "logfc"]]
@@ -56,7 +53,7 @@ def _sample(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
 
 @styled
 def logfc_over_rna(design: ScreenDesign, effects: pd.DataFrame) -> Figure:
-    """Draw every measurement, coloured by gene; the genes with the lowest beta where many."""
+    """Draw every measurement; the genes with the lowest beta are coloured."""
     coloured = effects["gene"].head(MOST_COLOURS).tolist()
     table = measured(design)
     is_coloured = of_genes(table, design, coloured)
@@ -87,9 +84,9 @@ def logfc_over_rna(design: ScreenDesign, effects: pd.DataFrame) -> Figure:
 
 @styled
 def logfc_by_cell_line(design: ScreenDesign) -> Figure:
-    """Draw a box a cell line over its measurements of all genes, by median; ends where many.
+    """Draw one box plot per cell line over all genes, by median; the extreme lines of many.
 
-    Boxes are filled by lineage, the most frequent ones, where the design knows it.
+    Boxes are coloured by the most frequent lineages, where known.
     """
     table = measured(design)
     median = table.groupby("cell_line")["logfc"].median()
@@ -123,7 +120,7 @@ def logfc_by_cell_line(design: ScreenDesign) -> Figure:
 
 
 def _lineages(design: ScreenDesign, lines: pd.Index) -> pd.Series[str]:
-    """Return the lineage of some cell lines (codes), the rarer ones as one, in `lines`' order."""
+    """Return the lineage of cell lines (codes), with rare ones as `other`, in order of `lines`."""
     if design.lineage is None:
         return pd.Series("", index=lines)
     lineage = pd.Series([design.lineage[line] or "unknown" for line in lines], index=lines)

@@ -1,9 +1,8 @@
-"""Pictures of the result: how log fold change goes with RNA, gene by gene, and over all genes.
-
-The numbers are those of `model.effects`; forests of the parameters are in `posterior`.
-"""
+"""Pictures of the result: log fold change over RNA by gene, and effects of all genes."""
 
 from __future__ import annotations
+
+from types import SimpleNamespace
 
 import arviz as az
 import numpy as np
@@ -12,8 +11,8 @@ import plotnine as p9
 import xarray as xr
 from matplotlib.figure import Figure
 
-from model.design import ScreenDesign
-from model.effects import CALLED, NOT_ENOUGH_DATA
+from model.effects.gene_effects import CALLED, NOT_ENOUGH_DATA
+from model.likelihood.linear_predictor import linear_predictor
 from model.plots.data import labelled, measured
 from model.plots.style import (
     BETA_AXIS,
@@ -27,7 +26,9 @@ from model.plots.style import (
     styled,
     theme,
 )
-from model.predictive import HDI_MASS, thin
+from model.prediction.predictive import HDI_MASS, of_design, thin
+from model.screen.design import ScreenDesign
+from schemas.model_spec import spec_of
 
 N_DRAWS_OF_A_LINE = 500
 N_LABELS = 16
@@ -41,23 +42,30 @@ CALL_COLOURS = {
 def fitted_lines(posterior: xr.Dataset, design: ScreenDesign, genes: list[str]) -> pd.DataFrame:
     """Return the line of each gene, in a cell line of average gamma, with its 89 % band.
 
-        alpha_g + mean over c of gamma_c + beta_g * rna
-
-    plus the mean of delta over the gene's measurements where the model has effects of guides: the
-    line is of the guides the data are of. Columns gene, rna, fitted, low, high; rna runs over the
-    gene's own range. The sum of alpha, the mean gamma and the mean delta is what the data fix; each
-    alone may be anywhere (`model.hierarchy.m4`).
+    The linear predictor over RNA, with other covariates and guide effects at their means over the
+    gene's measurements. Columns gene, rna, fitted, low, high; rna covers the gene's range. The data
+    identify only the sum of alpha, mean gamma and mean delta (`model.engines.nuts.plain.m4`).
     """
-    draws = thin(posterior, N_DRAWS_OF_A_LINE)
-    average_line = draws["gamma_c"].mean("cell_line")
+    draws, spec = thin(posterior, N_DRAWS_OF_A_LINE), spec_of(posterior.data_vars)
+    shape = (draws.sizes["chain"], draws.sizes["draw"], -1)
     parts = []
     for gene in genes:
-        own = design.rna[design.genes.index(gene)]
-        rna = xr.DataArray(np.linspace(np.nanmin(own), np.nanmax(own), 30), dims="rna")
-        one = draws.sel(gene=gene)
-        line = one["alpha_g"] + average_line + one["beta_g"] * rna
-        if "delta_k" in draws:
-            line = line + _mean_delta(draws["delta_k"], design, gene)
+        part = design.of_genes([design.genes.index(gene)])
+        effects = of_design(draws, part)
+        for effect in spec.effects:
+            if effect.dim != "gene":
+                weights = part.count.sum(axis=1) if effect.dim == "guide" else None
+                average = np.average(effects[effect.name], axis=1, weights=weights)
+                effects[effect.name] = average[:, None]
+        if spec.line_scale:
+            effects[spec.line_scale.name] = np.ones((len(effects["alpha_g"]), 1))
+        rna = np.linspace(np.nanmin(part.rna), np.nanmax(part.rna), 30)
+        first = dict.fromkeys(("gene", "cell_line", "guide"), np.zeros(rna.size, int))
+        others = {effect.covariate: 0.0 for effect in spec.slopes}
+        at = SimpleNamespace(**first, covariates=others | {"rna": rna})
+        line = xr.DataArray(
+            linear_predictor(spec, effects, at).reshape(shape), dims=("chain", "draw", "rna")
+        )
         band = az.hdi(line, prob=HDI_MASS, dim=["chain", "draw"])
         parts.append(
             pd.DataFrame(
@@ -75,19 +83,11 @@ def fitted_lines(posterior: xr.Dataset, design: ScreenDesign, genes: list[str]) 
     )
 
 
-def _mean_delta(delta: xr.DataArray, design: ScreenDesign, gene: str) -> xr.DataArray:
-    """Return the mean of a gene's delta_k over its measurements (chain, draw)."""
-    guides = np.flatnonzero(design.guide_gene == design.genes.index(gene))
-    count = design.count[guides].sum(axis=1, dtype=np.float64)
-    own = delta.sel(guide=[design.guides[guide] for guide in guides])
-    return own.dot(xr.DataArray(count / count.sum(), dims="guide"))
-
-
 @styled
 def logfc_over_rna_by_gene(
     tree: xr.DataTree, design: ScreenDesign, effects: pd.DataFrame
 ) -> Figure:
-    """Draw the measurements of the genes with the lowest beta, a panel each, with their line."""
+    """Draw the measurements of the genes with the lowest beta and their lines, one panel each."""
     genes = effects["gene"].head(MOST_PANELS).tolist()
     shown = design.of_genes(design.genes.index(gene) for gene in genes)
     points = measured(shown)
@@ -102,40 +102,43 @@ def logfc_over_rna_by_gene(
 
 @styled
 def top_genes(tree: xr.DataTree, design: ScreenDesign, effects: pd.DataFrame) -> Figure:
-    """Draw the means of the gene-line cells less their line's effect, a panel a gene, with line.
+    """Draw the means of gene-line pairs minus the line's effect, one panel per gene.
 
-    Without the shift of the cell line the points should lie along the line.
+    Without the shift of the cell line the points should follow the fitted line.
     """
     genes = effects["gene"].head(MOST_PANELS).tolist()
     posterior = tree["posterior"].dataset
     return _panels(
         without_line_effects(posterior, design, genes),
         fitted_lines(posterior, design, genes),
-        title="The strongest dependencies, cell-line effects removed",
-        note="a point a cell line, mean of its measurements; line and 89 % band: the fit"
+        title="The most negative slopes on RNA, cell-line effects removed",
+        note="one point per cell line, mean of its measurements; line and 89 % band: the fit"
         + _of(genes, design),
-        y=f"{LOGFC_AXIS}, less the line's effect",
+        y=f"{LOGFC_AXIS}, minus the line's effect",
     )
 
 
 def without_line_effects(
     posterior: xr.Dataset, design: ScreenDesign, genes: list[str]
 ) -> pd.DataFrame:
-    """Return the cell means of some genes as they would be in a cell line of average gamma.
+    """Return the means of gene-line pairs of some genes, shifted to a line of average gamma.
 
-        cell_mean_gc - (gamma_c - mean over c of gamma_c)
+        (cell_mean_gc - gamma_c) / s_c + mean over c of gamma_c
 
-    with the posterior mean of gamma. Columns gene, rna (SD), logfc (log2), one row a cell.
+    with the posterior means of gamma and of the scale s, 1 in a model without. Columns gene, rna
+    (SD), logfc (log2), one row per pair.
     """
-    gamma = posterior["gamma_c"].mean(("chain", "draw")).sel(cell_line=list(design.cell_lines))
-    shift = (gamma - gamma.mean()).to_numpy()
+    of_lines = posterior[["gamma_c", *({"s_c"} & set(posterior))]]
+    means = of_lines.mean(("chain", "draw")).sel(cell_line=list(design.cell_lines))
+    gamma = means["gamma_c"].to_numpy()
+    scale = means["s_c"].to_numpy() if "s_c" in means else np.ones(gamma.size)
     shown = design.of_genes(design.genes.index(gene) for gene in genes)
     cells = shown.cells
     return pd.DataFrame(
         {
             "gene": labelled(cells.gene, shown.genes, genes),
             "rna": cells.rna,
-            "logfc": cells.mean - shift[cells.cell_line],
+            "logfc": (cells.mean - gamma[cells.cell_line]) / scale[cells.cell_line] + gamma.mean(),
         }
     )
 
@@ -168,20 +171,20 @@ def _panels(points: pd.DataFrame, lines: pd.DataFrame, *, title: str, note: str,
 
 @styled
 def volcano(effects: pd.DataFrame, n_draws: int) -> Figure:
-    """Draw sureness of the sign over size of the effect, a point a gene, the largest labelled.
+    """Draw confidence in the sign over effect size, one point per gene, the largest labelled.
 
-    `n_draws` draws cannot tell a local false sign rate below 1 / n_draws: those genes stand on a
+    `n_draws` draws cannot resolve a local false sign rate below 1 / n_draws: those genes are on a
     dashed line.
     """
     top = np.log10(n_draws)
     table = effects.dropna(subset="lfsr").assign(
-        sureness=lambda t: -np.log10(t["lfsr"].clip(lower=1 / n_draws)),
+        confidence=lambda t: -np.log10(t["lfsr"].clip(lower=1 / n_draws)),
         size=lambda t: t["beta_mean"].abs(),
     )
-    named = table.nlargest(N_LABELS, ["sureness", "size"])
+    named = table.nlargest(N_LABELS, ["confidence", "size"])
     width = np.ptp(table["beta_mean"]) if len(table) > 1 else 1.0
     picture = (
-        p9.ggplot(table, p9.aes("beta_mean", "sureness"))
+        p9.ggplot(table, p9.aes("beta_mean", "confidence"))
         + p9.geom_hline(yintercept=top, linetype="dashed", colour=GREY)
         + p9.geom_vline(xintercept=0, colour=GREY, size=0.4)
         + p9.geom_point(p9.aes(colour="call"), size=1.8, alpha=0.8)
@@ -189,10 +192,10 @@ def volcano(effects: pd.DataFrame, n_draws: int) -> Figure:
         + p9.scale_colour_manual({call: CALL_COLOURS[call] for call in sorted(set(table["call"]))})
         + p9.scale_y_continuous(limits=(0, 1.35 * top), breaks=range(int(top) + 1))
         + p9.labs(
-            title="Size and sureness of the effect of RNA, a point a gene",
-            subtitle=f"dashed: the most that {n_draws:,} draws can tell",
+            title="Effect size and confidence, one point per gene",
+            subtitle=f"dashed: the limit of {n_draws:,} draws",
             x=BETA_AXIS,
-            y="sureness of the sign (−log10 local false sign rate)",
+            y="confidence in the sign (−log10 local false sign rate)",
             colour="call",
         )
         + theme(9, 6)

@@ -1,6 +1,6 @@
-"""Pictures of what effects rest on: the one line that moves each most, and slopes within lineages.
+"""Pictures of influence: the most influential line of each gene, and slopes within lineages.
 
-The numbers are columns of the table of genes (`model.influence`).
+The numbers are columns of the table of genes (`model.effects.influence`).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ N_LABELS = 6
 
 @styled
 def influence_of_lines(effects: pd.DataFrame) -> Figure:
-    """Draw, for the genes that one line moves most, beta with all lines and without that one."""
+    """Draw beta with all lines and without the most influential one, for the largest changes."""
     known = effects.dropna(subset="influence")
     table = known.loc[known["influence"].abs().nlargest(MOST_GENES).index].assign(
         without=lambda t: t["beta_mean"] + t["influence"] * t["beta_sd"],
         label=lambda t: t["gene"].str.partition(" (")[0] + ", " + t["most_influential_line"],
         carried=lambda t: np.where(
-            t["carried_by_one_line"].astype(bool), "rests on that line", "others"
+            t["carried_by_one_line"].astype(bool), "driven by that line", "others"
         ),
     )
     order = table.sort_values("without", ascending=False)["label"]
@@ -42,12 +42,12 @@ def influence_of_lines(effects: pd.DataFrame) -> Figure:
         )
         + p9.geom_point(p9.aes(x="beta_mean"), colour=GREY, size=2)
         + p9.geom_point(p9.aes(x="without", colour="carried"), size=2.4)
-        + p9.scale_colour_manual({"rests on that line": ORANGE, "others": BLUE})
+        + p9.scale_colour_manual({"driven by that line": ORANGE, "others": BLUE})
         + p9.labs(
-            title="The one cell line that moves each slope most",
+            title="The most influential cell line of each slope",
             subtitle=subtitle(
-                "grey: all lines, with an interval of 89 %; coloured: without the line named",
-                f"the {len(table)} of {len(effects):,} genes that are moved most",
+                "grey: all lines, with an interval of 89 %; coloured: without the named line",
+                f"the {len(table)} of {len(effects):,} genes with the largest changes",
             ),
             x=BETA_AXIS,
             y="",
@@ -60,14 +60,14 @@ def influence_of_lines(effects: pd.DataFrame) -> Figure:
 
 @styled
 def within_lineages(effects: pd.DataFrame) -> Figure:
-    """Draw the slope within lineages over that across all lines, a point a gene."""
+    """Draw the slope within lineages over that across all lines, one point per gene."""
     table = effects.dropna(subset="beta_within_lineage_mean").assign(
         low=lambda t: t["beta_within_lineage_mean"] - Z_SHOWN * t["beta_within_lineage_sd"],
         high=lambda t: t["beta_within_lineage_mean"] + Z_SHOWN * t["beta_within_lineage_sd"],
         symbol=lambda t: t["gene"].str.partition(" (")[0],
         kind=lambda t: np.where(t["marks_lineage"].astype(bool), "marks a lineage", "others"),
     )
-    # Labels of genes on the dashed line would lie on each other, and those off it are to be seen.
+    # Labels of genes on the dashed line would overlap; those off it matter.
     away = (table["beta_within_lineage_mean"] - table["beta_mean"]).abs()
     named = table[(table["kind"] != "others") | (away >= away.nlargest(N_LABELS).min())]
     picture = (
@@ -84,7 +84,7 @@ def within_lineages(effects: pd.DataFrame) -> Figure:
         )
         + p9.scale_colour_manual({"marks a lineage": ORANGE, "others": BLUE})
         + p9.labs(
-            title="Does the effect hold within lineages?",
+            title="Effects within lineages",
             subtitle="on the dashed line: the same slope; on zero: an effect between lineages only",
             x=BETA_AXIS,
             y="the same within lineages",

@@ -1,7 +1,4 @@
-"""The model as a graph: which quantity depends on which, laid out without Graphviz's programs.
-
-Works for any PyMC model; the models themselves are `model.hierarchy`.
-"""
+"""The graph of a PyMC model, laid out without the programs of Graphviz."""
 
 from __future__ import annotations
 
@@ -23,7 +20,7 @@ def model_graph(model: pm.Model) -> Figure:
     graph = pm.model_to_networkx(model)
     places = _layout(graph, [variable.name for variable in model.basic_RVs + model.deterministics])
     x, y = np.array(list(places.values())).T
-    # Not of pyplot, which would keep it and ask for a screen.
+    # Without pyplot, which would keep the figure and need a display.
     figure = Figure(figsize=(np.ptp(x) + 2 * WIDTH, np.ptp(y) + 1.5 * HEIGHT))
     axes = figure.subplots()
     nx.draw_networkx_edges(graph, places, ax=axes, edge_color=GREY, node_size=3400, width=1.2)
@@ -68,7 +65,7 @@ def _text(model: pm.Model, graph: nx.DiGraph, name: str) -> str:
 
 
 def _layout(graph: nx.DiGraph, names: list[str]) -> dict[str, tuple[float, float]]:
-    """Return the place of each node, inches: data at the bottom, parents above their children."""
+    """Return the position of each node, inches: data at the bottom, parents above children."""
     x: dict[str, float] = {}
     places: dict[str, tuple[float, float]] = {}
     for height, layer in enumerate(nx.topological_generations(graph.reverse())):

@@ -1,7 +1,4 @@
-"""Pictures of the draws themselves: priors, traces, ranks, energy, forests.
-
-All drawn by ArviZ; pictures of the data are in `data`, of the genes' effects in `gene_effects`.
-"""
+"""Pictures of the draws, by ArviZ: priors, traces, ranks, energy, forests."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from model.plots.style import BETA_AXIS, GREY, LOGFC_AXIS, ends, only_ends, styled, title
-from model.predictive import HDI_MASS
+from model.prediction.predictive import HDI_MASS
 
 _FORESTS = {
     "alpha_g": ("alpha: log fold change of a gene at its mean RNA", LOGFC_AXIS, "genes"),
@@ -24,19 +21,19 @@ _FORESTS = {
 
 
 def _hyperparameters(posterior: xr.Dataset) -> list[str]:
-    """Names of the parameters that belong to no gene and no cell line."""
+    """Return the names of scalar parameters."""
     return [str(name) for name in posterior if posterior[name].dims == ("chain", "draw")]
 
 
 def _rows(names: list[str]) -> int:
-    """How many rows of two panels the parameters fill."""
+    """Return the number of rows of two panels each."""
     return -(-len(names) // 2)
 
 
 def _chains(tree: xr.DataTree) -> str:
-    """What the draws stand in: the exact engine has no chains, and no energy."""
-    sampled = "energy" in tree["sample_stats"].data_vars
-    return "chains" if sampled else "batches of independent draws"
+    """Return the kind of chains: the exact engine has batches."""
+    integrated = "pareto_k" in tree["sample_stats"].data_vars
+    return "batches of independent draws" if integrated else "chains"
 
 
 def _figure(collection: Any) -> Figure:
@@ -48,7 +45,7 @@ def _figure(collection: Any) -> Figure:
 def prior_of_sds(tree: xr.DataTree) -> Figure:
     """Draw prior and posterior distribution function of every standard deviation.
 
-    Cumulative, because beside a narrow posterior the density of a wide prior lies on the axis.
+    Cumulative, because the density of a wide prior is near 0 compared with a narrow posterior.
     """
     posterior = tree["posterior"].dataset
     names = [name for name in _hyperparameters(posterior) if name.startswith("sigma")]
@@ -61,25 +58,25 @@ def prior_of_sds(tree: xr.DataTree) -> Figure:
     )
     figure = _figure(collection)
     figure.supxlabel("standard deviation of log fold change (log2)", fontsize=10)
-    figure.supylabel("probability of being below", fontsize=10)
+    figure.supylabel("cumulative probability", fontsize=10)
     title(
         figure,
-        "What the data say about the standard deviations",
-        "cumulative prior and posterior: where they coincide, the data say nothing",
+        "Prior and posterior of the standard deviations",
+        "cumulative distributions: where they coincide, the data are uninformative",
     )
     return figure
 
 
 @styled
 def trace(tree: xr.DataTree) -> Figure:
-    """Draw the course of every chain through the parameters that belong to no gene or line."""
+    """Draw the trace of every chain for the scalar parameters."""
     names = _hyperparameters(tree["posterior"].dataset)
     size = (11.0, 2.25 * _rows(names))
     collection = az.plot_trace(tree, var_names=names, col_wrap=2, figure_kwargs={"figsize": size})
     figure = _figure(collection)
     title(
         figure,
-        f"{_chains(tree).capitalize()} over draws: they should look alike and drift nowhere",
+        f"{_chains(tree).capitalize()} over draws: they should overlap and not drift",
     )
     return figure
 
@@ -93,8 +90,8 @@ def rank(tree: xr.DataTree) -> Figure:
     figure = _figure(collection)
     title(
         figure,
-        f"Ranks of the {_chains(tree)} among all draws, less what equal ones would give",
-        "black where one departs from the others by more than chance (p below alpha)",
+        f"Ranks of the {_chains(tree)} among all draws, difference from uniform",
+        "black where one differs from the others by more than chance (p below alpha)",
     )
     return figure
 
@@ -115,10 +112,10 @@ def forest(
     variable: Literal["alpha_g", "beta_g", "gamma_c"],
     means: pd.Series | None = None,
 ) -> Figure:
-    """Draw mean, 50 % and 89 % interval by gene or line, sorted; the ends only where many.
+    """Draw mean, 50 % and 89 % interval by gene or line, sorted; the extreme ones of many.
 
-    Sorted by `means`, by label, where the draws are not all there are: else neighbours in a table
-    of all draws may stand the other way round here.
+    Sorted by `means`, by label, if the draws were thinned, for the same order as a table of all
+    draws.
     """
     what, axis, items = _FORESTS[variable]
     draws = tree["posterior"][variable]

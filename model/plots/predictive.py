@@ -1,7 +1,6 @@
-"""Pictures of data the model would make beside the data there are.
+"""Pictures of the data compared with replicates under the model.
 
-The numbers behind them are `model.predictive`, `model.checks` and `model.spread`. Of a large screen
-the replicates, and so the pictures, are of a part of the genes (`predictive.looked_at`).
+For a large screen, replicates and pictures have a part of the genes (`prediction_subset`).
 """
 
 from __future__ import annotations
@@ -14,8 +13,6 @@ import xarray as xr
 from matplotlib.figure import Figure
 from mizani.breaks import breaks_extended
 
-from model.checks import predictive_checks
-from model.design import ScreenDesign
 from model.plots.style import (
     BLUE,
     DARK,
@@ -29,16 +26,18 @@ from model.plots.style import (
     theme,
     title,
 )
-from model.predictive import HDI_MASS, replicated_part
-from model.spread import Grouping, spread_by
-from schemas.shares import p_in_words
+from model.prediction.checks import predictive_checks
+from model.prediction.outliers import Grouping, spread_by
+from model.prediction.predictive import HDI_MASS, replicated_part
+from model.screen.design import ScreenDesign
+from schemas.formatting import format_p_value
 
 
 @styled
 def posterior_predictive_by_gene(
     tree: xr.DataTree, design: ScreenDesign, effects: pd.DataFrame
 ) -> Figure:
-    """Draw the mean of each gene-line cell on the interval of its replicates, a panel a gene.
+    """Draw the mean of each gene-line pair and the interval of its replicates, a panel per gene.
 
     The genes are those with the lowest beta among the genes that have replicates.
     """
@@ -51,8 +50,8 @@ def posterior_predictive_by_gene(
         panels.append(own[np.argsort(cells.rna[own])])
 
     def by_gene(group: str) -> xr.Dataset:
-        # A dim of its own for every gene: genes may be measured in different numbers of lines.
-        # Numbered, because a label with a slash would be a path in the tree.
+        # One dim per gene, as genes may be measured in different numbers of lines. Numbered,
+        # because a label with a slash would be a path in the tree.
         cell_mean = tree[group]["cell_mean"].drop_vars("cell", errors="ignore")
         return xr.Dataset(
             {
@@ -93,12 +92,12 @@ def posterior_predictive_by_gene(
 
 
 def _partial(n_genes: int, design: ScreenDesign) -> str:
-    return f"of {n_genes:,} genes taken evenly over the {len(design.genes):,} of the screen"
+    return f"{n_genes:,} evenly spaced genes of the {len(design.genes):,} of the screen"
 
 
 @styled
 def residual_spread(tree: xr.DataTree, design: ScreenDesign, what: Grouping) -> Figure:
-    """Draw `spread_by` gene or line, by data over replicates; the ends only where many."""
+    """Draw `spread_by` gene or line, sorted by data over replicates; the extreme ones of many."""
     every = spread_by(tree, design, what)
     n_genes = len(replicated_part(tree, design).genes)
     word = what.replace("_", " ")
@@ -130,15 +129,15 @@ def residual_spread(tree: xr.DataTree, design: ScreenDesign, what: Grouping) -> 
 
 @styled
 def checked_quantities(quantities: pd.DataFrame) -> Figure:
-    """Draw each quantity of `model.checks` in the data and in posterior replicates, a panel each.
+    """Draw each checked quantity in the data and in posterior replicates, one panel each.
 
-    A quantity that depends on the parameters differs between draws in the data too: the line is its
-    mean.
+    The line is the mean over draws, as a quantity may depend on the parameters.
     """
     table = quantities[quantities["stage"] == "posterior"]
     checks = predictive_checks(table)
     panels = {
-        check.name: f"{check.name}\n{p_in_words(check.p_value, check.n_draws)}" for check in checks
+        check.name: f"{check.name}\n{format_p_value(check.p_value, check.n_draws)}"
+        for check in checks
     }
     tail = (1 - HDI_MASS) / 2
     data = pd.DataFrame(
@@ -163,12 +162,12 @@ def checked_quantities(quantities: pd.DataFrame) -> Figure:
         + p9.scale_colour_manual({False: DARK, True: ORANGE})
         + p9.scale_x_continuous(
             breaks=breaks_extended(n=3),  # type: ignore[arg-type]
-            # Its own labels are of the range of all panels together: 0.04 would be 0.
+            # Default labels use the range of all panels together: 0.04 would become 0.
             labels=lambda breaks: [f"{at:.3g}" for at in breaks],
         )
         + p9.scale_y_continuous(breaks=[])
         + p9.labs(
-            title="Would the fitted model make such data?",
+            title="Posterior predictive checks",
             subtitle="blue: replicates; line: the data, orange where outside 89 % of them",
             x="",
             y="",

@@ -1,7 +1,4 @@
-"""What all pictures share: axis labels, sizes, colours, and which genes fit into one picture.
-
-Single pictures are in the modules beside this one.
-"""
+"""Style of all pictures: axis labels, sizes, colours, and selection of genes to show."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ import plotnine as p9
 from matplotlib.figure import Figure
 from scipy.special import ndtri
 
-from model.predictive import HDI_MASS
+from model.prediction.predictive import HDI_MASS
 
 LOGFC_AXIS = "log fold change (log2)"
 RNA_AXIS = "RNA (SD from the gene's mean)"
@@ -25,10 +22,10 @@ BETA_AXIS = "beta: log fold change (log2) per SD of RNA"
 BLUE, ORANGE, GREY, DARK = "#2b6ca3", "#d1662b", "#9a9a9a", "#333333"
 
 Z_SHOWN = float(ndtri((1 + HDI_MASS) / 2))
-"""Half the width of an interval of a normal that is shown, in SDs."""
+"""Half the width of a shown interval of a normal distribution, in SDs."""
 
 MOST_PANELS = 12
-MOST_ROWS_AN_END = 20
+MOST_ROWS_PER_END = 20
 
 _SETTINGS: Any = {
     "figure.constrained_layout.use": True,
@@ -49,7 +46,7 @@ _SETTINGS: Any = {
 
 
 def styled[**P](draw: Callable[P, Figure]) -> Callable[P, Figure]:
-    """Draw with the sizes of this project, whatever the caller's matplotlib settings are."""
+    """Return `draw` with the style of this project, independent of matplotlib's settings."""
 
     @wraps(draw)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> Figure:
@@ -73,9 +70,9 @@ def theme(width: float, height: float) -> Any:
 
 
 def names_above(named: pd.DataFrame, x: str, top: float, gap: float) -> list[Any]:
-    """Return the plotnine layers that write genes above a panel whose points reach to `top`.
+    """Return the plotnine layers with gene symbols above a panel whose points reach up to `top`.
 
-    Symbols stand at least `gap` apart, each on a line to its point at `x`.
+    Symbols are at least `gap` apart, each connected to its point at `x`.
     """
     placed = named.sort_values(x)
     placed["label_at"] = spaced(placed[x].to_numpy(), gap)
@@ -97,35 +94,35 @@ def names_above(named: pd.DataFrame, x: str, top: float, gap: float) -> list[Any
 
 
 def title(figure: Figure, text: str, note: str = "") -> None:
-    """Write what is seen above a figure, and a note on how under it."""
+    """Write a title above a figure, with a note on the line below."""
     figure.suptitle(text + (f"\n{note}" if note else ""), fontsize=12)
 
 
 def subtitle(*notes: str) -> str:
-    """Return the notes that say something, a line each."""
+    """Return the notes that are not empty, one per line."""
     return "\n".join(note for note in notes if note)
 
 
-def ends(values: np.ndarray, each: int = MOST_ROWS_AN_END) -> np.ndarray:
+def ends(values: np.ndarray, each: int = MOST_ROWS_PER_END) -> np.ndarray:
     """Return the indices of the lowest and the highest `each` values, ascending by value.
 
-    All of them where leaving out the middle would save little: up to 3 x `each`.
+    All indices for up to 3 x `each` values.
     """
     order = np.argsort(values, kind="stable")
     return order if order.size <= 3 * each else np.r_[order[:each], order[-each:]]
 
 
 def only_ends(shown: int, total: int, what: str) -> str:
-    """Return a note on how many are not in the picture, empty where all are."""
+    """Return a note on the items shown, empty where all are."""
     if shown == total:
         return ""
     return f"the {shown // 2} lowest and {shown // 2} highest of {total:,} {what}"
 
 
 def spaced(wanted: np.ndarray, gap: float) -> np.ndarray:
-    """Return places at least `gap` apart, in the order and near the ascending `wanted` ones."""
+    """Return positions at least `gap` apart, near the ascending `wanted` ones and in order."""
     room = gap * np.arange(wanted.size)
     pushed_up = np.maximum.accumulate(wanted - room)
     pushed_down = np.minimum.accumulate((wanted - room)[::-1])[::-1]
-    # Each keeps the gaps, and so does their mean, which strays half as far.
+    # Both keep the gaps, and so does their mean, which deviates half as far.
     return (pushed_up + pushed_down) / 2 + room

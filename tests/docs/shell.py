@@ -30,7 +30,7 @@ class Shell:
         state.mkdir(parents=True, exist_ok=True)
         (state / "left").write_text(f"cd {shlex.quote(str(folder))}\n")
 
-    def run(self, command: str, seconds: float = 15 * MINUTES) -> tuple[int, str]:
+    def run(self, command: str, seconds: float = 5 * MINUTES) -> tuple[int, str]:
         """Type a command; return its exit code and what it printed, both streams."""
         process = self._start(command, log := self._log())
         try:

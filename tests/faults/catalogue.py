@@ -1,9 +1,10 @@
-"""The faults that the tests make, and the tables of docs/faults.md that list them.
+"""The faults that the tests make, and the lists of them in docs/faults.md.
 
 A test carries its fault as a mark: one fault for each class, however many variants are tried.
 """
 
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -11,15 +12,13 @@ from typing import Any
 
 import pytest
 
-from deployments import exit_codes
-from deployments.exit_codes import BAD_INPUT, DONE, TROUBLE
-from tasks.markdown import markdown_row
+from deployments.cli import exit_codes
+from deployments.cli.exit_codes import BAD_INPUT, DONE, SERVICE_ERROR
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "faults.md"
-BEGIN = "<!-- from the tests; written anew by: python -m tests.faults -->"
-HEAD = "| what happens | how the test makes it | exit code | the message has | what is left |"
+BEGIN = "<!-- generated from the tests by: python -m tests.faults -->"
 CODES = {
-    code: f"{code} {name.lower().replace('_', ' ')}"
+    code: f"exit code {code} ({name.lower().replace('_', ' ')})"
     for name, code in vars(exit_codes).items()
     if name.isupper() and name != "REFUSED"
 }
@@ -35,18 +34,18 @@ class Area(StrEnum):
     SERVERS = "Prefect, MLflow and their databases"
     PROCESSES = "Interrupted and killed"
     MACHINE = "Memory, clock, cores"
-    UNATTENDED = "Deployed, with nobody watching"
-    EXPORTS = "What is written for others"
+    UNATTENDED = "Deployments"
+    EXPORTS = "Runs, exports, names"
 
 
 class Left(StrEnum):
     """What is there after the fault; `tests.faults.commands` checks each."""
 
     NO_RUN = "no run in MLflow"
-    FAILED = "a run set FAILED, with the reason"
-    KILLED = "a run set KILLED, with the reason"
-    WHOLE = "a whole run, FINISHED"
-    AS_BEFORE = "everything as it was"
+    FAILED = "a FAILED run with the reason"
+    KILLED = "a KILLED run with the reason"
+    WHOLE = "a complete FINISHED run"
+    AS_BEFORE = "nothing changed"
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ def marks(area: Area) -> list[Callable[..., pytest.MarkDecorator]]:
 
         return mark
 
-    ends = ((DONE, Left.NO_RUN), (BAD_INPUT, Left.NO_RUN), (TROUBLE, Left.AS_BEFORE))
+    ends = ((DONE, Left.NO_RUN), (BAD_INPUT, Left.NO_RUN), (SERVICE_ERROR, Left.AS_BEFORE))
     return [ending(*end) for end in ends]
 
 
@@ -101,13 +100,38 @@ def made_by(items: Iterable[pytest.Item]) -> list[Fault]:
 
 
 def page(faults: Iterable[Fault]) -> str:
-    """Return docs/faults.md with tables of these faults; what is above the tables stays."""
+    """Return docs/faults.md with lists of these faults; what is above the lists stays."""
     text = [PAGE.read_text(encoding="utf-8").partition(BEGIN)[0] + BEGIN, ""]
-    rows: dict[str, list[str]] = {area: [] for area in Area}
+    by_area: dict[str, dict[int | None, list[Fault]]] = {area: {} for area in Area}
     for one in faults:
-        words = ", ".join(f"`{told}`" for told in one.told)
-        cells = (one.what, one.made, CODES.get(one.code, ""), words, str(one.left))
-        rows[one.area].append(markdown_row(cells))
-    for area in Area:
-        text += [f"## {area}", "", HEAD, "|---|---|---|---|---|", *rows[area], ""]
+        by_area[one.area].setdefault(one.code, []).append(one)
+    for area, by_code in by_area.items():
+        text += [f"## {area}", ""]
+        for code in sorted(by_code, key=lambda code: (code is None, code or 0)):
+            text += [*_listed(code, by_code[code]), ""]
     return "\n".join(text)
+
+
+def _listed(code: int | None, faults: list[Fault]) -> Iterator[str]:
+    """Yield the list of faults of one exit code; its heading has what is common to them."""
+    ((left, times),) = Counter(str(one.left) for one in faults).most_common(1)
+    told = faults[0].told if len({one.told for one in faults}) == 1 else ()
+    common = [CODES[code]] if code is not None else []
+    if shared := len(faults) > 1 and times > 1:
+        common.append(left)
+    if told and len(faults) > 1:
+        common.append(_quoted(told))
+    if common:
+        heading = ", ".join(common)
+        yield f"{heading[0].upper()}{heading[1:]}:\n"
+    by_end: dict[str, list[str]] = {}
+    for one in faults:
+        words = f": {_quoted(one.told)}" if one.told and not (told and len(faults) > 1) else ""
+        after = "" if shared and one.left == left else f" → {one.left}"
+        by_end.setdefault(f"{words}{after}", []).append(one.what)
+    for end, failures in by_end.items():
+        yield from [f"- {'; '.join(failures)}{end}"] if end else [f"- {one}" for one in failures]
+
+
+def _quoted(told: Iterable[str]) -> str:
+    return ", ".join(f"`{words}`" for words in told)

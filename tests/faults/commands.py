@@ -8,7 +8,6 @@ import resource
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,18 +16,18 @@ from unittest import mock
 
 import pytest
 
-from deployments.command_line import main
-from deployments.exit_codes import BAD_INPUT
+from deployments.cli.app import main
+from deployments.cli.exit_codes import BAD_INPUT
 from tests.faults.catalogue import Fault, Left
+from tests.forks import IMPORTED, run_as_command
 from tests.integration.processes import PATIENCE, QUIET
 from tests.integration.runs import run_is_open, runs_in
 
 ROOT = Path(__file__).resolve().parents[2]
 FORKS = multiprocessing.get_context("forkserver")
-IMPORTED = ["deployments.terminal", "flows.fit_screen", "flows.calibrate", "matplotlib.pyplot"]
-QUICK = ("--draws", "100", "--pictures", "none")
+QUICK = ("--model", "m4", "--draws", "100", "--pictures", "none")
 """Options of a fit that is over soon; its draws are too few to be believed."""
-LONG = ("--draws", "20000", "--pictures", "none")
+LONG = ("--model", "m4", "--draws", "20000", "--pictures", "none")
 """Options of one long enough for something to happen meanwhile."""
 AT_A_TERMINAL = {"TTY_COMPATIBLE": "1", "TTY_INTERACTIVE": "1"}
 """Environment in which progress is shown as at a terminal, though it goes to a file."""
@@ -114,7 +113,7 @@ class OwnProcess(Command):
         place = (str(self.folder), streams, limit)
         given = self.environment | environment
         if self._fresh:
-            command = [sys.executable, "-m", "deployments.command_line", *words]
+            command = [sys.executable, "-m", "deployments.cli.app", *words]
             begun = subprocess.Popen(command, env=given, preexec_fn=lambda: _enter(*place))
             self._begun.append(Process(begun.pid, begun.poll))
         else:
@@ -180,18 +179,11 @@ def _enter(folder: str, streams: tuple[str | None, str], limit: tuple[int, int] 
 
 
 def _become(words: list[str], place: tuple[Any, ...], environment: dict[str, str]) -> None:
-    """Become the command, in a fork."""
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
     _enter(*place)
-    os.environ.clear()
-    os.environ.update(environment)
-    tempfile.tempdir = None  # TMPDIR may be another
     sys.stdout = None if place[1][0] is None else open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
-    with temporary_settings({PREFECT_API_URL: environment["PREFECT_API_URL"]}):  # read before
-        code = main(words)
-    atexit._run_exitfuncs()  # a fork ends without
+    code = run_as_command(words, environment)
+    atexit._run_exitfuncs()  # a fork of multiprocessing ends without
     sys.exit(code)
 
 

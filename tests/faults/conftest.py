@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from deployments.demo import write_demo_dataset
+from deployments.cli.demo import write_demo_dataset
 from tests.faults.catalogue import Fault
 from tests.faults.commands import Command, OwnProcess, prepare_forks
 from tests.integration.conftest import s3_bucket, s3_endpoint  # noqa: F401  # fixtures
@@ -68,7 +68,7 @@ def screen(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def stored_run(tmp_path_factory) -> tuple[Path, str]:
     """An MLflow store, and the id of the finished run of 3 MB that it holds."""
-    from tasks.tracking_run import connect
+    from tasks.tracking.store import connect
 
     folder = tmp_path_factory.mktemp("stored")
     (folder / "files").mkdir()

@@ -62,7 +62,7 @@ def silent() -> Iterator[str]:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
-def nobody() -> str:
+def closed_port() -> str:
     """The address of a port that is closed."""
     with silent() as address:
         return address

@@ -16,8 +16,8 @@ from botocore.exceptions import ClientError
 from distributed.security import Security
 from mlflow.store.artifact.s3_artifact_repo import S3ArtifactRepository
 
-from tasks import storage
-from tasks.storage import find_files, stamp
+from tasks.reading import storage
+from tasks.reading.storage import find_files, stamp
 from tests.faults.catalogue import Area, Classes, marks, variants
 from tests.faults.fake_servers import answering
 from tests.faults.proxy import Harm, Proxy
@@ -68,7 +68,7 @@ def on_get(**harm) -> Harm:
 
 
 NETWORK = "check the network and AWS_ENDPOINT_URL"
-TOO_OFTEN = "asked for more than it gives; wait"
+TOO_OFTEN = "limits the rate of requests; wait"
 
 
 def reading(resource: str) -> str:
@@ -94,32 +94,32 @@ HARMS = (
         (Harm(path=TABLE, refuse=(503, "SlowDown"), times=1),),
         (Harm(path=TABLE, refuse=(429, "TooManyRequests"), times=1),),
         (Harm(refuse=(500, "InternalError"), times=1),))),
-    (trouble("a bucket that falls silent", "no answer from the table on", TABLE), (
+    (trouble("the bucket stops answering", "no answer from the table on", TABLE), (
         (on_get(silent=True), "timeout"),)),
-    (trouble("a table that is cut off every time", "connection closed after 5,000 bytes", TABLE), (
+    (trouble("every read of a table is cut off", "connection closed after 5,000 bytes", TABLE), (
         (on_get(cut_after=5000), "received 5000 of", NETWORK),)),
-    (trouble("a table that is shorter than stored", "5,000 bytes fewer are announced", TABLE), (
+    (trouble("a table arrives shorter than stored", "5,000 bytes fewer are announced", TABLE), (
         (on_get(shorten_by=5000), "checksum"),)),
-    (trouble("connections that are reset every time", "the proxy resets them", TABLE), (
+    (trouble("every connection is reset", "the proxy resets them", TABLE), (
         (Harm(path=TABLE, reset=True), NETWORK),)),
-    (trouble("a bucket that is asked too often", "503 SlowDown, 429", TABLE, TOO_OFTEN), (
+    (trouble("too many requests", "503 SlowDown, 429", TABLE, TOO_OFTEN), (
         (Harm(path=TABLE, refuse=(503, "SlowDown")),),
         (Harm(path=TABLE, refuse=(429, "TooManyRequests")),),
         (on_get(refuse=(503, "SlowDown")),))),
-    (trouble("an error of the bucket every time", "500 InternalError", "then run again"), (
+    (trouble("the bucket returns errors", "500 InternalError", "then run again"), (
         (Harm(refuse=(500, "InternalError")), "cannot read"),)),
     (trouble("the wrong region", "301 to HEAD", "AWS_DEFAULT_REGION is the region"), (
         (Harm(path=TABLE, method="HEAD", refuse=(301, "PermanentRedirect")),),)),
-    (trouble("a token that has expired", "400 to HEAD, 403 to GET", "AWS_SESSION_TOKEN"), (
+    (trouble("an expired token", "400 to HEAD, 403 to GET", "AWS_SESSION_TOKEN"), (
         (Harm(method="HEAD", refuse=(400, "ExpiredToken")), "has not expired"),
         (on_get(refuse=(403, "ExpiredToken")), "get new keys"))),
-    (trouble("a clock that is wrong", "403 to GET", "set the clock of this machine"), (
+    (trouble("the clock is wrong", "403 to GET", "set the clock of this machine"), (
         (on_get(refuse=(403, "RequestTimeTooSkewed")),),)),
 )
 ENVIRONMENTS = (
-    (trouble("an endpoint of a name that nobody knows", "a name under .invalid", NETWORK), (
+    (trouble("an unknown endpoint", "a name under .invalid", NETWORK), (
         ({"AWS_ENDPOINT_URL": "http://bucket.invalid"}, "Could not connect"),)),
-    (trouble("an endpoint that is no address", "words, FTP, half an address", NO_ADDRESS), (
+    (trouble("an invalid endpoint", "words, FTP, half an address", NO_ADDRESS), (
         ({"AWS_ENDPOINT_URL": "bucket one"},), ({"AWS_ENDPOINT_URL": "ftp://host"},),
         ({"AWS_ENDPOINT_URL": "http://[::1"},))),
     (trouble("no keys", "no AWS_ACCESS_KEY_ID", "set AWS_ACCESS_KEY_ID"), (
@@ -127,22 +127,22 @@ ENVIRONMENTS = (
 )
 NAMES = (
     # `logfc:` of a dataset file in the bucket; or the address itself
-    (bad("a dataset file in a bucket that names a file of this machine", "an absolute path, one "
+    (bad("a dataset file in a bucket names a local file", "an absolute path, one "
              "that goes up, one of the home, a file://, a chain of file systems"), (
         ("/etc/hosts.csv", f"/etc/hosts.csv: {NO_FILE}"),
         ("../../../../../etc/hosts.csv", f"/etc/hosts.csv: {NO_FILE}"),
         ("~/a.csv", f"/releases/~/a.csv: {NO_FILE}"),
         ("file:///etc/hosts.csv", NOT_FETCHED),
         ("simplecache::file:///etc/hosts.csv", NOT_FETCHED))),
-    (bad("a dataset file in a bucket that names another service", "`http://169.254.169.254/`",
+    (bad("a dataset file in a bucket names another service", "`http://169.254.169.254/`",
              NOT_FETCHED), (("http://169.254.169.254/a.csv", "fetch the file first"),)),
-    (bad("a dataset file in a bucket that names no table", "a bucket that is not there or cannot "
+    (bad("a dataset file in a bucket names no table", "a bucket that is not there or cannot "
              "be, a folder, an object of no bytes"), (
         ("s3://no-such-bucket-of-ours/a.csv", NO_FILE),
         ("s3://No_Bucket!/a.csv", "no bucket can have such a name"),
         ("sub.csv", "there is a folder"),
         ("empty.csv", "fetch it again"))),
-    (bad("what is no dataset file in a bucket", "no object, the bucket, a folder, the marker of "
+    (bad("not a dataset file in a bucket", "no object, the bucket, a folder, the marker of "
              "one, an object of no bytes"), (
         ("BUCKET/none.yaml", f"{NO_FILE}; correct the path"),
         ("BUCKET/", "this is a bucket"),
@@ -151,10 +151,10 @@ NAMES = (
         ("BUCKET/releases/empty.csv", "expected keys and values, got nothing"))),
 )
 RIGHTS: Classes = (
-    (trouble("keys that are wrong", "an id of nobody, another secret", "check that the keys"), (
+    (trouble("wrong keys", "an id of nobody, another secret", "check that the keys"), (
         (OF_WORKERS, "folder: .", {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE"}),
         (OF_WORKERS, "folder: .", {"AWS_SECRET_ACCESS_KEY": "wrong"}))),
-    (trouble("rights that are not enough", "no right to the table, or to list", "may read it"), (
+    (trouble("missing rights", "no right to the table, or to list", "may read it"), (
         (reading("*/*.yaml"), f"logfc: {TABLE}", {}, "cannot read", TABLE),
         (reading("*"), "folder: .", {}, "cannot read", "/releases: "))),
 )
@@ -169,7 +169,7 @@ def test_a_bucket_that_fails(harm, told, proxy, bucket, command):
     assert harm.times < left or left == float("inf"), "the harm was never done"
 
 
-@trouble("a table that changes while it is read", "replaced or deleted before a GET", TABLE)
+@trouble("a table changes while it is read", "replaced or deleted before a GET", TABLE)
 @pytest.mark.parametrize(("skip", "change"), [(0, "replaced"), (1, "replaced"), (1, "deleted")])
 def test_a_table_is_of_one_version_or_not_read(skip, change, proxy, bucket, screen, command):
     def do() -> None:
@@ -187,7 +187,7 @@ def test_a_bucket_that_is_not_reached(environment, told, bucket, command):
     command("validate", bucket.dataset, told=told, **environment)
 
 
-@trouble("a certificate that is not trusted", "one that is signed by itself", "AWS_CA_BUNDLE")
+@trouble("an untrusted certificate", "one that is signed by itself", "AWS_CA_BUNDLE")
 def test_a_certificate_that_is_not_trusted(bucket, tmp_path, command):
     own = Security.temporary()
     pem = tmp_path / "certificate.pem"
@@ -207,7 +207,7 @@ def test_a_name_in_a_bucket_that_is_refused(named, told, bucket, command):
     command("validate", address.replace("BUCKET", f"s3://{bucket.name}"), told=told)
 
 
-@done("a key of blanks, signs of a query, letters beyond ASCII", "`a b/ü%20 +&=?#.csv`", VALID)
+@done("a key with blanks, query signs, non-ASCII letters", "`a b/ü%20 +&=?#.csv`", VALID)
 def test_a_key_may_hold_anything(bucket, screen, command):
     odd = "a b/ü%20 +&=?#"
     bucket.put(f"{odd}.csv", (screen.parent / TABLE).read_bytes())
@@ -251,13 +251,17 @@ def denied(what, **arguments) -> bool:
     return False
 
 
-@done("keys that may do no more than needed", "the policy of docs/security.md, enforced", VALID)
+@done(
+    "keys with [minimal rights](security.md#the-bucket)",
+    "the policy of docs/security.md, enforced",
+    VALID,
+)
 def test_the_rights_of_workers_are_enough(limit, bucket, command):
     bucket.put("others/a.csv")
     limit(OF_WORKERS)
     command("validate", bucket.dataset)
     assert find_files(bucket.at("releases"), ".yaml", 2) == [bucket.dataset]
-    assert stamp(bucket.dataset).is_of_content
+    assert stamp(bucket.dataset).is_digest
     client = boto3.client("s3")
     assert denied(client.put_object, Bucket=bucket.name, Key="releases/a", Body=b"")
     assert denied(client.delete_object, Bucket=bucket.name, Key=KEY)

@@ -13,16 +13,16 @@ import pytest
 from markdown_it import MarkdownIt
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
-from deployments.exit_codes import VERDICT_FAIL
+from deployments.cli.exit_codes import VERDICT_FAIL
 from schemas.calibration import CalibrationSettings
-from schemas.refresh import SeenRelease
+from schemas.release_status import SeenRelease
 from schemas.reports import ValidationReport, Verdict
-from tasks.front_page import NOTE, run_note
-from tasks.registry import CHAMPION
-from tasks.render_refresh import refresh_markdown
-from tasks.render_result import result_markdown
-from tasks.render_validation import validation_markdown
-from tasks.tracking_run import connect, tracking_uri
+from tasks.reports.fit import result_markdown
+from tasks.reports.releases import refresh_markdown
+from tasks.reports.validation import validation_markdown
+from tasks.tracking.registry import CHAMPION
+from tasks.tracking.store import connect, tracking_uri
+from tasks.tracking.ui import NOTE, run_note
 from tests.faults.catalogue import Area, Left, fault, marks, variants
 from tests.integration.runs import artifact, runs_in
 from tests.tasks.fits import results_of
@@ -65,7 +65,7 @@ bad = partial(bad, left=Left.AS_BEFORE)
 OF = "--dataset 'Avana sample'"
 # fmt: off
 CLASSES = (
-    (bad("what is no run in place of one", "a path, an absolute one, a search, a pattern, an "
+    (bad("not a run", "a path, an absolute one, a search, a pattern, an "
          "address, half of an id, the id of no run, an alias of nobody, an escape sequence"), (
         (f"export ../../etc --out out {OF}", "got '../../etc'"),
         (f"export /etc/passwd --out out {OF}", "got '/etc/passwd'"),
@@ -73,31 +73,31 @@ CLASSES = (
         (f"export % --out out {OF}", "got '%'"),
         (f"export runs:/0123/posterior.nc --out out {OF}", "got 'runs:/0123"),
         (f"export 0123456789abcdef --out out {OF}", "got '0123456789abcdef'"),
-        (f"export {'0' * 32} --out out", f"there is no '{'0' * 32}'"),
+        (f"export {'0' * 32} --out out", f"got '{'0' * 32}'"),
         (f"export challengers --out out {OF}", "24Q4, 24Q2"),
         (f"export \x1b[2J --out out {OF}", r"got '\x1b[2J'"),
         (f"compare champion ../../etc {OF}", "got '../../etc'"),
-        (f"promote {'0' * 32}", f"there is no '{'0' * 32}'"))),
-    (bad("nothing in place of a run or a file", "an argument that is empty", "got nothing"), (
+        (f"promote {'0' * 32}", f"got '{'0' * 32}'"))),
+    (bad("an empty name of a run or file", "an argument that is empty", "got nothing"), (
         ("export '' --out out",), ("compare champion ''",), ("promote ''",), ("fit ''",),
         ("validate ''",), ("import-trace '' --dataset screen.yaml",))),
-    (bad("a dataset that is not there", "`--dataset ../x`", "has none of '../x'"), (
-        ("export latest --out out --dataset ../x", "there are: Avana sample"),
+    (bad("an unknown dataset", "`--dataset ../x`", "has none of '../x'"), (
+        ("export latest --out out --dataset ../x", "available: Avana sample"),
         ("compare latest 24Q2 --dataset ../x",))),
-    (bad("one fit under two names, to compare", "an alias and an id", "are one fit"), (
+    (bad("a fit compared with itself", "an alias and an id", "are the same fit"), (
         (f"compare champion {{champion}} {OF}", "expected two"),)),
-    (bad("a failed or a deleted run, to export, compare or promote", "by its id"), (
-        ("export {failed} --out out", "is FAILED; take another"),
-        ("compare champion {failed}", "is FAILED", "take another run"),
+    (bad("a failed or deleted run", "by its id"), (
+        ("export {failed} --out out", "is FAILED; choose another"),
+        ("compare champion {failed}", "is FAILED", "choose another run"),
         ("export {deleted} --out out", "has been deleted", "mlflow runs restore"),
         ("promote {deleted}", "has been deleted", "mlflow runs restore"))),
-    (bad("a calibration, to compare or promote", "by its id", "no fit of this version"), (
+    (bad("a calibration to compare or promote", "by its id", "not a fit of this version"), (
         ("compare champion {calibration}",), ("promote {calibration}",))),
 )
 DAMAGES = (
     # the command, the damaged file of a run, how much of it is left
-    (bad("a run whose files are damaged", "one cut, emptied or removed in the store",
-         "damaged or gone", "put it back from a backup"), (
+    (bad("a run with damaged files", "one cut, emptied or removed in the store",
+         "damaged or missing", "restore it from a backup"), (
         ("export {fit} --out out", "fit", "posterior.nc", 0.5),
         ("export {fit} --out out", "fit", "screen/design.nc", 0.0),
         ("compare champion {fit}", "fit", "gene_effects.parquet", 0.5),
@@ -105,9 +105,9 @@ DAMAGES = (
         ("compare champion {fit}", "fit", "parameters.json", 0.5),
         ("compare champion {fit}", "fit", "summary.csv", 0.0),
         ("promote {fit}", "fit", "preparation.json", 0.5))),
-    (bad("a champion whose files are damaged", "a file cut in the store",
-         "the champion of Avana sample, version 1", "take the alias champion away"), (
-        ("promote {fit}", "champion", "gene_effects.parquet", 0.5, "damaged or gone"),)),
+    (bad("a champion with damaged files", "a file cut in the store",
+         "the champion of Avana sample, version 1", "remove the alias champion"), (
+        ("promote {fit}", "champion", "gene_effects.parquet", 0.5, "damaged or missing"),)),
 )
 # fmt: on
 
@@ -153,9 +153,9 @@ def shown_in(page: str) -> tuple[set[str], str]:
     return kinds, "\n".join(words)
 
 
-@fault(Area.EXPORTS, "a gene, a release or a cell of a refused table that looks like markup",
+@fault(Area.EXPORTS, "markup in names or in a refused table",
     made="scripts, pictures, links, emphasis, mathematics, templates, paths, on pages in Markdown",
-    left="the label, as it is")  # fmt: skip
+    left="the text, shown literally")  # fmt: skip
 @pytest.mark.parametrize("label", LABELS)
 def test_a_label_is_shown_as_it_is(label):
     results = results_of()
@@ -163,7 +163,7 @@ def test_a_label_is_shown_as_it_is(label):
     genes = results.effects["gene"].where(results.effects.index > 0, label)
     effects = results.effects.assign(gene=genes, beta_sd=0.1, lfsr=0.5)
     results = replace(results, verdict=verdict, effects=effects)
-    said = {"found": (label,), "column": label, "mend": label}
+    said = {"found": (label,), "column": label, "remedy": label}
     finding = results.validation.findings[0].model_copy(update=said)
     report = ValidationReport(dataset="a", release="b", tables=(), findings=(finding,))
     file = f"s3://a/{label}.yaml"
@@ -182,7 +182,7 @@ def test_a_label_is_shown_as_it_is(label):
 
 
 @pytest.mark.slow
-@done("a screen whose genes and cell lines look like markup",
+@done("genes and cell lines with names like markup",
     "the same labels in the long table, and a fit with its pictures", "Tracked as run",
     code=VERDICT_FAIL, left=Left.WHOLE)  # fmt: skip
 def test_a_screen_of_such_labels_is_fitted(forked, screen):
@@ -192,7 +192,7 @@ def test_a_screen_of_such_labels_is_fitted(forked, screen):
         new = dict(zip(table[column].unique(), LABELS, strict=False))
         table[column] = table[column].replace(new)
     table.to_csv(path, index=False)
-    forked("fit", screen, "--draws", "100", told=LABELS[:5])
+    forked("fit", screen, "--model", "m4", "--draws", "100", told=LABELS[:5])
     (run,) = runs_in(forked.folder)
     genes = set(table["gene"])
     assert set(pd.read_csv(artifact(run, "gene_effects.csv"))["gene"]) == genes

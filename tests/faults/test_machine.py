@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from deployments.exit_codes import DONE, TROUBLE, VERDICT_FAIL
+from deployments.cli.exit_codes import DONE, SERVICE_ERROR, VERDICT_FAIL
 from tests.faults.catalogue import Area, Classes, Left, fault, variants
 from tests.faults.commands import QUICK, OwnProcess
 from tests.integration.processes import PATIENCE
@@ -27,7 +27,7 @@ def machine(what: str, made: str, *told: str, code=VERDICT_FAIL, left: Left | st
 FITTED = "Tracked as run"
 
 
-@machine("few files may be open", "RLIMIT_NOFILE of 40", FITTED)
+@machine("a limit of 40 open files", "RLIMIT_NOFILE of 40", FITTED)
 def test_few_open_files(forked, screen):
     forked.end(forked.begin("fit", screen, *QUICK, limit=(resource.RLIMIT_NOFILE, 40)))
 
@@ -35,12 +35,12 @@ def test_few_open_files(forked, screen):
 POOR = {"COLUMNS": "40", "TERM": "dumb", "NO_COLOR": "1", "TZ": "Nowhere/Land"}
 # fmt: off
 OUTPUTS: Classes = (
-    (machine("a poor terminal", "COLUMNS=40, TERM=dumb, TZ=Nowhere/Land", "is valid", code=DONE,
-             left="validation.json"), (("", POOR),)),
-    (machine("what is printed goes nowhere", "stdout closed", code=DONE, left="validation.json"), (
+    (machine("a narrow terminal without colours", "COLUMNS=40, TERM=dumb, TZ=Nowhere/Land",
+             "is valid", code=DONE, left="validation.json"), (("", POOR),)),
+    (machine("closed standard output", "stdout closed", code=DONE, left="validation.json"), (
         (None, {}),)),
-    (machine("what is printed goes to a full disk", "stdout to /dev/full", "No space left on",
-             "make room there", code=TROUBLE, left=Left.AS_BEFORE), (("/dev/full", {}),)),
+    (machine("standard output on a full disk", "stdout to /dev/full", "No space left on",
+             "make room there", code=SERVICE_ERROR, left=Left.AS_BEFORE), (("/dev/full", {}),)),
 )
 # fmt: on
 
@@ -51,10 +51,10 @@ def test_an_output_that_is_poor_or_none(out, environment, told, forked, screen):
     assert (forked.folder / "validation.json").exists() == (code == DONE)
 
 
-@machine("two fits begin at once where there is nothing yet", "two commands in one empty folder",
-    FITTED, left="two whole runs in one store")  # fmt: skip
-@machine("one core instead of all", "the affinity of one of two processes", FITTED,
-    left="two whole runs with equal effects, to the last digit")  # fmt: skip
+@machine("two fits start together in an empty folder", "two commands in one empty folder",
+    FITTED, left="two complete runs in one store")  # fmt: skip
+@machine("one core", "the affinity of one of two processes", FITTED,
+    left="the same effects as on all cores, to the last digit")  # fmt: skip
 def test_two_at_once_one_of_them_on_one_core(forked, screen, api):
     other = OwnProcess(forked.fault, forked.folder, api=api)
     other.files = [file.with_suffix(".other") for file in other.files]
@@ -68,7 +68,7 @@ def test_two_at_once_one_of_them_on_one_core(forked, screen, api):
     assert one == two
 
 
-@machine("no home, and a locale of ASCII alone",
+@machine("no home, and an ASCII locale",
     "HOME of a folder that is not there, LC_ALL=C, and Python told to keep to it", FITTED,
     r"\u03b2-catenin")  # fmt: skip
 def test_a_bare_account(fresh, screen):
@@ -77,7 +77,7 @@ def test_a_bare_account(fresh, screen):
     fresh("fit", screen, *QUICK, **bare)
 
 
-@machine("no compiler, and no other program", "PATH of no folder", FITTED, "β-catenin")
+@machine("no compiler", "PATH of no folder", FITTED, "β-catenin")
 def test_no_program(fresh, screen, api):
     with_beta(screen)
     # What would compile is a sampler.
@@ -90,11 +90,11 @@ def with_beta(screen: Path) -> None:
     table.write_text(text, encoding="utf-8")
 
 
-@machine("the memory is gone in the middle of a fit",
+@machine("memory runs out during a fit",
     "RLIMIT_AS of 100 MB more than it has, once its run is open", "memory: there was not enough",
-    "fewer draws", code=TROUBLE, left=Left.FAILED)  # fmt: skip
+    "fewer draws", code=SERVICE_ERROR, left=Left.FAILED)  # fmt: skip
 def test_memory_that_is_gone(forked, screen):
-    process = forked.begin("fit", screen, "--draws", "100000")
+    process = forked.begin("fit", screen, "--model", "m4", "--draws", "100000")
     forked.wait_for_run(process)
     running = psutil.Process(process.pid)
     # Threads still start; the draws want 270 MB.
@@ -105,9 +105,9 @@ def test_memory_that_is_gone(forked, screen):
 YEARS = 20 * 365 * 86400
 
 
-@machine("the clock is set while a fit is running",
+@machine("the clock is set during a fit",
     "a preloaded library: 20 years behind, then right; right, then an hour behind", FITTED,
-    left="a whole run, FINISHED, with the seconds it really took")  # fmt: skip
+    left="a FINISHED run with its true duration")  # fmt: skip
 @pytest.mark.parametrize(("before", "after"), [(-YEARS, 0), (0, -3600)])
 def test_a_clock_that_is_set(before, after, fresh, screen, tmp_path):
     compiler = shutil.which("cc")

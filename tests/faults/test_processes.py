@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deployments.exit_codes import HUNG_UP, INTERRUPTED, TERMINATED, VERDICT_FAIL
+from deployments.cli.exit_codes import HUNG_UP, INTERRUPTED, TERMINATED, VERDICT_FAIL
 from tests.faults.catalogue import Area, Left, fault, variants
 from tests.faults.commands import AT_A_TERMINAL, LONG, QUICK, OwnProcess, Process
 from tests.integration.runs import runs_in
@@ -31,19 +31,19 @@ def ended(what: str, made: str = "SIGINT to all", *, code=INTERRUPTED, left=Left
 STAGES = (
     (ended("Ctrl-C while the tables are read", left=Left.NO_RUN), (
         (("fit", "SCREEN", *QUICK), "Validating"),)),
-    (ended("Ctrl-C while the exact engine is at work"), (
+    (ended("Ctrl-C in the exact engine"), (
         (("fit", "SCREEN", *QUICK), r"leaving out cell lines.* \d+/"),)),
     (ended("Ctrl-C while nutpie samples"), ((NUTS, SAMPLING),)),
-    (ended("the command is asked to terminate", "SIGTERM while nutpie samples", code=TERMINATED), (
+    (ended("SIGTERM while nutpie samples", "SIGTERM while nutpie samples", code=TERMINATED), (
         (NUTS, SAMPLING),)),
-    (ended("Ctrl-C while PyMC samples in processes of its own"), (
+    (ended("Ctrl-C while PyMC samples"), (
         ((*NUTS, "--sampler", "pymc"), r"sampling with pymc.* [1-9]\d*/"),)),
     (ended("Ctrl-C while the run is stored"), (
-        (("fit", "SCREEN", "--draws", "100"), r"drawing pictures.* 16/16"),)),
+        (("fit", "SCREEN", "--model", "m4", "--draws", "100"), r"drawing pictures.* 16/16"),)),
     (ended("Ctrl-C while a release is simulated", left=Left.AS_BEFORE), (
         (("simulate", "--out", "release", "--genes", "5000", "--cell-lines", "300"),
          r"writing guides.* [1-9]\d*/"),)),
-    (ended("Ctrl-C while a calibration fits its screens in processes of its own"), (
+    (ended("Ctrl-C in a calibration"), (
         (("calibrate", "--simulations", "100000", "--engine", "exact"),
          r"simulating and fitting.* [1-9]\d*/"),)),
 )
@@ -102,10 +102,10 @@ def test_a_terminal_that_is_closed(forked, screen):
 
 
 @ended(
-    "a fit is killed, and begun again",
+    "a fit is killed and repeated",
     "SIGKILL while nutpie samples",
     code=VERDICT_FAIL,
-    left="the first run RUNNING, as nobody was left to say otherwise; the second FINISHED",
+    left="the first run RUNNING, the second FINISHED",
 )
 def test_a_fit_that_is_killed_and_begun_again(forked, screen):
     process = begin(NUTS, screen, SAMPLING, forked)

@@ -15,12 +15,12 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from deployments import prefect_ready
-from tasks import tracking_run
+from deployments.server import preflight as prefect_ready
+from tasks.tracking import store as mlflow_store
 from tests.faults.catalogue import Area, marks, variants
 from tests.faults.commands import AT_A_TERMINAL, LONG, QUICK, kept_in
 from tests.faults.disks import full_disk, held, read_only
-from tests.faults.fake_servers import LOGIN_PAGE, answering, nobody, silent
+from tests.faults.fake_servers import LOGIN_PAGE, answering, closed_port, silent
 from tests.integration import processes
 from tests.integration.runs import runs_in
 
@@ -35,13 +35,13 @@ done, _, trouble = marks(Area.SERVERS)
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     """Wait for a second where the product waits for several."""
-    monkeypatch.setattr(tracking_run, "SERVER_PATIENCE", 1.0)
+    monkeypatch.setattr(mlflow_store, "SERVER_PATIENCE", 1.0)
     monkeypatch.setattr(prefect_ready, "SERVER_PATIENCE", 1.0)
     monkeypatch.setattr(prefect_ready, "DATABASE_PATIENCE", 1.0)
 
 
 def dead():
-    return nullcontext(nobody())
+    return nullcontext(closed_port())
 
 
 def answer(status: int, body: str = "refused"):
@@ -61,23 +61,23 @@ def of_version(path: Path, version: str) -> None:
 MLFLOW, PREFECT = "MLFLOW_TRACKING_URI", "PREFECT_API_URL"
 # fmt: off
 SERVERS = (
-    (trouble("nobody listens where a server is expected", "a closed port", "does not answer"), (
+    (trouble("no server at the address", "a closed port", "does not answer"), (
         (MLFLOW, dead, "(ConnectionError)"), (PREFECT, dead))),
     (trouble("a server hangs", "connections are taken, never answered", "does not answer"), (
         (MLFLOW, silent, "(ReadTimeout)"), (PREFECT, silent))),
-    (trouble("a server fails at everything", "HTTP 500", "HTTP 500"), (
+    (trouble("a server always fails", "HTTP 500", "HTTP 500"), (
         (MLFLOW, answer(500)), (PREFECT, answer(500)))),
-    (trouble("another server answers", "HTTP 404, or a page to log in", "what answers"), (
-        (MLFLOW, answer(404), "is no MLflow server"),
-        (MLFLOW, answer(200, LOGIN_PAGE), "is no MLflow server"),
-        (PREFECT, answer(404), "is no Prefect server"),
-        (PREFECT, answer(200, LOGIN_PAGE), "is no Prefect server"))),
-    (trouble("a server does not know this user", "HTTP 401 and 403", "not let this user in"), (
+    (trouble("another server answers", "HTTP 404, or a page to log in", "is not a"), (
+        (MLFLOW, answer(404), "is not an MLflow server"),
+        (MLFLOW, answer(200, LOGIN_PAGE), "is not an MLflow server"),
+        (PREFECT, answer(404), "is not a Prefect server"),
+        (PREFECT, answer(200, LOGIN_PAGE), "is not a Prefect server"))),
+    (trouble("a server rejects the user", "HTTP 401 and 403", "not let this user in"), (
         (MLFLOW, answer(401), "MLFLOW_TRACKING_USERNAME"), (MLFLOW, answer(403)),
         (PREFECT, answer(401, "{}"), "PREFECT_API_AUTH"))),
 )
 HOMES = (
-    (trouble("Prefect's home cannot be used", "read-only, on a full disk, its database overwritten "
+    (trouble("`PREFECT_HOME` is unusable", "read-only, on a full disk, its database overwritten "
              "or locked by another process", "embedded server", "PREFECT_HOME"), (
         (read_only,), (full_disk,), (overwritten,), (lambda home: held(home / "prefect.db"),))),
 )
@@ -87,8 +87,8 @@ STORES = (
         (lambda path: path.write_bytes(b"not a database\n" * 1000),),
         (lambda path: path.write_bytes(path.read_bytes()[:4096].ljust(400_000, b"\xff")),),
         (lambda path: os.truncate(path, path.stat().st_size // 3),))),
-    (trouble("mlflow.db was made by another MLflow", "a later and an earlier version in its table",
-             "mlflow.db", "another version of MLflow", "mlflow db upgrade"), (
+    (trouble("mlflow.db is of another MLflow version", "a later and an earlier version in its "
+             "table", "mlflow.db", "another version of MLflow", "mlflow db upgrade"), (
         (lambda path: of_version(path, "ffffffffffff"),),
         (lambda path: of_version(path, "0584bdc529eb"),))),
 )
@@ -102,13 +102,13 @@ def test_a_server_that_cannot_be_used(variable, server, told, screen, command):
             command(*EXPORT, told=(variable, address, *told), MLFLOW_TRACKING_URI=address)
         else:
             with temporary_settings({PREFECT_API_URL: f"{address}/api"}):
-                command("fit", screen, told=(variable, address, *told))
+                command("fit", screen, *QUICK, told=(variable, address, *told))
 
 
-@trouble("MLFLOW_TRACKING_URI names the Prefect server", "its address", "is no MLflow server")
+@trouble("MLFLOW_TRACKING_URI names the Prefect server", "its address", "is not an MLflow server")
 def test_a_fit_begins_where_its_run_can_be_kept(prefect_server, screen, command):
     address = str(PREFECT_API_URL.value()).removesuffix("/api")
-    ended = command("fit", screen, told=(MLFLOW,), MLFLOW_TRACKING_URI=address)
+    ended = command("fit", screen, *QUICK, told=(MLFLOW,), MLFLOW_TRACKING_URI=address)
     assert "Fitting" not in ended.err
 
 
@@ -119,7 +119,7 @@ def test_a_home_of_prefect_that_cannot_be_used(spoil, told, tmp_path, screen, co
     # The server that the tests of this process share has set both.
     elsewhere = {PREFECT_API_URL, PREFECT_API_DATABASE_CONNECTION_URL}
     with spoil(tmp_path / "home"), temporary_settings(home, restore_defaults=elsewhere):
-        command("fit", screen, told=told)
+        command("fit", screen, *QUICK, told=told)
 
 
 @pytest.fixture
@@ -135,28 +135,28 @@ def test_a_store_that_cannot_be_used(spoil, told, store, command):
     command(*EXPORT, told=told)
 
 
-@trouble("another process holds mlflow.db", "BEGIN EXCLUSIVE in another process", "mlflow.db")
+@trouble("mlflow.db is locked", "BEGIN EXCLUSIVE in another process", "mlflow.db")
 def test_a_locked_store(store, command):
     with held(store):
-        command(*EXPORT, told=("another process is using it",))
+        command(*EXPORT, told=("another process has locked it",))
 
 
-@trouble("the experiment of the dataset was deleted in MLflow",
+@trouble("the dataset's experiment was deleted",
     "deleted in the store, which keeps its name, and a fit", "has been deleted",
-    "mlflow experiments restore -x", left="no run in the deleted experiment")  # fmt: skip
+    "mlflow experiments restore -x", left="no new run")  # fmt: skip
 def test_a_deleted_experiment(store, prefect_server, screen, command):
     client = MlflowClient(f"sqlite:///{store}")
     experiment = client.create_experiment("simulated-screen")
     client.delete_experiment(experiment)
-    command("fit", screen, told=("name the dataset otherwise",))
+    command("fit", screen, *QUICK, told=("rename the dataset",))
     assert not client.search_runs([experiment], run_view_type=3)
 
 
 @pytest.mark.slow
-@trouble("the run is deleted in MLflow during its fit",
+@trouble("the run is deleted during its fit",
     "deleted through MLflow's client while the engine is at work", "was deleted",
     "the results are kept in",
-    left="the results, where the message says; the run deleted")  # fmt: skip
+    left="the results, at the location printed")  # fmt: skip
 def test_a_run_that_is_deleted(forked, screen):
     process = forked.begin("fit", screen, *QUICK)
     forked.wait_for(process, "Verdict")
@@ -166,19 +166,11 @@ def test_a_run_that_is_deleted(forked, screen):
     assert not runs_in(forked.folder)
 
 
-def comes_back(name: str, made: str):
-    left = "the one run that was begun, FINISHED"
-    return done(f"the {name} server is killed while a fit computes", made, left=left)
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(MLFLOW, marks=comes_back("MLflow", "SIGKILL; back when the fit misses it")),
-        pytest.param(PREFECT, marks=comes_back("Prefect", "SIGKILL; back at once")),
-    ],
-)
+@done("the MLflow or Prefect server is killed during a fit",
+    "SIGKILL; MLflow is back when the fit misses it, Prefect at once",
+    left="one FINISHED run")  # fmt: skip
+@pytest.mark.parametrize("name", [MLFLOW, PREFECT])
 def test_a_server_that_comes_back(name, forked, screen):
     port, folder = processes.free_port(), forked.folder
     address = f"http://127.0.0.1:{port}{'/api' if name == PREFECT else ''}"

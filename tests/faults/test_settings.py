@@ -15,12 +15,12 @@ REST = "release: b\nlibrary: c\nlogfc: d.csv\n"
 BILLIONS = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10)
 )
-ALIAS = "a name for a part (& or *)"
+ALIAS = "an anchor or alias (& or *)"
 LETTERS = "expected letters, digits, blanks and any of _.+-"
 NAMES = ("a/b", "..", "a\\nb", "  ", "", "<script>alert(1)</script>", "[red]a", "=1+1")
 # fmt: off
 DATASETS = (
-    (bad("a dataset file that is none", "nothing there, no bytes, a list, half of a line, bytes "
+    (bad("an invalid dataset file", "nothing there, no bytes, a list, half of a line, bytes "
          "that are no text, two documents, a key twice, a table of 2 MB", "dataset.yaml"), (
         (None, "there is none"),
         ("", "expected keys and values, got nothing"),
@@ -30,30 +30,30 @@ DATASETS = (
         (f"{HEAD}---\na: b\n", "another document"),
         (f"{HEAD}release: 1\nname: b\n", "the key 'name' twice"),
         ("a,b\n" * 500_000, "is it a table?"))),
-    (bad("a few lines that stand for gigabytes", "ten levels of aliases, a part that holds itself, "
+    (bad("a few lines that expand to gigabytes", "ten levels of aliases, a part that holds itself, "
          "5,000 brackets"), (
         (BILLIONS, ALIAS), ("&a [*a]", ALIAS), ("[" * 5000, "levels"))),
-    (bad("a tag that would run code", "`!!python/object/apply:os.system`", "os.system"), (
+    (bad("a YAML tag that would run code", "`!!python/object/apply:os.system`", "os.system"), (
         (f"{HEAD}release: !!python/object/apply:os.system ['touch ran']\n", "a constructor"),)),
-    (bad("a key that is unknown or not there", "`logfcs:`, neither table nor folder"), (
+    (bad("an unknown or missing key", "`logfcs:`, neither table nor folder"), (
         (f"{HEAD}release: b\nlogfcs: d.csv\n", "did you mean `logfc`?"),
         ("name: a\nrelease: b\nlibrary: c\n", "expected `logfc` (a table) or `folder`"))),
-    (bad("a release folder that is not there", "`folder: nowhere`", "correct the path"), (
+    (bad("a missing release folder", "`folder: nowhere`", "correct the path"), (
         ("name: a\nrelease: b\nlibrary: c\nfolder: nowhere\n", "nowhere"),)),
-    (bad("a release that is no text", "a date, a date that is none, a number, yes, null"), (
+    (bad("a release that is not text", "a date, a date that is none, a number, yes, null"), (
         (f"{HEAD}release: 2024-01-01\n", "(date); write it in quotes"),
         (f"{HEAD}release: 2024-99-99\n", "expected YAML, got: month must be in 1..12"),
         (f"{HEAD}release: 25\n", "release: expected text, got 25 (int); write it in quotes"),
         (f"{HEAD}release: yes\n", "got True"),
         (f"{HEAD}release: null\n", "release: expected text, got nothing"))),
-    (bad("a name that would do harm where it is shown", "a path, the folder above, two lines, "
+    (bad("a name with unsafe characters", "a path, the folder above, two lines, "
          "blanks, nothing, a script, markup, a formula, an escape sequence, 300 characters"), (
         *((f'{REST}name: "{name}"', LETTERS) for name in NAMES),
         (f'{REST}name: "\\e[31m"', r"\x1b[31m"),
         (f"{REST}name: {'x' * 300}", "at most 100 characters"))),
 )
 SETTINGS = (
-    (bad("a file of settings that is none", "nothing there, bytes that are no text, a list, half "
+    (bad("an invalid settings file", "nothing there, bytes that are no text, a list, half "
          "of a line, a key twice, a tag of Python, aliases of aliases", "settings.yaml"), (
         (None, "No such file"),
         (b"\xff\xfe\0", "expected text in UTF-8"),
@@ -62,14 +62,14 @@ SETTINGS = (
         ("seed: 1\nseed: 2", "the key 'seed' twice"),
         ("a: !!python/name:os.system", "could not determine a constructor"),
         (BILLIONS, ALIAS))),
-    (bad("what is no file in place of settings", "a pipe, a folder", "settings.yaml is none"), (
+    (bad("a pipe or folder as settings file", "a pipe, a folder", "expected a YAML file"), (
         (os.mkfifo,), (Path.mkdir,))),
     (bad("an unknown setting", "`drawz`, model `m5`, a section that is a number, no gene"), (
         ("sampling: {drawz: 100}", "there is no such setting; did you mean draws?"),
-        ("model: m5", "'m4', 'm4_zero_mean' or 'm4_nested', got 'm5'"),
+        ("model: m5", "'m4_nested' or 'm4_screen', got 'm5'"),
         ("sampling: 3", "sampling: expected `name: value` lines, got 3"),
         ("filters: {genes: ['']}", "filters.genes.0"))),
-    (bad("a setting out of its bounds", "a word, 10¹² draws, -5, infinitely many, a seed below "
+    (bad("a setting out of bounds", "a word, 10¹² draws, -5, infinitely many, a seed below "
          "zero, limits of NaN and infinity", "should be"), (
         ("sampling: {draws: many}", "--draws: should be a valid integer"),
         ("sampling: {draws: 1000000000000}", "less than or equal to 1000000"),
@@ -78,22 +78,27 @@ SETTINGS = (
         ("seed: -1", "--seed: should be greater than or equal to 0"),
         ("preparation: {min_rna_sd: .nan}", "min_rna_sd: should be"),
         ("contract: {max_abs_logfc: .inf}", "max_abs_logfc: should be a finite"))),
-    (bad("a prior that is none", "code, another family, parts, a negative SD, NaN, a normal prior "
-         "of an SD", "priors."), (
+    (bad("an invalid prior", "code, another family, parts, words, a number too many, infinity, an "
+         "SD of zero, NaN, a prior of a mean for an SD, or of an SD for a mean", "priors."), (
         ("priors: {mu_beta: \"__import__('os')\"}", "priors.mu_beta: expected Normal"),
         ("priors: {mu_beta: 'Cauchy(0, 1)'}", "expected Normal(mean, sd)"),
         ("priors: {mu_beta: {family: Normal, arguments: [0, .inf]}}", "Normal(mean, sd)"),
-        ("priors: {mu_beta: 'Normal(0, -1)'}", "the last above zero"),
-        ("priors: {mu_beta: 'Normal(nan, 1)'}", "expected finite numbers"),
+        ("priors: {mu_beta: 'Normal(0, 1) + 1'}", "expected Normal(mean, sd)"),
+        ("priors: {mu_beta: 'Normal(0, one)'}", "expected numbers in"),
+        ("priors: {sigma: 'Exponential(1, 2)'}", "Exponential takes 1 number(s), got 2 in"),
+        ("priors: {mu_beta: 'Normal(0, 0)'}", "the last above zero"),
+        *((f"priors: {{mu_beta: 'Normal({numbers})'}}", "expected finite numbers")
+          for numbers in ("nan, 1", "-inf, 1", "0, inf")),
+        ("priors: {mu_beta: 'HalfNormal(1)'}", "a mean takes a Normal prior, got HalfNormal(1)"),
         ("priors: {sigma: 'Normal(0, 1)'}", "a standard deviation takes"))),
 )
 FOLDERS = (
-    (bad("a file in place of a folder to write into", "`--out` with it", "is a file"), (
+    (bad("`--out` is a file", "`--out` with it", "is a file"), (
         ("validate SCREEN --out file", "name another"), ("simulate --out file",),
         ("export latest --out file",), ("calibrate --out file",))),
-    (bad("a folder to write into that holds something", "`--out` with it", "holds mine.txt"), (
+    (bad("`--out` is not empty", "`--out` with it", "holds mine.txt"), (
         ("simulate --out folder", "expected an empty folder"), ("export latest --out folder",))),
-    (trouble("a folder to write into below a file", "`--out file/folder`", "Not a directory"), (
+    (trouble("`--out` is below a file", "`--out file/folder`", "Not a directory"), (
         ("validate SCREEN --out file/folder", "check the path"),)),
 )
 # fmt: on

@@ -9,13 +9,15 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import DatasetInput, Run
 
-from model.checks import QUANTITIES
-from schemas.tracked import (
+from model.prediction.checks import QUANTITIES
+from schemas.run_catalog import (
     CALIBRATION_METRICS,
     COMPARISON_METRICS,
     FIT_METRICS,
     PART_METRICS,
     TAGS,
+    TRIAL,
+    TRIAL_METRICS,
     Metric,
 )
 
@@ -29,6 +31,7 @@ METRICS: dict[str, dict[str, Metric]] = {
     "comparison": COMPARISON_METRICS,
     "part": {name: Metric("") for name in PART_METRICS} | {"log_evidence": Metric("", "exact")},
     "calibration": CALIBRATION_METRICS,
+    TRIAL: TRIAL_METRICS,
 }
 """Kind of run: its metrics, as the reference has them."""
 

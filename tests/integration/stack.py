@@ -27,7 +27,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from deployments.demo import write_demo_dataset
+from deployments.cli.demo import write_demo_dataset
 from tests.integration.processes import (
     PATIENCE,
     QUIET,
@@ -80,6 +80,13 @@ class Stack:
         s3.put_object(Bucket=self.bucket, Key=key, Body=text.encode())
         return f"s3://{self.bucket}/{key}"
 
+    def fit(self, dataset_file: str, *, pictures: str = "all", **parameters: Any) -> FlowRun:
+        """Trigger a fit by m4, the model of the simulated screen."""
+        of_fit = {"model": "m4"} | parameters
+        return self.trigger(
+            "fit-screen", dataset_file=dataset_file, pictures=pictures, parameters=of_fit
+        )
+
     def trigger(self, deployment: str, **parameters: Any) -> FlowRun:
         found = self.client.read_deployment_by_name(f"{deployment}/{deployment}")
         return self.client.create_flow_run_from_deployment(found.id, parameters=parameters)
@@ -89,7 +96,12 @@ class Stack:
         return "" if state is None else str(state.name)
 
     def wait_for(self, run: FlowRun, *states: str, seconds: float = PATIENCE) -> str:
-        wait_until(lambda: self.state(run) in states, seconds, f"{run.name} in {states}")
+        try:
+            wait_until(lambda: self.state(run) in states, seconds, f"{run.name} in {states}")
+        except pytest.fail.Exception as late:
+            past = self.client.read_flow_run_states(run.id)
+            told = [f"{state.timestamp} {state.name}: {state.message}" for state in past]
+            raise pytest.fail.Exception("\n".join([str(late), *told])) from None
         return self.state(run)
 
     def flow_runs(self, flow: str) -> list[FlowRun]:
@@ -152,6 +164,7 @@ def running_stack(folder: Path, s3_endpoint: str) -> Iterator[Stack]:
         "SCREENBAYES_ARTIFACTS": f"s3://{bucket}/mlflow",
         "SCREENBAYES_PREFIX": f"s3://{bucket}/releases",
         "SCREENBAYES_SETTLE_SECONDS": "2",
+        "SCREENBAYES_MODEL": "m4",
     }
     text = _on_this_machine(COMPOSE_FILE.read_text("utf-8"), ports, settings)
     services = yaml.safe_load(text)["services"]

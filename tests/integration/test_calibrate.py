@@ -7,16 +7,18 @@ import mlflow
 import pandas as pd
 import pytest
 
-from deployments.command_line import main
-from tasks.track_calibration import latest_calibration
-from tests.model.wrong_engines import flipped
+from deployments.cli.app import main
+from tasks.reports.permutation import describe_trial
+from tasks.tracking.calibration import latest_calibration
+from tasks.tracking.permutation import latest_trial
+from tests.integration.runs import artifact, runs_in
 
 pytestmark = [pytest.mark.integration]
 
 SMALL = ["calibrate", "--model", "m4_zero_mean", "--simulations", "60", "--engine", "exact"]
 
 
-def test_a_calibration_becomes_a_run_and_a_wrong_engine_fails(working_folder, capsys, monkeypatch):
+def test_a_calibration_becomes_a_run(working_folder, capsys):
     assert main([*SMALL, "--out", "out"]) == 0
     shown = capsys.readouterr()
     client = mlflow.MlflowClient(f"sqlite:///{working_folder / 'mlflow.db'}")
@@ -38,12 +40,6 @@ def test_a_calibration_becomes_a_run_and_a_wrong_engine_fails(working_folder, ca
     assert "m4_zero_mean: pass" in shown.out and run.info.run_id in shown.out
     assert "60 simulations of m4_zero_mean" in shown.err
 
-    monkeypatch.setattr("flows.calibrate.run_engine", flipped)
-    assert main(SMALL) == 1
-    assert "do not use it" in capsys.readouterr().out
-    newest = client.search_runs([experiment.experiment_id], order_by=["start_time DESC"])[0]
-    assert newest.info.status == "FINISHED" and newest.data.tags["verdict"] == "fail"
-
 
 def test_what_cannot_be_calibrated_is_refused_before_a_run_begins(working_folder, capsys):
     assert main(["calibrate", "--model", "m4_nested", "--replicates", "1"]) == 2
@@ -52,3 +48,35 @@ def test_what_cannot_be_calibrated_is_refused_before_a_run_begins(working_folder
     assert main(["calibrate", "--genes", "1", "--draws", "3"]) == 2
     error = capsys.readouterr().err
     assert "--genes: should be" in error and "--draws: should be" in error
+
+
+def test_false_calls_on_a_screen_become_a_run_and_a_line_of_the_report(working_folder, capsys):
+    assert main(["simulate", "--out", "s", "--genes", "30", "--cell-lines", "14"]) == 0
+    Path("few.yaml").write_text("filters:\n  without_cell_lines: [ACH-000001]\n", encoding="utf-8")
+    fit = ["s/dataset.yaml", "--model", "m4", "--engine", "exact", "--parameters", "few.yaml"]
+    trial = ["calibrate", "--on", *fit, "--permutations", "2", "--draws", "50", "--seed", "1"]
+    assert main([*trial, "--out", "out"]) == 1  # m4 is too sure of slopes
+    shown = capsys.readouterr()
+    (run,) = runs_in(working_folder)
+    report = json.loads(Path("out/permutation_trial.json").read_text(encoding="utf-8"))
+    assert run.data.tags["kind"] == "permutation_trial" and run.data.tags["engine"] == "exact"
+    assert run.data.tags["verdict"] == "fail" and report["n_cell_lines"] == 13
+    calls = pd.read_csv(artifact(run, "permutation_calls.csv"))
+    assert len(calls) == 8 and artifact(run, "plots/false_calls.png").stat().st_size > 10_000
+    by_method = calls.groupby("method")[["n_false", "n_other"]].sum()
+    assert run.data.metrics["n_false_s_value"] == by_method.loc["s_value", "n_false"]
+    assert "24 of 30 genes" in shown.out and "2 fits of m4, about" in shown.err
+    assert main([*trial, "--out", "again"]) == 1
+    files = (Path(folder, "permutation_trial.json") for folder in ("out", "again"))
+    assert len({file.read_text(encoding="utf-8") for file in files}) == 1
+    assert main(["fit", *fit, "--pictures", "none"]) == 0
+    fitted, newest, _ = runs_in(working_folder)
+    page = artifact(fitted, "report.html").read_text(encoding="utf-8")
+    assert f"run {newest.info.run_id}" in page and "of genes with permuted RNA" in page
+    of_others = latest_trial("simulated-release", run.data.tags["data_digest"], "m4_nested")
+    assert "--on DATASET_FILE --model m4_nested" in describe_trial("m4_nested", of_others)
+    assert main([*trial, "--simulations", "60"]) == main([*trial, "--share", "0.01"]) == 2
+    assert main(["calibrate", "--share", "0.5"]) == 2
+    error = capsys.readouterr().err
+    assert "--simulations: expected only without --on" in error and "got no --on" in error
+    assert "got 0 of 30 with share 0.01" in error

@@ -1,7 +1,6 @@
 """`screenbayes export`: the files are those that were tracked, all of them or none."""
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from deployments.command_line import main
-from deployments.exit_codes import BAD_INPUT
+from deployments.cli.app import main
+from deployments.cli.exit_codes import BAD_INPUT
+from model.fit import FitResults
 from schemas.parameters import FitParameters
-from tasks.artifacts import FitResults
-from tasks.tracking_run import FitRun
+from tasks.tracking.run import FitRun
 from tests.tasks.fits import results_of
 from tests.tasks.stores import track
 
@@ -49,24 +48,10 @@ def test_an_export_returns_what_was_tracked(tracked, capsys):
     assert not Path("small/posterior.nc").exists() and Path("small/summary.csv").exists()
 
 
-def test_the_documented_python_reads_the_run(tracked):
-    results, run = tracked
-    page = Path(__file__).parents[2].joinpath("docs", "results.md").read_text(encoding="utf-8")
-    names: dict[str, object] = {}
-    blocks = re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL)
-    assert blocks
-    for block in blocks:
-        exec(block.replace("avana", results.dataset.name), names)
-    assert names["run"] == run.run_id
-    expected = results.tree["posterior"]["beta_g"].sel(gene="SOX10 (6663)")
-    np.testing.assert_array_equal(names["beta"], expected)
-    pd.testing.assert_frame_equal(names["genes"], results.effects.reset_index(drop=True))
-
-
 def test_what_cannot_be_exported_leaves_nothing(tracked, capsys):
     _, run = tracked
     unfinished = run.client.create_run(run.experiment_id).info.run_id
-    for name, words in (("0" * 32, "there is no"), (unfinished, "is RUNNING")):
+    for name, words in (("0" * 32, "expected the id of a run"), (unfinished, "is RUNNING")):
         assert main(["export", name, "--out", "none"]) == BAD_INPUT
         assert words in capsys.readouterr().err
     assert not Path("none").exists()

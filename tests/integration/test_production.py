@@ -19,13 +19,11 @@ from tests.faults.catalogue import Area, fault
 from tests.integration.processes import PATIENCE, wait_until
 from tests.integration.stack import Stack, running_stack
 
-pytestmark = [pytest.mark.slow, pytest.mark.integration]
+# Beyond PATIENCE, which says what the flow run went through.
+pytestmark = [pytest.mark.slow, pytest.mark.integration, pytest.mark.timeout(1200)]
 
 TABLE = "simulated_screen.csv"
-SLOW_FIT = {
-    "parameters": {"engine": "nuts", "sampling": {"draws": 6000, "tune": 2000}},
-    "pictures": "none",
-}
+SLOW_FIT = {"engine": "nuts", "sampling": {"draws": 6000, "tune": 2000}}
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +73,9 @@ def test_each_release_is_fitted_once_and_compared_with_the_one_before(stack: Sta
 
 @fault(
     Area.UNATTENDED,
-    "a release that may not be fitted lands, and is replaced",
+    "an invalid release, later replaced",
     made="a table with a word for a number in the bucket, and two looks",
-    left="one flow run, refused, with what to do; the schedule fits the release that replaces it",
+    left="a refused flow run with remedies; the replacement is fitted",
 )
 def test_an_invalid_release_is_refused_once_and_fitted_by_the_schedule_when_replaced(
     stack: Stack,
@@ -121,39 +119,28 @@ def test_deploying_again_creates_nothing_twice(stack: Stack) -> None:
 
 # ---- kill -9
 
-PROCESSES = {
-    "both": "worker and fit together",
-    "worker": "the worker, and not the fit it has begun,",
-    "flow process": "the process of a fit",
-}
-SERVERS = {
-    "mlflow": "the MLflow server",
-    "prefect": "the Prefect server",
-    "postgres": "the database of both servers",
-}
 
-
-def killed_in_a_fit(victims: dict[str, str]) -> pytest.MarkDecorator:
-    """Parametrise a test by victim, each with its fault."""
+def killed_in_a_fit(*victims: str) -> pytest.MarkDecorator:
+    """Parametrise a test by victim, all with one class of faults."""
     cases = [
         pytest.param(
             victim,
             marks=fault(
                 Area.UNATTENDED,
-                f"{words} killed in the middle of a fit",
+                "fit, worker, a server or the database killed during a fit",
                 made="kill -9; servers and workers are started again",
-                left="one run FINISHED, begun again where it had to be; the others say why not",
+                left="one FINISHED run; others give the reason",
             ),
             id=victim,
         )
-        for victim, words in victims.items()
+        for victim in victims
     ]
     return pytest.mark.parametrize("victim", cases)
 
 
 def start_slow_fit(stack: Stack, dataset: str) -> FlowRun:
     """Trigger a fit of a dataset of this name, and return once its run is open."""
-    run = stack.trigger("fit-screen", dataset_file=stack.put_dataset(dataset), **SLOW_FIT)
+    run = stack.fit(stack.put_dataset(dataset), pictures="none", **SLOW_FIT)
     wait_until(lambda: len(stack.tracked(dataset=dataset)) == 1, PATIENCE, "the fit is running")
     return run
 
@@ -196,7 +183,7 @@ def assert_finished_once(stack: Stack, run: FlowRun, dataset: str) -> None:
             assert tracked.info.status in ("KILLED", "FAILED") and tracked.data.tags["failure"]
 
 
-@killed_in_a_fit(PROCESSES)
+@killed_in_a_fit("both", "worker", "flow process")
 def test_a_fit_whose_process_is_killed_is_finished_once(
     stack: Stack, killed: dict[str, FlowRun], victim: str
 ) -> None:
@@ -215,7 +202,7 @@ def without_servers(stack: Stack) -> FlowRun:
     return run
 
 
-@killed_in_a_fit(SERVERS)
+@killed_in_a_fit("mlflow", "prefect", "postgres")
 def test_a_fit_survives_the_kill_of_each_server(
     stack: Stack, without_servers: FlowRun, victim: str
 ) -> None:
@@ -225,20 +212,15 @@ def test_a_fit_survives_the_kill_of_each_server(
 
 @fault(
     Area.UNATTENDED,
-    "the same fit is triggered several times at once",
+    "three fits, each triggered three times together",
     made="nine triggers of three fits",
-    left="each of the three once",
+    left="each computed once",
 )
 def test_fits_triggered_together_are_each_computed_once(stack: Stack) -> None:
     stack.wait_until_idle()
     address = stack.put_dataset("together")
     looks = len(stack.flow_runs("refresh-releases"))
-    runs = [
-        stack.trigger(
-            "fit-screen", dataset_file=address, parameters={"seed": n % 3}, pictures="none"
-        )
-        for n in range(9)
-    ]
+    runs = [stack.fit(address, pictures="none", seed=n % 3) for n in range(9)]
     for run in runs:
         stack.wait_for(run, "Completed")
     fitted = sorted(run.data.params["seed"] for run in stack.tracked(dataset="together"))

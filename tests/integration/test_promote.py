@@ -10,15 +10,16 @@ from mlflow import MlflowClient
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL
 
-from deployments.command_line import main
-from deployments.demo import write_demo_dataset
-from deployments.deploy import register
-from deployments.exit_codes import BAD_INPUT
+from deployments.cli.app import main
+from deployments.cli.demo import write_demo_dataset
+from deployments.cli.exit_codes import BAD_INPUT
+from deployments.server.register import register
 from flows.refresh_releases import refresh_releases
 from schemas.calibration import CalibrationSettings
-from schemas.gate import GateDecision
-from tasks.promotion import one_promotion_at_a_time
-from tasks.tracking_run import FitRun
+from schemas.parameters import FitParameters
+from schemas.promotion import GateDecision
+from tasks.tracking.promotion import one_promotion_at_a_time
+from tasks.tracking.run import FitRun
 from tests.tasks.stores import HITS, calibrated, fitted
 
 pytestmark = [pytest.mark.integration]
@@ -70,6 +71,11 @@ def test_a_champion_is_made_refused_replaced_and_restored(client, capsys):
     assert tag == "refused: calibration" and not decision.passed
 
     calibrated(NUTS, Counter(nuts=60))
+    assert promote("latest")[0] == 1
+    page = last_page()
+    assert "of 60 simulations" in page and "at least 1,000 are needed" in page
+    assert "screenbayes calibrate --model m4 --engine nuts --simulations 1000" in page
+    calibrated(NUTS, Counter(nuts=1000))
     assert promote("challenger")[0] == 0
     assert champion(client) == first.run_id and decision_of(client, first)[0] == "passed"
     assert "# Avana sample: 24Q4 m4 nuts, passed" in last_page()
@@ -138,7 +144,12 @@ def test_a_look_at_releases_evaluates_the_newest_fit_once(working_folder, monkey
 
     def look(*, promote: bool) -> list[str]:
         """Return the runs evaluated up to and including this look."""
-        refresh_releases(str(prefix), settle_seconds=0, promote=promote)
+        refresh_releases(
+            str(prefix),
+            FitParameters(model="m4"),
+            settle_seconds=0,
+            promote=promote,
+        )
         with get_client(sync_client=True) as prefect:
             runs = prefect.read_flow_runs(limit=200)
         return [run.parameters["run"] for run in runs if run.name.startswith(f"promote {dataset}")]

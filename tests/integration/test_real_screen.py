@@ -4,12 +4,15 @@ import json
 from pathlib import Path
 
 import boto3
+import mlflow.pyfunc
 import pandas as pd
 import pytest
 import yaml
 
-from deployments.command_line import main
-from deployments.exit_codes import DONE, VERDICT_FAIL
+from deployments.cli.app import main
+from deployments.cli.exit_codes import DONE, VERDICT_FAIL
+from model.effects.copy_number import FLAG
+from schemas.column_catalog import COPY_NUMBER_OF_GENES
 from tests.integration.runs import artifact, inputs_of, runs_in, summary_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration]
@@ -36,8 +39,9 @@ def test_m4_zero_mean_converges_and_agrees_with_lme4(working_folder, shared, cap
     assert "Verdict: review" in capsys.readouterr().out
 
     (run,) = runs_in(working_folder)
-    (reason,) = verdict_of(run)["reasons"]
-    assert "intervals of beta have a wrong width" in reason and "--model m4_nested" in reason
+    reason, of_slopes = verdict_of(run)["reasons"]
+    assert "slope_tails" in of_slopes
+    assert "intervals of beta have a wrong width" in reason and "--model m4_screen" in reason
     metrics = run.data.metrics
     assert metrics["rhat_max"] < 1.01
     for name in ("guide_variance", "within_cell_correlation"):
@@ -56,15 +60,27 @@ def test_m4_zero_mean_converges_and_agrees_with_lme4(working_folder, shared, cap
     assert {"sigma", "mu_beta", "beta_g[SOX10 (6663)]"} <= set(summary_of(run).index)
 
 
-def test_m4_nested_passes_where_m4_is_flagged(working_folder, shared):
+def test_m4_screen_passes_where_the_others_are_flagged(working_folder, shared):
     path = dataset_file(working_folder, str(shared / "data" / "avana_sample"))
-    for model in ("m4", "m4_nested"):
+    for model in ("m4", "m4_nested", "m4_screen"):
         assert main(["fit", path, "--model", model, "--pictures", "none"]) == DONE
-    nested, flagged = map(verdict_of, runs_in(working_folder))
+    screen, nested, flagged = map(verdict_of, runs_in(working_folder))
     assert flagged["status"] == "review" and "within_cell_correlation" in flagged["reasons"][0]
-    assert nested["status"] == "pass" and not nested["reasons"]
+    assert [screen["status"], nested["status"]] == ["pass", "review"]
+    assert "slope_tails" in nested["reasons"][0] and "--model m4_screen" in nested["reasons"][0]
+    assert len(nested["reasons"]) == 1 and not screen["reasons"]
     # Noisy genes and lines are in the data whatever the model: a note, and no reason.
     assert any("line_noise_spread" in note for note in nested["notes"])
+
+    run = runs_in(working_folder)[0]
+    effects = pd.read_parquet(artifact(run, "gene_effects.parquet"))
+    assert {*COPY_NUMBER_OF_GENES} <= {*effects.columns}
+    assert run.data.metrics["n_genes_carried_by_copy_number"] == effects[FLAG].sum() <= 6
+    assert effects["copy_number_slope"].mean() == pytest.approx(-0.236, abs=0.02)
+    model = mlflow.pyfunc.load_model(f"models:/{run.outputs.model_outputs[0].model_id}")
+    rows = pd.DataFrame({"gene": "KRAS (3845)", "cell_line": "new", "rna": [6.0, 6.0]})
+    few, many = model.predict(rows.assign(copy_number=[1.0, 3.0]))["logfc_mean"]
+    assert few - many == pytest.approx(0.6, abs=0.2)
 
 
 def test_the_same_from_a_bucket(working_folder, shared, s3_bucket):

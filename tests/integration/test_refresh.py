@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextvars import copy_context
 from datetime import UTC, datetime, timedelta
 from threading import Thread
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,21 +12,21 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import FlowRun, State, StateType
 from prefect.states import Cancelled, Completed, Crashed, Failed, Pending, Running
 
-from flows.refresh_releases import started_by_this_look
+from flows.refresh_releases import mark_started
 from schemas.dataset import Dataset
 from schemas.errors import UserError
-from schemas.refresh import ReleaseStatus, SeenRelease
-from tasks import flow_runs
-from tasks.flow_runs import (
-    MOST_ATTEMPTS,
+from schemas.release_status import ReleaseStatus, SeenRelease
+from tasks.runtime import prefect_runs as flow_runs
+from tasks.runtime.prefect_runs import (
+    MAX_ATTEMPTS,
     NotDeployed,
     close_lost,
-    how_far,
     refused,
+    reschedule_failed,
+    run_status,
     start_once,
-    take_up,
 )
-from tasks.progress import listen
+from tasks.runtime.progress import listen
 from tests.faults.catalogue import Area, fault
 from tests.integration.processes import wait_until
 
@@ -54,7 +55,7 @@ def run_with_states(client: SyncPrefectClient, *states: State[Any]) -> FlowRun:
 
 ENDS: tuple[tuple[str, Any, str, str], ...] = (
     ("Crashed", Crashed(), "loses its process", "at once"),
-    ("Failed", Failed(message="MLflow is away"), "fails for want of a service", "in a minute"),
+    ("Failed", Failed(message="MLflow is away"), "fails", "after a minute"),
 )
 
 
@@ -67,7 +68,7 @@ ENDS: tuple[tuple[str, Any, str, str], ...] = (
                 Area.UNATTENDED,
                 f"a flow run {what}",
                 made=f"its state set {name} at a Prefect server, as it is for such runs",
-                left=f"the run, to begin again {when}",
+                left=f"restarted {when}",
             ),
             id=name,
         )
@@ -76,14 +77,14 @@ ENDS: tuple[tuple[str, Any, str, str], ...] = (
 )
 def test_a_run_that_crashed_or_failed_is_scheduled_again(client, end) -> None:
     run = run_with_states(client, Running(), end)
-    again, given_up = take_up([NAME])
+    again, given_up = reschedule_failed([NAME])
     assert ([one.id for one in again], given_up) == ([run.id], [])
     state = client.read_flow_run(run.id).state
     assert state.is_scheduled()
     wait = state.state_details.scheduled_time - datetime.now(UTC)
     expected = timedelta(minutes=1) if end.is_failed() else timedelta(0)
     assert abs(wait - expected) < timedelta(seconds=20)
-    assert take_up([NAME]) == ([], [])
+    assert reschedule_failed([NAME]) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -92,19 +93,19 @@ def test_a_run_that_crashed_or_failed_is_scheduled_again(client, end) -> None:
 def test_a_run_that_is_done_running_or_refused_is_left_alone(client, end) -> None:
     end.data = None
     run = run_with_states(client, Running(), end)
-    assert take_up([NAME]) == ([], [])
+    assert reschedule_failed([NAME]) == ([], [])
     assert client.read_flow_run(run.id).state.name == end.name
 
 
 @fault(
     Area.UNATTENDED,
-    "a flow run ends badly again and again",
+    "a flow run fails five times",
     made="its state set Crashed five times at a Prefect server",
-    left="the run, given up for a person to look at",
+    left="not restarted, but listed by `refresh-releases`",
 )
 def test_a_run_that_always_crashes_is_given_up(client) -> None:
-    run = run_with_states(client, *[Running(), Crashed()] * MOST_ATTEMPTS)
-    again, given_up = take_up([NAME])
+    run = run_with_states(client, *[Running(), Crashed()] * MAX_ATTEMPTS)
+    again, given_up = reschedule_failed([NAME])
     assert ([], [run.id]) == (again, [one.id for one in given_up])
     assert client.read_flow_run(run.id).state.is_crashed()
 
@@ -128,7 +129,7 @@ def test_a_key_starts_one_run(client) -> None:
 
 @fault(
     Area.UNATTENDED,
-    "what a flow is to start is not deployed, or deployed by another version",
+    "a deployment is missing or of another version",
     made="a Prefect server without the deployment, or with other parameters",
     told=("screenbayes deploy",),
     left="nothing started",
@@ -153,7 +154,7 @@ def test_a_missing_or_outdated_deployment_is_reported(client) -> None:
         ([refused(UserError("correct the table"))], "refused", "correct the table"),
         ([Failed(message="MLflow is away")], "failed", "MLflow is away"),
         ([Cancelled()], "failed", "cancelled; `Retry`"),
-        ([Running(), Crashed(message="gone")] * MOST_ATTEMPTS, "failed", "gone; given up after 5"),
+        ([Running(), Crashed(message="gone")] * MAX_ATTEMPTS, "failed", "gone; given up after 5"),
     ],
     ids=lambda value: str(value)[:20],
 )
@@ -162,7 +163,7 @@ def test_the_state_of_a_flow_run_becomes_the_status_of_a_release(
 ) -> None:
     for state in states:
         state.data = None
-    found = how_far(run_with_states(client, *states))
+    found = run_status(run_with_states(client, *states))
     assert found[0] == status and found[1].startswith(why)
 
 
@@ -171,25 +172,20 @@ def test_a_run_that_waits_for_its_turn_says_so(client, monkeypatch) -> None:
     dataset = Dataset(name="turns", release="1", library="Avana", logfc="a.csv")
     said: list[str] = []
 
-    class Listener:
-        def tell(self, text: str) -> None:
-            said.append(text)
-
-        def progress(self, stage: str, done: int, total: int | None) -> None:
-            pass
+    listener: Any = SimpleNamespace(log_info=said.append, progress=lambda *_: None)
 
     def second() -> None:
-        with flow_runs.one_at_a_time(dataset):
+        with flow_runs.one_fit_at_a_time(dataset):
             said.append("my turn")
 
-    with listen(Listener()):
-        with flow_runs.one_at_a_time(dataset):
+    with listen(listener):
+        with flow_runs.one_fit_at_a_time(dataset):
             assert said == []
             waiting = Thread(target=copy_context().run, args=[second])
             waiting.start()
             wait_until(lambda: said, 60, "the second run has come")
         waiting.join(120)
-    assert said == ["Another run is at work on turns; waiting for its turn", "my turn"]
+    assert said == ["Another run is working on turns; waiting for it to end", "my turn"]
 
 
 def test_a_look_reports_what_it_started_itself() -> None:
@@ -199,4 +195,4 @@ def test_a_look_reports_what_it_started_itself() -> None:
         )
 
     seen = (of("under way", "1", "running"), of("under way", "2", "running"), of("fitted", "1"))
-    assert started_by_this_look(seen, {"1"}) == (of("started", "1"), *seen[1:])
+    assert mark_started(seen, {"1"}) == (of("started", "1"), *seen[1:])

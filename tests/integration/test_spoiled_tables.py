@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from deployments.command_line import main
-from deployments.exit_codes import BAD_INPUT
+from deployments.cli.app import main
+from deployments.cli.exit_codes import BAD_INPUT
 from schemas.dataset import Dataset
 from schemas.parameters import FitParameters
-from tasks.validate import validate
+from tasks.reading.validate import validate
 from tests.integration.runs import runs_in
 from tests.spoiled.spoil import complete_release
 from tests.spoiled.spoils import SPOILS

@@ -1,20 +1,12 @@
-"""The standard deviations of a model, and posterior draws of them out of the air.
-
-The draws are all that leaving lines out reads.
-"""
+"""Invented posterior draws of standard deviations, which is all that leaving lines out reads."""
 
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from schemas.model_spec import MODEL_SPECS
 from schemas.parameters import ModelName
-from schemas.posterior import CONTRACTS
-
-
-def sds_of(name: ModelName) -> list[str]:
-    """Return the names of the SDs of a model, in the order of its variables."""
-    return [variable for variable in CONTRACTS[name].variables if variable.startswith("sigma")]
 
 
 def drawn_sds(name: ModelName, seed: int = 1) -> xr.Dataset:
@@ -22,7 +14,7 @@ def drawn_sds(name: ModelName, seed: int = 1) -> xr.Dataset:
     random = np.random.default_rng(seed)
     draws: dict[str, Any] = {
         sd: (("chain", "draw"), random.uniform(0.4, 1.2) * np.exp(random.normal(0, 0.1, (2, 20))))
-        for sd in sds_of(name)
+        for sd in MODEL_SPECS[name].sds
     }
     return xr.Dataset(draws)
 

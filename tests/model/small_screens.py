@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from model.design import ScreenDesign
-from model.preparation import SufficientStatistics, prepare
+from model.screen.design import ScreenDesign
+from model.screen.preparation import SufficientStatistics, prepare
 from schemas.parameters import Filters, FitParameters, Preparation
-from schemas.reports import Loss, PreparationReport
-from schemas.screen import LogfcBlock, Screen
+from schemas.reports import Exclusion, PreparationReport
+from schemas.tables.containers import LogfcBlock, Screen
 
 LINES = [f"ACH-{i:06d}" for i in range(1, 5)]
 GENES = ["AAA (1)", "BBB (2)", "CCC (3)"]
@@ -63,7 +63,7 @@ def prepared(
     preparation: Preparation = LOOSE,
     filters: Filters | None = None,
     z_score: bool = False,
-) -> tuple[ScreenDesign, dict[tuple[str, str], Loss]]:
+) -> tuple[ScreenDesign, dict[tuple[str, str], Exclusion]]:
     logfc = table(of) if logfc is None else logfc
     parameters = FitParameters(preparation=preparation, filters=filters or Filters())
     statistics = collect(of, logfc, parameters)

@@ -20,6 +20,7 @@ TIMES = int(os.environ.get("SCREENBAYES_FUZZ", "1"))
 LIBRARY = "Avana"
 LOOSE = FitParameters(preparation=Preparation(min_rna_sd=0, min_cell_lines_per_gene=2))
 SMALL = ("logfc", "guide_map", "sequence_map", "rna")
+MATRICES = ("logfc", "rna", "copy_number")
 CONTROLS = ("essential", "nonessential", "expression_addictions")
 MATRIX_SUFFIXES = (".csv", ".csv.gz", ".parquet", ".hdf5")
 LIST_SUFFIXES = (".csv", ".csv.gz", ".parquet")
@@ -44,7 +45,7 @@ class Release:
     """Format of each table; CSV where none is said."""
 
     others: dict[str, pd.DataFrame] = field(default_factory=dict)
-    """Model table and lists of control genes, where there are any."""
+    """Copy number, model table and lists of control genes, where there are any."""
     entries: dict[str, str | None] = field(default_factory=dict)
     """What the dataset says beside the tables, or in place of one."""
     rewrites: dict[str, Callable[[bytes], bytes]] = field(default_factory=dict)
@@ -61,7 +62,7 @@ class Release:
             path = folder / f"{name}{self.suffixes.get(name, '.csv')}"
             frame = self.table(name)
             # Long tables, and profiles with flags, have no row labels.
-            labels = name in ("logfc", "rna") and frame.index.inferred_type != "integer"
+            labels = name in MATRICES and frame.index.inferred_type != "integer"
             save(frame, path, index=labels)
             if name in self.rewrites:
                 path.write_bytes(self.rewrites[name](path.read_bytes()))
@@ -83,10 +84,9 @@ class Release:
         other = self
         for name in SMALL:
             frame = self.table(name).sample(frac=1, random_state=source)
-            matrix = name in ("logfc", "rna")
-            other = other.having(
-                name, frame.sample(frac=1, axis=1, random_state=source) if matrix else frame
-            )
+            if name in MATRICES:
+                frame = frame.sample(frac=1, axis=1, random_state=source)
+            other = other.having(name, frame)
         return other
 
 
@@ -157,18 +157,18 @@ def release(
 
 
 @st.composite
-def releases(draw: st.DrawFn, shares_missing: tuple[float, ...] = (0.0, 0.1, 0.3)) -> "Release":
+def releases(draw: st.DrawFn) -> "Release":
     """Sound releases of all sizes and formats, rows and columns in any order."""
     drawn = release(
         draw(st.integers(1, 4)),
         draw(st.integers(2, 6)),
         draw(st.integers(1, 3)),
         draw(st.integers(2, 3)),
-        share_missing=draw(st.sampled_from(shares_missing)),
+        share_missing=draw(st.sampled_from((0.0, 0.1, 0.3))),
         seed=draw(st.integers(0, 2**32 - 1)),
     )
     suffixes = {
-        name: draw(st.sampled_from(MATRIX_SUFFIXES if name in ("logfc", "rna") else LIST_SUFFIXES))
+        name: draw(st.sampled_from(MATRIX_SUFFIXES if name in MATRICES else LIST_SUFFIXES))
         for name in SMALL
     }
     return replace(drawn, suffixes=suffixes).shuffled(draw(st.integers(0, 2**32 - 1)))

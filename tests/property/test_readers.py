@@ -5,22 +5,23 @@ import gzip
 import io
 import random
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from model.preparation import SufficientStatistics
+from model.screen.preparation import SufficientStatistics
 from schemas.dataset import Dataset
-from schemas.screen import TableFormatError
-from tasks import hdf5_tables, table_files
-from tasks.read_tables import read_small_table
-from tasks.table_files import open_table
-from tasks.validate import validate
+from schemas.tables.containers import TableFormatError
+from tasks.reading import hdf5 as hdf5_tables
+from tasks.reading import table_file as table_files
+from tasks.reading.screen import read_small_table
+from tasks.reading.table_file import open_table
+from tasks.reading.validate import validate
 from tests.property.releases import (
     LOOSE,
     MATRIX_SUFFIXES,
@@ -116,24 +117,6 @@ def read_or_refused(path: Path) -> bool:
     return True
 
 
-@examples(40)
-@given(
-    content=st.binary(max_size=80), suffix=st.sampled_from(MATRIX_SUFFIXES), zipped=st.booleans()
-)
-@example(content=b"PAR1PAR1", suffix=".parquet", zipped=False)
-@example(content=b"\x89HDF\r\n\x1a\n", suffix=".hdf5", zipped=False)
-@example(content=b",a\n\xff,1\n", suffix=".csv", zipped=True)
-@example(content=b'"a,b\rc', suffix=".csv", zipped=False)
-def test_any_bytes_are_a_table_or_refused(folder: Path, content: bytes, suffix: str, zipped: bool):
-    path = folder / f"bytes{suffix}"
-    path.write_bytes(gzip.compress(content) if zipped else content)
-    read_or_refused(path)
-    try:
-        assert len(read_small_table("guide_map", str(path)).frame.columns)
-    except TableFormatError as error:
-        assert str(path) in str(error)
-
-
 def damaged(content: bytes, source: random.Random) -> bytes:
     """Change, remove, insert or repeat some bytes, and sometimes cut off the rest."""
     data = bytearray(content)
@@ -157,6 +140,8 @@ def test_a_damaged_matrix_is_read_or_refused(folder: Path, suffix: str):
         else:
             path.write_bytes(damaged(sound, source))
         n_read += read_or_refused(path)
+        with suppress(TableFormatError):  # another error would be a traceback
+            read_small_table("guide_map", str(path))
     assert 0 < n_read < 80 * TIMES
 
 

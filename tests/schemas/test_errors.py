@@ -2,7 +2,12 @@
 
 import pytest
 
-from schemas.errors import refused_by_the_machine, told, was_interrupted, without_memory
+from schemas.errors import (
+    describe_os_error,
+    memory_error,
+    operating_system_error,
+    was_interrupted,
+)
 
 
 def raised(outer: BaseException, inner: BaseException | None = None) -> BaseException:
@@ -29,15 +34,15 @@ def test_what_the_machine_refuses_is_reported_with_what_to_do():
         (OSError(28, full, "/a"), f"/a: {full}; make room"),
         (OSError(28, full, "/a", None, "/b"), f"/b: {full}; make room"),
         (OSError(24, "Too many open files"), "raise the limit on open files (ulimit -n)"),
-        (OSError("odd"), "odd; check the path, the permissions and the space on the disk"),
+        (OSError("odd"), "odd; check the path, the permissions and the free disk space"),
     ]:
-        assert words in told(error)
+        assert words in describe_os_error(error)
 
 
 def test_what_the_machine_refused_is_found_behind_errors_of_libraries():
     full = OSError(28, "No space left on device")
-    assert refused_by_the_machine(raised(ValueError(), full)) is full
-    assert refused_by_the_machine(raised(ValueError(), FileNotFoundError(2, "none"))) is None
+    assert operating_system_error(raised(ValueError(), full)) is full
+    assert operating_system_error(raised(ValueError(), FileNotFoundError(2, "none"))) is None
     for asked in (MemoryError(), RuntimeError("can't start new thread")):
-        assert without_memory(raised(ValueError("of a library"), asked)) is asked
-    assert without_memory(raised(ValueError("of ours"), OSError())) is None
+        assert memory_error(raised(ValueError("of a library"), asked)) is asked
+    assert memory_error(raised(ValueError("of ours"), OSError())) is None

@@ -21,8 +21,8 @@ from tests.soak.releases import Releases
 
 # Empty folders that Prefect's worker keeps while a run goes, and leaves when it is killed.
 OF_PREFECT = re.compile(r"runner_storage|prefect-workspace-attempt-\w+|tmp\w+prefect")
-MOST_GROWTH = {"memory_mb": 10.0, "files": 10.0, "threads": 10.0, "seconds": 2.0}
-"""In 100 refreshes; a slope above it by the lower end of its 95 % interval is a leak."""
+MOST_SLOWING = 2.0
+"""Seconds in 100 refreshes, by the lower end of the 95 % interval of the slope."""
 
 
 def broken(stack: Stack, releases: Releases, kills: int, temporary: Path) -> Iterator[str]:
@@ -149,18 +149,14 @@ def nothing_is_left(folders: list[Path], kills: int) -> Iterator[str]:
         yield f"{kills} processes were killed, and left {', '.join(ours)}"
 
 
-def growth(samples: list[dict[str, Any]], refreshes: int) -> list[str]:
-    """What grows over the second half, by the slopes of Theil and Sen, robust to outliers."""
-    table = pd.DataFrame(samples).melt(["of", "refresh", "pid"]).dropna()
-    found = []
-    for (of, quantity), rows in table[table["refresh"] > refreshes / 2].groupby(["of", "variable"]):
-        rows = rows[rows["pid"] == rows["pid"].iloc[-1]]  # a restart releases what was held
-        if len(rows) < 20:
-            continue  # too few for a slope
-        slope = theilslopes(rows["value"].astype(float), rows["refresh"].astype(float), 0.95)
-        if 100 * slope.low_slope > MOST_GROWTH[str(quantity)]:
-            found.append(f"{of}: {quantity} grows by {100 * slope.slope:.1f} in 100 refreshes")
-    return found
+def slowing(seconds: list[float]) -> str:
+    """By how much refreshes slow down over the second half; the slope is robust to outliers."""
+    later = seconds[len(seconds) // 2 :]
+    if len(later) < 20:
+        return ""  # too few for a slope
+    slope = theilslopes(later, alpha=0.95)
+    slower = 100 * slope.low_slope > MOST_SLOWING
+    return f"refreshes slow down by {100 * slope.slope:.1f} s in 100" if slower else ""
 
 
 def _named(run: Run) -> str:

@@ -202,8 +202,6 @@ SERVERS: dict[str, Fault] = {
     "the worker killed": partial(kill_worker, True),
     **{f"{name} killed": partial(kill_server, name) for name in ("prefect", "mlflow", "postgres")},
 }
-OF_SERVERS = {*SERVERS, "the worker killed with all it runs"}
-"""Faults that restart a server: not made in the second half, where its memory is followed."""
 SLOW = Harm(bytes_a_second=20_000, first=lambda: time.sleep(0.7))
 FAULTS: dict[str, Fault] = {
     **WITH_CONTENT,

@@ -1,10 +1,7 @@
 """The releases of a soak: a bucket behind a proxy, what is uploaded, and what has to be fitted."""
 
 import hashlib
-import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -14,13 +11,12 @@ import boto3
 import numpy as np
 import yaml
 from boto3.s3.transfer import TransferConfig
-from moto.server import ThreadedMotoServer
 
-from model.simulate import original_screen
+from model.simulation.original import original_screen
 from schemas.dataset import Dataset
-from schemas.identity import data_digest, fit_key
+from schemas.digests import data_digest, fit_key
 from schemas.parameters import FitParameters
-from tasks.validate import validate
+from tasks.reading.validate import validate
 from tests.faults.proxy import Proxy
 
 CHANGE_SD = 0.02
@@ -51,17 +47,16 @@ class Releases:
     A place is a folder, `releases/DATASET/RELEASE`.
     """
 
-    def __init__(self, proxy: Proxy, endpoint: str) -> None:
+    def __init__(self, proxy: Proxy, endpoint: str, bucket: str) -> None:
         self.proxy = proxy
         """What everybody else reads the bucket through."""
-        self.bucket = ""
         self.sound: dict[str, bytes] = {}
         """The valid content at each place."""
         self.places: dict[str, list[str]] = defaultdict(list)
         """Every place of a dataset."""
         self.ever: dict[str, str] = {}
         """Place of every valid content that was ever uploaded, by fit key."""
-        self._endpoint = endpoint
+        self._endpoint, self._bucket = endpoint, bucket
         self._contents: Counter[str] = Counter()
 
     def new_place(self, dataset: str) -> str:
@@ -102,18 +97,4 @@ class Releases:
         """Upload an object; in parts, the same content has another ETag."""
         config = TransferConfig(multipart_threshold=1 if in_parts else 2**30)
         s3 = boto3.client("s3", endpoint_url=self._endpoint)
-        s3.upload_fileobj(BytesIO(content), self.bucket, key, Config=config)
-
-
-@contextmanager
-def running_bucket() -> Iterator[Releases]:
-    """Start an S3 endpoint and a proxy before it, and stop them."""
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    try:
-        host, port = server.get_host_and_port()
-        with Proxy(f"http://{host}:{port}").listening() as proxy:
-            yield Releases(proxy, f"http://{host}:{port}")
-    finally:
-        server.stop()
+        s3.upload_fileobj(BytesIO(content), self._bucket, key, Config=config)

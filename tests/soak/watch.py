@@ -1,7 +1,5 @@
 """Reads the state of a soak from the databases, which works while a server is down."""
 
-from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 
 import psutil
@@ -50,18 +48,3 @@ def processes_of(stack: Stack, *flows: str) -> list[tuple[str, psutil.Process]]:
         if run_id in going and (run_id not in newest or process.pid > newest[run_id].pid):
             newest[run_id] = process
     return list(newest.items())
-
-
-def servers_after(stack: Stack, refresh: int) -> Iterator[dict[str, Any]]:
-    """Memory, open files and threads: of each server with its children, of the worker alone."""
-    for server in (stack.prefect, stack.mlflow, stack.worker):
-        with suppress(psutil.NoSuchProcess):
-            process = psutil.Process(server.pid)
-            children = [] if server is stack.worker else process.children(recursive=True)
-            tree = [process, *children]
-            yield {
-                **{"of": server.name, "refresh": refresh, "pid": process.pid},
-                "memory_mb": sum(each.memory_info().rss for each in tree) / 2**20,
-                "files": sum(each.num_fds() for each in tree),
-                "threads": sum(each.num_threads() for each in tree),
-            }

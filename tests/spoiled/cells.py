@@ -34,6 +34,8 @@ CELLS = (
     number("rna", "rna_finite", inf, -inf),
     number("rna", "rna_not_negative", -1e-9, -0.5, -30.0),
     number("rna", "rna_not_linear", 40.1, 500.0, 1e5),
+    number("copy_number", "copy_number_finite", inf, -inf),
+    number("copy_number", "copy_number_not_negative", -1e-9, -0.5),
     number("logfc", "logfc_finite", inf, -inf),
     number("logfc", "logfc_range", 15.1, -15.1, 1e5),
     row_label("rna", "cell_line", "cell_line_id", *NO_LINES),

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from tests.spoiled.spoil import content, entry, frame
+from tests.spoiled.spoil import complete_release, content, entry, frame
 
 PAGE = b"\n<!DOCTYPE html>\n<html><body>Log in</body></html>\n"
 
@@ -24,6 +24,13 @@ FILES = (
     content("a file cut off within a row", "rna", "truncated", lambda was: was[:200]),
     content("a row of one column more", "logfc", "uneven_rows", longer_line),
     content("tabs", "guide_map", "wrong_delimiter", lambda was: was.replace(b",", b"\t")),
+    content("a comma at the end of each line", "rna", "unnamed_column",
+            lambda was: was.replace(b"\n", b",\n")),
+    content("commas in a file named .tsv", "guide_map", "wrong_delimiter", lambda w: w, ".tsv"),
+    frame("RNA as log fold changes", "logfc", "gene_matrix",
+          lambda _: complete_release().rna, "the columns are genes (G0 (1), G1 (2), G2 (3))"),
+    content("a no-break space in a number", "logfc", "not_a_number",
+            lambda was: was.replace(b",0.", b",\xc2\xa00.", 1)),
     content("an empty file", "sequence_map", "empty_file", lambda _: b""),
     content("200,001 columns", "rna", "too_large", lambda _: b"," * 200_000 + b"\n"),
     content("carriage returns", "guide_map", "damaged_file", lambda w: w.replace(b"\n", b"\r")),

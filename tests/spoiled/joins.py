@@ -22,6 +22,17 @@ def z_scored(of: Release) -> Release:
     return replace(called_z_scores(of), rna=(of.rna - of.rna.mean()) / of.rna.std())
 
 
+def of_ratios(of: Release) -> Release:
+    """Call copy numbers ratios."""
+    return replace(of, entries={"copy_number_units": "ratio"})
+
+
+def many_lines(table: pd.DataFrame, n_lines: int) -> pd.DataFrame:
+    """Return a matrix of many lines, each with values of the first ones."""
+    rows = table.iloc[np.arange(n_lines) % len(table)]
+    return rows.set_axis([f"ACH-{line:06}" for line in range(n_lines)])
+
+
 def swapped(of: Release) -> Release:
     """Exchange the lists of control genes."""
     lists = {"essential": "nonessential", "nonessential": "essential"}
@@ -47,6 +58,27 @@ def renamed(table: pd.DataFrame, first: int, label: str) -> pd.DataFrame:
     return table.set_axis([*table.columns[:first], *names], axis=1)
 
 
+def of_many_genes(rna: pd.DataFrame) -> pd.DataFrame:
+    """Return RNA of four times the genes, the others with longer numbers."""
+    longer = [rna.set_axis([f"{str(gene)[:-1]}{end})" for gene in rna], axis=1) for end in "678"]
+    return pd.concat([rna, *longer], axis=1)
+
+
+def standardised(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a matrix whose rows have mean 0 and SD 1."""
+    return table.sub(table.mean(axis=1), axis=0).div(table.std(axis=1), axis=0)
+
+
+def of_many_guides(of: Release) -> Release:
+    """Give each gene forty times its guides: a column then shows what it is."""
+    letters = ["".join("ACGT"[place // 4**digit % 4] for digit in range(5)) for place in range(40)]
+    guides = pd.concat(
+        [of.guide_map.assign(sgRNA=of.guide_map["sgRNA"].str[:15] + end) for end in letters]
+    )
+    logfc = pd.concat([of.logfc + 0.01 * place for place in range(40)])
+    return replace(of, guide_map=guides, logfc=logfc.set_axis(guides["sgRNA"]))
+
+
 MAP = "logfc+guide_map"
 JOINS = (
     # The maps and the logFC table
@@ -69,6 +101,28 @@ JOINS = (
           "ACH-000000 r1 = ACH-000002 r0"),
     frame("a missing log fold change", "logfc", "logfc_missing",
           lambda logfc: with_values(logfc, 3, 2, np.nan), "0.48 % of 208 values"),
+    # Values that are no log fold changes
+    frame("ratios for their logarithms", "logfc", "logfc_signed",
+          lambda logfc: 2**logfc, "their median 0.65"),
+    frame("log counts for log fold changes", "logfc", "logfc_signed",
+          lambda logfc: (logfc + 5).clip(lower=0), "smallest of the values is 0"),
+    frame("counts", "logfc", "logfc_not_counts", lambda logfc: (logfc * 4).round()),
+    frame("one column of ratios", "logfc", "logfc_both_signs",
+          lambda logfc: logfc.assign(**{"ACH-000000 r0": np.exp2(logfc["ACH-000000 r0"])}),
+          "'ACH-000000 r0': median", of=of_many_guides),
+    frame("a column of zeros", "logfc", "sequence_constant",
+          lambda logfc: with_values(with_values(logfc, slice(None), 3, 0.0), 1, 3, np.nan),
+          ": 0 in every guide"),
+    frame("a column of one value", "logfc", "sequence_constant",
+          lambda logfc: with_values(logfc, slice(None), 3, -0.3), "-0.3 in every guide"),
+    frame("a row of zeros", "logfc", "guide_constant",
+          lambda logfc: with_values(logfc, 4, slice(None), 0.0), "0 in every column"),
+    frame("zeros for missing values", "logfc", "logfc_zeros",
+          lambda logfc: logfc.where(logfc.abs() > 0.2, 0.0), "of the values"),
+    frame("log fold changes standardised by guide", "logfc", "logfc_not_z_score", standardised,
+          "every row"),
+    frame("log fold changes standardised by sequence", "logfc", "logfc_not_z_score",
+          lambda logfc: standardised(logfc.T).T, "every column"),
     # Their join with RNA and with the model table
     frame("two of six lines in common", "rna", "cell_lines_retained",
           lambda rna: rna.set_axis([*rna.index[:2], *(f"ACH-9{row:05}" for row in range(4))]),
@@ -112,15 +166,89 @@ JOINS = (
           lambda rna: rna.assign(**{"G1 (2)": rna["G1 (2)"] - 1.25}), "G1 (2): -1.2", of=z_scored),
     frame("a symbol of two genes", "rna", "rna_symbol_unique",
           lambda rna: rna.assign(**{"G1 (77)": rna["G1 (2)"] / 2}), "G1 (77)"),
+    frame("a profile of zeros", "rna", "rna_profile_constant",
+          lambda rna: with_values(rna, 2, slice(None), 0.0), "ACH-000002: 0 in every gene"),
+    frame("a profile of one value", "rna", "rna_profile_constant",
+          lambda rna: with_values(rna, 2, slice(4, None), 7.5), "7.5 in every gene",
+          of=with_profiles),
+    frame("a copied profile, rounded", "rna", "rna_profile_copied",
+          lambda rna: with_values(rna, 2, slice(None), rna.iloc[4].round(2)),
+          "line 4, ACH-000002 = line 6, ACH-000004"),
+    frame("a profile mostly of zeros", "rna", "rna_zeros",
+          lambda rna: with_values(of_many_genes(rna), 2, slice(4, None), 0.0), "ACH-000002: 80%"),
+    frame("RNA of one gene under two labels", "rna", "rna_gene_copied",
+          lambda rna: rna.assign(**{"G1 (2)": rna["G2 (3)"]}), "G1 (2) = G2 (3)"),
+    frame("log counts as RNA", "rna", "rna_not_tpm", lambda rna: rna + 20, "in 5 genes"),
+    frame("log counts in one profile", "rna", "rna_profile_not_tpm",
+          lambda rna: with_values(rna, 2, slice(None), rna.iloc[2] + 19), "line 4, ACH-000002"),
+    frame("log10 as log2", "rna", "rna_low",
+          lambda rna: many_lines(rna, 40) * np.log10(2), "the largest is"),
+    frame("gene effects as z-scores", "rna", "rna_z_score_scaled",
+          lambda rna: many_lines(rna, 40) / 10, "the median over genes is 0.", of=z_scored),
     frame("two default profiles of a line", "rna", "one_default_profile",
           lambda rna: with_values(rna, 7, 3, "Yes"), "ACH-000001: 2", of=with_profiles),
+    frame("a line without a default profile", "rna", "no_default_profile",
+          lambda rna: with_values(rna, 1, 3, "No"), "ACH-000001", of=with_profiles),
     frame("no default profile", "rna", "default_profiles_exist",
           lambda rna: rna.assign(IsDefaultEntryForModel="No"), of=with_profiles),
+    # Copy number: units, genes, values, and the other tables
+    frame("copy number as RNA", "rna", "rna_not_copy_number", lambda rna: rna / 30 + 0.75, "100%"),
+    frame("RNA as copy number", "copy_number", "copy_number_not_rna",
+          lambda copies: copies * 3, "0% within 0.5 of 1"),
+    frame("absolute copy number", "copy_number", "copy_number_not_absolute",
+          lambda copies: copies.round() * 2, "median 2"),
+    frame("ratios as log2", "copy_number", "copy_number_not_ratio",
+          lambda copies: with_values(copies, 1, 3, 10.5), "largest 10.5"),
+    frame("log2 as ratios", "copy_number", "copy_number_not_log2",
+          lambda copies: many_lines(copies, 10_000), "100% within", of=of_ratios),
+    frame("a high copy number", "copy_number", "copy_number_high",
+          lambda copies: with_values(copies, 1, 3, 7.5), "G3 (4): 7.5"),
+    frame("no copy number", "copy_number", "copy_number_known", lambda copies: copies * np.nan),
+    frame("missing copy number", "copy_number", "copy_number_missing",
+          lambda copies: with_values(copies, slice(None), 3, np.nan), "1 genes without any"),
+    frame("copy number of a gene without number", "copy_number", "copy_number_gene_label",
+          lambda copies: copies.assign(ENSG00000182378_PAR_Y=1.0), "ENSG00000182378_PAR_Y"),
+    frame("copy number of a gene twice", "copy_number", "copy_number_gene_unique",
+          lambda copies: pd.concat([copies, copies[["G1 (2)"]]], axis=1), "G1 (2)"),
+    frame("copy number of other genes", "copy_number", "copy_number_retained",
+          lambda copies: renamed(copies, 2, "N{0} (9{0})"), "G2 (3)"),
+    frame("lines without copy number", "copy_number", "copy_number_lost",
+          lambda copies: copies.iloc[2:], "ACH-000001"),
     # Long tables
     frame("two RNA values of a gene in a line", "logfc", "rna_not_constant",
           lambda table: with_values(table, 9, 3, 0.5), "G0 in cell line line 3", of=long_release),
     frame("a repeated measurement", "logfc", "duplicate_measurement",
           lambda table: pd.concat([table, table.iloc[[9]]]), "on lines 11 and 50", of=long_release),
+    # Labels that seem to mean another thing
+    frame("a line in two spellings", "logfc", "similar_labels",
+          lambda table: table.replace({"cell_line": {"line 1": "LINE-2"}}),
+          "'LINE-2' = 'line 2'", of=long_release),
+    frame("a gene with a Cyrillic letter", "logfc", "similar_labels",
+          lambda table: table.assign(gene=["\u0421" + "CND1" if i < 6 else "CCND1"
+                                           if i < 12 else f"G{i // 12}" for i in range(48)]),
+          r"'\u0421CND1' = 'CCND1'", of=long_release),
+    frame("sequences by numbers and decimals", "logfc", "similar_labels",
+          lambda logfc: logfc.set_axis(["7", "7.0", *logfc.columns[2:]], axis=1), "'7' = '7.0'"),
+    frame("a gene that is a date", "guide_map", "spreadsheet_label",
+          lambda guides: guides.replace({"Gene": {"G4 (5)": "1-Mar (5)"}}), "1-Mar (5)"),
+    frame("genes that are numbers", "logfc", "spreadsheet_label",
+          lambda table: table.replace({"gene": {"G1": "44256", "G2": "2.31E+13"}}), "44256",
+          of=long_release),
+    frame("a gene of another symbol in RNA", "rna", "genes_lost",
+          lambda rna: rna.rename(columns={"G4 (5)": "NEW4 (5)"}), "G4 (5) = NEW4 (5) of rna",
+          reported="guide_map+rna"),
+    frame("two libraries in a long table", "logfc", "one_screen",
+          lambda table: table.assign(Library=["A", "B"] * 24), "A: ", of=long_release),
+    frame("a treatment in a long table", "logfc", "one_condition",
+          lambda table: pd.concat([table.assign(replicate=arm, Treatment=arm)
+                                   for arm in ("none", "MEKi")]),
+          "line 0: none, MEKi", of=long_release),
+    frame("two time points of a line", "sequence_map", "one_condition",
+          lambda sequences: sequences.assign(Days=[7, 21, *[21] * (len(sequences) - 2)]),
+          "ACH-000000: 7, 21"),
+    frame("time points in labels of sequences", "logfc", "one_condition",
+          lambda table: pd.concat([table.assign(replicate=f"D{day}") for day in (7, 21)]),
+          "line 0: 7, 21", of=long_release),
     frame("a measurement without a gene", "logfc", "missing_label",
           lambda table: with_values(table, 9, 0, None), "line 11", of=long_release),
 )  # fmt: skip

@@ -38,18 +38,20 @@ class Spoil:
             (finding.table, finding.rule) == (self.reported or self.table, self.rule)
             and self.column in ("", finding.column)
             and (not place or any(place in found for found in finding.found))
-            and bool(finding.expected and finding.mend)
+            and bool(finding.expected and finding.remedy)
         )
 
 
 def complete_release() -> Release:
-    """Return a sound release of all eight tables: 16 guides of 5 genes, 6 lines in 13 sequences."""
+    """Return a sound release of all nine tables: 16 guides of 5 genes, 6 lines in 13 sequences."""
     plain = release(5, 6, 3, 2, seed=7)
     logfc = plain.logfc.copy()
     logfc.iloc[:6] -= 2.5  # the guides of the two essential genes
     genes, lines = list(plain.rna.columns), list(plain.rna.index)
     lists = {"essential": genes[:2], "nonessential": genes[2:4], "expression_addictions": genes[4:]}
     others = {name: pd.DataFrame({"Gene": [*listed, "X (99)"]}) for name, listed in lists.items()}
+    draws = np.random.default_rng(8).normal(1, 0.1, plain.rna.shape).round(6)
+    others["copy_number"] = pd.DataFrame(draws, lines, genes)
     others["model_table"] = pd.DataFrame({"ModelID": lines, "OncotreeLineage": "Skin"})
     return replace(plain, logfc=logfc, others=others)
 
@@ -125,7 +127,7 @@ def number(table: str, rule: str, *values: float) -> Spoil:
         frame.iloc[row, column] = value
         return of.having(table, frame), f"line {row + 2}, {frame.columns[column]}: {value:g}"
 
-    return Spoil(f"{rule} in {table}", table, rule, change, anywhere=True)
+    return Spoil(f"{rule} in {table}", table, rule, change, anywhere=table in ("rna", "logfc"))
 
 
 def row_label(table: str, column: str, rule: str, *labels: str, reported: str = "") -> Spoil:

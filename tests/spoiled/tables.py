@@ -57,7 +57,7 @@ TABLES = (
         lambda sequences, i: (again(sequences, i),
                               line_of(len(sequences), sequences["SequenceID"].iloc[i]))),
     row("another library", "sequence_map", "library", "library_in_map",
-        lambda sequences, _: (sequences.assign(Library="Brunello"), "there are Brunello")),
+        lambda sequences, _: (sequences.assign(Library="Brunello"), "it has Brunello")),
     row("no sequence that passes", "sequence_map", "", "sequences_left",
         lambda sequences, _: (sequences.assign(PassesQC=False), ": failed quality control")),
     row("a gene without RNA", "rna", "", "rna_gene_known",

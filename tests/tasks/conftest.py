@@ -10,10 +10,10 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from model.fit import FitResults
 from schemas.parameters import Filters, FitParameters
-from tasks.artifacts import FitResults
-from tasks.registry import CHAMPION
-from tasks.tracking_run import FitRun
+from tasks.tracking.registry import CHAMPION
+from tasks.tracking.run import FitRun
 from tests.tasks.fits import KNOWN, convergence_of, design_of, influence_of, results_of
 from tests.tasks.stores import track
 
@@ -60,7 +60,7 @@ def tracked_fits(
     folder.mkdir()
     shutil.copy(fresh_store, folder / "mlflow.db")
     nuts = results_of(
-        FitParameters(filters=Filters(genes=tuple(f"G{n} ({n})" for n in range(1000)))),
+        FitParameters(model="m4", filters=Filters(genes=tuple(f"G{n} ({n})" for n in range(1000)))),
         status="review",
         convergence=convergence_of(rhat_max=float("nan"), mcse_mean_max_ratio=float("inf")),
         known_genes=KNOWN,
@@ -74,7 +74,6 @@ def tracked_fits(
         engine="exact",
         design=design_of(rna_is_log2=False),
         influence=influence_of(n_lineages=0),
-        model_graph_svg="",
     )
     found = []
     with pytest.MonkeyPatch.context() as patch:

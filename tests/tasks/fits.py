@@ -1,19 +1,21 @@
 """A small fit with a made-up posterior, of the right shape, for the tests of tracking."""
 
 import base64
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from model.design import ScreenDesign
-from model.influence import Influence
-from model.loo import Loo
-from model.roster import Roster
+from model.effects.influence import Influence
+from model.fit import FitResults
+from model.prediction.loo import Loo
+from model.screen.design import ScreenDesign
+from model.screen.inclusion import InclusionTable
 from schemas.dataset import Dataset
-from schemas.parameters import FitParameters
-from schemas.posterior import CONTRACTS
+from schemas.model_spec import MODEL_SPECS
+from schemas.parameters import FitParameters, ModelName
 from schemas.reports import (
     Convergence,
     Finding,
@@ -26,16 +28,21 @@ from schemas.reports import (
     ValidationReport,
     Verdict,
 )
-from tasks.artifacts import FitResults
+from tasks.reports.figures import FitReport
 from tests.model.predictive_checks import check_of
 
 GENES = ("IRF4 (3662)", "MYB (4602)", "SOX10 (6663)")
 CELL_LINES = ("ACH-000001", "ACH-000002", "ACH-000003", "ACH-000004")
 TABLES = ("guide_map", "logfc", "rna")
-REPORT = "<p>Report</p>"
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 )
+FIGURES = {"trace": PNG, "volcano": PNG}
+REPORT = FitReport("<p>Report</p>", FIGURES, '<svg xmlns="http://www.w3.org/2000/svg"/>')
+SECONDS: Any = SimpleNamespace(
+    seconds={"validate": 1.5, "prepare": 0.5, "fit": 20.0, "checks": 2.0}, total=lambda: 30.0
+)
+"""A stopwatch that has stopped."""
 
 
 def dataset_of(name: str = "Avana sample") -> Dataset:
@@ -60,11 +67,11 @@ def design_of(*, rna_is_log2: bool = True) -> ScreenDesign:
     )
 
 
-def roster_of_fit() -> Roster:
+def inclusion_of_fit() -> InclusionTable:
     lines = pd.DataFrame({"cell_line": CELL_LINES, "reason": ""})
     guides = {"guide": [f"guide {n}" for n in range(6)], "gene": np.repeat(GENES, 2), "reason": ""}
     reasons = {"gene": [*GENES, "TP53 (7157)"], "reason": [""] * 3 + ["RNA SD below 0.1"]}
-    return Roster(
+    return InclusionTable(
         sequences=lines.assign(sequence=lines["cell_line"] + "_A", pdna_batch="1", passes_qc=True),
         guides=pd.DataFrame(guides),
         genes=pd.DataFrame(reasons),
@@ -73,7 +80,7 @@ def roster_of_fit() -> Roster:
 
 
 def tree_of(
-    model: str = "m4", n_draws: int = 50, seed: int = 103, engine: str = "nuts"
+    model: ModelName = "m4", n_draws: int = 50, seed: int = 103, engine: str = "nuts"
 ) -> xr.DataTree:
     rng = np.random.default_rng(seed)
     coords = {"gene": np.array(GENES, object), "cell_line": np.array(CELL_LINES, object)}
@@ -81,7 +88,7 @@ def tree_of(
 
     def group(n_chains: int) -> xr.Dataset:
         draws = {}
-        for name, of in CONTRACTS[model].variables.items():
+        for name, of in MODEL_SPECS[model].variables.items():
             dims = ("chain", "draw", *of)
             shape = (n_chains, *(sizes[dim] for dim in dims[1:]))
             draws[name] = dims, np.abs(rng.normal(1, 0.1, shape))
@@ -155,7 +162,7 @@ def validation_of(dataset: Dataset) -> ValidationReport:
     )  # fmt: skip
     finding = Finding(
         table="rna", rule="rna_high", severity="warning", expected="below 20", found=("21.5",),
-        count=1, mend="check the units",
+        count=1, remedy="check the units",
     )  # fmt: skip
     return ValidationReport(
         dataset=dataset.name, release=dataset.release, tables=tables, findings=(finding,)
@@ -163,11 +170,15 @@ def validation_of(dataset: Dataset) -> ValidationReport:
 
 
 def influence_of(n_lineages: int = 4) -> Influence:
-    summary = INFLUENCE.model_copy(update={"n_lineages": n_lineages})
+    """Return invented influence; without lineages that by draws, which gives no densities."""
+    densities = () if n_lineages else ("elpd_lolo", "elpd_lolo_se", "pareto_k_max")
+    unknown = dict.fromkeys(densities)
+    summary = INFLUENCE.model_copy(update={"n_lineages": n_lineages, **unknown})
     lines, by_line, genes, by_lineage = (
         pd.DataFrame({"gene": GENES, "change_in_sd": [value, 0.5, -1.5]}) for value in range(4)
     )
-    return Influence(summary, lines, by_line, genes, by_lineage if n_lineages else None)
+    optional = (lines, by_lineage) if n_lineages else (None, None)
+    return Influence(summary, genes, optional[0], by_line, optional[1])
 
 
 def effects_of(beta: np.ndarray) -> pd.DataFrame:
@@ -185,7 +196,7 @@ def results_of(
     **changes: Any,
 ) -> FitResults:
     """A fit by an engine, with `changes` to any other of its parts."""
-    parameters = parameters or FitParameters()
+    parameters = parameters or FitParameters(model="m4")
     dataset = dataset or dataset_of()
     rng = np.random.default_rng(parameters.seed)
     cells = pd.DataFrame({"gene": GENES, "cell_line": CELL_LINES[:3]})
@@ -210,9 +221,8 @@ def results_of(
         ),
         "tree": tree_of(parameters.model, seed=parameters.seed, engine=engine),
         "design": design_of(),
-        "roster": roster_of_fit(),
-        "figures": {"trace": PNG, "volcano": PNG},
-        "model_graph_svg": '<svg xmlns="http://www.w3.org/2000/svg"/>',
-        "seconds": {"validate": 1.5, "prepare": 0.5, "fit": 20.0, "checks": 2.0},
+        "inclusion": inclusion_of_fit(),
+        "quantities": pd.DataFrame(),
+        "expression_addictions": (),
     }
     return FitResults(dataset=dataset, parameters=parameters, **(parts | changes))

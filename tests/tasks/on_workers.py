@@ -18,10 +18,6 @@ def weighted(block: np.ndarray, weights: np.ndarray, seconds: float = 0.0) -> np
     return block @ weights
 
 
-def pair(block: Any, other: Any) -> tuple[Any, Any]:
-    return block, other
-
-
 def leave_a_mark(block: Any, folder: Path) -> Any:
     (folder / uuid4().hex).touch()
     return block

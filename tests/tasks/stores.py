@@ -7,24 +7,24 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from model.calibration import SimulationResult
-from model.calibration_verdict import ecdf_table, judge, pit_table
+from model.fit import FitResults
+from model.simulation.calibration import SimulationResult
+from model.simulation.calibration_verdict import ecdf_table, judge, pit_table
 from schemas.calibration import CalibrationSettings
 from schemas.parameters import FitParameters
 from schemas.reports import Status
-from tasks.artifacts import FitResults
-from tasks.track import track_fit
-from tasks.track_calibration import open_calibration, track_calibration
-from tasks.tracking_run import FitRun, open_run, seen_to_its_end
-from tests.tasks.fits import REPORT, dataset_of, effects_of, results_of
+from tasks.tracking.calibration import open_calibration, track_calibration
+from tasks.tracking.log_fit import track_fit
+from tasks.tracking.run import FitRun, managed_run, open_run
+from tests.tasks.fits import REPORT, SECONDS, dataset_of, effects_of, results_of
 
 HITS = (-1.0, -0.5, 0.02)
 """Slopes of GENES; those further than 0.2 from 0 are hits."""
 
 
 def track(results: FitResults) -> tuple[FitRun, Run]:
-    with seen_to_its_end(open_run(results.dataset, results.parameters, results.data_digest)) as run:
-        track_fit(run, results, REPORT, lambda: 30.0)
+    with managed_run(open_run(results.dataset, results.parameters, results.data_digest)) as run:
+        track_fit(run, results, REPORT, SECONDS)
     return run, run.client.get_run(run.run_id)
 
 
@@ -47,7 +47,6 @@ def fitted(
         parameters,
         dataset=dataset_of(dataset).model_copy(update={"release": release}),
         status=status,
-        figures={},
         effects=effects_of(beta).assign(beta_sd=0.05, lfsr=np.where(np.abs(beta) > 0.2, 0.0, 0.4)),
         summary=pd.DataFrame({"parameter": ["mu_alpha"], "mean": [0.1], "sd": [0.05]}),
     )
@@ -62,8 +61,7 @@ def calibrated(settings: CalibrationSettings, engines: Counter[str], *, sound: b
         SimulationResult(index, {"beta_g": pit}, {"beta_g": np.array([pit])}, engine)
         for index, (pit, engine) in enumerate(zip(pits, engines.elements(), strict=True))
     ]
-    table = pit_table(results)
-    ecdf = ecdf_table(table, settings)
-    with seen_to_its_end(open_calibration(settings)) as run:
+    table, ecdf = pit_table(results), ecdf_table(results, settings)
+    with managed_run(open_calibration(settings)) as run:
         track_calibration(run, judge(settings, results, ecdf), table, ecdf, 1.0)
     return run.run_id

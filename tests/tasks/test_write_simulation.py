@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from model.preparation import prepare
-from model.simulate_release import SimulatedRelease, simulate_release
+from model.screen.preparation import prepare
+from model.simulation.release import SimulatedRelease, simulate_release
 from schemas.parameters import FitParameters
 from schemas.simulation import Simulation
-from tasks.read_dataset import load_dataset
-from tasks.validate import validate
+from tasks.reading.dataset_file import load_dataset
+from tasks.reading.validate import validate
 from tasks.write_simulation import write_release
 
 PARAMETERS = FitParameters()

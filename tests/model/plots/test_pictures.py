@@ -11,15 +11,15 @@ import pytest
 import xarray as xr
 from matplotlib.figure import Figure
 
-from model.checks import replicated_quantities
-from model.design import ScreenDesign
-from model.effects import gene_effects
-from model.engines import complete, run_engine
-from model.hierarchy import MODELS, build_model
+from model.effects.gene_effects import gene_effects
+from model.engines.nuts.plain import MODELS, build_model
+from model.engines.run import add_predictive_groups, run_engine
 from model.plots import all_figures, as_bytes, model_graph
 from model.plots.gene_effects import fitted_lines, without_line_effects
-from model.plots.style import ends, only_ends, spaced
-from model.predictive import looked_at, thin
+from model.plots.style import spaced
+from model.prediction.checks import replicated_quantities
+from model.prediction.predictive import prediction_subset, thin
+from model.screen.design import ScreenDesign
 from schemas.parameters import FitParameters, Priors
 from tests.designs import design_from_rows, nested_rows, original_rows
 
@@ -38,11 +38,11 @@ def fit_of(rows: pd.DataFrame, model: str) -> Fit:
         {"model": model, "engine": "exact", "sampling": sampling}
     )
     design = design_from_rows(rows)
-    tree = complete(run_engine(design, parameters), design, parameters)
+    tree = add_predictive_groups(run_engine(design, parameters), design, parameters)
     energy = np.random.default_rng(11).normal(500, 10, (4, 250))
     statistics = tree["sample_stats"].to_dataset()
     tree["sample_stats"] = xr.DataTree(statistics.assign(energy=(("chain", "draw"), energy)))
-    few, part = thin(tree["posterior"].dataset, 200), looked_at(design, 1000)
+    few, part = thin(tree["posterior"].dataset, 200), prediction_subset(design, 1000)
     quantities = replicated_quantities(few, part, "posterior", seed=3)
     return Fit(tree, design, gene_effects(tree, design), quantities)
 
@@ -112,9 +112,7 @@ def test_every_picture_is_drawn_under_its_name_and_names_what_it_shows(monkeypat
     assert f"{genes[4].split(' ')[0]}, c003" in written["influence_of_lines"]
     assert genes[5].split(" ")[0] in written["within_lineages"]
     for name, of_figure in written.items():
-        noted = any(
-            "of 41 genes taken evenly over the 66 of the screen" in one for one in of_figure
-        )
+        noted = any("41 evenly spaced genes of the 66 of the screen" in one for one in of_figure)
         assert noted == name.startswith(("posterior_predictive", "residual_spread"))
 
 
@@ -128,7 +126,8 @@ def test_graph_shows_every_variable_above_what_depends_on_it(name, small):
     boxes = {text.get_text().split("\n")[0]: text for text in drawn}
     variables = model.basic_RVs + model.deterministics
     assert set(boxes) == {variable.name for variable in variables}
-    assert boxes["beta_g"].get_text() == "beta_g\nNormal\ngene × 5"
+    slopes = "pi\nDirichlet\ncomponent × 13" if name == "m4_screen" else "beta_g\nNormal\ngene × 5"
+    assert slopes in [box.get_text() for box in boxes.values()]
     assert boxes["sigma"].get_text() == "sigma\nExponential"
     height = {name: text.get_position()[1] for name, text in boxes.items()}
     arrows = pm.model_to_networkx(model).edges
@@ -154,11 +153,7 @@ def test_fitted_line_has_the_slope_of_its_gene_and_the_level_of_an_average_line(
     assert np.sqrt(np.mean(away**2)) < 0.3  # noise of a mean of three is 0.17; gamma's SD is 3
 
 
-def test_both_ends_of_many_values_are_shown_and_places_keep_their_gap():
-    assert ends(np.array([3.0, 1.0, 2.0]), each=1).tolist() == [1, 2, 0]
-    assert ends(np.array([5.0, 1.0, 4.0, 2.0, 3.0, 0.0, 6.0]), each=2).tolist() == [5, 1, 0, 6]
-    notes = [only_ends(5, 5, "genes"), only_ends(40, 1105, "genes")]
-    assert notes == ["", "the 20 lowest and 20 highest of 1,105 genes"]
+def test_places_keep_their_gap():
     assert spaced(np.array([0.0, 2.0, 5.0]), gap=1.0).tolist() == [0, 2, 5]
     assert spaced(np.array([1.0, 1.0, 1.0]), gap=1.0).tolist() == [0, 1, 2]
     wanted = np.sort(np.random.default_rng(3).normal(size=50))

@@ -1,0 +1,62 @@
+"""Adaptive shrinkage of slopes by regression (Stephens 2017, Biostatistics 18), coded plainly.
+
+The regressions themselves are `model.effects.regression`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import special, stats
+
+from model.effects.gene_effects import s_value
+from model.effects.regression import RegressionSlopes, called_by_regression, moderate, regress
+from model.screen.design import ScreenDesign
+
+SCALES = 2.0 ** np.arange(-6, 3.5, 0.5)
+"""Scales of the half-normals of the shrinkage, log2 per SD of RNA."""
+NULL_PENALTY = 10.0
+"""Pseudo-count of slopes at 0, as ash's default prior has it."""
+ROUNDS = 2000
+MODERATED = "moderated regression, BH"
+"""The peer whose true calls the others are divided by."""
+
+
+def shrunk_lfsr(slopes: RegressionSlopes) -> np.ndarray:
+    """Return the local false sign rate of each slope under adaptive shrinkage (G,).
+
+    Half-normals on either side of a point mass at 0, weights by expectation-maximisation. Errors
+    are made Normal by the z that has the same tail as their t.
+    """
+    t = slopes.slope / slopes.error
+    z = np.sign(t) * -special.ndtri_exp(stats.t.logsf(np.abs(t), slopes.freedom))
+    error = np.where(t == 0, slopes.error, slopes.slope / np.where(z == 0, 1, z))
+    scale, sign = np.tile(SCALES, 2), np.repeat([-1.0, 1.0], len(SCALES))
+    total = np.sqrt(error[:, None] ** 2 + scale**2)
+    at = slopes.slope[:, None] * scale / (error[:, None] * total)
+    likelihood = np.exp(
+        np.log(2) + stats.norm.logpdf(slopes.slope[:, None], 0, total) + special.log_ndtr(sign * at)
+    )
+    likelihood = np.column_stack([stats.norm.pdf(slopes.slope, 0, error), likelihood])
+    prior = np.append(NULL_PENALTY - 1, np.zeros(len(scale)))
+    weights = np.full(likelihood.shape[1], 1 / likelihood.shape[1])
+    for _ in range(ROUNDS):
+        share = likelihood * weights
+        share /= share.sum(axis=1, keepdims=True)
+        weights = share.sum(axis=0) + prior
+        weights /= weights.sum()
+    negative, positive = (
+        share[:, 1:][:, sign < 0].sum(axis=1),
+        share[:, 1:][:, sign > 0].sum(axis=1),
+    )
+    return 1 - np.maximum(negative, positive)
+
+
+def called_by_peers(design: ScreenDesign, level: float) -> dict[str, np.ndarray]:
+    """Return which genes each method calls at a rate (G,)."""
+    called = called_by_regression(design, level)
+    shrunk = shrunk_lfsr(moderate(regress(design), design))
+    return {
+        "regression, BH": called["regression"],
+        MODERATED: called["moderated_regression"],
+        "moderated, adaptive shrinkage": s_value(shrunk) <= level,
+    }

@@ -1,0 +1,1 @@
+"""The command `screenbayes`: subcommands, options, tables and exit codes."""

@@ -1,0 +1,273 @@
+"""The command `screenbayes`: runs flows, prints results, maps errors to exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cyclopts import App
+from rich.console import Console
+from rich.markup import escape
+
+from deployments.cli.calibrate import calibrate
+from deployments.cli.compare import compare
+from deployments.cli.doctor import doctor
+from deployments.cli.exit_codes import BAD_INPUT, BROKEN_PIPE, DONE, SERVICE_ERROR
+from deployments.cli.export import export
+from deployments.cli.import_trace import import_trace
+from deployments.cli.options import FitOptions, PicturesOption, require_named
+from deployments.cli.outcome import print_fit_header, print_fit_result
+from deployments.cli.promote import promote
+from deployments.cli.serve import serve
+from deployments.cli.signals import (
+    ReceivedSignal,
+    discard_output,
+    discard_unwritten_output,
+    signals_as_interrupts,
+)
+from deployments.cli.simulate import simulate
+from deployments.server.environment import interruptible_flow, prepare_environment
+from deployments.server.register import deploy
+from schemas.errors import (
+    MEMORY_REMEDIES,
+    ExternalServiceError,
+    UserError,
+    describe_os_error,
+    memory_error,
+    was_interrupted,
+)
+from schemas.formatting import escape_unprintable
+from schemas.parameters import Pictures
+
+if TYPE_CHECKING:
+    from flows.fit_pipeline import FitOutcome
+    from model.fit import FitResults
+    from schemas.parameters import FitParameters
+
+DEMO_FOLDER = Path("screenbayes-demo")
+
+app = App(
+    name="screenbayes",
+    help="How strongly a gene's own expression drives the dependency on it, from a CRISPR screen.",
+    help_epilogue=(
+        "Exit codes: 0 done, 1 verdict fail or promotion refused, 2 bad input, 3 environment or "
+        "storage error, 129 hung up, 130 interrupted, 141 broken pipe, 143 terminated."
+    ),
+    version=lambda: version("screenbayes"),
+    result_action="return_value",
+    suppress_keyboard_interrupt=False,  # main() reports the signal and the state of the run
+)
+
+
+app.command(simulate)
+app.command(deploy)
+app.command(compare)
+app.command(promote)
+app.command(export)
+app.command(import_trace)
+app.command(calibrate)
+app.command(serve)
+app.command(doctor)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    prepare_environment()
+    if isinstance(sys.stdout, TextIOWrapper):
+        # Show characters the terminal cannot encode as \u03b2; stderr does so by default.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    console = Console(stderr=True)
+    with _user_facing_errors(console) as codes:
+        # --help and --version return nothing.
+        codes.append(app(arguments) or DONE)
+    return codes[-1]
+
+
+@app.command
+def demo(*, options: FitOptions = FitOptions(), pictures: PicturesOption = "all") -> int:
+    """Fit the simulated screen and compare the result with the true and the published values.
+
+    Writes the tables to screenbayes-demo/ and the run to MLflow.
+    """
+    from deployments.cli.demo import (
+        NUTS_DRAWS,
+        comparison,
+        comparison_table,
+        published_applies,
+        write_demo_dataset,
+    )
+
+    dataset = write_demo_dataset(DEMO_FOLDER)
+    parameters = options.fit_parameters(model="m4")
+    if parameters.engine == "nuts":
+        parameters = options.fit_parameters(model="m4", draws=NUTS_DRAWS)
+    outcome, results = _fit(str(dataset), parameters, pictures=pictures)
+    if published_applies(parameters):
+        console = Console()
+        console.print()
+        console.print(comparison_table(comparison(results.summary)))
+    return print_fit_result(outcome, results)
+
+
+@app.command
+def fit(
+    dataset: str,
+    *,
+    options: FitOptions = FitOptions(),
+    dask: str = "",
+    pictures: PicturesOption = "all",
+) -> int:
+    """Validate a release, fit it, and track the fit in MLflow.
+
+    Parameters
+    ----------
+    dataset
+        Dataset file (YAML) that locates the tables of the release: a path or an s3:// address.
+    dask
+        Where the exact engine computes: in this process if empty, on a Dask cluster of this machine
+        (local), or at the address of a scheduler (tcp://host:8786). Results are the same.
+    """
+    from deployments.cli.terminal import hyperparameter_table
+
+    require_named("a dataset file", dataset)
+    outcome, results = _fit(dataset, options.fit_parameters(), dask, pictures)
+    console = Console()
+    console.print()
+    console.print(hyperparameter_table(results.summary))
+    return print_fit_result(outcome, results)
+
+
+@app.command
+def validate(dataset: str, *, out: Path = Path(), parameters: Path | None = None) -> int:
+    """Check the tables of a release against every rule, without fitting.
+
+    Prints the problems and writes validation.json.
+
+    Parameters
+    ----------
+    dataset
+        Dataset file (YAML), a path or an s3:// address.
+    out
+        Folder for validation.json.
+    parameters
+        YAML file with settings of a fit, as for fit; its limits apply.
+    """
+    from deployments.cli.terminal import progress_bars
+    from tasks.reading.dataset_file import load_dataset
+    from tasks.reading.validate import validate as validate_tables
+    from tasks.reports.validation import tables_read, validation_table, write_validation
+    from tasks.runtime.files import require_folder
+    from tasks.runtime.progress import Progress
+
+    require_named("a dataset file", dataset)
+    console = Console()
+    settings = FitOptions(parameters=parameters).fit_parameters()
+    require_folder(out)
+    out.mkdir(parents=True, exist_ok=True)
+    with progress_bars(Console(stderr=True)), Progress("reading guides") as progress:
+        report = validate_tables(load_dataset(dataset), settings, progress).report
+    console.print(tables_read(report))
+    console.print(validation_table(report))
+    path = write_validation(report, out)
+    outcome = "[green bold]valid[/]" if report.passed else "[red bold]not valid[/]"
+    console.print(
+        f"{escape(report.dataset)} {escape(report.release)} is {outcome}: "
+        f"{len(report.errors)} error(s), {len(report.warnings)} warning(s). Written to "
+        f"{escape(str(path))}"
+    )
+    return DONE if report.passed else BAD_INPUT
+
+
+def _fit(
+    dataset: str, parameters: FitParameters, dask: str = "", pictures: Pictures = "all"
+) -> tuple[FitOutcome, FitResults]:
+    """Run the flow, show progress on the terminal, and print what was fitted."""
+    from deployments.cli.terminal import progress_bars
+    from tasks.runtime.progress import log_info
+
+    with progress_bars(Console(stderr=True)):
+        log_info("Starting Prefect")
+        # Prefect and PyMC take seconds to import; `--help` should not wait for them.
+        from flows.fit_screen import fit_screen
+
+        with interruptible_flow():
+            # Typing the command again means fitting again.
+            outcome = fit_screen(dataset, parameters, dask, repeat=True, pictures=pictures)
+    results = outcome.results
+    assert results is not None
+    print_fit_header(results, "Fitted")
+    return outcome, results
+
+
+@contextmanager
+def _user_facing_errors(console: Console) -> Iterator[list[int]]:
+    """Report errors a user can correct as a message and an exit code, without a traceback."""
+    codes = [SERVICE_ERROR]
+    with signals_as_interrupts() as received:
+        yield from _report_errors(console, codes, received)
+
+
+def _report_errors(
+    console: Console, codes: list[int], received: ReceivedSignal
+) -> Iterator[list[int]]:
+    def report(code: int, error: BaseException | str) -> None:
+        console.print(
+            f"[red bold]screenbayes:[/] {escape(escape_unprintable(str(error), keep='\n'))}",
+            soft_wrap=True,
+        )
+        codes.append(code)
+
+    try:
+        yield codes
+    except SystemExit as stop:  # cyclopts has printed what is wrong
+        codes.append(stop.code if isinstance(stop.code, int) else BAD_INPUT)
+    except BaseException as error:
+        # After a signal, any error counts as the interrupt: libraries replace KeyboardInterrupt.
+        if received.sign is not None or was_interrupted(error):
+            report(
+                received.code, "interrupted; the MLflow run, if one was started, is marked KILLED"
+            )
+        elif isinstance(error, UserError):
+            report(BAD_INPUT, error)
+        elif isinstance(error, ExternalServiceError):
+            report(SERVICE_ERROR, error)
+        elif isinstance(error, BrokenPipeError):  # the reader, such as `head`, has closed the pipe
+            discard_output()
+            codes.append(BROKEN_PIPE)
+        elif (message := _describe_service_error(error)) is not None:
+            report(SERVICE_ERROR, message)
+            discard_unwritten_output()
+        else:
+            # A bug: the whole traceback, and an exit code other than that of a failed verdict.
+            console.print_exception()
+            codes.append(SERVICE_ERROR)
+
+
+def _describe_service_error(error: BaseException) -> str | None:
+    """Return a line on the memory, system or Prefect error behind `error`; None for others."""
+    if (shortage := memory_error(error)) is not None:
+        what = " ".join(str(shortage).split()) or "allocation failed"
+        return f"memory: there was not enough ({what}); {MEMORY_REMEDIES}"
+    if isinstance(error, OSError):
+        return describe_os_error(error)
+    message = " ".join(str(error).split())
+    prefect = f"Prefect at {os.environ.get('PREFECT_API_URL', 'the embedded server')}"
+    status = getattr(getattr(error, "response", None), "status_code", 0)
+    if type(error).__name__ == "PrefectHTTPStatusError" and status >= 500:
+        return f"{prefect} failed ({message}); see its log, and try again later"
+    if "Failed to reach API" in str(error) or type(error).__module__.startswith("httpx"):
+        return (
+            f"{prefect} does not answer ({message}); start it, "
+            "correct PREFECT_API_URL, or unset it to run without a server"
+        )
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""The command `screenbayes compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.markdown import Markdown
+from rich.markup import escape
+
+from deployments.cli.exit_codes import DONE
+from deployments.cli.options import RUN_NAMES, OptionError, require_named
+from deployments.server.environment import interruptible_flow
+from schemas.comparison import ComparisonSettings
+
+DEFAULTS = ComparisonSettings()
+
+
+def compare(
+    run_a: str,
+    run_b: str,
+    *,
+    dataset: str = "",
+    practical_difference: float = DEFAULTS.practical_difference,
+    lfsr: float = DEFAULTS.lfsr_max,
+    attribute: bool = DEFAULTS.attribute,
+    out: Path | None = None,
+) -> int:
+    """Compare two fits in MLflow: data, parameters, genes, hits.
+
+    Parameters
+    ----------
+    run_a
+        Fit A: the id of its run, latest, champion, challenger, or a release (its newest fit).
+    run_b
+        Fit B, named likewise; differences are B - A.
+    dataset
+        Name of the dataset; needed if the store has several and the fit is not named by id.
+    practical_difference
+        A slope changes if it moves by more than this (log fold change per SD of RNA).
+    lfsr
+        Genes with a local false sign rate of at most this are hits.
+    attribute
+        Whether to attribute differences to other cell lines, new data, or settings, by up to five
+        fits of the data in common.
+    out
+        Folder for the tables comparison.* (by gene) and cell_lines.*, which MLflow stores too.
+    """
+    from deployments.cli.terminal import progress_bars
+    from tasks.reports.comparison import comparison_markdown
+    from tasks.runtime.files import require_folder, write_atomic
+    from tasks.runtime.progress import log_info
+
+    require_named(RUN_NAMES, run_a, run_b)
+    if not (practical_difference > 0 and 0 < lfsr < 1):
+        raise OptionError(
+            "expected --practical-difference above 0 and --lfsr between 0 and 1, got "
+            f"{practical_difference} and {lfsr}"
+        )
+    settings = ComparisonSettings(
+        practical_difference=practical_difference, lfsr_max=lfsr, attribute=attribute
+    )
+    if out is not None:
+        require_folder(out)  # before computing
+    with progress_bars(Console(stderr=True)):
+        log_info("Starting Prefect")
+        from flows.compare_runs import compare_runs
+
+        with interruptible_flow():
+            outcome = compare_runs(run_a, run_b, settings, dataset)
+    console = Console()
+    found = outcome.found
+    console.print(Markdown(comparison_markdown(found.comparison, found.genes)))
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        tables = found.tables()
+        for name, content in tables.items():
+            write_atomic(out / name, content)
+        console.print(f"Written to {escape(str(out))}: {', '.join(tables)}")
+    console.print(f"[bold]View it:[/bold] {escape(outcome.run_location)}", soft_wrap=True)
+    return DONE

@@ -1,0 +1,1 @@
+"""Servers, their registration, and the environment of flows."""

@@ -1,0 +1,1 @@
+"""Comparison of two fits of one dataset: differences, their causes, promotion."""

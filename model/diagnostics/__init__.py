@@ -1,0 +1,1 @@
+"""Diagnostics of a posterior: convergence, summaries, the verdict."""

@@ -1,0 +1,99 @@
+"""Convergence of the draws: R-hat, effective sample sizes, diagnostics of the engine."""
+
+from __future__ import annotations
+
+import arviz as az
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from model.screen.labels import variable_of
+from schemas.reports import (
+    Convergence,
+    ExactDiagnostics,
+    GibbsDiagnostics,
+    NutsDiagnostics,
+    VariableConvergence,
+)
+
+N_WORST = 10
+
+
+def assess_convergence(tree: xr.DataTree, summary: pd.DataFrame) -> Convergence:
+    """Return the worst values over all parameters of `summary`, and the engine's diagnostics.
+
+    `summary` is `model.diagnostics.summary.parameter_summary` of the same tree (R-hat and effective
+    sample sizes of Vehtari et al. 2021). `sample_stats` identifies the engine: `energy` of a
+    sampler (BFMI: Betancourt 2016), `pareto_k` of the integrator (Vehtari et al. 2024),
+    `accepted_lines` of the Gibbs engine.
+
+    One undefined value (NaN, from a chain that does not move) makes the result NaN: absent evidence
+    is not convergence.
+    """
+    posterior, statistics = tree["posterior"].dataset, tree["sample_stats"].dataset
+    summary = _judged(posterior, summary)
+    rhat = summary["r_hat"].to_numpy()
+    # NaN first: a parameter without an R-hat is worse than one with a large one.
+    worst = np.argsort(np.where(np.isnan(rhat), -np.inf, -rhat), kind="stable")[:N_WORST]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        relative_mcse = summary["mcse_mean"].to_numpy() / summary["sd"].to_numpy()
+    variable = variable_of(summary["parameter"])
+    return Convergence(
+        rhat_max=np.max(rhat),
+        ess_bulk_min=np.min(summary["ess_bulk"].to_numpy()),
+        ess_tail_min=np.min(summary["ess_tail"].to_numpy()),
+        mcse_mean_max_ratio=np.max(relative_mcse),
+        n_draws=posterior.sizes["chain"] * posterior.sizes["draw"],
+        worst=tuple((summary["parameter"][index], float(rhat[index])) for index in worst),
+        variables=tuple(
+            VariableConvergence(
+                variable=str(name),
+                rhat_max=rows["r_hat"].max(skipna=False),
+                ess_bulk_min=rows["ess_bulk"].min(skipna=False),
+                ess_tail_min=rows["ess_tail"].min(skipna=False),
+            )
+            for name, rows in summary.groupby(variable, sort=False)
+        ),
+        nuts=_nuts(tree) if "energy" in statistics else None,
+        exact=exact_diagnostics(tree) if "pareto_k" in statistics else None,
+        gibbs=_gibbs(tree) if "accepted_lines" in statistics else None,
+    )
+
+
+def _judged(posterior: xr.Dataset, summary: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of parameters whose draws can converge.
+
+    A sparse slope that is 0 in every draw has no R-hat, nor has the probability that it is not 0
+    where that rounds to 1 in every draw. Each is judged by the other.
+    """
+    if "included_g" not in posterior:
+        return summary
+    variable, constant = variable_of(summary["parameter"]), summary["sd"] == 0
+    always_zero = (variable == "beta_g") & (summary["mean"] == 0)
+    always_included = (variable == "included_g") & (summary["mean"] == 1)
+    return summary[~(constant & (always_zero | always_included))].reset_index(drop=True)
+
+
+def _gibbs(tree: xr.DataTree) -> GibbsDiagnostics:
+    statistics = tree["sample_stats"].dataset
+    return GibbsDiagnostics.model_validate(
+        {name: float(statistics[name].mean("draw").min()) for name in GibbsDiagnostics.model_fields}
+    )
+
+
+def _nuts(tree: xr.DataTree) -> NutsDiagnostics:
+    statistics = tree["sample_stats"].dataset
+    return NutsDiagnostics(
+        divergences=int(statistics["diverging"].sum()),
+        bfmi_min=float(np.min(az.bfmi(tree)["energy"].to_numpy())),
+        step_size_min=float(statistics["step_size"].min()),
+        step_size_max=float(statistics["step_size"].max()),
+    )
+
+
+def exact_diagnostics(tree: xr.DataTree) -> ExactDiagnostics:
+    """Return the exact engine's diagnostics of its integration."""
+    statistics = tree["sample_stats"].dataset
+    return ExactDiagnostics.model_validate(
+        {name: statistics[name].item() for name in ExactDiagnostics.model_fields}
+    )

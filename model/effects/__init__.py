@@ -1,0 +1,1 @@
+"""Results by gene: slopes, calls, and influence of lines and lineages."""

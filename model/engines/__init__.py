@@ -1,0 +1,1 @@
+"""The engines that compute a posterior: exact integrates, NUTS samples."""

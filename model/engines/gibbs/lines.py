@@ -1,0 +1,125 @@
+"""Draws of the effect, the scale and the noise of each line, the effects of pairs integrated out.
+
+Given the genes, lines are independent but for the scales, whose logs sum to 0. They are drawn in
+random groups, each of which keeps its sum and is accepted on its own.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from model.engines.gibbs.state import GibbsData, LineSums, State
+from model.likelihood.pair_sums import GAMMA, NOISE, SCALE
+from schemas.model_spec import ModelSpec
+
+GROUP = 6
+"""Lines of a group: few, so that nearly every proposal is accepted."""
+
+
+def draw_lines(
+    data: GibbsData, state: State, random: np.random.Generator
+) -> tuple[float, LineSums]:
+    """Draw gamma_c, log s_c and log sigma_c of every line.
+
+    Returns the share that moved, and the sums of the lines afterwards.
+    """
+    spec = data.spec
+    used = _used(spec)
+    n_lines = len(state.gamma)
+    group = random.permutation(n_lines) // GROUP
+
+    sums = state.line_sums(data)
+    present, value, step, precision = _expanded(data, state, used, sums)
+    noise = random.standard_normal(step.shape)
+    covariance = np.linalg.inv(precision)
+    factor = np.linalg.cholesky(precision)
+    move = step + np.linalg.solve(factor.transpose(0, 2, 1), noise[..., None])[..., 0]
+    if spec.line_scale:
+        move = _kept_sum(move, covariance, used.index(SCALE), group)
+    forward = _log_proposal(move - step, step, precision, covariance, used, group)
+    _set(state, present + move, used)
+    new_sums = state.line_sums(data)
+    _, new_value, new_step, new_precision = _expanded(data, state, used, new_sums)
+    new_covariance = np.linalg.inv(new_precision)
+    back = _log_proposal(-move - new_step, new_step, new_precision, new_covariance, used, group)
+    log_ratio = np.bincount(group, new_value - value) + back - forward
+    accepted = (np.log(random.uniform(size=log_ratio.shape)) < log_ratio)[group]
+    _set(state, np.where(accepted[:, None], present + move, present), used)
+    of_value, of_score, of_information = zip(new_sums, sums, strict=True)
+    return float(accepted.mean()), (
+        np.where(accepted, *of_value),
+        np.where(accepted[:, None], *of_score),
+        np.where(accepted[:, None, None], *of_information),
+    )
+
+
+def settle_lines(data: GibbsData, state: State) -> None:
+    """Move the lines half a Newton step towards their mode, from a start far from it."""
+    spec = data.spec
+    used = _used(spec)
+    present, _, step, precision = _expanded(data, state, used, state.line_sums(data))
+    if spec.line_scale:
+        everybody = np.zeros(len(step), np.int64)
+        step = _kept_sum(step, np.linalg.inv(precision), used.index(SCALE), everybody)
+    _set(state, present + step / 2, used)
+
+
+def _used(spec: ModelSpec) -> list[int]:
+    """Return the positions of the parameters that each line has."""
+    return [GAMMA] + [SCALE] * bool(spec.line_scale) + [NOISE] * bool(spec.line_noise)
+
+
+def _expanded(
+    data: GibbsData, state: State, used: list[int], sums: LineSums
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return the parameters of the lines (C, d), their log density, Newton step and precision."""
+    spec, shared = data.spec, state.shared
+    value, score, information = sums
+    line = spec.line_effect
+    of_line = [(state.gamma, shared[line.mean] if line.mean else 0.0, shared[line.sd])]
+    if spec.line_scale:
+        of_line.append((state.log_scale, 0.0, shared[spec.line_scale.sd]))
+    if spec.line_noise:
+        of_line.append((state.log_noise, np.log(shared[spec.noise_sd]), shared[spec.line_noise.sd]))
+    present = np.stack([values for values, _, _ in of_line], axis=1)
+    deviation = present - [centre for _, centre, _ in of_line]
+    weight = np.array([sd for _, _, sd in of_line]) ** -2
+    own = np.array(used)
+    gradient = score[:, own] - weight * deviation
+    precision = information[:, own[:, None], own] + np.diag(weight)
+    step = np.linalg.solve(precision, gradient[..., None])[..., 0]
+    return present, value - 0.5 * (weight * deviation**2).sum(axis=1), step, precision
+
+
+def _set(state: State, values: np.ndarray, used: list[int]) -> None:
+    by_position = dict(zip(used, values.T, strict=True))
+    state.gamma = by_position[GAMMA].copy()
+    if SCALE in used:
+        state.log_scale = by_position[SCALE].copy()
+    if NOISE in used:
+        state.log_noise = by_position[NOISE].copy()
+
+
+def _kept_sum(move: np.ndarray, covariance: np.ndarray, at: int, group: np.ndarray) -> np.ndarray:
+    """Return Normal moves (C, d) given that column `at` sums to 0 in every group."""
+    total = np.bincount(group, move[:, at]) / np.bincount(group, covariance[:, at, at])
+    kept: np.ndarray = move - covariance[:, :, at] * total[group][:, None]
+    return kept
+
+
+def _log_proposal(
+    deviation: np.ndarray,
+    step: np.ndarray,
+    precision: np.ndarray,
+    covariance: np.ndarray,
+    used: list[int],
+    group: np.ndarray,
+) -> np.ndarray:
+    """Return the log density of the moves of each group, given that they keep its sum of scales."""
+    squares = np.einsum("ci,cij,cj->c", deviation, precision, deviation)
+    log_density = np.bincount(group, 0.5 * (np.linalg.slogdet(precision)[1] - squares))
+    if SCALE in used:
+        at = used.index(SCALE)
+        mean, variance = np.bincount(group, step[:, at]), np.bincount(group, covariance[:, at, at])
+        log_density += 0.5 * (np.log(variance) + mean**2 / variance)
+    return log_density

@@ -1,0 +1,213 @@
+"""The Gibbs engine: draws from the posterior of models with sparse slopes and unequal lines.
+
+Each sweep draws, given the rest,
+
+    1. weights of the mixture, slopes, population means, effects of genes and guides, with the
+       effects of pairs integrated out,
+    2. the spread of each gene over lines,
+    3. effect, scale and noise of each line, then the SDs of lines and of guide-line pairs; in a
+       screen of many genes only in every second sweep,
+    4. the means of lines, and the SDs of all effects and factors.
+
+Chains are independent and run side by side. Draws are autocorrelated: R-hat and effective sample
+sizes judge them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from itertools import count
+
+import numpy as np
+import xarray as xr
+
+from model.engines.gibbs.genes import draw_effects
+from model.engines.gibbs.line_sds import draw_line_sds, settle_line_sds
+from model.engines.gibbs.lines import draw_lines, settle_lines
+from model.engines.gibbs.pairs import draw_spreads
+from model.engines.gibbs.shared import draw_shared
+from model.engines.gibbs.state import GibbsData, State, start
+from model.runtime.executors import n_threads, one_blas_thread, threaded_map
+from model.runtime.progress import ProgressCallback, no_progress
+from model.screen.design import ScreenDesign
+from schemas.model_spec import ModelSpec, model_spec
+from schemas.parameters import FitParameters, Priors, Sampling
+
+SETTLING = 20
+"""First sweeps, in which lines move to their modes."""
+WARM_UP = 150
+"""Sweeps before the first draw."""
+MANY_GENES, LINES_EVERY = 4000, 2
+"""In a screen of so many genes lines, the most costly step, are drawn in every second sweep: one
+sweep of the genes hardly moves them."""
+STEPS = ("spread", "lines", "line_sds")
+"""Steps that propose and accept."""
+GENES_TIMED = 64, 256
+SWEEPS_TIMED = 6
+PROGRESS_EVERY = 20
+"""Sweeps between two reports of progress."""
+
+
+def sample(
+    design: ScreenDesign,
+    parameters: FitParameters,
+    seed: int,
+    progress: ProgressCallback = no_progress,
+) -> xr.DataTree:
+    """Return draws from the posterior.
+
+    Returns a tree with groups `posterior` (the variables of the contract, float64) and
+    `sample_stats` (by chain and draw, the shares of proposals accepted: `accepted_spread`,
+    `accepted_lines`, `accepted_line_sds`). Equal arguments give equal draws.
+    """
+    spec = model_spec(parameters.model, design.covariates)
+    return sample_model(spec, design, parameters.priors, parameters.sampling, seed, progress)
+
+
+def sample_model(
+    spec: ModelSpec,
+    design: ScreenDesign,
+    priors: Priors,
+    sampling: Sampling,
+    seed: int,
+    progress: ProgressCallback = no_progress,
+) -> xr.DataTree:
+    """Return draws from the posterior of any model of the engine; `sample` says the rest."""
+    data = GibbsData.of(spec, design, priors)
+    n_sweeps = sampling.chains * (WARM_UP + sampling.draws)
+    counter = count()
+
+    def one_more() -> None:
+        done = next(counter) + 1
+        if done % PROGRESS_EVERY == 0 or done == n_sweeps:
+            progress(done, n_sweeps)
+
+    labels = dict(design.labels)
+    if spec.mixture:
+        labels["component"] = spec.mixture.labels
+    shape = {"chain": sampling.chains, "draw": sampling.draws}
+    # The chains write into the result: the draws of a whole release exist once.
+    drawn = {
+        name: np.empty((*shape.values(), *(len(labels[dim]) for dim in dims)))
+        for name, dims in spec.variables.items()
+    }
+    accepted = {step: np.empty(tuple(shape.values())) for step in STEPS}
+
+    def run(chain: int) -> None:
+        _run_chain(
+            data,
+            np.random.default_rng(seeds[chain]),
+            {name: values[chain] for name, values in drawn.items()},
+            {step: shares[chain] for step, shares in accepted.items()},
+            one_more,
+        )
+
+    seeds = np.random.SeedSequence(seed).spawn(sampling.chains)
+    with one_blas_thread():
+        list(threaded_map(run, range(sampling.chains)))
+    used = {dim for dims in spec.variables.values() for dim in dims}
+    chain_and_draw = {name: np.arange(size) for name, size in shape.items()}
+    posterior = xr.Dataset(
+        {name: (("chain", "draw", *dims), drawn[name]) for name, dims in spec.variables.items()},
+        coords=chain_and_draw | {dim: list(items) for dim, items in labels.items() if dim in used},
+    )
+    statistics = xr.Dataset(
+        {f"accepted_{step}": (("chain", "draw"), shares) for step, shares in accepted.items()},
+        coords=chain_and_draw,
+    )
+    return xr.DataTree.from_dict({"posterior": posterior, "sample_stats": statistics})
+
+
+def expected_seconds(design: ScreenDesign, parameters: FitParameters) -> float:
+    """Return the approximate seconds of the engine, from sweeps over few genes and over more."""
+    n_genes = len(design.genes)
+    sizes = sorted({min(n_genes, n) for n in GENES_TIMED})
+    timed = [_seconds_of_sweep(design, parameters, n) for n in sizes]
+    per_gene = (timed[-1] - timed[0]) / max(1, sizes[-1] - sizes[0])
+    per_sweep = timed[-1] + max(0.0, per_gene) * (n_genes - sizes[-1])
+    chains = -(-parameters.sampling.chains // n_threads())
+    return chains * (WARM_UP + parameters.sampling.draws) * per_sweep
+
+
+def _seconds_of_sweep(design: ScreenDesign, parameters: FitParameters, n_genes: int) -> float:
+    """Return the mean seconds of a sweep over so many genes of a design."""
+    chosen = np.linspace(0, len(design.genes) - 1, n_genes).round().astype(int)
+    part = design.of_genes(chosen) if n_genes < len(design.genes) else design
+    data = GibbsData.of(model_spec(parameters.model, design.covariates), part, parameters.priors)
+    random = np.random.default_rng(0)
+    state = start(data, random)
+    with one_blas_thread():
+        _sweep(data, state, random, settling=True)  # compiles, or loads what was compiled
+        started = time.perf_counter()
+        for sweep in range(SWEEPS_TIMED):
+            _sweep(data, state, random, lines=_draws_lines(len(design.genes), sweep))
+    return (time.perf_counter() - started) / SWEEPS_TIMED
+
+
+def _draws_lines(n_genes: int, sweep: int) -> bool:
+    return n_genes < MANY_GENES or sweep % LINES_EVERY == 0
+
+
+def _run_chain(
+    data: GibbsData,
+    random: np.random.Generator,
+    drawn: dict[str, np.ndarray],
+    accepted: dict[str, np.ndarray],
+    one_more: Callable[[], None],
+) -> None:
+    """Fill in draws by variable (draw, ...), and shares accepted by step (draw,)."""
+    state = start(data, random)
+    moved: dict[str, float] = {}
+    for sweep in range(WARM_UP + len(accepted[STEPS[0]])):
+        lines = _draws_lines(data.shape[0], sweep)
+        moved |= _sweep(data, state, random, settling=sweep < SETTLING, lines=lines)
+        draw = sweep - WARM_UP
+        if draw >= 0:
+            for name, value in _variables(data.spec, state).items():
+                drawn[name][draw] = value
+            for step, shares in accepted.items():
+                shares[draw] = moved[step]
+        one_more()
+
+
+def _sweep(
+    data: GibbsData,
+    state: State,
+    random: np.random.Generator,
+    *,
+    settling: bool = False,
+    lines: bool = True,
+) -> dict[str, float]:
+    """Draw every parameter once; return the shares of proposals accepted, by step."""
+    draw_effects(data, state, random)
+    moved = {"spread": draw_spreads(data, state, random)}
+    if settling:
+        settle_lines(data, state)
+        settle_line_sds(data, state)
+    elif lines:
+        moved["lines"], sums = draw_lines(data, state, random)
+        moved["line_sds"] = draw_line_sds(data, state, sums, random)
+    draw_shared(data, state, random)
+    return moved
+
+
+def _variables(spec: ModelSpec, state: State) -> dict[str, np.ndarray]:
+    """Return the present value of every variable of the contract."""
+    values = {name: np.asarray(value) for name, value in state.shared.items()}
+    values |= {e.name: state.effects[:, at] for at, e in enumerate(spec.gene_effects)}
+    values |= {spec.line_effect.name: state.gamma}
+    if spec.guide_effect:
+        values[spec.guide_effect.name] = state.delta
+    if spec.mixture:
+        values |= {
+            spec.mixture.weights: state.weights,
+            spec.mixture.included: state.prob_nonzero,
+        }
+    if spec.pair_spread:
+        values[spec.pair_spread.name] = np.exp(state.log_omega)
+    if spec.line_scale:
+        values[spec.line_scale.name] = state.scale
+    if spec.line_noise:
+        values[spec.line_noise.name] = np.exp(state.log_noise) / state.shared[spec.noise_sd]
+    return values

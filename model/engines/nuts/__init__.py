@@ -1,0 +1,1 @@
+"""The NUTS engine: models in PyMC, and their sampling."""

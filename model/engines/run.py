@@ -1,0 +1,229 @@
+"""Choice of the engine, and what engines share: cost, prior and predictive draws, seeds.
+
+The engines are the modules `sampler` of `model.engines.exact`, `gibbs` and `nuts`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import xarray as xr
+
+from model.diagnostics.convergence import exact_diagnostics
+from model.diagnostics.verdict import exact_failures
+from model.effects.influence import can_leave_out, leaving_out_seconds
+from model.engines.exact import sampler as exact
+from model.engines.exact.proposal import NotIntegrable
+from model.engines.exact.workload import expected_seconds
+from model.engines.gibbs import sampler as gibbs
+from model.engines.memory import Sizes, fit_bytes, format_bytes, n_parameters, posterior_bytes
+from model.engines.nuts import sampler as nuts
+from model.engines.nuts.plain import build_model
+from model.engines.nuts.sparse_slopes import add_slopes, sampled_variables
+from model.prediction.loo import log_likelihood_group
+from model.prediction.predictive import (
+    data_groups,
+    draw_prior,
+    prediction_subset,
+    replicate_cells,
+    thin,
+)
+from model.runtime.executors import Executor, LocalExecutor
+from model.runtime.progress import ProgressCallback, no_progress
+from model.screen.design import ScreenDesign
+from model.screen.identifiability import require_identified
+from schemas.errors import UserError
+from schemas.model_spec import MODEL_SPECS, model_spec
+from schemas.parameters import EngineName, FitParameters
+from schemas.posterior import check_contract
+
+SAMPLE, PRIOR, PRIOR_REPLICATES, REPLICATES, PRIOR_CHECKS, CHECKS = range(6)
+"""Purpose of each seed of `seeds`, by position."""
+
+
+ATTRIBUTES = ("engine", "fell_back", "imported_from")
+"""Attributes on the origin of draws."""
+
+
+class NoIntegral(UserError):
+    """A screen whose posterior the exact engine cannot integrate."""
+
+
+def run_engine(
+    design: ScreenDesign,
+    parameters: FitParameters,
+    progress: ProgressCallback = no_progress,
+    workers: Executor = LocalExecutor(),
+) -> xr.DataTree:
+    """Compute the posterior; return a tree with groups `posterior` and `sample_stats`.
+
+    Its attribute `engine` names the engine that computed it. `auto` is the exact engine where it
+    can integrate the model, else the Gibbs engine where it knows the model, else NUTS. NUTS
+    replaces the exact engine where a screen cannot be integrated or the diagnostics fail: then the
+    attribute `fell_back` gives the reason. The exact engine computes on `workers`; the others in
+    processes and threads of this machine.
+
+    Raises:
+        NotIdentified: the screen does not identify the standard deviations of the model.
+        NoIntegral: the chosen engine does not support the model, or the exact engine is required
+            for a screen that it cannot integrate.
+    """
+    require_identified(parameters.model, design)
+    require_engine(parameters)
+    engine, fell_back = first_engine(parameters), ""
+    seed = seeds(parameters.seed)[SAMPLE]
+    if engine == "gibbs":
+        tree = gibbs.sample(design, parameters, seed, progress)
+        tree.attrs["engine"] = "gibbs"
+        return tree
+    if engine == "exact":
+        try:
+            tree = exact.sample(design, parameters, seed, progress, workers)
+        except NotIntegrable as error:
+            if parameters.engine == "exact":
+                raise NoIntegral(
+                    f"expected a posterior that the exact engine can integrate, got none: {error}; "
+                    "use --engine nuts"
+                ) from None
+            fell_back = str(error)
+        else:
+            tree.attrs["engine"] = "exact"
+            failures = exact_failures(exact_diagnostics(tree), parameters.thresholds)
+            if not failures or parameters.engine == "exact":
+                return tree
+            fell_back = "; ".join(failures)
+    spec = model_spec(parameters.model, design.covariates)
+    tree = nuts.sample(
+        build_model(parameters.model, design, parameters.priors),
+        sampled_variables(spec),
+        parameters.sampling,
+        seed,
+        progress,
+    )
+    if spec.mixture:
+        tree = add_slopes(tree, spec, design, seed)
+    if fell_back:
+        tree.attrs["fell_back"] = fell_back
+    tree.attrs["engine"] = "nuts"
+    return tree
+
+
+def add_predictive_groups(
+    tree: xr.DataTree, design: ScreenDesign, parameters: FitParameters
+) -> xr.DataTree:
+    """Return an engine's result with all groups of the contract (`schemas.posterior`).
+
+    Additional groups are `prior_predictive` and, if requested, `log_likelihood`. It and the
+    predictive groups have `sampling.predictive_draws` draws (rounded up to whole chains) of the
+    gene-line pairs. They and the groups of data have all genes or, in a large screen, the genes of
+    the coordinate `gene` of `constant_data` (`sampling.predictive_cells`).
+    """
+    seed = seeds(parameters.seed)
+    n = parameters.sampling.predictive_draws
+    posterior = tree["posterior"].dataset
+    part = prediction_subset(design, parameters.sampling.predictive_cells)
+    prior = draw_prior(parameters.model, design, parameters.priors, n, seed[PRIOR])
+    full = xr.DataTree.from_dict(
+        {
+            "posterior": posterior,
+            "sample_stats": tree["sample_stats"].dataset,
+            "prior": prior,
+            "prior_predictive": replicate_cells(prior, part, seed[PRIOR_REPLICATES]),
+            "posterior_predictive": replicate_cells(thin(posterior, n), part, seed[REPLICATES]),
+            **data_groups(part),
+        }
+    )
+    if parameters.sampling.log_likelihood:
+        full["log_likelihood"] = xr.DataTree(log_likelihood_group(thin(posterior, n), part))
+    full.attrs = {
+        "model": parameters.model,
+        **{name: tree.attrs[name] for name in ATTRIBUTES if name in tree.attrs},
+        "seed": parameters.seed,
+    }
+    check_contract(full, model_spec(parameters.model, design.covariates).variables)
+    return full
+
+
+def cost(design: ScreenDesign, parameters: FitParameters) -> str:
+    """Return the size, expected time and expected memory of a fit, as a phrase."""
+    sampling = parameters.sampling
+    sizes = Sizes.of(design)
+    megabytes = posterior_bytes(sizes, parameters) / 1e6
+    n_cells = np.count_nonzero(design.gene_count)
+    engine, seconds = first_engine(parameters), fit_seconds(design, parameters)
+    if engine == "nuts":
+        draws = f"{sampling.chains} chains of {sampling.tune:,} + {sampling.draws:,} steps"
+    else:
+        of = "x" if engine == "exact" else "chains of"
+        draws = f"{sampling.chains} {of} {sampling.draws:,} draws"
+    draws += f", {_duration(seconds)}" if seconds else ""
+    memory = format_bytes(needed_bytes(design, parameters))
+    return (
+        f"{n_parameters(sizes, parameters):,} parameters, {n_cells:,} gene-line pairs, "
+        f"{draws}, a posterior of {megabytes:,.0f} MB, about "
+        f"{memory} more memory{_leaving_out(design, parameters)}"
+    )
+
+
+def cost_of_several(design: ScreenDesign, parameters: FitParameters, n: int) -> str:
+    """Return number, expected time and expected memory of n fits in turn, as a phrase."""
+    seconds = fit_seconds(design, parameters)
+    time = f"{_duration(n * seconds)} in all, " if seconds else ""
+    memory = format_bytes(needed_bytes(design, parameters))
+    return f"{n:,} fits of {parameters.model}, {time}about {memory} more memory"
+
+
+def fit_seconds(design: ScreenDesign, parameters: FitParameters) -> float | None:
+    """Return the approximate seconds of the engine; None for NUTS, whose steps differ in length."""
+    engine = first_engine(parameters)
+    if engine == "nuts":
+        return None
+    return (expected_seconds if engine == "exact" else gibbs.expected_seconds)(design, parameters)
+
+
+def first_engine(parameters: FitParameters) -> EngineName:
+    """Return the engine that is tried first."""
+    spec = MODEL_SPECS[parameters.model]
+    if parameters.engine != "auto":
+        return parameters.engine
+    if not spec.not_exact:
+        return "exact"
+    return "nuts" if spec.not_gibbs else "gibbs"
+
+
+def require_engine(parameters: FitParameters) -> None:
+    """Raise NoIntegral if the chosen engine does not support the model."""
+    model, engine = parameters.model, parameters.engine
+    spec = MODEL_SPECS[model]
+    reasons = {"exact": spec.not_exact, "gibbs": spec.not_gibbs, "nuts": spec.not_nuts}
+    if reason := reasons.get(engine, ""):
+        others = [name for name, why in reasons.items() if not why]
+        raise NoIntegral(
+            f"expected a model that engine {engine} supports, got {model}: {reason}; "
+            f"use --engine {' or '.join(others)}"
+        )
+
+
+def needed_bytes(design: ScreenDesign, parameters: FitParameters) -> int:
+    """Return the peak bytes of a fit in addition to its design, within about a third."""
+    return fit_bytes(Sizes.of(design), parameters, first_engine(parameters))
+
+
+def _leaving_out(design: ScreenDesign, parameters: FitParameters) -> str:
+    """Return the expected time of leaving out lines and lineages, as a phrase."""
+    if not can_leave_out(model_spec(parameters.model, design.covariates)):
+        return ""
+    seconds = leaving_out_seconds(parameters.model, design)
+    return f", then {_duration(seconds)} for leaving out cell lines and lineages"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"about {math.ceil(seconds)} s"
+    return f"about {math.ceil(seconds / 60)} min"
+
+
+def seeds(seed: int) -> list[int]:
+    """Return independent 32-bit seeds derived from one, for SAMPLE ... CHECKS."""
+    return [int(state) for state in np.random.SeedSequence(seed).generate_state(CHECKS + 1)]

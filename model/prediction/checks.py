@@ -1,0 +1,272 @@
+"""Predictive checks: quantities of the data compared with replicates under the model.
+
+Each quantity detects one kind of misfit (Gelman, Meng and Stern 1996 for quantities that also
+depend on the parameters). `model.diagnostics.verdict` interprets them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import cast
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from model.prediction.predictive import HDI_MASS, draws
+from model.screen.design import ScreenDesign
+from model.screen.guide_lines import GuideLines, guide_lines
+from schemas.reports import PredictiveCheck, Stage
+
+
+@dataclass(frozen=True, eq=False)
+class GuideCells:
+    """A data set, real or replicated, as means by guide and line and the variation within."""
+
+    mean: np.ndarray
+    """Mean log fold change of a guide in a line (N,), only where measured, log2."""
+    line_within_ss: np.ndarray
+    """Squared deviations from those means, summed over the measurements of each cell line (C,)."""
+    fitted: np.ndarray
+    """Expected log fold change under the draw it is compared with (N,), log2, guides included."""
+    layout: GuideLines
+    """Guide, gene, line and number of measurements of each entry."""
+
+    @cached_property
+    def residual(self) -> np.ndarray:
+        """Mean minus expectation (N,)."""
+        return self.mean - self.fitted
+
+    @cached_property
+    def guide_residual(self) -> np.ndarray:
+        """Mean residual of each guide over its measurements (K,); 0 without measurements."""
+        layout = self.layout
+        n_guides = layout.guide_gene.size
+        total = np.bincount(layout.guide, layout.count * self.residual, n_guides)
+        return total / np.maximum(layout.guide_count, 1)
+
+
+def _mean(data: GuideCells) -> float:
+    return float(np.average(data.mean, weights=data.layout.count))
+
+
+def _sd(data: GuideCells) -> float:
+    count = data.layout.count
+    deviation = data.mean - _mean(data)
+    return float(
+        np.sqrt((data.line_within_ss.sum() + (count * deviation**2).sum()) / (count.sum() - 1))
+    )
+
+
+def _quantile(q: float) -> Callable[[GuideCells], float]:
+    return lambda data: float(np.quantile(data.mean, q))
+
+
+def _spread_over(group: np.ndarray, data: GuideCells) -> float:
+    """Return the SD over groups of the log of their root mean square standardised residual."""
+    count = data.layout.count
+    squares = np.bincount(group, count * data.residual**2)
+    n = np.bincount(group)
+    used = (n > 1) & (squares != 0)  # a NaN must not vanish
+    return float(np.std(0.5 * np.log(squares[used] / n[used])))
+
+
+def _several_with_two(group: np.ndarray) -> bool:
+    """Whether at least two groups have at least two entries, so that their spread can differ."""
+    return int((np.bincount(group) > 1).sum()) > 1
+
+
+def _guide_variance(data: GuideCells) -> float:
+    """Return the variance of the guides' mean residuals around their gene's mean residual."""
+    weight = data.layout.guide_count
+    measured = weight > 0
+    gene, weight = data.layout.guide_gene[measured], weight[measured]
+    residual = data.guide_residual[measured]
+    gene_mean = np.bincount(gene, weight * residual) / np.maximum(np.bincount(gene, weight), 1)
+    return float(np.mean((residual - gene_mean[gene]) ** 2))
+
+
+def _within_cell_correlation(data: GuideCells) -> float:
+    """Return the correlation between the residuals of two guides of a gene in one line.
+
+    With e_kc the residual of guide k in line c minus the guide's mean residual, and m_gc guides in
+    the gene-line pair, over the pairs of two guides or more
+
+        (sum_gc ((sum_k e_kc)^2 - sum_k e_kc^2) / sum_gc m_gc (m_gc - 1)) / mean_kc e_kc^2
+    """
+    layout = data.layout
+    several = layout.several_guides
+    own = (data.residual - data.guide_residual[layout.guide])[several]
+    cell = layout.cell[several]
+    m = np.bincount(cell)
+    squares = float((own**2).sum())
+    pairs = float((np.bincount(cell, own) ** 2).sum()) - squares
+    return pairs / float((m * (m - 1.0)).sum()) / (squares / own.size)
+
+
+def _within_guide_variance(data: GuideCells) -> float:
+    return float(data.line_within_ss.sum()) / data.layout.within_df
+
+
+def _line_noise_spread(data: GuideCells) -> float:
+    """Return the SD over lines of the log SD of their replicates of one guide."""
+    df = data.layout.line_within_df
+    used = (df > 1) & (data.line_within_ss != 0)  # a NaN must not vanish
+    return float(np.std(0.5 * np.log(data.line_within_ss[used] / df[used])))
+
+
+def _tail_weight(data: GuideCells) -> float:
+    """Return the 99 % quantile of the absolute standardised residual over its median.
+
+    2.576 / 0.674 = 3.8 of a normal distribution, whatever its SD.
+    """
+    size = np.abs(data.residual) * np.sqrt(data.layout.count)
+    middle, far = np.quantile(size, [0.5, 0.99])
+    return float(far / middle)
+
+
+def _always(_: GuideLines) -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A test quantity: its computation, the misfit it shows, and the designs it applies to."""
+
+    compute: Callable[[GuideCells], float]
+    description: str
+    can_show: Callable[[GuideLines], bool] = _always
+    bears_on_beta: bool = False
+    """Whether a failure shows that measurements are not as independent as the model assumes. Then
+    every interval of beta has a wrong width, and the verdict is `review`. Other failures leave the
+    intervals right on average over genes and give a note."""
+
+
+QUANTITIES: dict[str, Quantity] = {
+    "mean": Quantity(_mean, "Mean of all measurements: the overall level."),
+    "sd": Quantity(_sd, "SD of all measurements: the overall spread."),
+    "quantile_05": Quantity(
+        _quantile(0.05), "5 % quantile of guide-line means: the depleted tail."
+    ),
+    "quantile_95": Quantity(
+        _quantile(0.95), "95 % quantile of guide-line means: the enriched tail."
+    ),
+    "tail_weight": Quantity(
+        _tail_weight,
+        "99 % quantile of absolute residuals over their median: more outliers than under normal "
+        "noise.",
+    ),
+    "gene_residual_spread": Quantity(
+        lambda data: _spread_over(data.layout.gene, data),
+        "SD over genes of the log residual spread: genes that are noisier than others.",
+        lambda layout: _several_with_two(layout.gene),
+    ),
+    "line_residual_spread": Quantity(
+        lambda data: _spread_over(data.layout.cell_line, data),
+        "SD over cell lines of the log residual spread: lines that are noisier than others.",
+        lambda layout: _several_with_two(layout.cell_line),
+    ),
+    "line_noise_spread": Quantity(
+        _line_noise_spread,
+        "SD over cell lines of the log SD between replicates of a guide: lines whose measurements "
+        "are noisier than others'.",
+        lambda layout: int((layout.line_within_df > 1).sum()) > 1,
+    ),
+    "guide_variance": Quantity(
+        _guide_variance,
+        "Variance between the guides of a gene: guides that differ consistently.",
+        lambda layout: np.unique(layout.guide).size > np.unique(layout.gene).size,
+        bears_on_beta=True,
+    ),
+    "within_cell_correlation": Quantity(
+        _within_cell_correlation,
+        "Correlation between two guides of a gene in one line: guides that share variation not "
+        "explained by the gene's RNA.",
+        lambda layout: bool(layout.several_guides.any()),
+        bears_on_beta=True,
+    ),
+    "within_guide_variance": Quantity(
+        _within_guide_variance,
+        "Variance between replicates of one guide in one line: replicates that agree more closely "
+        "than the model's one noise SD allows.",
+        lambda layout: layout.within_df > 0,
+        bears_on_beta=True,
+    ),
+}
+
+
+def replicated_quantities(
+    parameters: xr.Dataset, design: ScreenDesign, stage: Stage, seed: int
+) -> pd.DataFrame:
+    """Return every quantity of QUANTITIES in the data and in one replicate per draw.
+
+    Data and replicate use the same draw of `parameters`. Replicates have the same guides; effects
+    of gene-line and guide-line pairs are drawn anew. `design` may be a part of the one fitted
+    (`prediction_subset`). Quantities that do not apply to the design (for example without
+    replicates) are omitted. Columns quantity, stage, observed, replicated; one row per quantity and
+    draw.
+    """
+    random = np.random.default_rng(seed)
+    cells = guide_lines(design)
+    shown = {name: quantity for name, quantity in QUANTITIES.items() if quantity.can_show(cells)}
+    observed: dict[str, list[float]] = {name: [] for name in shown}
+    replicated: dict[str, list[float]] = {name: [] for name in shown}
+    for draw in draws(parameters, design):
+        fitted = draw.expected(cells)
+        data = GuideCells(cells.mean, cells.line_within_ss, fitted, cells)
+        replicate = GuideCells(*draw.replicate(fitted, cells, random), fitted, cells)
+        for name, quantity in shown.items():
+            observed[name].append(quantity.compute(data))
+            replicated[name].append(quantity.compute(replicate))
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "quantity": name,
+                    "stage": stage,
+                    "observed": observed[name],
+                    "replicated": replicated[name],
+                }
+            )
+            for name in shown
+        ],
+        ignore_index=True,
+    )
+
+
+def predictive_checks(quantities: pd.DataFrame) -> tuple[PredictiveCheck, ...]:
+    """Return one check per quantity and stage of `replicated_quantities`, in their order.
+
+    `p_value` is the share of draws in which the replicate's quantity is at least the data's; NaN if
+    a quantity is not finite.
+    """
+    return tuple(
+        _check(
+            cast(Stage, stage),
+            str(name),
+            rows["observed"].to_numpy(),
+            rows["replicated"].to_numpy(),
+        )
+        for (stage, name), rows in quantities.groupby(["stage", "quantity"], sort=False)
+    )
+
+
+def _check(
+    stage: Stage, name: str, observed: np.ndarray, replicated: np.ndarray
+) -> PredictiveCheck:
+    tail = (1 - HDI_MASS) / 2
+    known = np.isfinite(observed).all() and np.isfinite(replicated).all()
+    return PredictiveCheck(
+        name=name,
+        description=QUANTITIES[name].description,
+        stage=stage,
+        bears_on_beta=QUANTITIES[name].bears_on_beta,
+        observed=float(observed.mean()),
+        replicated_mean=float(replicated.mean()),
+        replicated_low=float(np.quantile(replicated, tail)),
+        replicated_high=float(np.quantile(replicated, 1 - tail)),
+        p_value=float(np.mean(replicated >= observed)) if known else float("nan"),
+        n_draws=observed.size,
+    )

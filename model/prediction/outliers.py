@@ -1,0 +1,133 @@
+"""Spread around the fit of each gene and of each cell line, compared with replicates.
+
+Names the outliers behind the checks of `model.prediction.checks`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from scipy.stats import chi2
+
+from model.prediction.predictive import HDI_MASS, draws, replicated_part
+from model.screen.design import ScreenDesign
+from model.screen.guide_lines import guide_lines
+from schemas.reports import PredictiveCheck
+
+Grouping = Literal["gene", "cell_line"]
+
+MOST_NAMED = 3
+
+
+def spread_by(tree: xr.DataTree, design: ScreenDesign, what: Grouping) -> pd.DataFrame:
+    """Return the spread of each gene or line around the fit, in data and replicates.
+
+    Over the gene-line pairs of gene (or line) j, for the data and the replicate of the same draw,
+
+        spread_j = sqrt(mean over pairs gc of j of n_gc (cell_mean_gc - expected_gc)^2)
+
+    with expected_gc = alpha_g + gamma_c + beta_g rna_gc, plus the mean of its guides' delta_k where
+    the model has them. It is about sigma if a model without other effects is right, and larger
+    where the model has effects of pairs. Columns gene or cell_line, data (mean over draws), low,
+    middle, high (89 % interval and median of the replicates), log2; for genes with replicates.
+    """
+    part = replicated_part(tree, design)
+    cells, parts = part.cells, guide_lines(part)
+    predictive = tree["posterior_predictive"].dataset
+    posterior = tree["posterior"].dataset.sel(chain=predictive["chain"], draw=predictive["draw"])
+    expected = np.stack(
+        [
+            np.bincount(parts.cell, parts.count * draw.expected(parts)) / cells.count
+            for draw in draws(posterior, part)
+        ]
+    )
+    group, labels = {
+        "gene": (cells.gene, part.genes),
+        "cell_line": (cells.cell_line, part.cell_lines),
+    }[what]
+    order = np.argsort(group, kind="stable")
+    first = np.flatnonzero(np.diff(group[order], prepend=-1))
+    n_cells = np.diff(first, append=group.size)
+
+    def spread(cell_mean: np.ndarray) -> np.ndarray:
+        squares = cells.count * (cell_mean - expected) ** 2
+        return np.sqrt(np.add.reduceat(squares[:, order], first, axis=1) / n_cells)
+
+    tail = (1 - HDI_MASS) / 2
+    replicated = spread(predictive["cell_mean"].to_numpy().reshape(expected.shape))
+    low, middle, high = np.quantile(replicated, [tail, 0.5, 1 - tail], axis=0)
+    return pd.DataFrame(
+        {
+            what: [labels[index] for index in group[order][first]],
+            "data": spread(cells.mean).mean(axis=0),
+            "low": low,
+            "middle": middle,
+            "high": high,
+        }
+    )
+
+
+def noise_by_line(tree: xr.DataTree, design: ScreenDesign) -> pd.DataFrame:
+    """Return the spread of replicates of a guide in each line that has some, as `spread_by`.
+
+    The data are the SD of the measurements around their guide-line means; under the model
+
+        df_c spread_c^2 / sigma^2 ~ chi^2 with df_c degrees of freedom
+
+    with sigma at its posterior mean, which is very precise.
+    """
+    cells = guide_lines(replicated_part(tree, design))
+    df = cells.line_within_df
+    used = df > 1
+    sigma = tree["posterior"]["sigma"].mean().item()
+    tail = (1 - HDI_MASS) / 2
+    low, middle, high = (
+        sigma * np.sqrt(chi2.ppf(q, df[used]) / df[used]) for q in (tail, 0.5, 1 - tail)
+    )
+    return pd.DataFrame(
+        {
+            "cell_line": np.array(design.cell_lines)[used],
+            "data": np.sqrt(cells.line_within_ss[used] / df[used]),
+            "low": low,
+            "middle": middle,
+            "high": high,
+        }
+    )
+
+
+def largest_outliers(table: pd.DataFrame) -> tuple[tuple[str, float], ...]:
+    """Return up to MOST_NAMED genes or lines outside their interval, largest first.
+
+    Each with the ratio of its spread to that of the model (the median of replicates). `table` is
+    that of `spread_by` or `noise_by_line`, with labels in the first column.
+    """
+    out = table[(table["data"] < table["low"]) | (table["data"] > table["high"])]
+    ratio = out["data"] / out["middle"]
+    order = (
+        pd.Series(np.log(ratio))
+        .abs()
+        .sort_values(ascending=False, kind="stable")
+        .index[:MOST_NAMED]
+    )
+    return tuple((str(out.iloc[:, 0][row]), float(ratio[row])) for row in order)
+
+
+def with_largest_outliers(
+    checks: Sequence[PredictiveCheck], tree: xr.DataTree, design: ScreenDesign
+) -> tuple[PredictiveCheck, ...]:
+    """Return the checks, with the largest outliers in posterior checks of genes and lines."""
+    tables = {
+        "gene_residual_spread": lambda: spread_by(tree, design, "gene"),
+        "line_residual_spread": lambda: spread_by(tree, design, "cell_line"),
+        "line_noise_spread": lambda: noise_by_line(tree, design),
+    }
+    return tuple(
+        check.model_copy(update={"largest_outliers": largest_outliers(tables[check.name]())})
+        if check.stage == "posterior" and check.name in tables
+        else check
+        for check in checks
+    )

@@ -1,0 +1,242 @@
+"""Prior draws, and replicates of the data under prior and posterior draws.
+
+Replicates are sufficient statistics: the cost grows with the guide-line pairs of a screen, not with
+its measurements. A large screen is reduced to a part of its genes (`prediction_subset`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from model.likelihood.linear_predictor import linear_predictor
+from model.likelihood.priors import draw as draw_from
+from model.likelihood.priors import draw_factors, draw_slopes
+from model.likelihood.spreads import Spreads, noise_by_line, spreads
+from model.screen.design import ScreenDesign
+from model.screen.guide_lines import GuideLines, guide_lines
+from schemas.model_spec import ModelSpec, model_spec, spec_of
+from schemas.parameters import ModelName, Priors
+
+HDI_MASS = 0.89
+"""Mass of every interval shown."""
+
+
+def prediction_subset(design: ScreenDesign, most_cells: int) -> ScreenDesign:
+    """Return the part of a design that is replicated.
+
+    The whole design if it has at most `most_cells` guide-line pairs, else as many genes, evenly
+    spaced over the sorted labels, as have at most that many pairs, and at least one gene.
+    """
+    by_gene = np.add.reduceat(np.count_nonzero(design.count, axis=1), design.first_guide)
+    if by_gene.sum() <= most_cells:
+        return design
+    last = by_gene.size - 1
+    for n_genes in range(int(by_gene.size * most_cells / by_gene.sum()), 1, -1):
+        genes = np.linspace(0, last, n_genes).round().astype(int)
+        if by_gene[genes].sum() <= most_cells:
+            return design.of_genes(genes)
+    return design.of_genes([0])
+
+
+def replicated_part(tree: xr.DataTree, design: ScreenDesign) -> ScreenDesign:
+    """Return the part of a design that the predictive groups of `tree` replicate."""
+    genes = tree["constant_data"].indexes["gene"]
+    if genes.size == len(design.genes):
+        return design
+    return design.of_genes(pd.Index(design.genes).get_indexer(genes))
+
+
+@dataclass(frozen=True, eq=False)
+class Draw:
+    """One draw of the parameters that determine the distribution of a measurement."""
+
+    spec: ModelSpec
+    values: dict[str, np.ndarray]
+    """Parameters by name, (), (G,), (C,) or (K,)."""
+
+    def expected(self, cells: GuideLines) -> np.ndarray:
+        """Return the expected log fold change of guide-line pairs (N,), log2; eps, zeta at 0."""
+        expected: np.ndarray = linear_predictor(self.spec, self.values, cells)
+        return expected
+
+    def replicate(
+        self, expected: np.ndarray, cells: GuideLines, random: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return `mean` (N,) and `line_within_ss` (C,) of guide-line pairs of a replicate.
+
+        It has the same genes, lines and guides; eps and zeta are drawn anew.
+        """
+        sds = self.spreads(cells)
+        mean = random.normal(expected, np.sqrt(sds.guide_line**2 + sds.noise**2 / cells.count)[0])
+        if self.spec.gene_line_sd:
+            standard = random.standard_normal(cells.n_gene_lines)[cells.cell]
+            mean += sds.gene_line[0] * standard
+        n_lines = len(cells.line_within_df)
+        noise = noise_by_line(self.spec, self._as_draws(), n_lines)[0]
+        # A chi-squared variable as twice a gamma variable, which allows 0 degrees of freedom.
+        return mean, 2 * noise**2 * random.standard_gamma(cells.line_within_df / 2)
+
+    def spreads(self, cells: GuideLines) -> Spreads:
+        """Return the SDs at guide-line pairs, (1, N) or (1, 1)."""
+        return spreads(self.spec, self._as_draws(), cells)
+
+    def _as_draws(self) -> dict[str, np.ndarray]:
+        return {name: np.asarray(value)[None] for name, value in self.values.items()}
+
+
+def draw_prior(
+    name: ModelName, design: ScreenDesign, priors: Priors, n_draws: int, seed: int
+) -> xr.Dataset:
+    """Return prior draws of every variable of model `name`; dims as in the posterior, one chain."""
+    random = np.random.default_rng(seed)
+    labels = design.labels
+    spec = model_spec(name, design.covariates)
+    drawn = {
+        variable: draw_from(getattr(priors, variable), n_draws, random)
+        for variable in (*spec.means, *spec.sds)
+    }
+    for effect in spec.effects:
+        if effect.sd:
+            centre = drawn[effect.mean] if effect.mean else np.zeros(n_draws)
+            standard = random.standard_normal((n_draws, len(labels[effect.dim])))
+            drawn[effect.name] = centre[:, None] + drawn[effect.sd][:, None] * standard
+        elif spec.mixture:
+            drawn |= draw_slopes(spec.mixture, effect.name, (n_draws, len(design.genes)), random)
+    for factor in spec.factors:
+        drawn[factor.name] = draw_factors(factor, drawn, len(labels[factor.dim]), random)
+    if spec.mixture:
+        labels = labels | {"component": spec.mixture.labels}
+    return xr.Dataset(
+        {
+            key: (("chain", "draw", *spec.variables[key]), value[None])
+            for key, value in drawn.items()
+        },
+        coords={
+            "chain": [0],
+            "draw": np.arange(n_draws),
+            **{dim: list(labels[dim]) for dims in spec.variables.values() for dim in dims},
+        },
+    )
+
+
+def thin(posterior: xr.Dataset, n_draws: int) -> xr.Dataset:
+    """Return at least `n_draws` draws, evenly spaced in every chain; all if there are fewer."""
+    per_chain = -(-n_draws // posterior.sizes["chain"])
+    n = posterior.sizes["draw"]
+    kept = np.unique(np.linspace(0, n - 1, min(per_chain, n)).round().astype(int))
+    return posterior.isel(draw=kept)
+
+
+def of_design(parameters: xr.Dataset, design: ScreenDesign) -> dict[str, np.ndarray]:
+    """Return the draws of every variable for the items of a design, (S,) or (S, items).
+
+    Draws chain by chain. `parameters` may be of a larger design with the same cell lines.
+    """
+    own = parameters.sel(gene=list(design.genes))
+    if "guide" in own.dims:
+        own = own.sel(guide=list(design.guides))
+    return {
+        str(name): values.to_numpy().reshape(-1, *values.shape[2:])
+        for name, values in own.data_vars.items()
+    }
+
+
+def draws(parameters: xr.Dataset, design: ScreenDesign) -> Iterator[Draw]:
+    """Yield every draw of `parameters`, of the genes and guides of `design`, chain by chain.
+
+    `parameters` may be of a larger design with the same cell lines.
+    """
+    spec, own = spec_of(parameters.data_vars), of_design(parameters, design)
+    for at in range(len(own[spec.noise_sd])):
+        yield Draw(spec, {name: values[at] for name, values in own.items()})
+
+
+def replicate_cells(parameters: xr.Dataset, design: ScreenDesign, seed: int) -> xr.Dataset:
+    """Return a replicate of the gene-line pairs of a design for every draw of `parameters`.
+
+    `cell_mean` (chain, draw, cell), log2, and `within_cell_ss` (chain, draw) are those of
+    `ScreenDesign.cells` in another screen of the same genes, lines and guides. `parameters` may be
+    of a larger design (`draws`).
+    """
+    random = np.random.default_rng(seed)
+    cells, count = guide_lines(design), design.cells.count
+    shape = (parameters.sizes["chain"], parameters.sizes["draw"])
+    cell_mean = np.empty((np.prod(shape), count.size))
+    within = np.empty(np.prod(shape))
+    for row, draw in enumerate(draws(parameters, design)):
+        mean, within_guide_lines = draw.replicate(draw.expected(cells), cells, random)
+        cell_mean[row] = np.bincount(cells.cell, cells.count * mean) / count
+        between = cells.count * (mean - cell_mean[row, cells.cell]) ** 2
+        within[row] = within_guide_lines.sum() + between.sum()
+    return xr.Dataset(
+        {
+            "cell_mean": (("chain", "draw", "cell"), cell_mean.reshape(*shape, -1)),
+            "within_cell_ss": (("chain", "draw"), within.reshape(shape)),
+        },
+        coords={name: parameters[name] for name in ("chain", "draw")},
+    )
+
+
+def data_groups(design: ScreenDesign) -> dict[str, xr.Dataset]:
+    """Return the groups `observed_data` and `constant_data` of a design."""
+    cells = design.cells
+    return {
+        "observed_data": xr.Dataset(
+            {"cell_mean": ("cell", cells.mean), "within_cell_ss": ((), cells.within_ss)}
+        ),
+        "constant_data": xr.Dataset(
+            {
+                "cell_gene": ("cell", cells.gene),
+                "cell_line_of_cell": ("cell", cells.cell_line),
+                "count": ("cell", cells.count),
+                "rna": ("cell", cells.rna),
+                "rna_sd": ("gene", design.rna_sd),
+            },
+            coords={"gene": list(design.genes)},
+        ),
+    }
+
+
+def fitted_cells(posterior: xr.Dataset, design: ScreenDesign) -> pd.DataFrame:
+    """Return the fit of each gene-line pair.
+
+    Columns: gene, cell_line, rna (SD), logfc_mean (of the data), fitted (posterior mean of its
+    expectation), hdi_low, hdi_high (89 % interval of the expectation); log fold changes in log2.
+    The expectation is that of `logfc_mean` with these guides, eps and zeta at 0. `posterior` may
+    be of a larger design.
+    """
+    import arviz as az  # here, because `export` loads this module without ArviZ
+
+    spec = spec_of(posterior.data_vars)
+    shape = (posterior.sizes["chain"], posterior.sizes["draw"], -1)
+    design = replace(design, measurements=None)  # not needed, and costly to select gene by gene
+    rows = []
+    for index, gene in enumerate(design.genes):
+        part = design.of_genes([index])
+        cells, units = part.cells, guide_lines(part)
+        by_guide = linear_predictor(spec, of_design(posterior, part), units)
+        share = np.zeros((units.count.size, cells.count.size))
+        share[np.arange(units.count.size), units.cell] = units.count
+        values = (by_guide @ (share / cells.count)).reshape(shape)
+        expectation = xr.DataArray(values, dims=("chain", "draw", "cell"))
+        lines = cells.cell_line
+        interval = az.hdi(expectation, prob=HDI_MASS).to_numpy()
+        rows.append(
+            pd.DataFrame(
+                {
+                    "gene": gene,
+                    "cell_line": np.array(design.cell_lines)[lines],
+                    "rna": cells.rna,
+                    "logfc_mean": cells.mean,
+                    "fitted": expectation.mean(("chain", "draw")).to_numpy(),
+                    "hdi_low": interval[:, 0],
+                    "hdi_high": interval[:, 1],
+                }
+            )
+        )
+    return pd.concat(rows, ignore_index=True)

@@ -1,0 +1,1 @@
+"""Progress and executors of computations."""

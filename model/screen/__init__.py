@@ -1,0 +1,1 @@
+"""Validated tables to design: selection, preparation, sufficient statistics."""

@@ -1,0 +1,175 @@
+"""The design: a screen reduced to its sufficient statistics.
+
+For a linear-Gaussian likelihood these are the count, the sum and the sum of squares of the
+measurements of each guide in each cell line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """The M gene-line pairs that have measurements, one entry per pair."""
+
+    gene: np.ndarray
+    """Index of the pair's gene (M,)."""
+    cell_line: np.ndarray
+    """Index of the pair's line (M,)."""
+    count: np.ndarray
+    """Measurements of the pair (M,), float64."""
+    mean: np.ndarray
+    """Mean log fold change of the pair (M,), log2."""
+    covariates: dict[str, np.ndarray]
+    """Covariates by name (M,); `rna` in SD."""
+    within_ss: float
+    """Sum over all pairs of squared deviations from the pair's mean."""
+    within_df: int
+    """Degrees of freedom of `within_ss`: measurements minus pairs."""
+
+    @property
+    def rna(self) -> np.ndarray:
+        """RNA covariate (M,), SD."""
+        return self.covariates["rna"]
+
+
+@dataclass(frozen=True, eq=False)
+class ScreenDesign:
+    """G genes, C cell lines and K guides of one screen; guides of a gene are adjacent."""
+
+    genes: tuple[str, ...]
+    """Gene labels (G,), sorted."""
+    cell_lines: tuple[str, ...]
+    """Cell line labels (C,), sorted."""
+    guides: tuple[str, ...]
+    """Guide labels (K,), by gene, then by label."""
+    guide_gene: np.ndarray
+    """Index of each guide's gene (K,), int64, non-decreasing, every gene present."""
+    rna: np.ndarray
+    """RNA covariate r_gc (G, C), float64: SDs from the gene's mean over lines; finite wherever
+    there are measurements, else NaN where unknown."""
+    rna_mean: np.ndarray
+    """Mean of RNA by gene over its lines (G,), float64, log2(TPM+1), or z-scores if RNA is given as
+    such."""
+    rna_sd: np.ndarray
+    """SD of RNA by gene over its lines (G,), ddof 1, in the unit of `rna_mean`."""
+    rna_is_log2: bool
+    """Whether `rna_sd` is in log2(TPM+1), so that slopes per log2 unit are defined."""
+    count: np.ndarray
+    """Measurements by guide and line (K, C), uint16."""
+    total: np.ndarray
+    """Sum of log fold change by guide and line (K, C), float64, 0 without measurements."""
+    sum_of_squares: np.ndarray
+    """Sum of squared log fold change by gene and line (G, C), float64, 0 without measurements."""
+    lineage: tuple[str, ...] | None = None
+    """Lineage of each cell line (C,), "" where unknown; None without a model table."""
+    measurements: pd.DataFrame | None = None
+    """Single measurements: gene, cell_line, guide (integer codes into the labels above), replicate
+    (running number in its guide and line), rna, logfc; None where they are too many to keep."""
+    covariates: dict[str, np.ndarray] = field(default_factory=dict)
+    """Covariates besides RNA (G, C), by the names that effects of a model have for them: deviations
+    from the mean of the gene, 0 where unknown."""
+    covariate_means: dict[str, np.ndarray] = field(default_factory=dict)
+    """These means (G,), in the unit of the covariate; NaN where it is known in no line."""
+
+    @property
+    def labels(self) -> dict[str, tuple[str, ...]]:
+        """Labels by dim of the posterior."""
+        return {"gene": self.genes, "cell_line": self.cell_lines, "guide": self.guides}
+
+    @property
+    def n_measurements(self) -> int:
+        """Number of measurements, all guides and lines."""
+        return int(self.count.sum(dtype=np.int64))
+
+    @cached_property
+    def first_guide(self) -> np.ndarray:
+        """Index of the first guide of each gene (G,)."""
+        return np.flatnonzero(np.diff(self.guide_gene, prepend=-1))
+
+    @cached_property
+    def gene_count(self) -> np.ndarray:
+        """n_gc, measurements by gene and line (G, C), float64."""
+        return np.add.reduceat(self.count, self.first_guide, axis=0, dtype=np.float64)
+
+    @cached_property
+    def gene_total(self) -> np.ndarray:
+        """Sum of log fold change by gene and line (G, C), float64."""
+        return np.add.reduceat(self.total, self.first_guide, axis=0)
+
+    @property
+    def total_sum_of_squares(self) -> float:
+        """Sum of squared log fold change over all measurements."""
+        return float(self.sum_of_squares.sum())
+
+    def covariate(self, name: str) -> np.ndarray:
+        """Return a covariate of a model (G, C)."""
+        return self.rna if name == "rna" else self.covariates[name]
+
+    def covariates_at(self, gene: np.ndarray, line: np.ndarray) -> dict[str, np.ndarray]:
+        """Return every covariate at pairs of a gene and a line, by name."""
+        return {name: self.covariate(name)[gene, line] for name in ("rna", *self.covariates)}
+
+    def of_genes(self, indices: Iterable[int]) -> ScreenDesign:
+        """Return the design of some genes (by index), with their guides and all cell lines.
+
+        Genes and guides stay sorted, whatever the order of `indices`.
+        """
+        genes = np.unique(np.fromiter(indices, np.int64))
+        guides = np.flatnonzero(np.isin(self.guide_gene, genes))
+        return replace(
+            self,
+            genes=tuple(self.genes[index] for index in genes),
+            guides=tuple(self.guides[index] for index in guides),
+            guide_gene=np.searchsorted(genes, self.guide_gene[guides]),
+            rna=self.rna[genes],
+            covariates={name: values[genes] for name, values in self.covariates.items()},
+            covariate_means={name: means[genes] for name, means in self.covariate_means.items()},
+            rna_mean=self.rna_mean[genes],
+            rna_sd=self.rna_sd[genes],
+            count=self.count[guides],
+            total=self.total[guides],
+            sum_of_squares=self.sum_of_squares[genes],
+            measurements=_recoded(self.measurements, gene=genes, guide=guides),
+        )
+
+    def within_ss_by_line(self, *, by_guide: bool) -> np.ndarray:
+        """Return the sum of squares of each line (C,) within its guide-line or gene-line pairs."""
+        count, total = (self.count, self.total) if by_guide else (self.gene_count, self.gene_total)
+        of_means = np.zeros(len(self.cell_lines))
+        for n, one in zip(count, total, strict=True):  # squares of all pairs take much memory
+            of_means += one**2 / np.maximum(n, 1)
+        # Rounding may leave a few ulp below zero where all replicates agree.
+        return np.maximum(0, self.sum_of_squares.sum(axis=0) - of_means)
+
+    @cached_property
+    def cells(self) -> Cells:
+        """The gene-line pairs with measurements, by gene, then by line."""
+        gene, line = np.nonzero(self.gene_count)
+        count, total = self.gene_count[gene, line], self.gene_total[gene, line]
+        return Cells(
+            gene=gene,
+            cell_line=line,
+            count=count,
+            mean=total / count,
+            covariates=self.covariates_at(gene, line),
+            # Rounding may leave a few ulp below zero where all replicates agree.
+            within_ss=max(0.0, self.total_sum_of_squares - float((total**2 / count).sum())),
+            within_df=self.n_measurements - gene.size,
+        )
+
+
+def _recoded(measurements: pd.DataFrame | None, **kept: np.ndarray) -> pd.DataFrame | None:
+    """Return the measurements of the kept items, recoded by position among them."""
+    if measurements is None:
+        return None
+    mine = np.logical_and.reduce([measurements[name].isin(kept[name]) for name in kept])
+    rows = measurements[mine].reset_index(drop=True)
+    codes = {name: np.searchsorted(items, rows[name]) for name, items in kept.items()}
+    return rows.assign(**codes).astype({name: rows.dtypes[name] for name in codes})

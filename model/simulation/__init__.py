@@ -1,0 +1,1 @@
+"""Simulated screens with known true values, and calibration of models and engines on them."""

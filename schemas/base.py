@@ -1,0 +1,50 @@
+"""The base class of settings, datasets and results, which are stored and read back unchanged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+_WORDS = {
+    "bfmi": "BFMI",
+    "ess": "ESS",
+    "lfsr": "local false sign rate",
+    "logfc": "log fold change",
+    "max": "largest",
+    "min": "smallest",
+    "p": "p-value",
+    "pareto": "Pareto",
+    "rhat": "R-hat",
+    "rna": "RNA",
+    "sd": "SD",
+    "tune": "tuning steps",
+}
+
+
+def title_in_words(name: str, _: object = None) -> str:
+    """Return the title of a field in a form: `Smallest RNA SD` for `min_rna_sd`."""
+    *others, last = name.split("_")
+    # `rhat_max`, too, is "Largest R-hat".
+    words = [last, *others] if last in ("min", "max") else [*others, last]
+    text = " ".join(_WORDS.get(word, word) for word in words)
+    return text[0].upper() + text[1:]
+
+
+def _number_fields(schema: dict[str, Any]) -> None:
+    """Number the fields for the form: PostgreSQL does not keep the order of keys."""
+    for position, field in enumerate(schema.get("properties", {}).values()):
+        field["position"] = position
+
+
+class Frozen(BaseModel):
+    """Immutable model without unknown fields; field docstrings are descriptions."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        use_attribute_docstrings=True,
+        field_title_generator=title_in_words,
+        json_schema_extra=_number_fields,
+        ser_json_inf_nan="strings",  # null, the default, cannot be read back
+    )

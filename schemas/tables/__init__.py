@@ -1,0 +1,1 @@
+"""Tables of a screen: layouts, and every rule of their validation."""

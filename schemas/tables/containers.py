@@ -1,0 +1,158 @@
+"""Containers of tables: as read (`Raw*`), as validated (`Screen`), and logFC in blocks.
+
+Defines the canonical column names, the same for every layout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+import pandas as pd
+
+from schemas.errors import UserError
+
+TableName = Literal[
+    "logfc",
+    "guide_map",
+    "sequence_map",
+    "rna",
+    "copy_number",
+    "model_table",
+    "essential",
+    "nonessential",
+    "expression_addictions",
+]
+
+GUIDE_MAP_COLUMNS = ("guide", "gene", "n_alignments", "used")
+SEQUENCE_MAP_COLUMNS = (
+    "sequence",
+    "cell_line",
+    "screen_type",
+    "library",
+    "pdna_batch",
+    "passes_qc",
+    "excluded",
+)
+PROFILE_COLUMNS = ("profile", "cell_line", "is_default")
+MODEL_TABLE_COLUMNS = ("cell_line", "lineage")
+
+
+@dataclass(frozen=True)
+class TableSource:
+    """Location, layout and digest of a table."""
+
+    table: TableName
+    location: str
+    """Path or s3:// address."""
+    layout: str
+    """Name of the recognised layout."""
+    sha256: str
+    """Digest of the content of the file as stored."""
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """A small table as in its file: canonical column names, every value text or missing.
+
+    The index of `frame` is the line of each row in the file (the header is line 1). Columns that
+    the layout lacks are absent.
+    """
+
+    source: TableSource
+    frame: pd.DataFrame
+    conditions: pd.DataFrame | None = None
+    """Of a sequence map: `cell_line`, and columns of origin, time and treatment by their names."""
+
+
+@dataclass(frozen=True)
+class RawProfiles:
+    """RNA or copy number as read."""
+
+    source: TableSource
+    profiles: pd.DataFrame
+    """One row per profile, PROFILE_COLUMNS, text; the index is the line of the file."""
+    values: pd.DataFrame
+    """Same rows; columns are gene labels in file order, duplicates kept; float64."""
+
+
+@dataclass(frozen=True)
+class LogfcBlock:
+    """Some guides of the logFC table."""
+
+    guides: np.ndarray
+    """Guide labels (n_guides,), object dtype, missing as None."""
+    values: np.ndarray
+    """Log fold changes (n_guides, n_sequences), float64, NaN where missing."""
+    first_line: int
+    """Line of the first guide in the file."""
+
+
+class LogfcSource(Protocol):
+    """A logFC table that can be read repeatedly, in blocks of guides."""
+
+    @property
+    def source(self) -> TableSource:
+        """Location, layout and digest of the table."""
+
+    @property
+    def sequences(self) -> tuple[str, ...]:
+        """Sequence labels, the columns of every block, in file order with duplicates."""
+
+    def blocks(self) -> Iterator[LogfcBlock]:
+        """Yield the table from the top; raise TableFormatError where it cannot be read."""
+
+
+class TableFormatError(UserError):
+    """A table that cannot be read: table, location, what was expected and found, remedy."""
+
+    def __init__(
+        self, table: TableName, location: str, rule: str, message: str, remedy: str
+    ) -> None:
+        super().__init__(f"{table} ({location}): {message}; {remedy}")
+        self.table: TableName = table
+        self.location = location
+        self.rule = rule
+        self.message = message
+        self.remedy = remedy
+
+
+@dataclass(frozen=True)
+class RawScreen:
+    """All tables of a dataset as read; an unreadable one is None, its error in `unreadable`."""
+
+    logfc: LogfcSource | None
+    guide_map: RawTable | None
+    sequence_map: RawTable | None
+    rna: RawProfiles | None
+    copy_number: RawProfiles | None = None
+    model_table: RawTable | None = None
+    essential: RawTable | None = None
+    nonessential: RawTable | None = None
+    expression_addictions: RawTable | None = None
+    unreadable: tuple[TableFormatError, ...] = ()
+
+
+@dataclass(frozen=True)
+class Screen:
+    """The small tables after validation: typed (bool, int, str), index a plain range."""
+
+    guide_map: pd.DataFrame
+    """GUIDE_MAP_COLUMNS; n_alignments Int64, used bool."""
+    sequence_map: pd.DataFrame
+    """SEQUENCE_MAP_COLUMNS; passes_qc and excluded bool."""
+    profiles: pd.DataFrame
+    """PROFILE_COLUMNS; is_default bool."""
+    rna: pd.DataFrame
+    """Same rows as `profiles`, columns = gene labels, float64."""
+    copy_number_profiles: pd.DataFrame | None = None
+    """As `profiles`, of the copy-number table, or None."""
+    copy_number: pd.DataFrame | None = None
+    """Same rows as `copy_number_profiles`, columns = labels, float64, as given, or None."""
+    model_table: pd.DataFrame | None = None
+    """MODEL_TABLE_COLUMNS, or None."""
+    essential: tuple[str, ...] = ()
+    nonessential: tuple[str, ...] = ()
+    expression_addictions: tuple[str, ...] = ()

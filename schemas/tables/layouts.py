@@ -1,0 +1,387 @@
+"""The published layouts of tables: columns, canonical names, recognition.
+
+A layout is recognised from the first bytes and the header of a file.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from schemas.tables.containers import TableFormatError, TableName
+
+MISSING_VALUES = ("", "NA", "NaN", "nan")
+"""Texts that mean a missing value, in text and number columns."""
+
+UNNAMED = ""
+"""Name of an unnamed column: row labels in most published matrices."""
+
+NUMBER = re.compile(
+    r"\s*[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|inf|infinity)\s*",
+    re.I | re.ASCII,  # a no-break space is no blank of a number
+)
+# Of pandas; of R: `write.csv`, `data.table`, `readr`, `tibble`.
+_UNNAMED_ALIASES = (
+    *("Unnamed: 0", "__index_level_0__", "index"),
+    *("X", "V1", "X1", "...1", "rowname", "rownames", "row.names"),
+)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One published layout: file column -> canonical column; further columns are ignored."""
+
+    name: str
+    table: TableName
+    required: Mapping[str, str]
+    """Required columns, which identify the layout."""
+    optional: Mapping[str, str] = field(default_factory=dict)
+    """Columns that are used if present."""
+    matrix_of: str = ""
+    """Kind of all other columns of a matrix (`sequence`, `gene`); empty for other tables."""
+
+    @property
+    def canonical(self) -> dict[str, str]:
+        """File column -> canonical column, required and optional."""
+        return {**self.required, **self.optional}
+
+    def missing(self, header: Sequence[str]) -> list[str]:
+        """Return the required columns that the header lacks."""
+        return [column for column in self.required if column not in header]
+
+    def share(self, header: Sequence[str]) -> float:
+        """Return the share of the required named columns that the header has."""
+        named = [column for column in self.required if column]
+        return sum(column in header for column in named) / max(len(named), 1)
+
+    def __str__(self) -> str:
+        columns = [column or "(unnamed)" for column in self.required]
+        if self.matrix_of:
+            columns.append(f"one column per {self.matrix_of}")
+        return f"{self.name}: {', '.join(columns)}"
+
+
+_PROFILES = {
+    "SequencingID": "profile",
+    "ModelID": "cell_line",
+    "IsDefaultEntryForModel": "is_default",
+}
+_UNUSED = {
+    UNNAMED: "",  # a running number
+    "ModelConditionID": "",
+    "IsDefaultEntryForMC": "",
+}
+
+
+def _by_profile(table: TableName) -> tuple[Layout, ...]:
+    """Return the layouts of a table of cell lines x genes."""
+    return (
+        Layout("several_profiles", table, _PROFILES, _UNUSED, matrix_of="gene"),
+        Layout("one_profile", table, {UNNAMED: "cell_line"}, matrix_of="gene"),
+        Layout("one_profile_named", table, {"ModelID": "cell_line"}, matrix_of="gene"),
+    )
+
+
+_LONG = {"gene": "gene", "cell_line": "cell_line", "logfc": "logfc"}
+
+LAYOUTS: dict[TableName, tuple[Layout, ...]] = {
+    "logfc": (
+        Layout(
+            "long", "logfc", {**_LONG, "guide": "guide"}, {"replicate": "replicate", "rna": "rna"}
+        ),
+        Layout(
+            "long_sgrna",
+            "logfc",
+            {**_LONG, "sgrna": "guide"},
+            {"replicate": "replicate", "rna": "rna"},
+        ),
+        # `sgrna_idx` numbers the guides within each gene.
+        Layout(
+            "long_simulated",
+            "logfc",
+            {**_LONG, "sgrna_idx": "guide_of_gene"},
+            {"replicate": "replicate", "rna": "rna"},
+        ),
+        Layout(
+            "long_modelling_frame",
+            "logfc",
+            {
+                "sgrna": "guide",
+                "replicate_id": "sequence",
+                "lfc": "logfc",
+                "hugo_symbol": "gene",
+                "depmap_id": "cell_line",
+            },
+            {"rna_expr": "rna"},
+        ),
+        Layout("older", "logfc", {"Construct Barcode": "guide"}, matrix_of="sequence"),
+        Layout("current", "logfc", {UNNAMED: "guide"}, matrix_of="sequence"),
+    ),
+    "guide_map": (
+        Layout(
+            "current",
+            "guide_map",
+            {
+                "sgRNA": "guide",
+                "Gene": "gene",
+                "nAlignments": "n_alignments",
+                "UsedByChronos": "used",
+            },
+        ),
+        Layout(
+            "older",
+            "guide_map",
+            {"sgrna": "guide", "gene": "gene", "n_alignments": "n_alignments"},
+        ),
+    ),
+    "sequence_map": (
+        Layout(
+            "current",
+            "sequence_map",
+            {
+                "SequenceID": "sequence",
+                "ModelID": "cell_line",
+                "ScreenType": "screen_type",
+                "Library": "library",
+                "PassesQC": "passes_qc",
+            },
+            {"pDNABatch": "pdna_batch", "ExcludeFromCRISPRCombined": "excluded"},
+        ),
+        Layout(
+            "older",
+            "sequence_map",
+            {"replicate_ID": "sequence", "DepMap_ID": "cell_line", "passes_QC": "passes_qc"},
+            {"pDNA_batch": "pdna_batch"},
+        ),
+    ),
+    "rna": _by_profile("rna"),
+    "copy_number": _by_profile("copy_number"),
+    "model_table": (
+        Layout("current", "model_table", {"ModelID": "cell_line", "OncotreeLineage": "lineage"}),
+        Layout("older", "model_table", {"DepMap_ID": "cell_line", "lineage": "lineage"}),
+    ),
+    "essential": (
+        Layout("current", "essential", {"Gene": "gene"}),
+        Layout("older", "essential", {"gene": "gene"}),
+    ),
+    "nonessential": (
+        Layout("current", "nonessential", {"Gene": "gene"}),
+        Layout("older", "nonessential", {"gene": "gene"}),
+    ),
+    "expression_addictions": (
+        Layout("current", "expression_addictions", {"Gene": "gene"}),
+        Layout("older", "expression_addictions", {"gene": "gene"}),
+    ),
+}
+"""Layouts by table, the most specific first: the first match is used."""
+
+
+def free_labels(layout: str) -> bool:
+    """Whether guides, genes and lines may have labels of any form, as in long tables."""
+    return layout.startswith("long")
+
+
+SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".hdf5")
+
+
+def known_file_stems(table: TableName, library: str) -> tuple[str, ...]:
+    """Return names, without suffix, of a table in a release folder; the current one first."""
+    # The screens of both Humagne sets (`Humagne-CD`) are in one file.
+    library = library.split("-")[0]
+    stems: dict[TableName, tuple[str, ...]] = {
+        "logfc": (f"{library}LogfoldChange",),
+        "guide_map": (f"{library}GuideMap",),
+        "sequence_map": ("ScreenSequenceMap",),
+        "rna": (
+            "OmicsExpressionTPMLogp1HumanProteinCodingGenes",
+            "OmicsExpressionProteinCodingGenesTPMLogp1",
+            "CCLE_expression",
+        ),
+        # Log2 before linear where a release has both; all are relative to the ploidy of the line.
+        "copy_number": (
+            "OmicsCNGene",
+            "PortalOmicsCNGeneLog2",
+            "OmicsCNGeneWGS",
+            "CCLE_gene_cn",
+        ),
+        "model_table": ("Model", "sample_info"),
+        "essential": ("AchillesCommonEssentialControls", "common_essentials"),
+        "nonessential": ("AchillesNonessentialControls", "nonessentials"),
+        "expression_addictions": ("RNAiExpressionAddictions",),
+    }
+    older_avana: dict[TableName, tuple[str, ...]] = {
+        "logfc": ("Achilles_logfold_change",),
+        "guide_map": ("Achilles_guide_map",),
+        "sequence_map": ("Achilles_replicate_map",),
+    }
+    return stems[table] + (older_avana.get(table, ()) if library == "Avana" else ())
+
+
+def check_head(table: TableName, location: str, head: bytes, delimiter: str = ",") -> None:
+    """Raise an error where the first bytes are not those of a text table with this delimiter.
+
+    Raises:
+        TableFormatError: `empty_file`, `html_page`, `wrong_format`, `wrong_delimiter` or
+            `repeated_header`.
+    """
+
+    def refuse(rule: str, message: str, remedy: str) -> TableFormatError:
+        return TableFormatError(table, location, rule, message, remedy)
+
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not start:
+        raise refuse("empty_file", "expected a table, the file is empty", "fetch it again")
+    if start[:14].lower().startswith((b"<!doctype", b"<html", b"<head", b"<?xml")):
+        raise refuse(
+            "html_page",
+            f"expected a table, got a web page that begins {start[:40].decode(errors='replace')!r}",
+            "download the file itself; a login or error page was saved under its name",
+        )
+    for magic, what in (
+        (b"PK\x03\x04", "a zip or Excel"),
+        (b"PAR1", "a Parquet"),
+        (b"\x89HDF", "an HDF5"),
+    ):
+        if start.startswith(magic):
+            raise refuse(
+                "wrong_format",
+                f"expected comma-separated text, got {what} file",
+                f"save it as CSV or give it its own suffix ({', '.join(SUFFIXES)} are read)",
+            )
+    lines = start.split(b"\n", 2)
+    names = {",": "commas", "\t": "tabs", ";": "semicolons"}
+    if delimiter.encode() not in lines[0]:
+        for other, what in names.items():
+            if other.encode() in lines[0]:
+                raise refuse(
+                    "wrong_delimiter",
+                    f"expected columns separated by {names[delimiter]}, the header has {what}",
+                    "save the table comma-separated, or name one with tabs .tsv",
+                )
+    if len(lines) == 3 and lines[0] == lines[1]:
+        raise refuse("repeated_header", "the header is on lines 1 and 2", "delete one of them")
+
+
+def parse_header(
+    table: TableName, location: str, line: bytes, delimiter: str = ","
+) -> tuple[str, ...]:
+    """Return the column names of the first line; a column without a name is `UNNAMED`.
+
+    Raises:
+        TableFormatError: `not_utf8` or `damaged_file`.
+    """
+    try:
+        text = line.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise TableFormatError(
+            table,
+            location,
+            "not_utf8",
+            f"expected UTF-8 text, line 1 has the byte {line[error.start]:#04x}",
+            "save the table as UTF-8",
+        ) from None
+    try:
+        names = next(csv.reader([text], delimiter=delimiter)) or [UNNAMED]
+    except csv.Error:
+        raise TableFormatError(
+            table,
+            location,
+            "damaged_file",
+            "expected lines that end with a line feed, the header has a carriage return alone",
+            "save the table as plain CSV",
+        ) from None
+    return name_columns(names)
+
+
+def name_columns(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names, with `UNNAMED` for names that libraries give to an unnamed first column."""
+    first, *others = names
+    return (UNNAMED if first in _UNNAMED_ALIASES else first, *others)
+
+
+def recognise(table: TableName, location: str, header: Sequence[str]) -> Layout:
+    """Return the first layout of the table that matches the header.
+
+    Raises:
+        TableFormatError: `unknown_layout`; `unnamed_column` or `gene_matrix` of a matrix; or
+            `duplicate_column` where a column of the layout is repeated (repeated columns of a
+            matrix are checked with the values).
+    """
+    for layout in LAYOUTS[table]:
+        if layout.missing(header):
+            continue
+        if layout.matrix_of and not _reads_as_matrix(layout, header):
+            continue
+        if layout.matrix_of:
+            _require_own_matrix(layout, location, header)
+        times = Counter(header)
+        twice = [column for column in layout.canonical if column and times[column] > 1]
+        if twice:
+            raise TableFormatError(
+                table,
+                location,
+                "duplicate_column",
+                f"expected each column once, got twice: {', '.join(twice)}",
+                "delete or rename one of them",
+            )
+        return layout
+
+    # A matrix may have all its columns, and others besides that belong to another layout.
+    incomplete = [layout for layout in LAYOUTS[table] if layout.missing(header)]
+    closest = max(incomplete or LAYOUTS[table], key=lambda layout: layout.share(header))
+    missing = ", ".join(closest.missing(header))
+    lacks = f"; for {closest.name} it lacks {missing}" if missing and closest.share(header) else ""
+    came = ", ".join(name or "(unnamed)" for name in header[:12])
+    more = f", ... ({len(header)} columns)" if len(header) > 12 else ""
+    raise TableFormatError(
+        table,
+        location,
+        "unknown_layout",
+        f"expected the columns of one of [{'] ['.join(map(str, LAYOUTS[table]))}], "
+        f"got {came}{more}{lacks}",
+        "take the file of a release in place of a custom download of the portal, which has symbols "
+        "without Entrez numbers"
+        if {"depmap_id", "cell_line_display_name"} <= set(header)
+        else "name the right file or rename its columns",
+    )
+
+
+def _require_own_matrix(layout: Layout, location: str, header: Sequence[str]) -> None:
+    if UNNAMED in header[1:]:
+        at = ", ".join(str(place + 1) for place, name in enumerate(header) if place and not name)
+        raise TableFormatError(
+            layout.table,
+            location,
+            "unnamed_column",
+            f"expected a name of each column but the first, got none of column {at} of "
+            f"{len(header)}",
+            "remove the comma at the end of the lines, or name the column",
+        )
+    labels = header[1:]
+    if layout.matrix_of == "sequence" and 2 * sum(map(_is_gene, labels)) > len(labels):
+        raise TableFormatError(
+            layout.table,
+            location,
+            "gene_matrix",
+            f"expected guides x sequences, the columns are genes ({', '.join(labels[:3])}): a "
+            "matrix of cell lines x genes, as of gene effects or RNA",
+            "name the table of guides, such as AvanaLogfoldChange, with its guide map and sequence "
+            "map",
+        )
+
+
+def _is_gene(label: str) -> bool:
+    return re.fullmatch(r"\S+ \(\d+\)", label) is not None
+
+
+def _reads_as_matrix(layout: Layout, header: Sequence[str]) -> bool:
+    """Whether the row labels come first and no other column belongs to another layout.
+
+    Otherwise every table saved with unnamed row numbers would be recognised as a matrix.
+    """
+    others = {name for other in LAYOUTS[layout.table] for name in other.required if name}
+    labels = set(header) - set(layout.canonical)
+    return header[0] in layout.canonical and bool(labels) and not labels & others

@@ -1,0 +1,207 @@
+"""Rules on what the values of an RNA table are: log2(TPM+1) or z-scores, measured in each line.
+
+They judge the default profiles alone: the others are not fitted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+
+from schemas.reports import Finding
+from schemas.tables.containers import RawProfiles
+from schemas.tables.copies import column_keys
+from schemas.tables.profiles import default_profiles
+from schemas.tables.rule import Rule
+
+RNA_PROFILE_CONSTANT = Rule(
+    "rna_profile_constant",
+    "values that differ between the genes of each profile",
+    "remove these rows: a line without a profile is left out",
+)
+RNA_PROFILE_COPIED = Rule(
+    "rna_profile_copied",
+    "distinct values in every profile",
+    "check the origin of these rows: one line has the RNA of the other",
+    "warning",
+)
+RNA_GENE_COPIED = Rule(
+    "rna_gene_copied",
+    "distinct values in every column",
+    "check the origin of these columns: they may be one gene under two labels",
+    "warning",
+)
+RNA_ZEROS = Rule(
+    "rna_zeros",
+    "about as many zeros in each profile as in the others, {usual:.0%}",
+    "leave unknown values empty: a 0 is fitted as a gene that is not expressed",
+    "warning",
+)
+RNA_NOT_TPM = Rule(
+    "rna_not_tpm",
+    "log2(TPM+1): the TPM of a whole profile add up to a million",
+    "provide log2(TPM+1), not another logarithm, nor that of counts",
+)
+RNA_PROFILE_NOT_TPM = Rule(
+    "rna_profile_not_tpm",
+    "log2(TPM+1) in each profile: its TPM add up to a million",
+    "check the unit of these profiles, and whether they are whole",
+    "warning",
+)
+RNA_LOW = Rule(
+    "rna_low",
+    "log2(TPM+1), some of it above {limit:g}",
+    "check the unit: the values may be log10 or another quantity",
+    "warning",
+)
+RNA_Z_SCORE_SCALED = Rule(
+    "rna_z_score_scaled",
+    "z-scores, whose SD by gene is near 1",
+    "check the unit: provide z-scores or log2(TPM+1)",
+    "warning",
+)
+
+WHOLE_TABLE = 10_000
+"""Genes from which a table has nearly all TPM of a line."""
+LEAST_TPM, MOST_TPM = 2.5e5, 5e6
+"""Limits of the sum of TPM. Of log10 it is near 2e4, of ln 2e5, of counts 5e7; of simulated
+releases 1.4e6, as their genes are independent."""
+FEWEST_GENES, FEWEST_VALUES = 5, 200
+"""Genes of a profile, distinct values of copies, and values of a table, below which the rules show
+nothing."""
+GENES_COMPARED = 500
+LARGEST_DIFFERENCE = 0.01
+"""Root mean square difference of copies, one of them rounded to two decimals; the two most similar
+lines of the sample differ by 0.8."""
+LOW = 4.5
+"""22 TPM; the largest value of the sample is 10.8 (3.3 as log10), of its 24-gene parts above 9."""
+FEWEST_OF_ZEROS, MORE_ZEROS = 20, 0.5
+"""Genes of a profile, and excess share of zeros, from which it was filled in; 0.23 in the sample.
+"""
+
+
+def check_rna_values(
+    raw: RawProfiles, *, z_scores: bool = False, linear_above: float = np.inf
+) -> Iterator[Finding]:
+    """Yield the findings on RNA, in log2(TPM+1) or z-scores, of the default profiles.
+
+    Values above `linear_above` are linear, which has a rule of its own.
+    """
+    values = raw.values.to_numpy(dtype=np.float64)
+    defaults = default_profiles(raw.profiles).fillna(False).to_numpy(dtype=bool)
+    labels = _labels(raw.profiles)[defaults]
+    if not defaults.all():
+        values = values[defaults]
+    if values.shape[1] < FEWEST_GENES or not len(values):
+        return
+    lowest, highest = np.fmin.reduce(values, axis=1), np.fmax.reduce(values, axis=1)
+    constant = (lowest == highest) & (np.isfinite(values).sum(axis=1) >= FEWEST_GENES)
+    if constant.any():
+        found = [
+            f"{label}: {value:g} in every gene"
+            for label, value in zip(labels[constant], lowest[constant], strict=True)
+        ]
+        yield RNA_PROFILE_CONSTANT.broken("rna", found, column="cell_line")
+    kept = ~constant & ~np.isnan(lowest)
+    if not kept.all():
+        values, labels = values[kept], labels[kept]
+    if not len(values):
+        return
+    yield from _copied_profiles(values, labels)
+    yield from _copied_genes(values, raw.values.columns)
+    if z_scores:
+        yield from _broken_spread(values)
+    elif lowest[kept].min() >= 0 and np.isfinite(highest[kept]).all():
+        yield from _broken_zeros(values, labels)
+        if (largest := float(highest[kept].max())) <= linear_above:
+            yield from _broken_unit(values, labels, largest)
+
+
+def _labels(profiles: pd.DataFrame) -> np.ndarray:
+    lines = profiles["cell_line"].astype("str").fillna("")
+    return np.array([f"line {at}, {line}" for at, line in lines.items()], dtype=object)
+
+
+def _copied_profiles(values: np.ndarray, labels: np.ndarray) -> Iterator[Finding]:
+    """Find equal profiles by their distances, as copies may be rounded to fewer digits."""
+    some = values[:, :: max(1, values.shape[1] // GENES_COMPARED)]
+    some = some[:, np.isfinite(some).all(axis=0)]
+    some = some[:, np.ptp(some, axis=0) > 0] if len(some) else some
+    if some.shape[1] < FEWEST_GENES:
+        return
+    centred = some - some.mean(axis=0)
+    lengths = np.einsum("lg,lg->l", centred, centred)
+    squares = lengths[:, None] + lengths - 2 * centred @ centred.T
+    close = np.triu(squares <= LARGEST_DIFFERENCE**2 * some.shape[1], 1)
+    pairs = [
+        f"{labels[one]} = {labels[other]}"
+        for one, other in np.argwhere(close)
+        if len(np.unique(some[one].round(1))) >= FEWEST_GENES  # silent genes are alike by chance
+    ]
+    if pairs:
+        yield RNA_PROFILE_COPIED.broken("rna", pairs, column="cell_line")
+
+
+def _copied_genes(values: np.ndarray, genes: pd.Index) -> Iterator[Finding]:
+    """Find equal columns, but for silent genes, which are alike by chance."""
+    weights = np.random.default_rng(1).integers(2**64, size=len(values), dtype=np.uint64)
+    # In parts of some genes: a whole table of temporary values would take 0.3 GB.
+    parts = np.array_split(values, 1 + values.shape[1] // 1000, axis=1)
+    keys = np.concatenate([column_keys(part, weights) for part in parts])
+    same = pd.Series(np.arange(len(genes))).groupby(keys).agg(list)
+    found = [
+        " = ".join(map(str, genes[places]))
+        for places in same[same.map(len) > 1]
+        if len(np.unique(values[:, places[0]].round(1))) >= FEWEST_GENES
+    ]
+    if found:
+        yield RNA_GENE_COPIED.broken("rna", found, column="gene labels")
+
+
+def _broken_spread(values: np.ndarray) -> Iterator[Finding]:
+    if values.size < FEWEST_VALUES or len(values) < FEWEST_GENES:
+        return
+    spread = float(np.median(pd.DataFrame(values).std().dropna()))
+    if not 1 / 3 <= spread <= 3:
+        found = (f"the median over genes is {spread:.2g}",)
+        yield RNA_Z_SCORE_SCALED.broken("rna", found, count=values.shape[1])
+
+
+def _broken_zeros(values: np.ndarray, labels: np.ndarray) -> Iterator[Finding]:
+    if values.shape[1] < FEWEST_OF_ZEROS:
+        return
+    zeros = np.count_nonzero(values == 0, axis=1) / values.shape[1]
+    usual = float(np.median(zeros))
+    many = zeros > usual + MORE_ZEROS
+    if many.any():
+        found = [
+            f"{label}: {part:.0%}" for label, part in zip(labels[many], zeros[many], strict=True)
+        ]
+        yield RNA_ZEROS.broken("rna", found, column="cell_line", usual=usual)
+
+
+def _broken_unit(values: np.ndarray, labels: np.ndarray, highest: float) -> Iterator[Finding]:
+    """Check the sum of TPM, exp2(values) - 1, by profile (float32: three digits are enough)."""
+    parts = np.array_split(values, 1 + len(values) // 100)
+    sums = np.concatenate(
+        [
+            np.nansum(np.exp2(part.astype(np.float32)) - 1, axis=1, dtype=np.float64)
+            for part in parts
+        ]
+    )
+    middle = float(np.median(sums))
+    least = LEAST_TPM if values.shape[1] >= WHOLE_TABLE else 0
+    if not least <= middle <= MOST_TPM:
+        total = f"{middle:,.0f} in {values.shape[1]:,} genes (median over profiles)"
+        yield RNA_NOT_TPM.broken("rna", (total,), count=values.size)
+        return
+    wrong = (sums < least) | (sums > MOST_TPM)
+    if wrong.any():
+        found = [
+            f"{label}: {part:,.0f}" for label, part in zip(labels[wrong], sums[wrong], strict=True)
+        ]
+        yield RNA_PROFILE_NOT_TPM.broken("rna", found, column="cell_line")
+    elif values.size >= FEWEST_VALUES and highest < LOW:
+        yield RNA_LOW.broken("rna", (f"the largest is {highest:g}",), count=1, limit=LOW)

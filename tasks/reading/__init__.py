@@ -1,0 +1,1 @@
+"""Reading of tables: formats, local disks, buckets, dataset files, releases, validation."""

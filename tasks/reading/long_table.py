@@ -1,0 +1,177 @@
+"""Splits a long table, one row per measurement, into the tables of the other layouts.
+
+The index of each table is the line of the first occurrence of its label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from schemas.tables.containers import LogfcBlock, RawProfiles, RawTable, TableName, TableSource
+from schemas.tables.eligibility import FITTED_SCREEN_TYPE
+from schemas.tables.labels import condition_columns
+from schemas.tables.layouts import Layout
+from tasks.reading.table_rows import TableFile
+
+NUMBERS = ("logfc", "rna")
+LEAST_SHARED = 0.5
+"""Share of replicates in several cell lines from which they are numbered within each line."""
+ROUNDING = 1e-4
+"""Difference of RNA values of a gene-line pair, log2 or SDs, that is due to rounding."""
+
+
+@dataclass(frozen=True)
+class LongLogfc:
+    """Measurements of a long table, one block per guide."""
+
+    source: TableSource
+    sequences: tuple[str, ...]
+    """Sequence labels, the columns of every block, in order of appearance."""
+    measurements: pd.DataFrame
+    """Columns guide, sequence, logfc; index: line of the file; stably sorted by guide."""
+
+    def blocks(self) -> Iterator[LogfcBlock]:
+        """Yield one block per guide, NaN for sequences without a row of the guide."""
+        columns = pd.Index(self.sequences).get_indexer(pd.Index(self.measurements["sequence"]))
+        logfc = self.measurements["logfc"].to_numpy()
+        lines = self.measurements.index
+        for guide, rows in self.measurements.groupby("guide", sort=False).indices.items():
+            values = np.full((1, len(self.sequences)), np.nan)
+            values[0, columns[rows]] = logfc[rows]
+            yield LogfcBlock(np.array([guide], dtype=object), values, int(lines[rows[0]]))
+
+
+@dataclass(frozen=True)
+class LongScreen:
+    """The tables of a long table; `rna` is None if it has no such column."""
+
+    logfc: LongLogfc
+    guide_map: RawTable
+    sequence_map: RawTable
+    rna: RawProfiles | None
+
+
+def read_long(file: TableFile, layout: Layout, library: str, *, with_rna: bool) -> LongScreen:
+    """Read a whole long table, including RNA if it has some and `with_rna`.
+
+    Raises:
+        TableFormatError: `missing_label`, `not_a_number`, `duplicate_measurement` or
+            `rna_not_constant`.
+    """
+    table, conditions = _read_frame(file, layout)
+    table = _labelled(table)
+    _check_labels(file, table)
+    _check_unique(file, table, conditions)
+    source = file.source(layout.name)
+
+    def as_raw(name: TableName, frame: pd.DataFrame) -> RawTable:
+        return RawTable(_part(source, name), frame)
+
+    measurements = table[["guide", "sequence", "logfc"]].sort_values("guide", kind="stable")
+    guides = table.drop_duplicates(["guide", "gene"])[["guide", "gene"]]
+    sequences = table.drop_duplicates(["sequence", "cell_line"])[["sequence", "cell_line"]]
+    of_sequences = table[["sequence", "cell_line"]].join(conditions).drop_duplicates()
+    sequence_map = RawTable(
+        _part(source, "sequence_map"),
+        sequences.assign(screen_type=FITTED_SCREEN_TYPE, library=library, passes_qc="True"),
+        None if conditions.empty else of_sequences.drop(columns="sequence"),
+    )
+    return LongScreen(
+        logfc=LongLogfc(source, tuple(table["sequence"].unique()), measurements),
+        guide_map=as_raw("guide_map", guides.assign(n_alignments="1", used="True")),
+        sequence_map=sequence_map,
+        rna=_read_rna(file, source, table) if with_rna and "rna" in table else None,
+    )
+
+
+def _read_frame(file: TableFile, layout: Layout) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the columns of the layout, and those of origin, time and treatment."""
+    positions = {
+        canonical: file.columns.index(column)
+        for column, canonical in layout.canonical.items()
+        if column in file.columns
+    }
+    texts = [name for name in positions if name not in NUMBERS]
+    numbers = [name for name in positions if name in NUMBERS]
+    further = condition_columns(file.columns, layout)
+    labels, values, lines = file.read(
+        [*(positions[name] for name in texts), *map(file.columns.index, further)],
+        [positions[name] for name in numbers],
+    )
+    of_layout, others = labels[: len(texts)], labels[len(texts) :]
+    table = pd.DataFrame(dict(zip(texts, of_layout, strict=True)), index=lines, dtype="str")
+    conditions = pd.DataFrame(dict(zip(further, others, strict=True)), index=lines, dtype="str")
+    return table.join(pd.DataFrame(values, lines, numbers)), conditions
+
+
+def _labelled(table: pd.DataFrame) -> pd.DataFrame:
+    """Make unique labels of guides numbered by gene and of replicates numbered by cell line."""
+    if "guide_of_gene" in table:
+        table["guide"] = table["gene"] + "/" + table.pop("guide_of_gene")
+    if "replicate" in table:
+        table["sequence"] = table["cell_line"] + "/" + table.pop("replicate")
+    elif "sequence" not in table:
+        table["sequence"] = table["cell_line"]
+    elif (table.groupby("sequence")["cell_line"].nunique() > 1).mean() >= LEAST_SHARED:
+        table["sequence"] = table["cell_line"] + "/" + table["sequence"]
+    return table
+
+
+def _check_labels(file: TableFile, table: pd.DataFrame) -> None:
+    for column in ("gene", "cell_line", "guide", "sequence"):
+        missing = table.index[table[column].isna()]
+        if len(missing):
+            raise file.error(
+                "missing_label",
+                f"expected a {column.replace('_', ' ')} in every row, got none on line "
+                f"{missing[0]} ({len(missing)} such rows)",
+                "fill it in, or delete these rows",
+            )
+
+
+def _check_unique(file: TableFile, table: pd.DataFrame, conditions: pd.DataFrame) -> None:
+    key = ["gene", "cell_line", "guide", "sequence"]
+    again = table.duplicated(key)
+    if again.any():
+        line = table.index[again][0]
+        which = table.loc[line, key]
+        first = table.index[(table[key] == which).all(axis=1)][0]
+        differs = conditions.loc[[first, line]].nunique(dropna=False) > 1
+        differing = list(conditions.columns[differs])
+        raise file.error(
+            "duplicate_measurement",
+            "expected one row for each gene, cell line, guide and replicate, got "
+            f"{', '.join(which)} on lines {first} and {line} ({again.sum()} such rows)",
+            f"keep one value of the column `{differing[0]}`, in which these rows differ"
+            if differing
+            else "delete the wrong row, or number the replicates in a column `replicate`",
+        )
+
+
+def _read_rna(file: TableFile, source: TableSource, table: pd.DataFrame) -> RawProfiles:
+    known = table.dropna(subset="rna")
+    cells = known.groupby(["cell_line", "gene"], sort=False)["rna"]
+    varies = (known["rna"] - cells.transform("first")).abs() > ROUNDING
+    if varies.any():
+        line = known.index[varies][0]
+        cell_line, gene, rna = known.loc[line, ["cell_line", "gene", "rna"]]
+        first = cells.get_group((cell_line, gene))
+        raise file.error(
+            "rna_not_constant",
+            f"expected one RNA value for gene {gene} in cell line {cell_line}, got "
+            f"{first.iloc[0]:.10g} on line {first.index[0]} and {rna:.10g} on line {line} "
+            f"({varies.sum()} such rows)",
+            "give each gene one RNA value per cell line",
+        )
+    lines = table.drop_duplicates("cell_line")["cell_line"]
+    values = cells.first().unstack("gene").reindex(lines, columns=table["gene"].unique())
+    profiles = pd.DataFrame({"profile": lines, "cell_line": lines, "is_default": "Yes"})
+    return RawProfiles(_part(source, "rna"), profiles, values.set_axis(lines.index))
+
+
+def _part(source: TableSource, name: TableName) -> TableSource:
+    return TableSource(name, source.location, source.layout, source.sha256)

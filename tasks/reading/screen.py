@@ -1,0 +1,135 @@
+"""Reads all tables of a dataset, unchecked, under canonical column names.
+
+Errors of all tables are collected and reported together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from schemas.dataset import Dataset
+from schemas.tables.containers import (
+    LogfcSource,
+    RawProfiles,
+    RawScreen,
+    RawTable,
+    TableFormatError,
+    TableName,
+)
+from schemas.tables.labels import condition_columns
+from schemas.tables.layouts import recognise
+from tasks.reading.logfc import WideLogfc
+from tasks.reading.long_table import LongScreen, read_long
+from tasks.reading.table_file import open_table
+
+
+def read_screen(dataset: Dataset) -> RawScreen:
+    """Read the small tables and the header of a wide logFC table, or a whole long one.
+
+    Errors in tables are returned as `unreadable`. Raises StorageError.
+    """
+    unreadable: list[TableFormatError] = []
+
+    def attempt[T](read: Callable[[], T]) -> T | None:
+        try:
+            return read()
+        except TableFormatError as error:
+            unreadable.append(error)
+            return None
+
+    def small_table(table: TableName, location: str | None) -> RawTable | None:
+        return None if location is None else attempt(lambda: read_small_table(table, location))
+
+    def profiles(table: TableName, location: str | None) -> RawProfiles | None:
+        return None if location is None else attempt(lambda: read_profiles(table, location))
+
+    opened = attempt(lambda: open_logfc(dataset))
+    guide_map = small_table("guide_map", dataset.guide_map)
+    sequence_map = small_table("sequence_map", dataset.sequence_map)
+    rna = profiles("rna", dataset.rna)
+    logfc = opened.logfc if isinstance(opened, LongScreen) else opened
+    if isinstance(opened, LongScreen):
+        guide_map = guide_map if dataset.guide_map else opened.guide_map
+        sequence_map = sequence_map if dataset.sequence_map else opened.sequence_map
+        rna = rna if dataset.rna else opened.rna
+    wanted: dict[TableName, object] = {
+        "guide_map": guide_map or dataset.guide_map,
+        "sequence_map": sequence_map or dataset.sequence_map,
+        "rna": rna or dataset.rna,
+    }
+    if opened is not None:
+        unreadable += [_not_named(table, dataset) for table, given in wanted.items() if not given]
+    return RawScreen(
+        logfc=logfc,
+        guide_map=guide_map,
+        sequence_map=sequence_map,
+        rna=rna,
+        copy_number=profiles("copy_number", dataset.copy_number),
+        model_table=small_table("model_table", dataset.model_table),
+        essential=small_table("essential", dataset.controls.essential),
+        nonessential=small_table("nonessential", dataset.controls.nonessential),
+        expression_addictions=small_table(
+            "expression_addictions", dataset.controls.expression_addictions
+        ),
+        unreadable=tuple(unreadable),
+    )
+
+
+def open_logfc(dataset: Dataset) -> LogfcSource | LongScreen:
+    """Open a wide logFC table, or read a long one; raise TableFormatError or StorageError."""
+    assert dataset.logfc is not None
+    file = open_table("logfc", dataset.logfc)
+    layout = recognise("logfc", dataset.logfc, file.columns)
+    if layout.matrix_of:
+        return WideLogfc(file, layout)
+    return read_long(file, layout, dataset.library, with_rna=dataset.rna is None)
+
+
+def read_small_table(table: TableName, location: str) -> RawTable:
+    """Read the columns of the layout as text; raise TableFormatError or StorageError."""
+    file = open_table(table, location)
+    layout = recognise(table, location, file.columns)
+    names = {column: name for column, name in layout.canonical.items() if column in file.columns}
+    positions = [file.columns.index(column) for column in names]
+    further = condition_columns(file.columns, layout) if table == "sequence_map" else []
+    texts, _, lines = file.read([*positions, *map(file.columns.index, further)], [])
+    columns = pd.DataFrame(dict(enumerate(texts)), lines, dtype="str")
+    frame = columns.iloc[:, : len(names)].set_axis([*names.values()], axis=1)
+    conditions = columns.iloc[:, len(names) :].set_axis(further, axis=1)
+    if further:
+        conditions.insert(0, "cell_line", frame["cell_line"])
+    return RawTable(file.source(layout.name), frame, conditions if further else None)
+
+
+def read_profiles(table: TableName, location: str) -> RawProfiles:
+    """Read a matrix of profiles x genes, of either layout.
+
+    Raises TableFormatError or StorageError.
+    """
+    file = open_table(table, location)
+    layout = recognise(table, location, file.columns)
+    leading = {
+        layout.canonical[column]: position
+        for position, column in enumerate(file.columns)
+        if layout.canonical.get(column)
+    }
+    genes = [i for i, column in enumerate(file.columns) if column not in layout.canonical]
+    texts, values, lines = file.read([*leading.values()], genes)
+    profiles = pd.DataFrame(dict(zip(leading, texts, strict=True)), lines, dtype="str")
+    if "is_default" not in leading:  # one row per cell line
+        profiles = profiles.assign(profile=profiles["cell_line"], is_default="Yes")
+    columns = [file.columns[i] for i in genes]
+    return RawProfiles(file.source(layout.name), profiles, pd.DataFrame(values, lines, columns))
+
+
+def _not_named(table: TableName, dataset: Dataset) -> TableFormatError:
+    column = "; a long table may have a column `rna` instead" if table == "rna" else ""
+    return TableFormatError(
+        table,
+        dataset.name,
+        "missing_table",
+        f"expected `{table}` in the dataset file with this logFC table, got none",
+        f"add `{table}:` with the path of the table, or name a release `folder`{column}",
+    )

@@ -1,0 +1,1 @@
+"""Result pages: HTML, Markdown, figures, and the command that repeats a fit."""

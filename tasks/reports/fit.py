@@ -1,0 +1,221 @@
+"""The result of a fit as Markdown, for the Prefect UI. The full page is `tasks.reports.html`."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from model.effects.copy_number import FLAG as COPY_NUMBER_FLAG
+from model.effects.copy_number import carried_by_copy_number
+from model.effects.gene_effects import CALLED, count_calls
+from model.fit import FitResults
+from schemas.dataset import Dataset
+from schemas.formatting import format_probability
+from schemas.parameters import FitParameters
+from schemas.reports import Convergence, KnownGenes, PreparationReport, Verdict
+from tasks.reports.markdown import as_text, link_to, markdown_table
+from tasks.tracking.artifacts import without_effect
+
+GENES_SHOWN = 10
+NOT_KNOWN = "–"
+COLUMNS = [
+    "gene",
+    "call",
+    "driven by",
+    "beta_mean",
+    "beta_sd",
+    "beta_hdi_low",
+    "beta_hdi_high",
+    "lfsr",
+]
+
+
+def result_markdown(results: FitResults, run_location: str) -> str:
+    """Return verdict, most negative slopes and where the run is."""
+    dataset, parameters = results.dataset, results.parameters
+    top = results.effects.nsmallest(GENES_SHOWN, "beta_mean")
+    top = top.assign(**{"driven by": dominant_group(top)})[COLUMNS]
+    return "\n".join(
+        [
+            f"# {dataset.name} {dataset.release}, {parameters.model}: {results.verdict.status}",
+            "",
+            _what_was_fitted(results.preparation),
+            "",
+            link_to("The run in MLflow", run_location),
+            "",
+            how_computed(results.convergence),
+            "",
+            *_points(results.verdict),
+            "",
+            f"## Most negative slopes on RNA ({len(top)} of {len(results.effects)} genes)",
+            "",
+            _table(top, results.convergence.n_draws),
+            "",
+            "beta: log fold change per SD of RNA, with its 89 % interval (HDI); lfsr: probability "
+            "that its sign is wrong; driven by: the cell line or lineage without which the sign "
+            f"would not be sure ({NOT_KNOWN}: none was left out).",
+            "",
+            *summarise_calls(results),
+        ]
+    )
+
+
+def reused_markdown(
+    dataset: Dataset, parameters: FitParameters, run_location: str, *, imported: bool = False
+) -> str:
+    """Return that the very fit was there already, and where."""
+    how = "imported" if imported else "fitted"
+    same = (
+        "Trace, tables and settings have the same content as in a finished run, which is the "
+        "result."
+        if imported
+        else "The tables have the same content and the parameters the same values as in a finished "
+        "fit, which is the result. To fit once more, set *Repeat*."
+    )
+    return "\n".join(
+        [
+            f"# {dataset.name} {dataset.release}, {parameters.model}: {how} before",
+            "",
+            same,
+            "",
+            link_to("The run in MLflow", run_location),
+        ]
+    )
+
+
+def _what_was_fitted(prepared: PreparationReport) -> str:
+    note = prepared.copy_number_note
+    return (
+        f"{prepared.n_genes:,} genes, {prepared.n_cell_lines:,} cell lines, "
+        f"{prepared.n_guides:,} guides, {prepared.n_measurements:,} measurements"
+        f"{note and f'; {note}'}."
+    )
+
+
+def how_computed(convergence: Convergence) -> str:
+    """Return in a line which engine ran and how well it did."""
+    exact, nuts = convergence.exact, convergence.nuts
+    fewest = min(convergence.ess_bulk_min, convergence.ess_tail_min)
+    sampled = (
+        f"largest R-hat {convergence.rhat_max:.3f}, smallest effective sample size {fewest:.0f}"
+    )
+    if exact is not None:
+        error = ""
+        if exact.mcse_is_lower_bound:
+            error = f" with a Monte Carlo error of at least {exact.log_evidence_mcse:.2g}"
+        return (
+            f"exact: importance efficiency {exact.importance_efficiency:.2f}, "
+            f"Pareto k {exact.pareto_k:.2f}, log evidence {exact.log_evidence:.1f}{error}"
+        )
+    if nuts is not None:
+        return f"nuts: {sampled}, {nuts.divergences} divergent draws"
+    if convergence.gibbs is not None:
+        return f"gibbs: {sampled}"
+    return "the engine left no diagnostics of its own"
+
+
+def summarise_calls(results: FitResults) -> list[str]:
+    """Return what the fit says of all genes: calls, genes without, and the known ones."""
+    counts = ", ".join(f"{n:,} {call}" for call, n in count_calls(results.effects).items())
+    n_without = len(without_effect(results.inclusion))
+    said = [counts, _said_of_one_line(results.effects), _said_of_copy_number(results.effects)]
+    said.append(f"{n_without:,} genes were not fitted (genes_without_effect.csv).")
+    lines = ["Calls: " + "; ".join(filter(None, said))]
+    if results.known_genes is not None:
+        lines += ["", said_of_known_genes(results.known_genes)]
+    return lines
+
+
+def dominant_group(effects: pd.DataFrame) -> pd.Series:
+    """Return the line or lineage that drives each effect, in words (G,).
+
+    That is copy number, the cell line that carries it or, where none does, the lineage; nothing
+    where none of these does, and NOT_KNOWN of a gene without which no line was left out.
+    """
+    words = pd.Series(NOT_KNOWN, effects.index)
+    for flag, label in (
+        ("carried_by_one_lineage", "most_influential_lineage"),
+        ("carried_by_one_line", "most_influential_line"),
+    ):
+        if flag in effects:
+            carried = effects[flag].fillna(False).astype(bool)
+            words[effects[flag].notna() & (words == NOT_KNOWN)] = ""
+            words[carried] = effects.loc[carried, label]
+    if COPY_NUMBER_FLAG in effects:
+        words[effects[COPY_NUMBER_FLAG]] = "copy number"
+    return words
+
+
+def _said_of_copy_number(effects: pd.DataFrame) -> str:
+    """Return which calls copy number carries; empty for a fit without its table."""
+    if COPY_NUMBER_FLAG not in effects:
+        return ""
+    without = effects["call_without_copy_number"].isin(CALLED)
+    carried = carried_by_copy_number(effects)
+    names = ", ".join(carried["gene"].head(GENES_SHOWN))
+    more = f", and {len(carried) - GENES_SHOWN:,} more" if len(carried) > GENES_SHOWN else ""
+    return (
+        f"copy number carries {len(carried):,} of the {without.sum():,} calls made without it"
+        f"{names and f' ({names}{more})'}; mean slope on copy number "
+        f"{effects['copy_number_slope'].mean():.3f} log2 per log2(ratio + 1)"
+    )
+
+
+def _said_of_one_line(effects: pd.DataFrame) -> str:
+    """Return how many calls are driven by one line; empty where none was assessed."""
+    if "carried_by_one_line" not in effects:
+        return ""
+    called = effects.loc[effects["call"].isin(CALLED), "carried_by_one_line"]
+    assessed = called.dropna()
+    if assessed.empty:
+        return ""
+    n = int(assessed.sum())
+    of = f"{len(assessed):,} called" + " and assessed" * (len(assessed) < len(called))
+    return f"{n:,} of the {of} {'is' if n == 1 else 'are'} driven by one cell line"
+
+
+def said_of_known_genes(known: KnownGenes) -> str:
+    """Return the agreement with the known expression addictions in words."""
+    if not known.n_compared:
+        return (
+            f"Known expression addictions: none of {known.n_listed:,} listed genes was fitted with "
+            "enough data for a call."
+        )
+    words = (
+        f"Known expression addictions: {known.n_compared:,} of {known.n_listed:,} listed genes "
+        f"compared; {known.n_negative:,} called negative, {known.n_positive:,} positive"
+    )
+    if known.n_negative + known.n_positive:
+        words += (
+            f" (share of negative among the calls, 89 % interval: {known.share_negative_low:.2f} "
+            f"to {known.share_negative_high:.2f})"
+        )
+    if not known.n_others:
+        return f"{words}. All fitted genes are listed: there are no others to compare them with."
+    if math.isnan(known.auc_low):
+        return (
+            f"{words}. Not listed: {known.n_others:,} of the fitted genes, too few to compare with."
+        )
+    return (
+        f"{words}. Of {known.n_others:,} other genes {known.n_negative_others:,} are called "
+        f"negative (enrichment p = {known.enrichment_p:.2g}); AUC of the slopes {known.auc:.2f}, "
+        f"89 % interval {known.auc_low:.2f} to {known.auc_high:.2f}."
+    )
+
+
+def _points(verdict: Verdict) -> list[str]:
+    reasons = [f"- {as_text(reason)}" for reason in verdict.reasons]
+    return reasons + [f"- note: {as_text(note)}" for note in verdict.notes]
+
+
+def _table(rows: pd.DataFrame, n_draws: int) -> str:
+    cells = (
+        (*map(_shown, row[:-1]), format_probability(row[-1], n_draws))
+        for row in rows.itertuples(index=False)
+    )
+    return "\n".join(markdown_table(tuple(rows.columns), cells))
+
+
+def _shown(value: str | float) -> str:
+    return value if isinstance(value, str) else f"{value:.3f}"

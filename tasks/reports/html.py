@@ -1,0 +1,275 @@
+"""The report of a fit: one self-contained HTML page, for the screen and for paper.
+
+Says in words what the numbers and pictures of a run are; the numbers come from `model`, the
+pictures from `model.plots`, the page itself from `report.html.j2`.
+"""
+
+from __future__ import annotations
+
+import math
+from base64 import b64encode
+from collections.abc import Hashable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from model.effects.copy_number import carried_by_copy_number
+from model.effects.gene_effects import NOT_ENOUGH_DATA
+from model.effects.influence import Influence
+from model.fit import FitResults
+from model.plots import RESULT_FIGURES, as_bytes
+from model.plots.comparison import slopes_figure
+from schemas.base import Frozen
+from schemas.formatting import format_probability
+from schemas.model_spec import model_spec
+from schemas.parameters import Priors, Thresholds
+from schemas.reports import EVIDENCE_ERROR_PARETO_K, Convergence
+from tasks.reports.comparison import describe_comparison, describe_data_changes
+from tasks.reports.fit import NOT_KNOWN, dominant_group, summarise_calls
+from tasks.tracking.artifacts import PARAMETERS_FILE, without_effect
+from tasks.tracking.comparison import ComparedFits
+
+GENES_SHOWN = 20
+EXAMPLES_SHOWN = 20
+CHANGES_SHOWN = 10
+OF_LINEAGES = {"n_lineages", "n_genes_carried_by_one_lineage", "n_genes_marking_a_lineage"}
+
+STATUS_WORDS = {
+    "pass": "the posterior may be used",
+    "review": "read the reasons before using the posterior",
+    "fail": "do not use the posterior",
+}
+
+CAPTIONS = {
+    "influence_of_lines": "The further the coloured point from the grey one, the more of the slope "
+    "is driven by one line.",
+    "within_lineages": "Genes near the dashed line keep their slope within lineages; of those near "
+    "zero the effect is one between lineages, and expression may merely mark where a line is from.",
+    "forest_beta": "Mean, 50 % and 89 % interval of beta. Left of zero: the more a line expresses "
+    "the gene, the more it depends on it.",
+    "volcano": "Genes high up have an effect whose sign is sure; far from zero, a large one.",
+    "top_genes": "The strongest dependencies with the shift of each cell line taken away: the "
+    "points should lie along the line.",
+    "logfc_over_rna_by_gene": "The same genes as measured. The scatter holds the shifts of the "
+    "cell lines, which the line does not.",
+    "logfc_over_rna": "All measurements, as they went into the fit.",
+    "logfc_by_cell_line": "Cell lines differ in level: this is what gamma takes up.",
+    "trace": "{chains} that have found the posterior look alike and drift nowhere.",
+    "rank": "Where {one} leaves the others, its draws are too high or too low.",
+    "energy": "Transitions much narrower than the marginal energy: the tails are explored slowly.",
+    "posterior_predictive_by_gene": "Nine in ten data points should lie on the thin intervals.",
+    "residual_spread": "Genes above their interval scatter more than one noise SD for all allows.",
+    "residual_spread_by_line": "Lines above their interval are noisier than one noise SD for all "
+    "allows.",
+    "predictive_checks": "Where the line stands apart from the replicates, the model does not make "
+    "such data.",
+    "prior_of_sds": "The steeper the posterior beside the prior, the more the data know of it.",
+    "forest_alpha": "Mean, 50 % and 89 % interval of alpha.",
+    "forest_gamma": "Mean, 50 % and 89 % interval of gamma.",
+}
+CHAINS = {
+    "nuts": {"chains": "Chains", "one": "a chain"},
+    "exact": {"chains": "Batches of independent draws", "one": "a batch of draws"},
+}
+"""What the captions call what the draws stand in, by engine."""
+ENGINE_WORDS = {
+    "nuts": "The engine sampled: every chain walks through the posterior by itself, and they have "
+    "to agree.",
+    "gibbs": "The engine sampled, parameter by parameter: every chain walks through the posterior "
+    "by itself, and they have to agree.",
+    "exact": "The engine integrated: everything but the standard deviations was taken care of by "
+    "linear algebra, the density of these by weighted points. The draws are independent of each "
+    "other; what is called a chain is a batch of them. That the points cover the posterior is what "
+    "Pareto k and the importance efficiency say.",
+}
+SECTIONS = {
+    "result": RESULT_FIGURES,
+    "data": ("logfc_by_cell_line", "logfc_over_rna"),
+    "convergence": ("trace", "rank", "energy"),
+    "influence": ("influence_of_lines", "within_lineages"),
+    "checks": (
+        "predictive_checks",
+        "posterior_predictive_by_gene",
+        "residual_spread",
+        "residual_spread_by_line",
+        "prior_of_sds",
+    ),
+}
+
+
+def render_report(
+    results: FitResults,
+    figures: Mapping[str, bytes],
+    run_id: str,
+    command: str,
+    versions: Mapping[str, str],
+    since_champion: ComparedFits | None = None,
+    trial: str = "",
+) -> str:
+    """Return the page as HTML that needs no other file, no script and no network.
+
+    `command` repeats the fit under these `versions`; `since_champion` sets it beside the fit in use
+    (A), where there is one; `trial` says what a permutation trial found. A figure whose name is
+    unknown here is shown at the end.
+    """
+    parameters = results.parameters
+    placed = {name for names in SECTIONS.values() for name in names}
+    sections = {**SECTIONS, "further": tuple(name for name in figures if name not in placed)}
+    variables = model_spec(parameters.model, results.design.covariates).variables
+    strongest = results.effects.head(GENES_SHOWN)
+    return _ENVIRONMENT.get_template("report.html.j2").render(
+        results=results,
+        parameters=parameters,
+        convergence=_convergence_rows(results.convergence, parameters.thresholds),
+        loo=_rows(results.loo.summary),
+        influence=_influence_rows(results.influence),
+        engine_words=ENGINE_WORDS.get(results.engine, ""),
+        status_words=STATUS_WORDS[results.verdict.status],
+        effects=strongest.assign(dominant_group=dominant_group(strongest)).to_dict("records"),
+        not_known=NOT_KNOWN,
+        summarise_calls=[*summarise_calls(results), trial],
+        without_effect=_by_reason(without_effect(results.inclusion)),
+        called_neither=results.effects[results.effects["call"] == NOT_ENOUGH_DATA].to_dict(
+            "records"
+        ),
+        positive=_positive(results.effects),
+        by_copy_number="kappa_g" in variables,
+        carried=carried_by_copy_number(results.effects).head(GENES_SHOWN).to_dict("records"),
+        nested="delta_k" in variables,
+        per_log2=bool(results.effects["beta_per_log2_mean"].notna().any()),
+        priors=[
+            (name, getattr(parameters.priors, name), _plain(field.description))
+            for name, field in Priors.model_fields.items()
+            if name in variables
+        ],
+        pictures={
+            section: [
+                (name, _caption(name, results.engine), _data_uri(figures[name]))
+                for name in names
+                if name in figures
+            ]
+            for section, names in sections.items()
+        },
+        examples_shown=EXAMPLES_SHOWN,
+        run_id=run_id,
+        command=command,
+        parameters_file=PARAMETERS_FILE,
+        versions=versions,
+        since=None if since_champion is None else _since(since_champion),
+    )
+
+
+def _since(found: ComparedFits) -> dict[str, object]:
+    """Return what the template says of the champion."""
+    comparison = found.comparison
+    sentences = [*describe_comparison(comparison)]
+    if comparison.data is not None and not comparison.identical:
+        sentences += describe_data_changes(comparison.data)
+    return {
+        "champion": comparison.a,
+        "sentences": sentences,
+        "parameters": comparison.changed_parameters,
+        "genes": found.genes.head(CHANGES_SHOWN).to_dict("records"),
+        "picture": _data_uri(as_bytes(slopes_figure(found.genes, comparison), "png")),
+    }
+
+
+def _positive(effects: pd.DataFrame) -> list[dict[Hashable, Any]]:
+    """Return the genes called positive, the largest slope first, as many as are shown."""
+    called = effects[effects["call"] == "positive"]
+    return called.nlargest(GENES_SHOWN, "beta_mean").to_dict("records")
+
+
+def _by_reason(genes: pd.DataFrame) -> list[tuple[str, list[str]]]:
+    return [(str(reason), list(rows)) for reason, rows in genes.groupby("reason")["gene"]]
+
+
+def _influence_rows(influence: Influence | None) -> list[tuple[str, float | None, str]]:
+    """The same of what was left out; None for numbers of lineages where these are not known."""
+    if influence is None:
+        return []
+    unknown = set() if influence.summary.n_lineages else OF_LINEAGES
+    return [
+        (name, None if name in unknown else value, meaning)
+        for name, value, meaning in _rows(influence.summary)
+    ]
+
+
+def _rows(summary: Frozen) -> list[tuple[str, float | None, str]]:
+    """Name, value and meaning of every number."""
+    return [
+        (name, getattr(summary, name), _plain(field.description))
+        for name, field in type(summary).model_fields.items()
+    ]
+
+
+def _convergence_rows(
+    convergence: Convergence, limits: Thresholds
+) -> list[tuple[str, float, str, str]]:
+    """Name, value, limit in words and meaning of every number; the judgement is the verdict's."""
+    words = {
+        "rhat_max": f"at most {limits.rhat_max:g}",
+        "ess_bulk_min": f"at least {limits.ess_min:g}",
+        "ess_tail_min": f"at least {limits.ess_min:g}",
+        "divergences": f"0; above {limits.max_divergence_share:.1%} of draws: fail",
+        "bfmi_min": f"at least {limits.bfmi_min:g}",
+        "pareto_k": f"at most {limits.pareto_k_max:g}",
+        "importance_efficiency": f"times the points at least {limits.ess_min:g}",
+        "interpolation_error": f"at most {limits.interpolation_error_max:g}",
+    }
+    if convergence.exact is not None and convergence.exact.mcse_is_lower_bound:
+        words["log_evidence_mcse"] = f"a lower bound: Pareto k above {EVIDENCE_ERROR_PARETO_K:g}"
+    parts: list[Frozen | None] = [
+        convergence,
+        convergence.nuts,
+        convergence.exact,
+        convergence.gibbs,
+    ]
+    return [
+        (name, getattr(part, name), words.get(name, ""), _plain(field.description))
+        for part in parts
+        if part is not None
+        for name, field in type(part).model_fields.items()
+        if name not in {"worst", "variables", "nuts", "exact", "gibbs"}
+    ]
+
+
+def _caption(figure: str, engine: str) -> str:
+    text = CAPTIONS.get(figure, figure.replace("_", " "))
+    return text.format_map(CHAINS.get(engine, CHAINS["nuts"]))
+
+
+def _data_uri(picture: bytes) -> str:
+    kind = "png" if picture.startswith(b"\x89PNG") else "svg+xml"
+    return f"data:image/{kind};base64,{b64encode(picture).decode()}"
+
+
+def _number(value: float | None, digits: int = 3) -> str:
+    """Return a number to read: whole ones with thousands marked, others to some digits.
+
+    None is a number that there cannot be, NaN one that could not be computed.
+    """
+    if value is None:
+        return NOT_KNOWN
+    if math.isnan(value):
+        return "not known"
+    # Of a larger one all digits stand before the point, which would be left at its end.
+    whole = float(value).is_integer() or abs(value) >= 10 ** (digits - 1)
+    return (f"{value:,.0f}" if whole else f"{value:#.{digits}g}").rstrip(".").replace("-", "−")
+
+
+def _plain(description: str | None) -> str:
+    """Return the text under a field without the marks of code."""
+    return (description or "").replace("`", "")
+
+
+_ENVIRONMENT = Environment(
+    loader=FileSystemLoader(Path(__file__).parent),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_ENVIRONMENT.filters |= {"number": _number, "rate": format_probability}

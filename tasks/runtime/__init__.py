@@ -1,0 +1,1 @@
+"""Prefect flow runs, progress, timing, memory, and atomic writing of files."""

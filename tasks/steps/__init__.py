@@ -1,0 +1,1 @@
+"""The Prefect tasks: a line around each function that works."""

@@ -1,0 +1,1 @@
+"""MLflow: runs of fits and comparisons, artifacts, models, the registry."""

@@ -1,0 +1,141 @@
+"""Logs a fit as an MLflow model with its draws, and registers it as a version."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+import mlflow.pyfunc
+import numpy as np
+import pandas as pd
+import xarray as xr
+from mlflow.entities import LoggedModel, LoggedModelOutput
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model, ModelSignature
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
+from mlflow.types import ColSpec, DataType, Schema
+
+from model.fit import FitResults
+from model.prediction import portable as prediction
+from model.screen.covariates import COPY_NUMBER
+from model.screen.design import ScreenDesign
+from tasks.tracking.registry import CHALLENGER, CHAMPION, move_challenger
+from tasks.tracking.run import FitRun
+
+NAME = "effects"
+INPUTS = [
+    ColSpec(DataType.string, "gene"),
+    ColSpec(DataType.string, "cell_line"),
+    ColSpec(DataType.double, "rna"),
+]
+COPY_NUMBER_INPUT = ColSpec(DataType.double, "copy_number", required=False)
+"""Of models with a slope on copy number."""
+OUTPUTS = Schema(
+    [
+        ColSpec(DataType.double, "logfc_mean"),
+        ColSpec(DataType.double, "logfc_low"),
+        ColSpec(DataType.double, "logfc_high"),
+    ]
+)
+REQUIREMENTS = ("mlflow", "numpy", "pandas", "scipy")
+
+
+def log_effect_model(
+    run: FitRun, posterior: xr.Dataset, design: ScreenDesign, folder: Path, tags: dict[str, str]
+) -> LoggedModel:
+    """Log the posterior as a model of the run, with `tags`, and return it.
+
+    `posterior` is the group of that name; `folder` is a new folder for the files.
+    """
+    logged = run.client.create_logged_model(
+        run.experiment_id, name=NAME, source_run_id=run.run_id, tags=tags, model_type="pyfunc"
+    )
+    folder.mkdir(parents=True)
+    draws = _draws(posterior, design)
+    np.savez(folder / "draws.npz", **asdict(draws))
+    mlflow.pyfunc.save_model(
+        path=folder / "model",
+        python_model=Path(__file__).with_name("effect_model.py"),
+        artifacts={
+            "draws": str(folder / "draws.npz"),
+            "prediction": str(Path(prediction.__file__)),
+        },
+        signature=ModelSignature(
+            Schema([*INPUTS, *[COPY_NUMBER_INPUT] * bool(draws.kappa_g.size)]), OUTPUTS
+        ),
+        input_example=_example(draws),
+        pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
+        metadata={"rna_units": rna_units(design)},
+        mlflow_model=Model(
+            artifact_path=logged.artifact_location,
+            run_id=run.run_id,
+            model_uuid=logged.model_id,
+            model_id=logged.model_id,
+        ),
+    )
+    run.client.log_model_artifacts(logged.model_id, str(folder / "model"))
+    run.client.finalize_logged_model(logged.model_id, "READY")
+    run.client.log_outputs(run.run_id, [LoggedModelOutput(logged.model_id, step=0)])
+    return logged
+
+
+def rna_units(design: ScreenDesign) -> str:
+    """Return the units of RNA in the input of a logged model, named as in dataset files."""
+    return "log2_tpm" if design.rna_is_log2 else "z_score"
+
+
+def register_version(
+    run: FitRun, model: LoggedModel, results: FitResults, tags: dict[str, str]
+) -> None:
+    """Register a logged model, with `tags`, as the next version under the name of the dataset.
+
+    Moves the alias `challenger` to it; `champion` does not change.
+    """
+    dataset = results.dataset
+    try:
+        run.client.create_registered_model(
+            dataset.name,
+            tags={"dataset": dataset.name, "library": dataset.library},
+            description=(
+                f"Effects of a gene's own expression on the dependency on it, in the screen "
+                f"{dataset.name} ({dataset.library}). One version per fit. `{CHAMPION}` is the "
+                f"version in use, set by `screenbayes promote`; `{CHALLENGER}` is the newest."
+            ),
+        )
+    except MlflowException as error:
+        if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
+            raise
+    size = results.preparation
+    run.client.create_model_version(
+        dataset.name,
+        source=model.artifact_location,  # MLflow resolves `models:/...` in its global store
+        run_id=run.run_id,
+        model_id=model.model_id,
+        tags=tags,
+        description=(
+            f"{dataset.release}, {tags['model']} by {tags['engine']}: {size.n_genes:,} genes, "
+            f"{size.n_cell_lines:,} cell lines; verdict {tags['verdict']}. Predicts the log fold "
+            "change (log2) of one measurement, with an 89 % interval, from gene, cell line and "
+            f"RNA. Column `rna` is in `{rna_units(results.design)}`."
+        ),
+    )
+    move_challenger(run.client, dataset.name)
+
+
+def _draws(posterior: xr.Dataset, design: ScreenDesign) -> prediction.EffectDraws:
+    of_copies = design.covariate_means.get(COPY_NUMBER)
+    rna = design.rna_mean, design.rna_sd
+    if not design.rna_is_log2:
+        rna = np.zeros(len(design.genes)), np.ones(len(design.genes))
+    return prediction.thin_draws(posterior, *rna, copy_number_mean=of_copies)
+
+
+def _example(draws: prediction.EffectDraws) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "gene": draws.genes[:1].repeat(2),
+            "cell_line": [draws.cell_lines[0], "a new cell line"],
+            "rna": draws.rna_mean[:1].repeat(2),
+        }
+    )

@@ -1,0 +1,56 @@
+"""The score compared with finite differences of the density of single measurements."""
+
+from typing import get_args
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from model.diagnostics.score_check import score_draws, scores
+from schemas.model_spec import MODEL_SPECS
+from schemas.parameters import LinearModelName, ModelName, Priors
+from tests.designs import design_from_rows, unbalanced_rows
+from tests.model.engines.exact.dense import log_density_of_rows
+
+PRIORS = Priors.model_validate(
+    {"mu_alpha": "Normal(-0.3, 0.8)", "sigma_beta": "HalfNormal(0.7)", "sigma": "Exponential(2)"}
+)
+ROWS = unbalanced_rows()
+DESIGN = design_from_rows(ROWS)
+
+
+def draws_of(model: ModelName, n_chains: int, n_draws: int) -> xr.Dataset:
+    random = np.random.default_rng(3)
+    variables = {}
+    for name, dims in MODEL_SPECS[model].variables.items():
+        sizes = (n_chains, n_draws, *(len(DESIGN.labels[dim]) for dim in dims))
+        values = random.normal(0, 0.4, sizes)
+        variables[name] = (("chain", "draw", *dims), np.exp(values) if "sigma" in name else values)
+    used = {dim for dims in MODEL_SPECS[model].variables.values() for dim in dims}
+    return xr.Dataset(variables, {dim: [*DESIGN.labels[dim]] for dim in used})
+
+
+@pytest.mark.parametrize("model", get_args(LinearModelName))
+def test_the_score_is_the_derivative_of_the_density_of_single_measurements(model):
+    posterior = draws_of(model, 1, 1)
+    point = {name: posterior[name].to_numpy()[0, 0] for name in MODEL_SPECS[model].variables}
+    score, random, step = score_draws(posterior, DESIGN, PRIORS), np.random.default_rng(1), 1e-5
+    for _ in range(30):
+        direction = {name: random.normal(size=np.shape(value)) for name, value in point.items()}
+        ends = [
+            log_density_of_rows(ROWS, DESIGN, PRIORS, {
+                name: value * np.exp(by * direction[name]) if name.startswith("sigma")
+                else value + by * direction[name]
+                for name, value in point.items()
+            })
+            for by in (step, -step)
+        ]  # fmt: skip
+        found = sum((score[name][0, 0] * along).sum() for name, along in direction.items())
+        assert found == pytest.approx((ends[0] - ends[1]) / (2 * step), rel=1e-5, abs=1e-4)
+
+
+def test_draws_that_do_not_move_are_no_evidence():
+    still = draws_of("m4_nested", 2, 20).isel(draw=[0] * 60, chain=[0, 0])
+    with np.errstate(divide="raise", invalid="raise"):
+        table = scores(still, DESIGN, PRIORS)
+    assert not ((table["shift"].abs() <= 0.1) | (table["z"].abs() <= 5)).any()

@@ -1,0 +1,105 @@
+"""The compiled sums against dense covariances of single gene-line pairs."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from model.engines.gibbs.state import GibbsData, start
+from schemas.model_spec import model_spec
+from schemas.parameters import Priors
+from tests.designs import design_from_rows, nested_rows
+
+SPEC = model_spec("m4_screen", {"copy_number"})
+
+
+@pytest.fixture(scope="module")
+def screen():
+    """A screen with missing pairs, genes of one to three guides, and a state far from its mode."""
+    rows, random = nested_rows(4, 3, 3, 2)[0], np.random.default_rng(1)
+    rows = rows[~rows.guide.isin(sorted(rows.guide.unique())[:2])]
+    design = design_from_rows(rows.sample(frac=0.8, random_state=2))
+    copies = random.normal(0, 0.3, design.rna.shape)
+    data = GibbsData.of(SPEC, replace(design, covariates={"copy_number": copies}), Priors())
+    state = start(data, random)
+    for name in ("effects", "delta", "gamma", "log_scale", "log_noise", "log_omega"):
+        setattr(state, name, random.normal(0, 0.4, getattr(state, name).shape))
+    state.log_noise -= 0.7
+    return data, state
+
+
+def pairs_of(data, state):
+    """Every gene-line pair: gene, line, guides, residual in scales of the line, covariance."""
+    for gene, line in np.ndindex(data.shape[0], data.shape[2]):
+        guides = np.arange(data.first[gene], data.first[gene + 1])
+        guides = guides[data.count[guides, line] > 0]
+        if guides.size:
+            expected = state.effects[gene] @ data.columns[gene, :, line] + state.delta[guides]
+            level = (data.mean[guides, line] - state.gamma[line]) / state.scale[line]
+            own = state.noise[line] / state.scale[line] ** 2 / data.count[guides, line]
+            covariance = np.diag(state.guide_line + own) + state.gene_line[gene]
+            yield gene, line, guides, level, expected, covariance
+
+
+def test_the_likelihood_of_a_line_is_that_of_its_dense_pairs(screen):
+    data, state = screen
+    dense = -0.5 * (data.within_df * 2 * state.log_noise + data.within_ss / state.noise)
+    for _, line, guides, level, expected, covariance in pairs_of(data, state):
+        dense[line] += stats.multivariate_normal.logpdf(level, expected, covariance)
+        dense[line] += guides.size * (0.5 * np.log(2 * np.pi) - state.log_scale[line])
+    np.testing.assert_allclose(state.line_sums(data)[0], dense, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("at", "name"), enumerate(["gamma", "log_scale", "log_noise", "sigma_guide_line"])
+)
+def test_the_score_is_the_derivative_of_the_likelihood(screen, at, name):
+    data, state = screen
+    _, score, _ = state.line_sums(data)
+
+    def value(step):
+        moved = replace(state, shared=dict(state.shared))
+        if name in state.shared:
+            moved.shared[name] = state.shared[name] * np.exp(step)
+        else:
+            setattr(moved, name, getattr(state, name) + step)
+        return moved.line_sums(data)[0]
+
+    np.testing.assert_allclose(score[:, at], (value(1e-5) - value(-1e-5)) / 2e-5, rtol=1e-5)
+
+
+def test_the_information_is_the_covariance_of_the_score(screen):
+    data, state = screen
+    random, scores = np.random.default_rng(3), []
+    information = state.line_sums(data)[2]
+    for _ in range(3000):
+        mean = np.zeros_like(data.mean)
+        for _, line, guides, _, expected, covariance in pairs_of(data, state):
+            level = random.multivariate_normal(expected, covariance, method="cholesky")
+            mean[guides, line] = state.gamma[line] + state.scale[line] * level
+        within = state.noise * random.chisquare(data.within_df)
+        scores.append(state.line_sums(replace(data, mean=mean, within_ss=within))[1])
+    found = np.array([np.cov(np.array(scores)[:, line].T) for line in range(data.shape[2])])
+    scale = np.sqrt(np.einsum("lii->li", information))
+    relative = (found - information) / (scale[:, :, None] * scale[:, None])
+    assert np.abs(relative).max() < 0.15
+
+
+def test_sums_by_gene_are_those_of_dense_design_matrices(screen):
+    data, state = screen
+    q = data.shape[1]
+    gram, score = state.gene_sums(data)
+    weight, total = state.pair_sums(data)
+    dense = np.zeros_like(gram), np.zeros_like(score), np.zeros_like(weight), np.zeros_like(total)
+    for gene, line, guides, level, expected, covariance in pairs_of(data, state):
+        x = np.zeros((guides.size, gram.shape[1]))
+        x[:, :q] = data.columns[gene, :, line]
+        x[np.arange(guides.size), q + data.slot[guides]] = 1
+        precision = np.linalg.inv(covariance)
+        dense[0][gene] += x.T @ precision @ x
+        dense[1][gene] += x.T @ precision @ level
+        w = 1 / np.diag(covariance - state.gene_line[gene])
+        dense[2][gene, line], dense[3][gene, line] = w.sum(), w @ (level - expected)
+    for found, expected in zip((gram, score, weight, total), dense, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)

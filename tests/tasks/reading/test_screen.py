@@ -1,0 +1,80 @@
+"""Tables come as they are in their files, in every layout and format, or are refused."""
+
+from pathlib import Path
+
+import pytest
+
+from schemas.dataset import Dataset
+from schemas.tables.containers import TableName
+from tasks.reading.screen import read_profiles, read_screen, read_small_table
+
+GUIDE_MAP = (
+    "sgRNA,GenomeAlignment,Gene,nAlignments,UsedByChronos,DropReason\n"
+    "ACGT,chr1_1_+,SOX10 (6663),1.0,True,\n"
+    "CCGT,,,0,False,in_dropped_guides\n"
+)
+RNA = ",SOX10 (6663),MYB (4602)\nACH-000001,1.5,2\nACH-000002,,0.25\n"
+SEQUENCE_MAP = (
+    "SequenceID,ModelID,ScreenType,Library,PassesQC\nA1,ACH-000001,2DS,Avana,True\n"
+    "B1,ACH-000002,2DS,Avana,True\n"
+)
+
+
+def put(folder: Path, name: str, text: str) -> str:
+    (folder / name).write_text(text, encoding="utf-8", newline="")
+    return str(folder / name)
+
+
+@pytest.mark.parametrize(
+    ("table", "text", "columns", "rows"),
+    [
+        ("guide_map", GUIDE_MAP, ["guide", "gene", "n_alignments", "used"],
+         {2: ["ACGT", "SOX10 (6663)", "1.0", "True"], 3: ["CCGT", "-", "0", "False"]}),
+        ("sequence_map", "replicate_ID,DepMap_ID,passes_QC,colour\nA,ACH-000001,True,red\n",
+         ["sequence", "cell_line", "passes_qc"], {2: ["A", "ACH-000001", "True"]}),
+        ("essential", "\ufeffGene\r\nA (1)\r\n\r\nB (2)\r\n\r\n", ["gene"],
+         {2: ["A (1)"], 4: ["B (2)"]}),
+        ("model_table", 'ModelID,OncotreeLineage\nACH-000001,"a, ""b""\nc"\n',
+         ["cell_line", "lineage"], {2: ["ACH-000001", 'a, "b"\nc']}),
+        ("essential", "Gene\n", ["gene"], {}),
+    ],
+)  # fmt: skip
+def test_a_small_table_keeps_known_columns_and_lines(
+    tmp_path: Path, table: TableName, text: str, columns: list[str], rows: dict[int, list[str]]
+):
+    frame = read_small_table(table, put(tmp_path, "t.csv", text)).frame
+    assert list(frame) == columns
+    assert dict(zip(frame.index, frame.fillna("-").to_numpy().tolist(), strict=True)) == rows
+
+
+def test_rna_of_several_profiles_keeps_its_flags_as_text(tmp_path: Path):
+    text = (
+        ",SequencingID,ModelConditionID,ModelID,IsDefaultEntryForMC,IsDefaultEntryForModel,"
+        "SOX10 (6663),SOX10 (6663)\n0,CDS-1,MC-1,ACH-000001,Yes,No,1,2\n"
+    )
+    raw = read_profiles("rna", put(tmp_path, "r.csv", text))
+    assert raw.source.layout == "several_profiles"
+    profile = {"profile": "CDS-1", "cell_line": "ACH-000001", "is_default": "No"}
+    assert raw.profiles.loc[2].to_dict() == profile
+    assert list(raw.values) == ["SOX10 (6663)"] * 2
+    assert raw.values.to_numpy().tolist() == [[1, 2]]
+    empty = read_profiles("rna", put(tmp_path, "r.csv", RNA.split("\n")[0]))
+    assert (empty.values.shape, len(empty.profiles)) == ((0, 2), 0)
+
+
+def test_all_unreadable_and_missing_tables_are_reported(tmp_path: Path):
+    places = {
+        table: put(tmp_path, f"{table}.csv", text)
+        for table, text in {
+            "logfc": ",A1\nACGT,0.5\n", "guide_map": "a,b\n", "sequence_map": SEQUENCE_MAP,
+        }.items()
+    }  # fmt: skip
+    raw = read_screen(
+        Dataset(name="s", release="1", library="Avana", model_table="/none.csv", **places)
+    )
+    assert {error.table: error.rule for error in raw.unreadable} == {
+        "guide_map": "unknown_layout",
+        "rna": "missing_table",
+        "model_table": "missing_file",
+    }
+    assert raw.sequence_map is not None

@@ -1,0 +1,101 @@
+"""A dataset is read once, every broken rule is reported, and a sound one can be prepared."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from model.fit import prepare_screen
+from model.screen.preparation import prepare
+from schemas.dataset import Dataset
+from schemas.parameters import FitParameters
+from schemas.reports import Finding
+from schemas.tables.coverage import JoinCoverage, check_coverage
+from tasks.reading.storage import StoredFile
+from tasks.reading.validate import validate
+from tests.model.small_screens import assert_conserved
+from tests.property.releases import LOOSE, release
+
+PARAMETERS = FitParameters()
+
+
+def test_a_sound_dataset_is_read_once_and_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    opened: list[str] = []
+    progress: list[int] = []
+    original = StoredFile.open
+
+    def counting(file: StoredFile) -> object:
+        opened.append(file.location)
+        return original(file)
+
+    monkeypatch.setattr(StoredFile, "open", counting)
+    monkeypatch.setattr("tasks.reading.table_file.CSV_BLOCK_BYTES", 1_000)
+    dataset = release(4, 8, 4, 2).write(tmp_path)
+    validated = validate(dataset, LOOSE, progress.append)
+    assert opened.count(str(dataset.logfc)) == 2  # header and rows; the digest is taken meanwhile
+    assert len(progress) > 1 and (progress, progress[-1]) == (sorted(set(progress)), 17)
+    assert validated.report.passed and validated.report.findings == ()
+    assert validated.screen is not None and validated.statistics is not None
+    assert validated.statistics.count.sum() == 16 * 16
+    found = {table.table: (table.n_rows, table.n_columns) for table in validated.report.tables}
+    assert found == {
+        "logfc": (17, 17), "rna": (8, 4), "guide_map": (17, 4), "sequence_map": (18, 5),
+    }  # fmt: skip
+
+
+def test_copy_number_of_the_real_sample_is_told_from_rna_and_from_ratios(
+    avana: Dataset, shared: Path, tmp_path: Path
+):
+    path = str(shared / "data" / "avana_sample" / "OmicsCNGene.csv")
+    table = pd.read_csv(path, index_col=0)
+    ratios, absolute = 2**table - 1, (2**table * 2 - 2).round().clip(upper=30)
+    places = {name: str(tmp_path / name) for name in ("ratios.csv", "absolute.csv")}
+    for one, place in zip((ratios, absolute), places.values(), strict=True):
+        one.to_csv(place, index_label="")
+
+    def errors(**entries: str | None) -> list[str]:
+        report = validate(avana.model_copy(update=entries), PARAMETERS).report
+        return [one.rule for one in report.findings if "copy" in one.rule or "rna" in one.rule]
+
+    ratio = {"copy_number": places["ratios.csv"], "copy_number_units": "ratio"}
+    assert errors(copy_number=path) == errors(**ratio) == errors() == []
+    assert errors(copy_number=path, copy_number_units="ratio") == ["copy_number_not_log2"]
+    assert errors(copy_number=places["ratios.csv"]) == ["copy_number_not_ratio"]
+    assert errors(copy_number=places["absolute.csv"]) == ["copy_number_not_absolute"]
+    assert errors(copy_number=avana.rna) == ["copy_number_not_rna"]
+    for place in (path, *places.values()):
+        assert errors(rna=place) == ["rna_not_copy_number"]
+    dataset = avana.model_copy(update=ratio)
+    valid = validate(dataset, PARAMETERS)
+    assert "copy_number" in {one.table for one in valid.report.tables}
+    assert valid.screen is not None and valid.statistics is not None
+    screen = prepare_screen(dataset, PARAMETERS, valid.report, valid.screen, valid.statistics)
+    of_fit = table.loc[list(screen.design.cell_lines), list(screen.design.genes)].T
+    expected = of_fit.sub(of_fit.where(screen.design.gene_count > 0).mean(axis=1), axis=0)
+    np.testing.assert_allclose(screen.design.covariates["copy_number"], expected, atol=1e-12)
+    assert screen.preparation.n_without_copy_number == 0
+
+
+def test_the_join_that_is_judged_is_the_design_that_is_fitted(
+    avana: Dataset, monkeypatch: pytest.MonkeyPatch
+):
+    """On the real sample; the two are computed apart, and must agree."""
+    judged: list[JoinCoverage] = []
+
+    def keeping(coverage: JoinCoverage, parameters: FitParameters) -> list[Finding]:
+        judged.append(coverage)
+        return check_coverage(coverage, parameters)
+
+    monkeypatch.setattr("tasks.reading.validate.check_coverage", keeping)
+    valid = validate(avana, PARAMETERS)
+    assert valid.screen is not None and valid.statistics is not None
+    design, report = prepare(valid.screen, valid.statistics, PARAMETERS, "log2_tpm")
+    assert_conserved(valid.screen, valid.statistics, design, report)
+    assert (report.n_genes, report.n_cell_lines) == (105, 41)
+    assert (report.n_guides, report.n_measurements) == (408, 35_063)
+    (coverage,) = judged
+    assert tuple(coverage.join.genes) == design.genes
+    assert tuple(coverage.join.cell_lines) == design.cell_lines
+    assert (coverage.measured == (design.gene_count > 0)).all()
+    assert coverage.n_guides.tolist() == np.bincount(design.guide_gene).tolist()

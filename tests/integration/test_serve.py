@@ -28,7 +28,7 @@ from tests.tasks.stores import track
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration]
 
-FIT = "simulated-screen seed103 m4_zero_mean"
+FIT = "simulated-release m4_nested-seed103 m4_zero_mean"
 RUN_NAMES = ("24Q4 m4 nuts", "24Q4 m4_zero_mean nuts")
 
 

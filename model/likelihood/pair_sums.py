@@ -155,28 +155,34 @@ def spread_sums(
 
         sum_c (omega^2 r t^2 - log(1 + omega^2 W)) / 2
     """
-    n_genes, n_lines = weight.shape
+    n_genes = weight.shape[0]
     value, gradient, info = np.zeros(n_genes), np.zeros(n_genes), np.zeros(n_genes)
     for g in range(n_genes):
-        variance = np.exp(2 * log_omega[g])
-        w, t = weight[g], total[g]
-        squares, shrunk_squares, removed, removed_squares = 0.0, 0.0, 0.0, 0.0
-        for line in range(n_lines):
-            r = 1 / (1 + variance * w[line])
-            squares += r * t[line] * t[line]
-            shrunk_squares += r * t[line] * (r * t[line])
-            removed += 1 - r
-            removed_squares += (1 - r) * (1 - r)
-        product = 1.0
-        for line in range(n_lines):
-            product *= 1 + variance * w[line]
-            if product > _LARGEST_PRODUCT:
-                value[g] -= 0.5 * np.log(product)
-                product = 1.0
-        value[g] += 0.5 * (variance * squares - np.log(product))
-        gradient[g] = variance * shrunk_squares - removed
-        info[g] = 2 * removed_squares
+        value[g], gradient[g], info[g] = spread_sum(weight[g], total[g], log_omega[g])
     return value, gradient, info
+
+
+@_compiled
+def spread_sum(
+    weight: np.ndarray, total: np.ndarray, log_omega: float
+) -> tuple[float, float, float]:
+    """Return the same of one gene, from its weights and totals (C,)."""
+    variance = np.exp(2 * log_omega)
+    squares, shrunk_squares, removed, removed_squares = 0.0, 0.0, 0.0, 0.0
+    for line in range(weight.size):
+        r = 1 / (1 + variance * weight[line])
+        squares += r * total[line] * total[line]
+        shrunk_squares += r * total[line] * (r * total[line])
+        removed += 1 - r
+        removed_squares += (1 - r) * (1 - r)
+    logs, product = 0.0, 1.0
+    for line in range(weight.size):
+        product *= 1 + variance * weight[line]
+        if product > _LARGEST_PRODUCT:
+            logs += np.log(product)
+            product = 1.0
+    value = 0.5 * (variance * squares - logs - np.log(product))
+    return value, variance * shrunk_squares - removed, 2 * removed_squares
 
 
 @_compiled

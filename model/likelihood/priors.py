@@ -26,14 +26,21 @@ def draw(
 
 def log_density_of_log(prior: Distribution, log_sd: np.ndarray) -> np.ndarray:
     """Return the log density of log(sd) under the prior of a standard deviation."""
-    sd = np.exp(log_sd)
+    rate, power = rate_and_power(prior)
+    constant = np.log(rate) if power == 1 else 0.5 * np.log(4 * rate / np.pi)
+    return constant + log_sd - rate * np.exp(power * log_sd)
+
+
+def rate_and_power(prior: Distribution) -> tuple[float, int]:
+    """Return a and p of the prior of an SD: the log density of log sd is log sd - a sd^p + const.
+
+    Raises ValueError for a prior of something else.
+    """
     match prior.family:
         case "Exponential":
-            (rate,) = prior.arguments
-            return np.log(rate) - rate * sd + log_sd
+            return prior.arguments[0], 1
         case "HalfNormal":
-            (scale,) = prior.arguments
-            return 0.5 * np.log(2 / np.pi) - np.log(scale) - 0.5 * (sd / scale) ** 2 + log_sd
+            return 0.5 * prior.arguments[0] ** -2, 2
     raise ValueError(f"no density for {prior}")
 
 

@@ -11,9 +11,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from model.engines.gibbs.metropolis import log_prior_ratio
 from model.engines.gibbs.mixture import SMALLEST_PRECISION, above_zero, draw_slopes
+from model.engines.gibbs.small_matrices import (
+    inverse_factors,
+    log_diagonals,
+    times,
+    transposed_times,
+)
 from model.engines.gibbs.state import GibbsData, State
-from model.likelihood.priors import log_density_of_log
 from schemas.model_spec import Effect
 
 STEP = 2.4
@@ -38,8 +44,8 @@ def draw_effects(data: GibbsData, state: State, random: np.random.Generator) -> 
     inverse_factor = _draw_sds(data, state, own, right, random)
     precision, mean = _prior(data, state)
     if spec.mixture:
-        coupled = _times(inverse_factor, gram[:, normal, at])
-        projected = _times(inverse_factor, score[:, normal] + precision * mean)
+        coupled = times(inverse_factor, gram[:, normal, at])
+        projected = times(inverse_factor, score[:, normal] + precision * mean)
         information = gram[:, at, at] - (coupled**2).sum(axis=1)
         slope_score = score[:, at] - (coupled * projected).sum(axis=1)
         slopes = draw_slopes(spec.mixture, state, information, slope_score, random)
@@ -50,7 +56,7 @@ def draw_effects(data: GibbsData, state: State, random: np.random.Generator) -> 
     _draw_means(data, state, inverse_factor, own, right, random)
     right = right + precision * _prior(data, state)[1]
     noise = random.standard_normal(right.shape)
-    drawn = _times(inverse_factor.transpose(0, 2, 1), _times(inverse_factor, right) + noise)
+    drawn = transposed_times(inverse_factor, times(inverse_factor, right) + noise)
     columns = [column for column in range(q) if column in normal]
     state.effects[:, columns] = drawn[:, :n_means]
     if spec.guide_effect:
@@ -89,14 +95,14 @@ def _draw_sds(
     sizes = {effect.sd: n_genes for effect in _own(data)} | ({guide.sd: n_guides} if guide else {})
     value, inverse_factor = _marginal(data, state, gram, right)
     for name, n in sizes.items():
-        prior, present = getattr(data.priors, name), state.shared[name]
+        present = state.shared[name]
         size = STEP / np.sqrt(2 * n) * 10 ** random.uniform(*STEPS_BETWEEN)
         proposed = float(present * np.exp(size * random.standard_normal()))
         state.shared[name] = proposed
         new_value, new_factor = _marginal(data, state, gram, right)
-        of_prior = log_density_of_log(prior, np.log([proposed, present]))
+        log_ratio = new_value - value + log_prior_ratio(data.sd_priors[name], proposed, present)
         possible = proposed > min(SMALLEST_SD, present)
-        if possible and np.log(random.uniform()) < new_value - value + of_prior[0] - of_prior[1]:
+        if possible and np.log(random.uniform()) < log_ratio:
             value, inverse_factor = new_value, new_factor
         else:
             state.shared[name] = present
@@ -113,12 +119,11 @@ def _marginal(
         sum_g ((h + D m)' A^-1 (h + D m) - m' D m + log|D| - log|A|) / 2
     """
     precision, mean = _prior(data, state)
-    lower = np.linalg.cholesky(gram + np.diag(precision))
-    inverse_factor = np.linalg.inv(lower)
-    solved = _times(inverse_factor, right + precision * mean)
-    log_pivots = np.log(np.einsum("gpp->gp", lower)).sum()
+    inverse_factor = inverse_factors(gram + np.diag(precision))
+    solved = times(inverse_factor, right + precision * mean)
     of_prior = 0.5 * len(gram) * (np.log(precision) - precision * mean**2).sum()
-    return float(0.5 * (solved**2).sum() - log_pivots + of_prior), inverse_factor
+    value = 0.5 * (solved**2).sum() + log_diagonals(inverse_factor).sum() + of_prior
+    return float(value), inverse_factor
 
 
 def _rescale_slopes(
@@ -180,18 +185,17 @@ def _draw_means(
     precision = _prior(data, state)[0][:n]
     priors = [getattr(data.priors, name).arguments for name in names]
     centre, sd = (np.array(values) for values in zip(*priors, strict=True))
-    by_own = inverse_factor[:, :, :n]
-    solved = precision * np.einsum("gpi,gp->i", by_own, _times(inverse_factor, right))
-    information = np.einsum("gpi,gpj->ij", by_own, inverse_factor @ gram[:, :, :n])
+
+    def inverse_times(vectors: np.ndarray) -> np.ndarray:
+        product = transposed_times(inverse_factor, times(inverse_factor, vectors))
+        total: np.ndarray = product.sum(axis=0)[:n]
+        return total
+
+    solved = precision * inverse_times(right)
+    information = np.stack([inverse_times(gram[:, :, j]) for j in range(n)], axis=1)
     information *= precision[:, None]
     total = np.diag(sd**-2.0) + (information + information.T) / 2
     lower = np.linalg.cholesky(total)
     mean = np.linalg.solve(total, solved + centre * sd**-2.0)
     drawn = mean + np.linalg.solve(lower.T, random.standard_normal(n))
     state.shared |= dict(zip(names, map(float, drawn), strict=True))
-
-
-def _times(matrices: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """Return the product of each matrix (G, p, p) with its vector (G, p)."""
-    product: np.ndarray = (matrices @ vectors[..., None])[..., 0]
-    return product

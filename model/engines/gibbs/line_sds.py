@@ -11,8 +11,9 @@ drawn with them.
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
-from model.engines.gibbs.metropolis import Expansion, expand_prior, joint_step
+from model.engines.gibbs.metropolis import Expansion, joint_step
 from model.engines.gibbs.state import GibbsData, LineSums, State
 from model.likelihood.pair_sums import GAMMA, GUIDE_LINE, NOISE, SCALE
 
@@ -51,8 +52,15 @@ class _LineSds:
     def __init__(self, data: GibbsData, state: State) -> None:
         spec, shared = data.spec, state.shared
         self._data, self._state = data, state
-        factors = [factor.sd for factor in (spec.line_noise, spec.line_scale) if factor]
-        self._names = [spec.noise_sd, spec.line_effect.sd, *factors, spec.guide_line_sd]
+        moved = {spec.noise_sd: _COMMON_NOISE, spec.line_effect.sd: _GAMMA}
+        if spec.line_noise:
+            moved[spec.line_noise.sd] = _NOISE
+        if spec.line_scale:
+            moved[spec.line_scale.sd] = _SCALE
+        moved[spec.guide_line_sd] = _GUIDE_LINE
+        self._names, self._along = list(moved), np.array(list(moved.values()))
+        rate, power = np.array([data.sd_priors[name] for name in moved]).T
+        self._priors = rate, power
         self.present = np.log([shared[name] for name in self._names])
         self._noise = state.log_noise - np.log(shared[spec.noise_sd])
         if spec.line_noise:
@@ -82,25 +90,59 @@ class _LineSds:
 
     def expanded(self, sums: LineSums) -> Expansion:
         """Return the same for the present state and its sums of lines."""
-        spec, state = self._data.spec, self._state
-        value, score, information = sums
-        # How far each of gamma_c, log s_c, log sigma_c and log sigma_guide_line moves with each SD.
-        along = np.zeros((len(self._names), *score.shape))
-        along[0, :, NOISE] = 1
-        along[1, :, GAMMA] = state.gamma - self._mean()
-        along[-1, :, GUIDE_LINE] = 1
-        if spec.line_noise:
-            deviation = state.log_noise - np.log(state.shared[spec.noise_sd])
-            along[self._names.index(spec.line_noise.sd), :, NOISE] = deviation
-        if spec.line_scale:
-            along[self._names.index(spec.line_scale.sd), :, SCALE] = state.log_scale
-        priors = [
-            expand_prior(getattr(self._data.priors, name), np.log(state.shared[name]))
-            for name in self._names
-        ]
-        of_prior, by_prior = np.array(priors).T
-        return (
-            value.sum() + of_prior.sum(),
-            np.einsum("dci,ci->d", along, score) + by_prior,
-            np.einsum("dci,cij,ecj->de", along, information, along) + np.eye(len(self._names)),
+        state, shared = self._state, self._state.shared
+        log_sds = np.log([shared[name] for name in self._names])
+        return expand_sds(
+            *sums,
+            self._along,
+            log_sds,
+            state.gamma - self._mean(),
+            state.log_noise - np.log(shared[self._data.spec.noise_sd]),
+            state.log_scale,
+            *self._priors,
         )
+
+
+_COMMON_NOISE, _GAMMA, _NOISE, _SCALE, _GUIDE_LINE = range(5)
+"""What an SD moves: all noises alike, one of the three parameters of each line in proportion to its
+deviation, or itself (that of guide-line pairs)."""
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def expand_sds(
+    value: np.ndarray,
+    score: np.ndarray,
+    information: np.ndarray,
+    along: np.ndarray,
+    log_sds: np.ndarray,
+    gamma: np.ndarray,
+    log_noise: np.ndarray,
+    log_scale: np.ndarray,
+    rate: np.ndarray,
+    power: np.ndarray,
+) -> tuple[float, np.ndarray, np.ndarray]:
+    """Return log density, gradient (d,) and information (d, d) of the log SDs.
+
+    From value (C,), score (C, 4) and information (C, 4, 4) of the lines and their deviations (C,)
+    from their centres. `along` (d,) says what an SD moves, `rate` and `power` (d,) are its prior's.
+    """
+    d = log_sds.size
+    tilt = rate * np.exp(power * log_sds)
+    gradient, info = 1 - power * tilt, np.eye(d)
+    of = np.zeros(d, np.int64)
+    for i in range(d):
+        of[i] = (NOISE, GAMMA, NOISE, SCALE, GUIDE_LINE)[along[i]]
+    move = np.ones(d)
+    for line in range(value.size):
+        for i in range(d):
+            if along[i] == _GAMMA:
+                move[i] = gamma[line]
+            elif along[i] == _NOISE:
+                move[i] = log_noise[line]
+            elif along[i] == _SCALE:
+                move[i] = log_scale[line]
+        for i in range(d):
+            gradient[i] += move[i] * score[line, of[i]]
+            for j in range(d):
+                info[i, j] += move[i] * move[j] * information[line, of[i], of[j]]
+    return value.sum() + (log_sds - tilt).sum(), gradient, info

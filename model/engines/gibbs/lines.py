@@ -6,8 +6,17 @@ random groups, each of which keeps its sum and is accepted on its own.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
+from model.engines.gibbs.small_matrices import (
+    inverse_factors,
+    log_diagonals,
+    quadratic_forms,
+    times,
+    transposed_times,
+)
 from model.engines.gibbs.state import GibbsData, LineSums, State
 from model.likelihood.pair_sums import GAMMA, NOISE, SCALE
 from schemas.model_spec import ModelSpec
@@ -29,22 +38,18 @@ def draw_lines(
     group = random.permutation(n_lines) // GROUP
 
     sums = state.line_sums(data)
-    present, value, step, precision = _expanded(data, state, used, sums)
-    noise = random.standard_normal(step.shape)
-    covariance = np.linalg.inv(precision)
-    factor = np.linalg.cholesky(precision)
-    move = step + np.linalg.solve(factor.transpose(0, 2, 1), noise[..., None])[..., 0]
+    at = _expanded(data, state, used, sums)
+    move = at.step + transposed_times(at.factor, random.standard_normal(at.step.shape))
     if spec.line_scale:
-        move = _kept_sum(move, covariance, used.index(SCALE), group)
-    forward = _log_proposal(move - step, step, precision, covariance, used, group)
-    _set(state, present + move, used)
+        move = _kept_sum(move, at.covariance_with(used.index(SCALE)), used.index(SCALE), group)
+    forward = _log_proposal(move - at.step, at, used, group)
+    _set(state, at.present + move, used)
     new_sums = state.line_sums(data)
-    _, new_value, new_step, new_precision = _expanded(data, state, used, new_sums)
-    new_covariance = np.linalg.inv(new_precision)
-    back = _log_proposal(-move - new_step, new_step, new_precision, new_covariance, used, group)
-    log_ratio = np.bincount(group, new_value - value) + back - forward
+    to = _expanded(data, state, used, new_sums)
+    back = _log_proposal(-move - to.step, to, used, group)
+    log_ratio = np.bincount(group, to.value - at.value) + back - forward
     accepted = (np.log(random.uniform(size=log_ratio.shape)) < log_ratio)[group]
-    _set(state, np.where(accepted[:, None], present + move, present), used)
+    _set(state, np.where(accepted[:, None], to.present, at.present), used)
     of_value, of_score, of_information = zip(new_sums, sums, strict=True)
     return float(accepted.mean()), (
         np.where(accepted, *of_value),
@@ -57,11 +62,33 @@ def settle_lines(data: GibbsData, state: State) -> None:
     """Move the lines half a Newton step towards their mode, from a start far from it."""
     spec = data.spec
     used = _used(spec)
-    present, _, step, precision = _expanded(data, state, used, state.line_sums(data))
+    at = _expanded(data, state, used, state.line_sums(data))
+    step = at.step
     if spec.line_scale:
         everybody = np.zeros(len(step), np.int64)
-        step = _kept_sum(step, np.linalg.inv(precision), used.index(SCALE), everybody)
-    _set(state, present + step / 2, used)
+        column = used.index(SCALE)
+        step = _kept_sum(step, at.covariance_with(column), column, everybody)
+    _set(state, at.present + step / 2, used)
+
+
+@dataclass(frozen=True)
+class _Expansion:
+    """The log density of each line around the present value of its d parameters."""
+
+    present: np.ndarray
+    """(C, d)."""
+    value: np.ndarray
+    """Log density (C,)."""
+    step: np.ndarray
+    """Newton step to the mode (C, d)."""
+    precision: np.ndarray
+    """(C, d, d)."""
+    factor: np.ndarray
+    """Inverse Cholesky factor of the precision (C, d, d)."""
+
+    def covariance_with(self, column: int) -> np.ndarray:
+        """Return the covariance of all parameters with one of them (C, d)."""
+        return transposed_times(self.factor, np.ascontiguousarray(self.factor[:, :, column]))
 
 
 def _used(spec: ModelSpec) -> list[int]:
@@ -69,10 +96,7 @@ def _used(spec: ModelSpec) -> list[int]:
     return [GAMMA] + [SCALE] * bool(spec.line_scale) + [NOISE] * bool(spec.line_noise)
 
 
-def _expanded(
-    data: GibbsData, state: State, used: list[int], sums: LineSums
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return the parameters of the lines (C, d), their log density, Newton step and precision."""
+def _expanded(data: GibbsData, state: State, used: list[int], sums: LineSums) -> _Expansion:
     spec, shared = data.spec, state.shared
     value, score, information = sums
     line = spec.line_effect
@@ -87,8 +111,14 @@ def _expanded(
     own = np.array(used)
     gradient = score[:, own] - weight * deviation
     precision = information[:, own[:, None], own] + np.diag(weight)
-    step = np.linalg.solve(precision, gradient[..., None])[..., 0]
-    return present, value - 0.5 * (weight * deviation**2).sum(axis=1), step, precision
+    factor = inverse_factors(precision)
+    return _Expansion(
+        present=present,
+        value=value - 0.5 * (weight * deviation**2).sum(axis=1),
+        step=transposed_times(factor, times(factor, gradient)),
+        precision=precision,
+        factor=factor,
+    )
 
 
 def _set(state: State, values: np.ndarray, used: list[int]) -> None:
@@ -101,25 +131,24 @@ def _set(state: State, values: np.ndarray, used: list[int]) -> None:
 
 
 def _kept_sum(move: np.ndarray, covariance: np.ndarray, at: int, group: np.ndarray) -> np.ndarray:
-    """Return Normal moves (C, d) given that column `at` sums to 0 in every group."""
-    total = np.bincount(group, move[:, at]) / np.bincount(group, covariance[:, at, at])
-    kept: np.ndarray = move - covariance[:, :, at] * total[group][:, None]
+    """Return Normal moves (C, d) given that column `at` sums to 0 in every group.
+
+    `covariance` (C, d) is that of all columns with this one.
+    """
+    total = np.bincount(group, move[:, at]) / np.bincount(group, covariance[:, at])
+    kept: np.ndarray = move - covariance * total[group][:, None]
     return kept
 
 
 def _log_proposal(
-    deviation: np.ndarray,
-    step: np.ndarray,
-    precision: np.ndarray,
-    covariance: np.ndarray,
-    used: list[int],
-    group: np.ndarray,
+    deviation: np.ndarray, around: _Expansion, used: list[int], group: np.ndarray
 ) -> np.ndarray:
     """Return the log density of the moves of each group, given that they keep its sum of scales."""
-    squares = np.einsum("ci,cij,cj->c", deviation, precision, deviation)
-    log_density = np.bincount(group, 0.5 * (np.linalg.slogdet(precision)[1] - squares))
+    squares = quadratic_forms(around.precision, deviation)
+    log_density = np.bincount(group, -0.5 * squares - log_diagonals(around.factor))
     if SCALE in used:
         at = used.index(SCALE)
-        mean, variance = np.bincount(group, step[:, at]), np.bincount(group, covariance[:, at, at])
+        mean = np.bincount(group, around.step[:, at])
+        variance = np.bincount(group, around.covariance_with(at)[:, at])
         log_density += 0.5 * (np.log(variance) + mean**2 / variance)
     return log_density

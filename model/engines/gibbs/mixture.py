@@ -40,12 +40,13 @@ def draw_slopes(
     """
     information = np.maximum(information, SMALLEST_PRECISION)
     log_likelihoods = component_log_likelihoods(mixture, information, score)
+    likelihoods = np.exp(log_likelihoods - log_likelihoods.max(axis=1, keepdims=True))
     for _ in range(TURNS):
-        _draw_components(state, log_likelihoods, random)
+        _draw_components(state, likelihoods, random)
         counts = np.bincount(state.component, minlength=mixture.n_components)
         state.weights = random.dirichlet(mixture.concentrations + counts)
-    _exchange_weights(mixture, state, log_likelihoods, random)
-    _draw_components(state, log_likelihoods, random)
+    _exchange_weights(mixture, state, likelihoods, random)
+    _draw_components(state, likelihoods, random)
 
     scale, sign = np.abs(mixture.signed_scales[1:]), np.sign(mixture.signed_scales[1:])
     nonzero = np.maximum(state.component - 1, 0)
@@ -90,21 +91,39 @@ def component_probabilities(log_likelihoods: np.ndarray, weights: np.ndarray) ->
     return relative / relative.sum(axis=1, keepdims=True)
 
 
-def _draw_components(
-    state: State, log_likelihoods: np.ndarray, random: np.random.Generator
-) -> None:
-    probabilities = component_probabilities(log_likelihoods, state.weights)
-    below = np.cumsum(probabilities, axis=1)[:, :-1]
-    state.component = (random.uniform(size=(len(below), 1)) > below).sum(axis=1)
-    state.prob_nonzero = 1 - probabilities[:, 0]
+def _draw_components(state: State, likelihoods: np.ndarray, random: np.random.Generator) -> None:
+    uniform = random.uniform(size=len(likelihoods))
+    state.component, state.prob_nonzero = _components(likelihoods, state.weights, uniform)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _components(
+    likelihoods: np.ndarray, weights: np.ndarray, uniform: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a component of each slope (G,), and the probability that it is not the first.
+
+    `likelihoods` (G, components) may have a factor by gene; `uniform` (G,) are random.
+    """
+    n_genes, n_components = likelihoods.shape
+    component = np.zeros(n_genes, np.int64)
+    prob_nonzero = np.zeros(n_genes)
+    for g in range(n_genes):
+        total = 0.0
+        for j in range(n_components):
+            total += likelihoods[g, j] * weights[j]
+        below = likelihoods[g, 0] * weights[0]
+        prob_nonzero[g] = 1 - below / total
+        while uniform[g] * total > below and component[g] < n_components - 1:
+            component[g] += 1
+            below += likelihoods[g, component[g]] * weights[component[g]]
+    return component, prob_nonzero
 
 
 def _exchange_weights(
-    mixture: Mixture, state: State, log_likelihoods: np.ndarray, random: np.random.Generator
+    mixture: Mixture, state: State, likelihoods: np.ndarray, random: np.random.Generator
 ) -> None:
     """Move weight between pairs of components, all of them ROUNDS times."""
     pairs = _pairs(len(mixture.scales))
-    likelihoods = np.exp(log_likelihoods - log_likelihoods.max(axis=1, keepdims=True))
     steps = 10.0 ** random.uniform(*WIDTHS, len(pairs)) * random.standard_normal(len(pairs))
     state.weights = _exchanged(
         likelihoods,

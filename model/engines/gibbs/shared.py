@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from model.engines.gibbs.metropolis import draw_sd
+from model.engines.gibbs.metropolis import draw_sd, log_prior_ratio
 from model.engines.gibbs.state import GibbsData, State
-from model.likelihood.priors import log_density_of_log
 
 
 def draw_shared(data: GibbsData, state: State, random: np.random.Generator) -> None:
@@ -48,9 +47,7 @@ def _draw_sd(
 ) -> None:
     if n > 0:
         squares = float((deviation**2).sum())
-        state.shared[name] = draw_sd(
-            state.shared[name], squares, n, getattr(data.priors, name), random
-        )
+        state.shared[name] = draw_sd(state.shared[name], squares, n, data.sd_priors[name], random)
 
 
 def _draw_centre(
@@ -65,11 +62,11 @@ def _draw_centre(
 
     Proposes its log from a Normal around their mean: the posterior under a flat prior.
     """
-    prior, shared = getattr(data.priors, name), state.shared
-    proposed = log_sds.mean() + shared[spread] / np.sqrt(len(log_sds)) * random.standard_normal()
-    both = log_density_of_log(prior, np.array([proposed, np.log(shared[name])]))
-    if np.log(random.uniform()) < both[0] - both[1]:
-        shared[name] = float(np.exp(proposed))
+    shared = state.shared
+    width = shared[spread] / np.sqrt(len(log_sds))
+    proposed = float(np.exp(log_sds.mean() + width * random.standard_normal()))
+    if np.log(random.uniform()) < log_prior_ratio(data.sd_priors[name], proposed, shared[name]):
+        shared[name] = proposed
     _draw_sd(data, state, spread, log_sds - np.log(shared[name]), len(log_sds), random)
 
 

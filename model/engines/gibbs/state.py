@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from model.likelihood.linear_predictor import gene_columns
 from model.likelihood.pair_sums import gene_sums, line_sums, pair_sums
+from model.likelihood.priors import rate_and_power
 from model.screen.design import ScreenDesign
 from schemas.model_spec import ModelSpec
 from schemas.parameters import Priors
@@ -70,12 +72,17 @@ class GibbsData:
         n_genes, n_effects, n_lines = self.columns.shape
         return n_genes, n_effects, n_lines
 
-    @property
+    @cached_property
+    def sd_priors(self) -> dict[str, tuple[float, int]]:
+        """Rate and power of the prior of each SD (`model.likelihood.priors.rate_and_power`)."""
+        return {name: rate_and_power(getattr(self.priors, name)) for name in self.spec.sds}
+
+    @cached_property
     def most_guides(self) -> int:
         """Largest number of guides of a gene."""
         return int(np.diff(self.first).max())
 
-    @property
+    @cached_property
     def slot(self) -> np.ndarray:
         """Running number of each guide in its gene (K,)."""
         return np.arange(len(self.guide_gene)) - self.first[self.guide_gene]

@@ -5,6 +5,7 @@ They are pydantic models that serialise to JSON.
 
 from __future__ import annotations
 
+from math import isnan, nan
 from typing import Literal
 
 from pydantic import AliasChoices, Field
@@ -118,6 +119,14 @@ class VariableConvergence(Frozen):
     rhat_max: float
     ess_bulk_min: float
     ess_tail_min: float
+    rhat_beyond_chance: float | None = None
+    """Largest R-hat among the parameters where it is larger than the largest of so many would be by
+    chance; 1 where none is. None for few parameters."""
+
+    @property
+    def rhat_judged(self) -> float:
+        """The R-hat that the verdict judges."""
+        return self.rhat_max if self.rhat_beyond_chance is None else self.rhat_beyond_chance
 
 
 class NutsDiagnostics(Frozen):
@@ -207,6 +216,14 @@ class Convergence(Frozen):
     """Diagnostics of the integrator, where the posterior was integrated."""
     gibbs: GibbsDiagnostics | None = None
     """Of the Gibbs engine."""
+
+    @property
+    def rhat_judged(self) -> float:
+        """The largest R-hat that the verdict judges; NaN where there is one."""
+        judged = [variable.rhat_judged for variable in self.variables]
+        if not judged:
+            return self.rhat_max
+        return nan if any(map(isnan, judged)) else max(judged)
 
 
 SLOPE_TAILS = "slope_tails"

@@ -6,6 +6,8 @@ import arviz as az
 import numpy as np
 import pandas as pd
 import xarray as xr
+from arviz_stats.base.array import array_stats
+from scipy.stats import chi2
 
 from model.screen.labels import variable_of
 from schemas.reports import (
@@ -17,6 +19,10 @@ from schemas.reports import (
 )
 
 N_WORST = 10
+MANY = 1000
+"""Parameters of a variable from which on the R-hat of the worst is judged as that of the worst."""
+CHANCE = 0.05
+"""Probability that the R-hat of one of many parameters is put down to more than chance wrongly."""
 
 
 def assess_convergence(tree: xr.DataTree, summary: pd.DataFrame) -> Convergence:
@@ -31,13 +37,14 @@ def assess_convergence(tree: xr.DataTree, summary: pd.DataFrame) -> Convergence:
     is not convergence.
     """
     posterior, statistics = tree["posterior"].dataset, tree["sample_stats"].dataset
+    summary = summary.assign(variable=variable_of(summary["parameter"]))
+    summary["at"] = summary.groupby("variable").cumcount()
     summary = _judged(posterior, summary)
     rhat = summary["r_hat"].to_numpy()
     # NaN first: a parameter without an R-hat is worse than one with a large one.
     worst = np.argsort(np.where(np.isnan(rhat), -np.inf, -rhat), kind="stable")[:N_WORST]
     with np.errstate(invalid="ignore", divide="ignore"):
         relative_mcse = summary["mcse_mean"].to_numpy() / summary["sd"].to_numpy()
-    variable = variable_of(summary["parameter"])
     return Convergence(
         rhat_max=np.max(rhat),
         ess_bulk_min=np.min(summary["ess_bulk"].to_numpy()),
@@ -51,13 +58,43 @@ def assess_convergence(tree: xr.DataTree, summary: pd.DataFrame) -> Convergence:
                 rhat_max=rows["r_hat"].max(skipna=False),
                 ess_bulk_min=rows["ess_bulk"].min(skipna=False),
                 ess_tail_min=rows["ess_tail"].min(skipna=False),
+                rhat_beyond_chance=rhat_beyond_chance(
+                    posterior[str(name)].to_numpy(), rows["at"].to_numpy(), rows["r_hat"].to_numpy()
+                ),
             )
-            for name, rows in summary.groupby(variable, sort=False)
+            for name, rows in summary.groupby("variable", sort=False)
         ),
         nuts=_nuts(tree) if "energy" in statistics else None,
         exact=exact_diagnostics(tree) if "pareto_k" in statistics else None,
         gibbs=_gibbs(tree) if "accepted_lines" in statistics else None,
     )
+
+
+def rhat_beyond_chance(draws: np.ndarray, at: np.ndarray, r_hat: np.ndarray) -> float | None:
+    """Return the largest R-hat (n,) that chance does not explain; 1 if none, None for few.
+
+    `draws` are those of a variable (chain, draw, ...), `at` (n,) the positions of the parameters in
+    it. The chains, halved, are M. Where they agree, their M means vary as
+    those of N / M independent draws each, N the effective sample size within chains, so that
+
+        R-hat^2 is about 1 + M / N chi^2 / (M - 1),   chi^2 of M - 1 degrees of freedom
+
+    Of n parameters and the two kinds of ranks one is larger than its quantile 1 - CHANCE / (2 n)
+    with probability CHANCE at most: among the tens of thousands of a genome 1.01 is exceeded by
+    chains that agree.
+    """
+    (n_chains, n_draws), n = draws.shape[:2], len(at)
+    if n < MANY:
+        return None
+    if np.isnan(r_hat).any():
+        return float("nan")
+    halves = 2 * n_chains
+    excess = halves * chi2.isf(CHANCE / (2 * n), halves - 1) / (halves - 1)
+    suspect = np.flatnonzero(r_hat**2 > 1 + excess / (n_chains * n_draws))
+    theirs = draws.reshape(n_chains, n_draws, -1)[:, :, at[suspect]]
+    of_chains = [array_stats.ess(theirs[[c]], chain_axis=0, draw_axis=1) for c in range(n_chains)]
+    beyond = r_hat[suspect][r_hat[suspect] ** 2 > 1 + excess / np.sum(of_chains, axis=0)]
+    return float(beyond.max(initial=1.0))
 
 
 def _judged(posterior: xr.Dataset, summary: pd.DataFrame) -> pd.DataFrame:
@@ -68,7 +105,7 @@ def _judged(posterior: xr.Dataset, summary: pd.DataFrame) -> pd.DataFrame:
     """
     if "included_g" not in posterior:
         return summary
-    variable, constant = variable_of(summary["parameter"]), summary["sd"] == 0
+    variable, constant = summary["variable"], summary["sd"] == 0
     always_zero = (variable == "beta_g") & (summary["mean"] == 0)
     always_included = (variable == "included_g") & (summary["mean"] == 1)
     return summary[~(constant & (always_zero | always_included))].reset_index(drop=True)

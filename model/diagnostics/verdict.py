@@ -101,8 +101,8 @@ def _convergence_findings(
         return text
 
     # Each limit is written as `not (good)`, so that NaN, which compares false, fails.
-    if not measured.rhat_max <= thresholds.rhat_max:
-        apart = _failing(measured, lambda v: v.rhat_max <= thresholds.rhat_max)
+    if not measured.rhat_judged <= thresholds.rhat_max:
+        apart = _failing(measured, lambda v: v.rhat_judged <= thresholds.rhat_max)
         yield (
             "fail",
             f"largest R-hat is {measured.rhat_max:.3f} ({measured.worst[0][0]}), expected at most "

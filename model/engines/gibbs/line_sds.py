@@ -13,7 +13,12 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from model.engines.gibbs.metropolis import Expansion, joint_step
+from model.engines.gibbs.metropolis import (
+    NEWTON_SHARE,
+    NEWTON_SHARE_LARGE,
+    Expansion,
+    joint_step,
+)
 from model.engines.gibbs.state import GibbsData, LineSums, State
 from model.likelihood.pair_sums import GAMMA, GUIDE_LINE, NOISE, SCALE
 
@@ -29,10 +34,10 @@ def draw_line_sds(
     """Draw the SDs from the present sums of lines; return the share of steps that moved them."""
     moves = _LineSds(data, state)
     present, expanded = moves.present, moves.expanded(sums)
-    n_steps = STEPS if data.count.size < LARGE else 1
+    n_steps, share = (STEPS, NEWTON_SHARE) if data.count.size < LARGE else (1, NEWTON_SHARE_LARGE)
     n_moved = 0
     for _ in range(n_steps):
-        present, expanded, moved = joint_step(present, moves.expand, random, expanded)
+        present, expanded, moved = joint_step(present, moves.expand, random, expanded, share)
         n_moved += moved
     moves.move_to(present)
     return n_moved / n_steps

@@ -21,8 +21,9 @@ from model.engines.gibbs.state import GibbsData, LineSums, State
 from model.likelihood.pair_sums import GAMMA, NOISE, SCALE
 from schemas.model_spec import ModelSpec
 
-GROUP = 6
-"""Lines of a group: few, so that nearly every proposal is accepted."""
+GROUP, GROUP_GENES = 6, 100
+"""Lines of a group in a screen of at most so many genes: few, so that nearly every proposal is
+accepted."""
 
 
 def draw_lines(
@@ -35,7 +36,10 @@ def draw_lines(
     spec = data.spec
     used = _used(spec)
     n_lines = len(state.gamma)
-    group = random.permutation(n_lines) // GROUP
+    # The scale of a line moves no further than those of its group allow, which is little for one
+    # known less well; the more genes, the closer to Normal, and the more are accepted at once.
+    size = int(GROUP * max(1.0, np.sqrt(data.shape[0] / GROUP_GENES)))
+    group = random.permutation(n_lines) // size
 
     sums = state.line_sums(data)
     at = _expanded(data, state, used, sums)

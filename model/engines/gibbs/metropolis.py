@@ -31,8 +31,9 @@ SdPrior = tuple[float, int]
 
 WIDTH = 0.7
 """SD of random steps."""
-NEWTON_SHARE = 0.5
-"""Of joint steps: the others are needed to leave the neighbourhood of an SD of 0."""
+NEWTON_SHARE, NEWTON_SHARE_LARGE = 0.5, 0.95
+"""Of joint steps: the others are needed to leave the neighbourhood of an SD of 0, where that of a
+large screen never is."""
 LARGEST_STEP = 2.0
 """Of a Newton step."""
 LEAST_INFORMATION = 0.25
@@ -40,7 +41,11 @@ LEAST_INFORMATION = 0.25
 
 
 def joint_step(
-    present: np.ndarray, expand: Expand, random: np.random.Generator, expanded: Expansion
+    present: np.ndarray,
+    expand: Expand,
+    random: np.random.Generator,
+    expanded: Expansion,
+    newton_share: float = NEWTON_SHARE,
 ) -> tuple[np.ndarray, Expansion, bool]:
     """Return the next value of dependent parameters (d,), and whether they have moved.
 
@@ -48,7 +53,7 @@ def joint_step(
     step moves all of them, a random step one.
     """
     value, gradient, information = expanded
-    by_newton = random.uniform() < NEWTON_SHARE
+    by_newton = random.uniform() < newton_share
     normal = random.standard_normal(present.size)
     if by_newton:
         proposed, log_forward = newton_proposal(present, gradient, information, normal)

@@ -19,7 +19,7 @@ SMALLEST_PRECISION = 1e-9
 """Of a slope on RNA that does not vary: its prior decides."""
 TURNS = 2
 """Draws of components and weights in turns in a sweep."""
-ROUNDS = 4
+ROUNDS = 8
 """Of steps of all pairs of weights in a sweep: cheap beside the rest."""
 WIDTHS = -1.5, 0.5
 """Decimal logs of the widths between which steps of the logit of two weights are drawn."""

@@ -27,7 +27,7 @@ from model.engines.gibbs.line_sds import draw_line_sds, settle_line_sds
 from model.engines.gibbs.lines import draw_lines, settle_lines
 from model.engines.gibbs.pairs import draw_spreads
 from model.engines.gibbs.shared import draw_shared
-from model.engines.gibbs.state import GibbsData, State, start
+from model.engines.gibbs.state import GibbsData, State, start, start_from
 from model.runtime.executors import n_threads, one_blas_thread, threaded_map
 from model.runtime.progress import ProgressCallback, no_progress
 from model.screen.design import ScreenDesign
@@ -41,6 +41,9 @@ WARM_UP = 150
 MANY_GENES, LINES_EVERY = 4000, 2
 """In a screen of so many genes lines, the most costly step, are drawn in every second sweep: one
 sweep of the genes hardly moves them."""
+WARM_UP_GENES, WARM_UP_OF_MANY = 1000, 50
+"""A chain of many genes warms up on so many of them, taken evenly, which say nearly as well where
+lines and SDs lie, and widely enough for R-hat; then in so many sweeps on all."""
 STEPS = ("spread", "lines", "line_sds")
 """Steps that propose and accept."""
 GENES_TIMED = 64, 256
@@ -75,7 +78,10 @@ def sample_model(
 ) -> xr.DataTree:
     """Return draws from the posterior of any model of the engine; `sample` says the rest."""
     data = GibbsData.of(spec, design, priors)
-    n_sweeps = sampling.chains * (WARM_UP + sampling.draws)
+    part = None
+    if len(design.genes) >= MANY_GENES:
+        part = GibbsData.of(spec, _evenly(design, WARM_UP_GENES), priors)
+    n_sweeps = sampling.chains * (_warm_up(design) + sampling.draws)
     counter = count()
 
     def one_more() -> None:
@@ -97,6 +103,7 @@ def sample_model(
     def run(chain: int) -> None:
         _run_chain(
             data,
+            part,
             np.random.default_rng(seeds[chain]),
             {name: values[chain] for name, values in drawn.items()},
             {step: shares[chain] for step, shares in accepted.items()},
@@ -124,16 +131,29 @@ def expected_seconds(design: ScreenDesign, parameters: FitParameters) -> float:
     n_genes = len(design.genes)
     sizes = sorted({min(n_genes, n) for n in GENES_TIMED})
     timed = [_seconds_of_sweep(design, parameters, n) for n in sizes]
-    per_gene = (timed[-1] - timed[0]) / max(1, sizes[-1] - sizes[0])
-    per_sweep = timed[-1] + max(0.0, per_gene) * (n_genes - sizes[-1])
-    chains = -(-parameters.sampling.chains // n_threads())
-    return chains * (WARM_UP + parameters.sampling.draws) * per_sweep
+    per_gene = max(0.0, timed[-1] - timed[0]) / max(1, sizes[-1] - sizes[0])
+
+    def per_sweep(n: int) -> float:
+        return timed[-1] + per_gene * (n - sizes[-1])
+
+    seconds = (_warm_up(design) + parameters.sampling.draws) * per_sweep(n_genes)
+    if n_genes >= MANY_GENES:
+        seconds += WARM_UP * per_sweep(WARM_UP_GENES)
+    return -(-parameters.sampling.chains // n_threads()) * seconds
+
+
+def _warm_up(design: ScreenDesign) -> int:
+    """Return the number of sweeps over all genes before the first draw."""
+    return WARM_UP if len(design.genes) < MANY_GENES else WARM_UP_OF_MANY
+
+
+def _evenly(design: ScreenDesign, n_genes: int) -> ScreenDesign:
+    return design.of_genes(np.linspace(0, len(design.genes) - 1, n_genes).round().astype(int))
 
 
 def _seconds_of_sweep(design: ScreenDesign, parameters: FitParameters, n_genes: int) -> float:
     """Return the mean seconds of a sweep over so many genes of a design."""
-    chosen = np.linspace(0, len(design.genes) - 1, n_genes).round().astype(int)
-    part = design.of_genes(chosen) if n_genes < len(design.genes) else design
+    part = _evenly(design, n_genes) if n_genes < len(design.genes) else design
     data = GibbsData.of(model_spec(parameters.model, design.covariates), part, parameters.priors)
     random = np.random.default_rng(0)
     state = start(data, random)
@@ -151,23 +171,34 @@ def _draws_lines(n_genes: int, sweep: int) -> bool:
 
 def _run_chain(
     data: GibbsData,
+    part: GibbsData | None,
     random: np.random.Generator,
     drawn: dict[str, np.ndarray],
     accepted: dict[str, np.ndarray],
     one_more: Callable[[], None],
 ) -> None:
-    """Fill in draws by variable (draw, ...), and shares accepted by step (draw,)."""
-    state = start(data, random)
+    """Fill in draws by variable (draw, ...), and shares accepted by step (draw,).
+
+    `part` is the screen with fewer genes, where the chain warms up on them first.
+    """
+    first = part or data
+    state = start(first, random)
+    for sweep in range(WARM_UP):
+        _sweep(first, state, random, settling=sweep < SETTLING)
+        if not part:
+            one_more()
+    if part:
+        state = start_from(data, state)
+        for sweep in range(WARM_UP_OF_MANY):
+            _sweep(data, state, random, settling=sweep < SETTLING)
+            one_more()
     moved: dict[str, float] = {}
-    for sweep in range(WARM_UP + len(accepted[STEPS[0]])):
-        lines = _draws_lines(data.shape[0], sweep)
-        moved |= _sweep(data, state, random, settling=sweep < SETTLING, lines=lines)
-        draw = sweep - WARM_UP
-        if draw >= 0:
-            for name, value in _variables(data.spec, state).items():
-                drawn[name][draw] = value
-            for step, shares in accepted.items():
-                shares[draw] = moved[step]
+    for draw in range(len(accepted[STEPS[0]])):
+        moved |= _sweep(data, state, random, lines=not part or draw % LINES_EVERY == 0)
+        for name, value in _variables(data.spec, state).items():
+            drawn[name][draw] = value
+        for step, shares in accepted.items():
+            shares[draw] = moved[step]
         one_more()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -199,4 +199,20 @@ def start(data: GibbsData, random: np.random.Generator) -> State:
             np.zeros((n_genes, n_lines), data.mean.dtype),
             np.zeros((n_genes, n_lines), data.mean.dtype),
         ),
+    )
+
+
+def start_from(data: GibbsData, state: State) -> State:
+    """Return a starting state with what genes share from that of another screen of the lines."""
+    dtype, (n_genes, q, n_lines) = data.mean.dtype, data.shape
+    omega = np.log(state.shared[data.spec.gene_line_sd])
+    return replace(
+        state,
+        effects=np.zeros((n_genes, q)),
+        delta=np.zeros(len(data.guide_gene)),
+        log_omega=np.full(n_genes, omega),
+        component=np.zeros(n_genes, np.int64),
+        prob_nonzero=np.ones(n_genes),
+        shared=dict(state.shared),
+        of_pairs=(np.zeros((n_genes, n_lines), dtype), np.zeros((n_genes, n_lines), dtype)),
     )

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from model.diagnostics.convergence import N_WORST, assess_convergence
+from model.diagnostics.convergence import N_WORST, assess_convergence, rhat_beyond_chance
 from model.diagnostics.summary import parameter_summary
 from schemas.reports import Convergence, ExactDiagnostics, GibbsDiagnostics
 
@@ -52,6 +52,20 @@ def test_the_measures_are_the_worst_of_the_table_of_parameters():
     for one, rows in zip([*found.variables, found], rows_of, strict=True):
         measures = (one.rhat_max, one.ess_bulk_min, one.ess_tail_min)
         assert measures == (rows.r_hat.max(), rows.ess_bulk.min(), rows.ess_tail.min())
+
+
+def test_the_worst_of_very_many_is_judged_as_the_worst():
+    draws = np.random.default_rng(1).normal(size=(4, 400, 3000))
+    apart = draws.copy()
+    apart[0, :, 7] += 0.6
+    found = []
+    for values in (draws, apart):
+        posterior = xr.Dataset({"b": (("chain", "draw", "g"), values)})
+        r_hat = parameter_summary(xr.DataTree.from_dict({"posterior": posterior})).r_hat.to_numpy()
+        assert r_hat.max() > 1.01
+        found.append(rhat_beyond_chance(values, np.arange(3000), r_hat))
+    assert found == [1, r_hat[7]]
+    assert rhat_beyond_chance(draws, np.arange(100), r_hat[:100]) is None
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan])

@@ -112,6 +112,17 @@ class ScreenDesign:
         """Return a covariate of a model (G, C)."""
         return self.rna if name == "rna" else self.covariates[name]
 
+    def covariate_scaling(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return by gene what is subtracted from a covariate, then what it is divided by (G,).
+
+        In the unit of its table, 0 and 1 for RNA given as z-scores.
+        """
+        if name != "rna":
+            return self.covariate_means[name], np.ones(len(self.genes))
+        if not self.rna_is_log2:
+            return np.zeros(len(self.genes)), np.ones(len(self.genes))
+        return self.rna_mean, self.rna_sd
+
     def covariates_at(self, gene: np.ndarray, line: np.ndarray) -> dict[str, np.ndarray]:
         """Return every covariate at pairs of a gene and a line, by name."""
         return {name: self.covariate(name)[gene, line] for name in ("rna", *self.covariates)}

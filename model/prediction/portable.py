@@ -79,10 +79,8 @@ def thin_draws(posterior: xr.Dataset, design: ScreenDesign, max_draws: int = 100
         values = posterior[name].to_numpy()
         return values.reshape(n_draws, *values.shape[2:])[kept].astype(np.float32)
 
-    items: list[Effect | Factor] = [
-        one for one in (*spec.effects, *spec.factors) if one.dim != "guide"
-    ]
-    names = (*spec.means, *spec.sds, *(one.name for one in items))
+    items: list[Effect | Factor] = [*spec.effects, *spec.factors]
+    names = (*spec.means, *spec.sds, *(one.name for one in items if one.dim != "guide"))
     parameters = {name: draws_of(name) for name in names}
     line = spec.line_effect
     others = {line.name: parameters[line.mean] if line.mean else np.zeros(len(kept), np.float32)}

@@ -20,8 +20,7 @@ from tasks.reports.provenance import import_command
 from tasks.runtime.prefect_runs import describe_run, refused
 from tasks.runtime.progress import log_info
 from tasks.runtime.stopwatch import Stopwatch
-from tasks.steps.fit import wait_for_mlflow
-from tasks.steps.import_trace import import_task, read_trace_task
+from tasks.steps.fit import import_task, read_trace_task, wait_for_mlflow
 from tasks.tracking.earlier_runs import finished_fit
 from tasks.tracking.run import managed_run, open_run
 

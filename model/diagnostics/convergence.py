@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from model.screen.labels import variable_of
+from schemas.posterior import variable_of
 from schemas.reports import (
     Convergence,
     ExactDiagnostics,

@@ -18,8 +18,7 @@ from model.likelihood.cell_covariance import pair_precision
 from model.likelihood.linear_predictor import linear_predictor
 from model.likelihood.spreads import spreads
 from model.prediction.predictive import of_design, thin
-from model.screen.design import ScreenDesign
-from model.screen.guide_lines import guide_lines
+from model.screen.design import ScreenDesign, guide_lines
 from schemas.model_spec import spec_of
 from schemas.reports import LooSummary
 

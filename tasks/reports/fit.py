@@ -13,10 +13,10 @@ from model.effects.copy_number import FLAG as COPY_NUMBER_FLAG
 from model.effects.copy_number import carried_by_copy_number
 from model.effects.gene_effects import CALLED, count_calls
 from model.fit import FitResults
-from model.screen.labels import is_single
 from schemas.dataset import Dataset
 from schemas.formatting import format_probability
 from schemas.parameters import FitParameters
+from schemas.posterior import is_single
 from schemas.reports import Convergence, KnownGenes, PreparationReport, Verdict
 from tasks.reports.markdown import as_text, link_to, markdown_table
 from tasks.tracking.artifacts import without_effect

@@ -12,11 +12,10 @@ import pymc as pm
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
-from model.engines.nuts.helpers import coords, prior, slopes, zero_sum
+from model.engines.nuts.helpers import coords, prior, slopes, squares_within, zero_sum
 from model.likelihood.cell_covariance import pair_precision
 from model.likelihood.linear_predictor import linear_predictor
-from model.screen.design import ScreenDesign
-from model.screen.guide_lines import GuideLines, guide_lines
+from model.screen.design import GuideLines, ScreenDesign, guide_lines
 from schemas.model_spec import ModelSpec
 from schemas.parameters import Priors
 
@@ -113,13 +112,7 @@ def _likelihood(cells: GuideLines, expected: TensorVariable, priors: Priors) -> 
         observed=cells.mean,
         dims="guide_line",
     )
-    if cells.within_df > 0:
-        pm.Gamma(
-            "within_guide_line_ss",
-            alpha=cells.within_df / 2,
-            beta=1 / (2 * sigma**2),
-            observed=cells.within_ss,
-        )
+    squares_within("within_guide_line_ss", cells, sigma)
 
 
 def guide_line_log_density(

@@ -23,7 +23,7 @@ import numpy as np
 import pymc as pm
 from pytensor.tensor.variable import TensorVariable
 
-from model.engines.nuts.helpers import coords, prior, slopes, zero_sum
+from model.engines.nuts.helpers import coords, prior, slopes, squares_within, zero_sum
 from model.engines.nuts.nested import m4_nested
 from model.engines.nuts.screen import screen_model
 from model.likelihood.linear_predictor import linear_predictor
@@ -110,10 +110,4 @@ def _likelihood(
     sigma = prior("sigma", priors.sigma)
     mean = linear_predictor(spec, effects, cells)
     pm.Normal("cell_mean", mean, sigma / np.sqrt(cells.count), observed=cells.mean, dims="cell")
-    if cells.within_df > 0:
-        pm.Gamma(
-            "within_cell_ss",
-            alpha=cells.within_df / 2,
-            beta=1 / (2 * sigma**2),
-            observed=cells.within_ss,
-        )
+    squares_within("within_cell_ss", cells, sigma)

@@ -19,8 +19,7 @@ from model.engines.nuts.helpers import coords, prior, zero_sum
 from model.likelihood.cell_covariance import pair_precision
 from model.likelihood.linear_predictor import linear_predictor
 from model.likelihood.spreads import noise_by_line, spreads
-from model.screen.design import ScreenDesign
-from model.screen.guide_lines import GuideLines, guide_lines
+from model.screen.design import GuideLines, ScreenDesign, guide_lines
 from schemas.model_spec import Factor, Mixture, ModelSpec
 from schemas.parameters import Priors
 

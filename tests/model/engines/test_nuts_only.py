@@ -12,7 +12,7 @@ from model.engines.run import NoIntegral, cost, run_engine
 from model.fit import PreparedScreen, analyse
 from model.likelihood.linear_predictor import linear_predictor
 from model.prediction.portable import predict_logfc, thin_draws
-from model.screen.guide_lines import guide_lines
+from model.screen.design import guide_lines
 from schemas.model_spec import MODEL_SPECS
 from schemas.parameters import FitParameters
 from tests.designs import design_from_rows, nested_rows

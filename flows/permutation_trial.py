@@ -37,7 +37,7 @@ class TrialOutcome:
 def permutation_trial(
     dataset_file: str, settings: TrialSettings, parameters: FitParameters, dask: str
 ) -> TrialOutcome:
-    """Validate and prepare a dataset as for a fit, fit permuted screens, and track what they say.
+    """Validate and prepare a dataset as for a fit, fit permuted screens, and track the counts.
 
     Raises:
         UserError: The dataset, the filters, the model or `dask` must be changed.

@@ -94,5 +94,5 @@ def _promote(candidate: TrackedFit, settings: GateSettings) -> PromotionOutcome:
             move_champion(decision, version)
     where = where_to_find(tracking_uri(), candidate.experiment_id, fit.run_id)
     publish(gate_markdown(decision, where), key="gate")
-    log_info(f"The gate: {decision.in_a_word}")
+    log_info(f"The gate: {decision.outcome}")
     return PromotionOutcome(where, decision)

@@ -105,7 +105,7 @@ class GateDecision(Frozen):
         )
 
     @property
-    def in_a_word(self) -> str:
+    def outcome(self) -> str:
         """`passed`, or `refused:` and the conditions that are not met; `champion already`."""
         if self.already_champion:
             return "champion already"

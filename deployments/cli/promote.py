@@ -55,6 +55,6 @@ def promote(run: str, *, dataset: str = "", settings: GateOptions = GateOptions(
     console = Console()
     console.print(Markdown(gate_markdown(decision)))
     colour = "green" if decision.passed else "red"
-    console.print(f"\n[bold]Gate:[/bold] [{colour} bold]{decision.in_a_word}[/]")
+    console.print(f"\n[bold]Gate:[/bold] [{colour} bold]{decision.outcome}[/]")
     console.print(f"[bold]View it:[/bold] {escape(outcome.run_location)}", soft_wrap=True)
     return DONE if decision.passed else REFUSED

@@ -48,7 +48,7 @@ def result_markdown(results: FitResults, run_location: str = "") -> str:
             _what_was_fitted(results.preparation),
             "",
             *([link_to("The run in MLflow", run_location), ""] if run_location else []),
-            how_computed(results.convergence),
+            describe_computation(results.convergence),
             "",
             *_points(results.verdict),
             "",
@@ -102,7 +102,7 @@ def _what_was_fitted(prepared: PreparationReport) -> str:
     )
 
 
-def how_computed(convergence: Convergence) -> str:
+def describe_computation(convergence: Convergence) -> str:
     """Return in a line which engine ran and how well it did."""
     exact, nuts = convergence.exact, convergence.nuts
     fewest = min(convergence.ess_bulk_min, convergence.ess_tail_min)
@@ -125,14 +125,14 @@ def how_computed(convergence: Convergence) -> str:
 
 
 def summarise_calls(results: FitResults) -> list[str]:
-    """Return what the fit says of all genes: calls, genes without, and the known ones."""
+    """Return the result over all genes: calls, genes without one, and the known genes."""
     counts = ", ".join(f"{n:,} {call}" for call, n in count_calls(results.effects).items())
     n_without = len(without_effect(results.inclusion))
-    said = [counts, _said_of_one_line(results.effects), _said_of_copy_number(results.effects)]
-    said.append(f"{n_without:,} genes were not fitted (genes_without_effect.csv).")
-    lines = ["Calls: " + "; ".join(filter(None, said))]
+    parts = [counts, _driven_by_one_line(results.effects), _carried_by_copy_number(results.effects)]
+    parts.append(f"{n_without:,} genes were not fitted (genes_without_effect.csv).")
+    lines = ["Calls: " + "; ".join(filter(None, parts))]
     if results.known_genes is not None:
-        lines += ["", said_of_known_genes(results.known_genes)]
+        lines += ["", describe_known_genes(results.known_genes)]
     return lines
 
 
@@ -156,7 +156,7 @@ def dominant_group(effects: pd.DataFrame) -> pd.Series:
     return words
 
 
-def _said_of_copy_number(effects: pd.DataFrame) -> str:
+def _carried_by_copy_number(effects: pd.DataFrame) -> str:
     """Return which calls copy number carries; empty for a fit without its table."""
     if COPY_NUMBER_FLAG not in effects:
         return ""
@@ -171,7 +171,7 @@ def _said_of_copy_number(effects: pd.DataFrame) -> str:
     )
 
 
-def _said_of_one_line(effects: pd.DataFrame) -> str:
+def _driven_by_one_line(effects: pd.DataFrame) -> str:
     """Return how many calls are driven by one line; empty where none was assessed."""
     if "carried_by_one_line" not in effects:
         return ""
@@ -184,7 +184,7 @@ def _said_of_one_line(effects: pd.DataFrame) -> str:
     return f"{n:,} of the {of} {'is' if n == 1 else 'are'} driven by one cell line"
 
 
-def said_of_known_genes(known: KnownGenes) -> str:
+def describe_known_genes(known: KnownGenes) -> str:
     """Return the agreement with the known expression addictions in words."""
     if not known.n_compared:
         return (

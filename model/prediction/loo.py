@@ -38,7 +38,7 @@ class Loo:
     """gene, cell_line, elpd_loo (natural log), pareto_k; one row per pair, by gene, then line."""
 
 
-def leave_one_cell_out(
+def leave_one_pair_out(
     posterior: xr.Dataset, design: ScreenDesign, *, pareto_k_max: float, n_cells_of_screen: int
 ) -> Loo:
     """Return the expected log predictive density of each gene-line pair given all others.

@@ -8,7 +8,7 @@ import pytest
 
 from model.engines.nuts import plain
 from model.engines.nuts.helpers import coords, prior, slopes
-from model.engines.run import NoIntegral, cost, run_engine
+from model.engines.run import NoIntegral, describe_cost, run_engine
 from model.fit import PreparedScreen, analyse
 from model.likelihood.linear_predictor import linear_predictor
 from model.prediction.portable import predict_logfc, thin_draws
@@ -56,7 +56,7 @@ def test_exact_refuses_with_the_reason(parameters):
 
 
 def test_auto_samples_and_the_analysis_answers_for_what_it_can(parameters):
-    assert "leaving out" not in cost(DESIGN, parameters)
+    assert "leaving out" not in describe_cost(DESIGN, parameters)
     sampled = run_engine(DESIGN, parameters)
     assert sampled.attrs["engine"] == "nuts" and "fell_back" not in sampled.attrs
     parts = results_of()

@@ -42,7 +42,7 @@ check: setup ## formatting, lint and types
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 
-format: setup ## format the code and mend what lint can mend
+format: setup ## format the code and fix what lint can fix
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
 

@@ -1,7 +1,7 @@
-"""Hold the locked packages against the advisories that are known: `make audit`.
+"""Check the locked packages against the known advisories: `make audit`.
 
-Exit codes: 0 no finding, 1 a finding or an exception that no longer holds, 3 the advisories cannot
-be reached: nothing was audited then, and that is said. Exceptions, each with a reason, stand in
+Exit codes: 0 no finding, 1 a finding or an exception that no longer applies, 3 the advisories
+cannot be reached and nothing was audited. Exceptions, each with a reason, are in
 `audit-exceptions.yaml`. What is installed belongs in the lock, not here.
 """
 
@@ -26,7 +26,7 @@ FIELDS = {"advisory", "package", "version", "reason"}
 
 @dataclass(frozen=True)
 class Excepted:
-    """A finding that is let pass, for a reason, in one version of one package."""
+    """A finding that is accepted, for a reason, in one version of one package."""
 
     advisory: str
     package: str
@@ -88,11 +88,11 @@ def judge(packages: list[dict[str, Any]], excepted: list[Excepted]) -> tuple[int
             keys = [(package["name"], name) for name in names if (package["name"], name) in allowed]
             if keys:
                 used.update(keys)
-                lines.append(f"let pass: {' '.join(keys[0])}: {allowed[keys[0]].reason}")
+                lines.append(f"accepted: {' '.join(keys[0])}: {allowed[keys[0]].reason}")
                 continue
             fixed = ", ".join(advisory.get("fix_versions", [])) or "none yet"
             lines.append(
-                f"FOUND {package['name']} {package['version']}: {' '.join(names)}, mended in "
+                f"FOUND {package['name']} {package['version']}: {' '.join(names)}, fixed in "
                 f"{fixed}; move it (`make lock`), or except it with a reason"
             )
     lines += [

@@ -1,7 +1,7 @@
 """The bill of materials of the product: `make sbom` writes build/sbom.json (CycloneDX).
 
-What the product needs at run time, with versions and licences; what only its development needs is
-left out, and so is whatever is of the machine it was made on. Advisories are `audit.py`.
+What the product needs at run time, with versions and licences; what only its development needs and
+everything about the machine it was made on are left out. Advisories: `audit.py`.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ RULES = (
     "relations",
     "coverage",
 )
-"""Modules of rules; a rule that several import is told where it comes first."""
+"""Modules of rules; a rule that several import is described where it first appears."""
 FLAGS = re.MULTILINE | re.DOTALL
 SHORT = 100
 """Characters of an option of two commands up to which both describe it."""

@@ -11,13 +11,13 @@ from pydantic import Field
 from flows.permutation_trial import TrialOutcome, permutation_trial
 from model.engines.run import run_engine
 from model.simulation.calibration import require_possible
-from model.simulation.calibration_verdict import ecdf_table, judge, pit_table
+from model.simulation.calibration_verdict import ecdf_table, judge_calibration, pit_table
 from schemas.calibration import CalibrationReport, CalibrationSettings
 from schemas.errors import UserError
 from schemas.parameters import FitParameters, form_title
 from schemas.permutation import TRIAL_PARAMETERS, TrialSettings
 from tasks.reports.calibration import calibration_markdown
-from tasks.runtime.prefect_runs import describe_run, is_terminal, publish, refused
+from tasks.runtime.prefect_runs import describe_run, is_terminal, publish, refused_state
 from tasks.runtime.progress import log_info
 from tasks.runtime.stopwatch import Stopwatch
 from tasks.steps.calibration import simulations_task
@@ -78,7 +78,7 @@ def calibrate(
             return permutation_trial(dataset_file, trial, parameters, dask)
         return _calibrate(settings)
     except UserError as error:
-        return refused(error)  # type: ignore[return-value]  # Prefect raises what is in it
+        return refused_state(error)  # type: ignore[return-value]  # Prefect raises what is in it
 
 
 def _calibrate(settings: CalibrationSettings) -> CalibrationOutcome:
@@ -96,7 +96,7 @@ def _calibrate(settings: CalibrationSettings) -> CalibrationOutcome:
                 "or larger screens"
             )
         ecdf = ecdf_table(results, settings)
-        report = judge(settings, results, ecdf)
+        report = judge_calibration(settings, results, ecdf)
         log_info(f"Verdict: {report.verdict.status}")
         wait_for_mlflow(fitted=True)
         track_calibration(run, report, pits, ecdf, stopwatch.total())

@@ -20,7 +20,7 @@ from schemas.comparison import Comparison, ComparisonSettings
 from schemas.errors import UserError
 from schemas.parameters import form_title
 from tasks.reports.comparison import comparison_markdown
-from tasks.runtime.prefect_runs import describe_run, is_terminal, publish, refused
+from tasks.runtime.prefect_runs import describe_run, is_terminal, publish, refused_state
 from tasks.runtime.progress import log_info
 from tasks.tracking.comparison import (
     ComparedFits,
@@ -84,7 +84,7 @@ def compare_runs(
             )
         return _compare(a, b, settings)
     except UserError as error:
-        return refused(error)  # type: ignore[return-value]  # Prefect raises what is in it
+        return refused_state(error)  # type: ignore[return-value]  # Prefect raises what is in it
 
 
 def _compare(run_a: str, run_b: str, settings: ComparisonSettings) -> ComparisonOutcome:
@@ -159,11 +159,11 @@ def _slopes(run: FitRun, part: PartFit, which: str) -> pd.DataFrame:
     from model.diagnostics.summary import parameter_summary
     from model.diagnostics.verdict import give_verdict
     from model.effects.gene_effects import gene_effects
-    from model.engines.run import cost
+    from model.engines.run import describe_cost
     from tasks.steps.fit import fit_task
 
     design = part.screen()
-    log_info(f"Fitting {part.name} ({which}): {cost(design, part.parameters)}")
+    log_info(f"Fitting {part.name} ({which}): {describe_cost(design, part.parameters)}")
     # mypy takes a DataTree for a coroutine: one of its bases is untyped.
     tree: xr.DataTree = fit_task(design, part.parameters)  # type: ignore[assignment]
     measured = assess_convergence(tree, parameter_summary(tree))

@@ -32,7 +32,9 @@ class FitOutcome:
     """None where an earlier fit was reused."""
 
 
-def validated(dataset: Dataset, parameters: FitParameters, stopwatch: Stopwatch) -> ValidatedScreen:
+def validate_dataset(
+    dataset: Dataset, parameters: FitParameters, stopwatch: Stopwatch
+) -> ValidatedScreen:
     """Return the validated tables; raise InvalidDataset where they cannot be fitted."""
     log_info(f"Validating {dataset.name} {dataset.release}")
     with stopwatch.stage("validate"):
@@ -43,7 +45,7 @@ def validated(dataset: Dataset, parameters: FitParameters, stopwatch: Stopwatch)
     return screen
 
 
-def prepared(
+def prepare_design(
     dataset: Dataset, parameters: FitParameters, tables: ValidatedScreen, stopwatch: Stopwatch
 ) -> PreparedScreen:
     """Return the design of validated tables; raise UserError where the model cannot be fitted."""

@@ -8,9 +8,15 @@ import xarray as xr
 from prefect import flow
 from pydantic import Field
 
-from flows.fit_pipeline import FitOutcome, prepared, reuse_fit, track_posterior, validated
+from flows.fit_pipeline import (
+    FitOutcome,
+    prepare_design,
+    reuse_fit,
+    track_posterior,
+    validate_dataset,
+)
 from model.effects.copy_number import WithoutCopyNumber, copy_number_slope
-from model.engines.run import cost, needed_bytes
+from model.engines.run import describe_cost, needed_bytes
 from schemas.dataset import Dataset
 from schemas.digests import data_digest, fit_key
 from schemas.errors import UserError
@@ -23,7 +29,7 @@ from tasks.runtime.prefect_runs import (
     describe_run,
     is_terminal,
     one_fit_at_a_time,
-    refused,
+    refused_state,
     this_flow_run,
 )
 from tasks.runtime.progress import log_info
@@ -70,7 +76,7 @@ def fit_screen(
         with one_fit_at_a_time(dataset):
             return _fit(dataset, dataset_file, parameters, dask, repeat, pictures)
     except UserError as error:
-        return refused(error)  # type: ignore[return-value]  # Prefect raises what is in it
+        return refused_state(error)  # type: ignore[return-value]  # Prefect raises what is in it
 
 
 def _fit(
@@ -82,7 +88,7 @@ def _fit(
     pictures: Pictures,
 ) -> FitOutcome:
     stopwatch = Stopwatch()
-    validation = validated(dataset, parameters, stopwatch)
+    validation = validate_dataset(dataset, parameters, stopwatch)
 
     wait_for_mlflow()
     close_abandoned(dataset.name, is_terminal)
@@ -94,8 +100,8 @@ def _fit(
         if earlier is not None:
             return reuse_fit(dataset, parameters, earlier)
 
-    screen = prepared(dataset, parameters, validation, stopwatch)
-    log_info(f"Fitting {parameters.model}: {cost(screen.design, parameters)}")
+    screen = prepare_design(dataset, parameters, validation, stopwatch)
+    log_info(f"Fitting {parameters.model}: {describe_cost(screen.design, parameters)}")
     require_memory(needed_bytes(screen.design, parameters), "the fit")
     with managed_run(open_run(dataset, parameters, digest, this_flow_run())) as run:
         with stopwatch.stage("fit"):

@@ -8,7 +8,13 @@ import xarray as xr
 from prefect import flow
 from pydantic import Field
 
-from flows.fit_pipeline import FitOutcome, prepared, reuse_fit, track_posterior, validated
+from flows.fit_pipeline import (
+    FitOutcome,
+    prepare_design,
+    reuse_fit,
+    track_posterior,
+    validate_dataset,
+)
 from model.engines.import_trace import parameters_of
 from schemas.dataset import Dataset
 from schemas.digests import data_digest, trace_key
@@ -17,11 +23,10 @@ from schemas.parameters import FitParameters, Pictures
 from schemas.trace import Trace, TraceOrigin
 from tasks.reading.dataset_file import load_dataset
 from tasks.reports.provenance import import_command
-from tasks.runtime.prefect_runs import describe_run, refused
+from tasks.runtime.prefect_runs import describe_run, refused_state
 from tasks.runtime.progress import log_info
 from tasks.runtime.stopwatch import Stopwatch
-from tasks.steps.fit import wait_for_mlflow
-from tasks.steps.import_trace import import_task, read_trace_task
+from tasks.steps.fit import import_task, read_trace_task, wait_for_mlflow
 from tasks.tracking.earlier_runs import finished_fit
 from tasks.tracking.run import managed_run, open_run
 
@@ -57,7 +62,7 @@ def import_trace(
         )
         return _import(trace, origin, dataset, dataset_file, parameters, pictures)
     except UserError as error:
-        return refused(error)  # type: ignore[return-value]  # Prefect raises what is in it
+        return refused_state(error)  # type: ignore[return-value]  # Prefect raises what is in it
 
 
 def _import(
@@ -69,14 +74,14 @@ def _import(
     pictures: Pictures,
 ) -> FitOutcome:
     stopwatch = Stopwatch()
-    validation = validated(dataset, parameters, stopwatch)
+    validation = validate_dataset(dataset, parameters, stopwatch)
     wait_for_mlflow()
     digest = data_digest(validation.report.tables)
     earlier = finished_fit(dataset, trace_key(dataset, digest, parameters, origin.sha256))
     if earlier is not None:
         return reuse_fit(dataset, parameters, earlier, imported=True)
 
-    screen = prepared(dataset, parameters, validation, stopwatch)
+    screen = prepare_design(dataset, parameters, validation, stopwatch)
     log_info(f"Checking the trace of {origin.imported_from} against the measurements")
     # mypy takes a DataTree for a coroutine: one of its bases is untyped.
     sampled: xr.DataTree = import_task(trace, origin, screen.design, parameters)  # type: ignore[assignment]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flows.fit_pipeline import prepared, validated
+from flows.fit_pipeline import prepare_design, validate_dataset
 from model.engines.run import needed_bytes, require_engine
 from model.simulation.permutation import require_both_kinds
 from model.simulation.permutation_verdict import counts_table, summarise_permutations
@@ -37,7 +37,7 @@ class TrialOutcome:
 def permutation_trial(
     dataset_file: str, settings: TrialSettings, parameters: FitParameters, dask: str
 ) -> TrialOutcome:
-    """Validate and prepare a dataset as for a fit, fit permuted screens, and track what they say.
+    """Validate and prepare a dataset as for a fit, fit permuted screens, and track the counts.
 
     Raises:
         UserError: The dataset, the filters, the model or `dask` must be changed.
@@ -52,10 +52,10 @@ def permutation_trial(
         f"calibrate {parameters.model} on {dataset.name} {dataset.release}",
         [dataset.name, dataset.release, parameters.model],
     )
-    validation = validated(dataset, parameters, stopwatch)
+    validation = validate_dataset(dataset, parameters, stopwatch)
     wait_for_mlflow()
     close_abandoned(dataset.name, is_terminal)
-    design = prepared(dataset, parameters, validation, stopwatch).design
+    design = prepare_design(dataset, parameters, validation, stopwatch).design
     require_both_kinds(design, settings)
     require_memory(needed_bytes(design, parameters), "the fit of a permuted screen")
     digest = data_digest(validation.report.tables)

@@ -14,7 +14,7 @@ from schemas.errors import UserError
 from schemas.parameters import form_title
 from schemas.promotion import GateDecision, GateSettings
 from tasks.reports.promotion import gate_markdown
-from tasks.runtime.prefect_runs import describe_run, publish, refused
+from tasks.runtime.prefect_runs import describe_run, publish, refused_state
 from tasks.runtime.progress import log_info
 from tasks.tracking.calibration import latest_calibration
 from tasks.tracking.find import run_id_of
@@ -61,7 +61,7 @@ def promote_fit(
         with one_promotion_at_a_time(candidate.dataset):
             return _promote(candidate, settings)
     except UserError as error:
-        return refused(error)  # type: ignore[return-value]  # Prefect raises what is in it
+        return refused_state(error)  # type: ignore[return-value]  # Prefect raises what is in it
 
 
 def _promote(candidate: TrackedFit, settings: GateSettings) -> PromotionOutcome:
@@ -94,5 +94,5 @@ def _promote(candidate: TrackedFit, settings: GateSettings) -> PromotionOutcome:
             move_champion(decision, version)
     where = where_to_find(tracking_uri(), candidate.experiment_id, fit.run_id)
     publish(gate_markdown(decision, where), key="gate")
-    log_info(f"The gate: {decision.in_a_word}")
+    log_info(f"The gate: {decision.outcome}")
     return PromotionOutcome(where, decision)

@@ -31,7 +31,7 @@ from tasks.reports.releases import refresh_markdown
 from tasks.runtime.prefect_runs import (
     close_lost,
     publish,
-    refused,
+    refused_state,
     reschedule_failed,
     run_status,
     runs_by_key,
@@ -74,7 +74,7 @@ def refresh_releases(
         settle = timedelta(seconds=settle_seconds)
         return _refresh(prefix, parameters, settle, longest_wait_seconds, promote)
     except UserError as error:
-        return refused(error)  # type: ignore[return-value]  # Prefect raises what is in it
+        return refused_state(error)  # type: ignore[return-value]  # Prefect raises what is in it
 
 
 def _refresh(

@@ -20,11 +20,10 @@ from model.effects.influence import Influence, assess_influence, with_influence
 from model.effects.known_genes import known_genes
 from model.effects.left_out_pairs import with_influential_pairs
 from model.engines.run import CHECKS, PRIOR_CHECKS, add_predictive_groups, seeds
-from model.prediction.checks import predictive_checks, replicated_quantities
-from model.prediction.loo import Loo, leave_one_cell_out
+from model.prediction.checks import predictive_checks, replicated_quantities, slope_tails
+from model.prediction.loo import Loo, leave_one_pair_out
 from model.prediction.outliers import with_largest_outliers
 from model.prediction.predictive import fitted_cells, replicated_part, thin
-from model.prediction.slope_tails import slope_tails
 from model.runtime.progress import ProgressCallback, no_progress
 from model.screen.design import ScreenDesign
 from model.screen.identifiability import require_identified
@@ -192,7 +191,7 @@ def _leave_pairs_out(
     posterior: xr.Dataset, part: ScreenDesign, design: ScreenDesign, parameters: FitParameters
 ) -> Loo:
     limit = parameters.thresholds.loo_pareto_k_max
-    loo = leave_one_cell_out(
+    loo = leave_one_pair_out(
         posterior,
         part,
         pareto_k_max=limit,

@@ -37,7 +37,7 @@ class CalibrationSettings(Settings):
     guides: int = Field(3, ge=1, le=20)
     """Guides per gene."""
     replicates: int = Field(2, ge=1, le=20)
-    """Sequences per cell line."""
+    """Replicates per cell line, each of them a sequence."""
     copy_number: bool = False
     """Whether the simulated screens have copy number, on which `m4_screen` then has a slope."""
     priors: Priors = Priors()

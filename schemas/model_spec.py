@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Container, Hashable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from schemas.parameters import ModelName
+if TYPE_CHECKING:
+    from schemas.parameters import ModelName
 
 Dim = Literal["gene", "cell_line", "guide", "component"]
 
@@ -280,8 +281,10 @@ def model_spec(model: ModelName, covariates: Container[str]) -> ModelSpec:
 def spec_of(variables: Iterable[Hashable]) -> ModelSpec:
     """Return the smallest model with these variables; raise ValueError if no model has them."""
     names = set(map(str, variables))
-    every = {effect.covariate for spec in MODEL_SPECS.values() for effect in spec.optional}
-    specs = [model_spec(model, found) for model in MODEL_SPECS for found in ((), every)]
+    specs = [
+        model_spec(model, {slope.covariate for slope in spec.optional if slope.name in names})
+        for model, spec in MODEL_SPECS.items()
+    ]
     fitting = [spec for spec in specs if names <= set(spec.variables)]
     if not fitting:
         raise ValueError(f"expected the variables of a model, got {sorted(names)}")

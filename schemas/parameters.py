@@ -297,7 +297,7 @@ class Sampling(Settings):
     chains: int = Field(4, ge=2, le=64)
     """Independent chains, or batches of the exact engine; R-hat needs at least two."""
     target_accept: float = Field(0.8, gt=0.5, lt=1)
-    """Target acceptance rate of the step size; higher means smaller steps (nuts only)."""
+    """Target acceptance rate of the step size; raise it if draws diverge (nuts only)."""
     predictive_draws: int = Field(500, ge=50, le=10_000)
     """Draws of the prior and of the posterior predictive distribution kept for checks and plots."""
     predictive_cells: int = Field(200_000, ge=1000)
@@ -320,7 +320,7 @@ class FitParameters(Settings):
     release), `gibbs` (samples; `m4_nested` and `m4_screen`), `nuts` (samples; for small screens),
     or `auto`: the fastest for the model, and nuts where the exact result is unreliable."""
     seed: int = Field(103, ge=0, lt=2**32)
-    """Seed of every random number of the fit."""
+    """Seed of every random number; the same seed, data and versions give the same draws."""
     filters: Filters = Filters()
     """Part of the screen to fit."""
     priors: Priors = Priors()

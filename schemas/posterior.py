@@ -1,6 +1,7 @@
-"""Contract of the posterior of every engine: variables, dims, dtypes.
+"""Contract of the posterior of every engine: variables, dims, dtypes, names of parameters.
 
-docs/models.md defines the variables.
+docs/models.md defines the variables. All tables name parameters alike: `mu_alpha`,
+`beta_g[SOX10 (6663)]`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import hashlib
 from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 REQUIRED_GROUPS = (
@@ -63,3 +65,32 @@ def posterior_digest(posterior: xr.Dataset) -> str:
         found.update(f"{name} {values.shape}\n".encode())
         found.update(values)
     return found.hexdigest()
+
+
+def parameter_names(posterior: xr.Dataset) -> list[str]:
+    """Return the name of every parameter, in the order of variables and labels."""
+    names: list[str] = []
+    for variable in posterior.data_vars:
+        dims = posterior[variable].dims[2:]
+        if dims:
+            names += [
+                parameter_name(str(variable), label) for label in posterior[dims[0]].to_numpy()
+            ]
+        else:
+            names.append(str(variable))
+    return names
+
+
+def parameter_name(variable: str, label: str) -> str:
+    """Return the name of the effect of one gene, line or guide."""
+    return f"{variable}[{label}]"
+
+
+def variable_of(names: pd.Series) -> pd.Series:
+    """Return the variable that each parameter belongs to."""
+    return names.astype(str).str.partition("[")[0]
+
+
+def is_single(names: pd.Series) -> pd.Series:
+    """Return which parameters are not effects of a gene, line or guide."""
+    return ~names.astype(str).str.contains("[", regex=False)

@@ -24,7 +24,8 @@ class GateSettings(Settings):
     verdict: Literal["pass", "review"] = "pass"
     """Worst acceptable verdict; a fit with `fail` never becomes champion."""
     max_unexplained_losses: int = Field(0, ge=0)
-    """Number of hits of the champion that may be lost without an explanation."""
+    """Number of hits of the champion that may be lost without an explanation. To roll back to an
+    earlier champion, give the number that the gate prints."""
     min_calibration_simulations: int = Field(ENOUGH_SIMULATIONS, ge=1)
     """Simulations of the calibration: with fewer it shows gross errors only, and its `pass` is no
     evidence."""
@@ -104,7 +105,7 @@ class GateDecision(Frozen):
         )
 
     @property
-    def in_a_word(self) -> str:
+    def outcome(self) -> str:
         """`passed`, or `refused:` and the conditions that are not met; `champion already`."""
         if self.already_champion:
             return "champion already"

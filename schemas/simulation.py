@@ -59,7 +59,7 @@ class Simulation(Settings):
     guides: int = Field(4, ge=1, le=1000)
     """Guides per gene."""
     replicates: int = Field(2, ge=1, le=26)
-    """Sequences per cell line."""
+    """Replicates per cell line, each of them a sequence."""
     missing: float = Field(0.0, ge=0, lt=1)
     """Share of measurements that are missing, at random."""
     seed: int = Field(103, ge=0, lt=2**32)

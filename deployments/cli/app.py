@@ -11,9 +11,11 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cyclopts import App
+from cyclopts import App, CycloptsError
 from rich.console import Console
+from rich.markdown import Markdown
 from rich.markup import escape
+from rich.text import Text
 
 from deployments.cli.calibrate import calibrate
 from deployments.cli.compare import compare
@@ -21,8 +23,13 @@ from deployments.cli.doctor import doctor
 from deployments.cli.exit_codes import BAD_INPUT, BROKEN_PIPE, DONE, SERVICE_ERROR
 from deployments.cli.export import export
 from deployments.cli.import_trace import import_trace
-from deployments.cli.options import FitOptions, PicturesOption, require_named
-from deployments.cli.outcome import print_fit_header, print_fit_result
+from deployments.cli.options import (
+    FitOptions,
+    PicturesOption,
+    describe_usage_error,
+    require_named,
+)
+from deployments.cli.outcome import print_fit_result
 from deployments.cli.promote import promote
 from deployments.cli.serve import serve
 from deployments.cli.signals import (
@@ -47,10 +54,14 @@ from schemas.parameters import Pictures
 
 if TYPE_CHECKING:
     from flows.fit_pipeline import FitOutcome
-    from model.fit import FitResults
     from schemas.parameters import FitParameters
 
 DEMO_FOLDER = Path("screenbayes-demo")
+
+
+def _usage_error(error: CycloptsError) -> Text:
+    return Text.assemble(("screenbayes: ", "red bold"), describe_usage_error(error))
+
 
 app = App(
     name="screenbayes",
@@ -61,6 +72,7 @@ app = App(
     ),
     version=lambda: version("screenbayes"),
     result_action="return_value",
+    error_formatter=_usage_error,
     suppress_keyboard_interrupt=False,  # main() reports the signal and the state of the run
 )
 
@@ -93,7 +105,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def demo(*, options: FitOptions = FitOptions(), pictures: PicturesOption = "all") -> int:
     """Fit the simulated screen and compare the result with the true and the published values.
 
-    Writes the tables to screenbayes-demo/ and the run to MLflow.
+    Writes the tables to screenbayes-demo/ and the run to MLflow. Fits m4 if no model is named, with
+    20000 draws per chain by nuts.
     """
     from deployments.cli.demo import (
         NUTS_DRAWS,
@@ -107,12 +120,10 @@ def demo(*, options: FitOptions = FitOptions(), pictures: PicturesOption = "all"
     parameters = options.fit_parameters(model="m4")
     if parameters.engine == "nuts":
         parameters = options.fit_parameters(model="m4", draws=NUTS_DRAWS)
-    outcome, results = _fit(str(dataset), parameters, pictures=pictures)
-    if published_applies(parameters):
-        console = Console()
-        console.print()
-        console.print(comparison_table(comparison(results.summary)))
-    return print_fit_result(outcome, results)
+    outcome = _fit(str(dataset), parameters, pictures=pictures)
+    if outcome.results and published_applies(parameters):
+        Console().print(comparison_table(comparison(outcome.results.summary)), "\n")
+    return print_fit_result(outcome)
 
 
 @app.command
@@ -125,6 +136,8 @@ def fit(
 ) -> int:
     """Validate a release, fit it, and track the fit in MLflow.
 
+    Several genes, cell lines or lineages are separated by blanks or commas.
+
     Parameters
     ----------
     dataset
@@ -133,14 +146,8 @@ def fit(
         Where the exact engine computes: in this process if empty, on a Dask cluster of this machine
         (local), or at the address of a scheduler (tcp://host:8786). Results are the same.
     """
-    from deployments.cli.terminal import hyperparameter_table
-
     require_named("a dataset file", dataset)
-    outcome, results = _fit(dataset, options.fit_parameters(), dask, pictures)
-    console = Console()
-    console.print()
-    console.print(hyperparameter_table(results.summary))
-    return print_fit_result(outcome, results)
+    return print_fit_result(_fit(dataset, options.fit_parameters(), dask, pictures))
 
 
 @app.command
@@ -161,7 +168,7 @@ def validate(dataset: str, *, out: Path = Path(), parameters: Path | None = None
     from deployments.cli.terminal import progress_bars
     from tasks.reading.dataset_file import load_dataset
     from tasks.reading.validate import validate as validate_tables
-    from tasks.reports.validation import tables_read, validation_table, write_validation
+    from tasks.reports.validation import validation_markdown, write_validation
     from tasks.runtime.files import require_folder
     from tasks.runtime.progress import Progress
 
@@ -172,8 +179,7 @@ def validate(dataset: str, *, out: Path = Path(), parameters: Path | None = None
     out.mkdir(parents=True, exist_ok=True)
     with progress_bars(Console(stderr=True)), Progress("reading guides") as progress:
         report = validate_tables(load_dataset(dataset), settings, progress).report
-    console.print(tables_read(report))
-    console.print(validation_table(report))
+    console.print(Markdown(validation_markdown(report)))
     path = write_validation(report, out)
     outcome = "[green bold]valid[/]" if report.passed else "[red bold]not valid[/]"
     console.print(
@@ -186,8 +192,8 @@ def validate(dataset: str, *, out: Path = Path(), parameters: Path | None = None
 
 def _fit(
     dataset: str, parameters: FitParameters, dask: str = "", pictures: Pictures = "all"
-) -> tuple[FitOutcome, FitResults]:
-    """Run the flow, show progress on the terminal, and print what was fitted."""
+) -> FitOutcome:
+    """Run the flow and show progress on the terminal."""
     from deployments.cli.terminal import progress_bars
     from tasks.runtime.progress import log_info
 
@@ -198,11 +204,7 @@ def _fit(
 
         with interruptible_flow():
             # Typing the command again means fitting again.
-            outcome = fit_screen(dataset, parameters, dask, repeat=True, pictures=pictures)
-    results = outcome.results
-    assert results is not None
-    print_fit_header(results, "Fitted")
-    return outcome, results
+            return fit_screen(dataset, parameters, dask, repeat=True, pictures=pictures)
 
 
 @contextmanager

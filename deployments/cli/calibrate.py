@@ -4,51 +4,63 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from cyclopts import Parameter
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.markup import escape
 
 from deployments.cli.exit_codes import DONE, VERDICT_FAIL
 from deployments.cli.options import (
+    FLAT,
+    HIDDEN,
     FitOptions,
     OptionError,
     require_named,
-    settings_from_options,
+    setting,
 )
 from deployments.server.environment import interruptible_flow
 from schemas.calibration import CalibrationSettings
-from schemas.parameters import EngineName, ModelName, SamplerName
+from schemas.parameters import ModelName, Priors, Sampling
 from schemas.permutation import TRIAL_PARAMETERS, PermutationReport, TrialSettings
 
 if TYPE_CHECKING:
     from flows.calibrate import CalibrationOutcome
     from flows.permutation_trial import TrialOutcome
 
-DEFAULTS = CalibrationSettings()
+
+class SamplingOptions(Sampling):
+    """Settings of each fit that have options; their defaults depend on --on."""
+
+    predictive_draws: Annotated[int, HIDDEN] = setting(Sampling, "predictive_draws")
+    predictive_cells: Annotated[int, HIDDEN] = setting(Sampling, "predictive_cells")
+    log_likelihood: Annotated[bool, HIDDEN] = setting(Sampling, "log_likelihood")
+
+
+@FLAT
+class CalibrationOptions(CalibrationSettings):
+    """Settings of a calibration that have options."""
+
+    priors: Annotated[Priors, HIDDEN] = setting(CalibrationSettings, "priors")
+    simulated_model: Annotated[
+        Literal["", ModelName], Parameter(show_default=False, show_choices=False)
+    ] = setting(CalibrationSettings, "simulated_model")
+    sampling: Annotated[SamplingOptions, FLAT, Parameter(show_default=False)] = SamplingOptions()
+    ranked_among: Annotated[int, HIDDEN] = setting(CalibrationSettings, "ranked_among")
+    band_probability: Annotated[float, HIDDEN] = setting(CalibrationSettings, "band_probability")
+    max_coverage_errors: Annotated[float, HIDDEN] = setting(
+        CalibrationSettings, "max_coverage_errors"
+    )
 
 
 def calibrate(
     *,
     on: str | None = None,
-    model: ModelName | None = None,
-    simulated_model: ModelName | None = None,
-    engine: EngineName | None = None,
-    sampler: SamplerName | None = None,
-    simulations: int | None = None,
-    genes: int | None = None,
-    cell_lines: int | None = None,
-    guides: int | None = None,
-    replicates: int | None = None,
-    copy_number: bool | None = None,
-    share: float | None = None,
-    permutations: int | None = None,
-    draws: int | None = None,
-    chains: int | None = None,
+    settings: CalibrationOptions = CalibrationOptions(),
+    trial: Annotated[TrialSettings, FLAT] = TrialSettings(),
     parameters: Path | None = None,
     dask: str | None = None,
-    seed: int | None = None,
     out: Path | None = None,
 ) -> int:
     """Check the calibration of a model: fit simulated screens with known true values.
@@ -56,91 +68,49 @@ def calibrate(
     With --on, fit your own screen with the RNA of random genes permuted over the cell lines, and
     count the calls of these genes, which are false, beside regression.
 
+    Each fit has 250 draws per chain, with --on 500 in 2 chains, if no number is given.
+
     Parameters
     ----------
     on
         Dataset file (YAML) of the screen to permute: a path or an s3:// address.
-    model
-        Model to fit. [default: m4_screen]
-    simulated_model
-        Model to draw the screens from, if not the fitted one.
-    engine
-        Engine to test. A simulation takes tens of milliseconds with exact and gibbs, seconds with
-        nuts. [default: auto]
-    sampler
-        Implementation of NUTS. [default: nutpie]
-    simulations
-        Number of simulated screens. [default: 1000]
-    genes
-        Genes per simulated screen. [default: 10]
-    cell_lines
-        Cell lines per simulated screen, at least 5. [default: 10]
-    guides
-        Guides per gene. [default: 3]
-    replicates
-        Replicates per cell line. [default: 2]
-    copy_number
-        Simulate copy number, on which m4_screen has a slope. [default: no]
-    share
-        Share of the genes whose RNA is permuted (with --on). [default: 0.8]
-    permutations
-        Number of permuted screens, each fitted once (with --on). [default: 8]
-    draws
-        Draws per chain of each fit. [default: 250; with --on 500]
-    chains
-        Chains of each fit (with --on). [default: 2]
     parameters
         YAML file with any settings of a fit, such as filters (with --on); options override it.
     dask
         Where to compute (with --on), as for fit.
-    seed
-        Seed; the same seed and options give the same results. [default: 103]
     out
         Folder for the result as JSON, which MLflow stores too.
     """
-    common: dict[str, Any] = {"model": model, "engine": engine, "seed": seed}
-    of_fit: dict[str, Any] = {"sampler": sampler, "draws": draws}
-    simulated: dict[str, Any] = {
-        "simulated_model": simulated_model,
-        "simulations": simulations,
-        "genes": genes,
-        "cell_lines": cell_lines,
-        "guides": guides,
-        "replicates": replicates,
-        "copy_number": copy_number,
-    }
-    permuted: dict[str, Any] = {"share": share, "permutations": permutations}
-    only_on = permuted | {"chains": chains, "parameters": parameters, "dask": dask}
+    given = settings.model_dump(exclude_unset=True)
+    sampling = given.pop("sampling", {})
+    only_on = {"parameters": parameters, "dask": dask}
     if on is None:
-        _require_absent(only_on, "only with --on, got no --on; name the dataset file")
-        sampling = DEFAULTS.sampling.model_dump() | _given(of_fit)
-        settings = settings_from_options(
-            CalibrationSettings, **_given(common | simulated), sampling=sampling
+        _require_absent(
+            {**trial.model_dump(exclude_unset=True), **only_on},
+            "only with --on, got no --on; name the dataset file",
         )
+        of_fits = CalibrationSettings().sampling.model_copy(update=sampling)
+        settings = settings.model_copy(update={"sampling": of_fits})
         outcome = _run((settings,), "calibration.json", out)
     else:
         require_named("a dataset file", on)
+        common = {name: given.pop(name) for name in ("model", "engine", "seed") if name in given}
         _require_absent(
-            simulated,
+            given,
             "only without --on, which permutes the screen of a dataset, got both; omit it (filters "
             "in a file for --parameters select genes and lines)",
         )
-        trial = settings_from_options(TrialSettings, **_given(permuted))
-        options = FitOptions(**common, **of_fit, chains=chains, parameters=parameters)
+        options = FitOptions(**common, sampling=sampling, parameters=parameters)
         few = TRIAL_PARAMETERS.sampling
         fit = options.fit_parameters(draws=few.draws, chains=few.chains)
-        outcome = _run((DEFAULTS, on, trial, fit, dask or ""), "permutation_trial.json", out)
+        outcome = _run((settings, on, trial, fit, dask or ""), "permutation_trial.json", out)
     return VERDICT_FAIL if outcome.report.verdict.status == "fail" else DONE
 
 
-def _given(options: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if value is not None}
-
-
 def _require_absent(options: Mapping[str, Any], expected: str) -> None:
-    if given := _given(options):
-        name = next(iter(given)).replace("_", "-")
-        raise OptionError(f"--{name}: expected {expected}")
+    for name, value in options.items():
+        if value is not None:
+            raise OptionError(f"--{name.replace('_', '-')}: expected {expected}")
 
 
 def _run(

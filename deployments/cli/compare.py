@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
+from cyclopts import Parameter
 from rich.console import Console
 from rich.markdown import Markdown
 from rich.markup import escape
 
 from deployments.cli.exit_codes import DONE
-from deployments.cli.options import RUN_NAMES, OptionError, require_named
+from deployments.cli.options import FLAT, RUN_NAMES, require_named, setting
 from deployments.server.environment import interruptible_flow
 from schemas.comparison import ComparisonSettings
 
-DEFAULTS = ComparisonSettings()
+
+@FLAT
+class ComparisonOptions(ComparisonSettings):
+    """Settings of a comparison as options."""
+
+    lfsr_max: Annotated[float, Parameter(name="--lfsr")] = setting(ComparisonSettings, "lfsr_max")
 
 
 def compare(
@@ -21,9 +28,7 @@ def compare(
     run_b: str,
     *,
     dataset: str = "",
-    practical_difference: float = DEFAULTS.practical_difference,
-    lfsr: float = DEFAULTS.lfsr_max,
-    attribute: bool = DEFAULTS.attribute,
+    settings: ComparisonOptions = ComparisonOptions(),
     out: Path | None = None,
 ) -> int:
     """Compare two fits in MLflow: data, parameters, genes, hits.
@@ -36,13 +41,6 @@ def compare(
         Fit B, named likewise; differences are B - A.
     dataset
         Name of the dataset; needed if the store has several and the fit is not named by id.
-    practical_difference
-        A slope changes if it moves by more than this (log fold change per SD of RNA).
-    lfsr
-        Genes with a local false sign rate of at most this are hits.
-    attribute
-        Whether to attribute differences to other cell lines, new data, or settings, by up to five
-        fits of the data in common.
     out
         Folder for the tables comparison.* (by gene) and cell_lines.*, which MLflow stores too.
     """
@@ -52,14 +50,6 @@ def compare(
     from tasks.runtime.progress import log_info
 
     require_named(RUN_NAMES, run_a, run_b)
-    if not (practical_difference > 0 and 0 < lfsr < 1):
-        raise OptionError(
-            "expected --practical-difference above 0 and --lfsr between 0 and 1, got "
-            f"{practical_difference} and {lfsr}"
-        )
-    settings = ComparisonSettings(
-        practical_difference=practical_difference, lfsr_max=lfsr, attribute=attribute
-    )
     if out is not None:
         require_folder(out)  # before computing
     with progress_bars(Console(stderr=True)):

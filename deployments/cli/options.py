@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
-from cyclopts import Parameter
-from pydantic import BaseModel, ValidationError
+from cyclopts import CycloptsError, Parameter
+from pydantic import BaseModel, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
+from schemas.base import Frozen
 from schemas.errors import UserError
 from schemas.parameters import (
     EngineName,
@@ -20,13 +20,16 @@ from schemas.parameters import (
     Pictures,
     PriorPreset,
     Priors,
-    SamplerName,
-    Settings,
+    Sampling,
 )
 from tasks.reading.yaml_file import NotPlainYaml, read_yaml
 
 PRESETS = get_args(PriorPreset)
-Several = Parameter(consume_multiple=(1, None), negative="", show_default=False)
+FLAT = Parameter(name="*")
+"""Of settings whose fields are options, described by the texts under the fields."""
+HIDDEN = Parameter(parse=False)
+"""Of a field that is no option."""
+SEVERAL = Parameter(consume_multiple=(1, None), negative="", show_default=False)
 PicturesOption = Annotated[
     Pictures,
     Parameter(help="Pictures to draw: all, report (those of the result, atop the report) or none."),
@@ -46,41 +49,41 @@ def require_named(what: str, *names: str) -> None:
         raise OptionError(f"expected {what}, got nothing; is a shell variable unset?")
 
 
-@Parameter(name="*")
-@dataclass(frozen=True)
-class FitOptions:
-    """Settings of a fit as options; None and () keep the default."""
+def setting(of: type[BaseModel], name: str) -> Any:
+    """Return a field of settings, with its default, limits and text, for a class of options."""
+    return of.model_fields[name]
 
-    model: ModelName | None = None
-    """m4: the original. m4_zero_mean: with cell-line effects centred on zero. m4_nested: with the
-    variance between guides and between lines of real screens. m4_screen: the same for few true
-    effects among many genes, and lines and genes that differ in noise. [default: m4_screen; demo:
-    m4]"""
-    engine: EngineName | None = None
-    """How to compute the posterior. exact: integrated, in seconds. gibbs: sampled, m4_nested and
-    m4_screen. nuts: sampled, for small screens. auto: exact, or gibbs for m4_screen, or nuts if
-    diagnostics of the exact result fail. [default: auto]"""
-    sampler: SamplerName | None = None
-    """NUTS implementation: nutpie is the fastest, pymc the reference. [default: nutpie]"""
-    draws: int | None = None
-    """Draws kept per chain (exact: per batch). [default: 2000; demo with nuts: 20000]"""
-    tune: int | None = None
-    """Tuning steps per chain; nuts only. [default: 2000]"""
-    chains: int | None = None
-    """Independent chains (exact: batches of draws). [default: 4]"""
-    target_accept: float | None = None
-    """Target acceptance rate; raise it if draws diverge; nuts only. [default: 0.8]"""
-    seed: int | None = None
-    """Seed; the same seed, data and versions give the same draws. [default: 103]"""
-    genes: Annotated[tuple[str, ...], Several] = ()
-    """Genes to fit: SOX10, 6663 or "SOX10 (6663)"; several, or comma-separated. [default: all]"""
-    cell_lines: Annotated[tuple[str, ...], Several] = ()
-    """Cell lines to fit, as ACH-000000. [default: all]"""
-    without_cell_lines: Annotated[tuple[str, ...], Several] = ()
-    """Cell lines to exclude, for example a far noisier one. [default: none]"""
-    lineages: Annotated[tuple[str, ...], Several] = ()
-    """Lineages to fit, as the model table names them. [default: all]"""
-    priors: Annotated[tuple[str, ...], Several] = ()
+
+class FilterOptions(Filters):
+    """Filters as options, whose values may be separated by commas."""
+
+    genes: Annotated[tuple[str, ...], SEVERAL] = setting(Filters, "genes")
+    cell_lines: Annotated[tuple[str, ...], SEVERAL] = setting(Filters, "cell_lines")
+    without_cell_lines: Annotated[tuple[str, ...], SEVERAL] = setting(Filters, "without_cell_lines")
+    lineages: Annotated[tuple[str, ...], SEVERAL] = setting(Filters, "lineages")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _split(cls, values: tuple[str, ...]) -> tuple[str, ...]:
+        """Split at commas; nothing left would select everything."""
+        names = [part.strip() for value in values for part in value.split(",") if part.strip()]
+        if not names:
+            raise ValueError(
+                f"expected at least one name, got {' '.join(values)!r}; omit the option to fit all"
+            )
+        return tuple(names)
+
+
+@FLAT
+class FitOptions(Frozen):
+    """Settings of a fit that have options."""
+
+    model: ModelName = setting(FitParameters, "model")
+    engine: EngineName = setting(FitParameters, "engine")
+    sampling: Annotated[Sampling, FLAT] = Sampling()
+    seed: int = setting(FitParameters, "seed")
+    filters: Annotated[FilterOptions, FLAT] = FilterOptions()
+    priors: Annotated[tuple[str, ...], SEVERAL] = ()
     """as_run, as_written, a YAML file, or single priors such as "mu_beta=Normal(0, 0.5)"; several
     are applied in order. [default: as_run]"""
     parameters: Path | None = None
@@ -92,36 +95,26 @@ class FitOptions:
         Raises OptionError for values out of bounds and for unusable files.
         """
         settings = _read_yaml(self.parameters) if self.parameters else {}
-        sampling |= _section(settings, "sampling")
-        if model:
-            settings.setdefault("model", model)
-        for name in ("sampler", "draws", "tune", "chains", "target_accept"):
-            if getattr(self, name) is not None:
-                sampling[name] = getattr(self, name)
-        filters = _section(settings, "filters")
+        given = self.model_dump(exclude_unset=True, exclude={"priors", "parameters"})
+        sampling |= _section(settings, "sampling") | given.pop("sampling", {})
+        filters = _section(settings, "filters") | given.pop("filters", {})
         # The parameters.json of a run lists every filter; in a file by hand an empty one is an
         # oversight.
-        of_run = self.parameters is not None and self.parameters.suffix == ".json"
-        for name in Filters.model_fields:
-            if getattr(self, name):
-                filters[name] = _split_names(name, getattr(self, name))
-            elif name in filters and not filters[name] and not of_run:
-                raise OptionError(
-                    f"filters.{name}: expected at least one name, got {filters[name]!r}; remove "
-                    "this setting to fit all"
-                )
-        for name in ("model", "engine", "seed"):
-            if getattr(self, name) is not None:
-                settings[name] = getattr(self, name)
+        if self.parameters is None or self.parameters.suffix != ".json":
+            for name in Filters.model_fields:
+                if not filters.get(name, True):
+                    raise OptionError(
+                        f"filters.{name}: expected at least one name, got {filters[name]!r}; "
+                        "remove this setting to fit all"
+                    )
         preset = settings.get("priors")
         priors = _preset(preset) if preset in PRESETS else _section(settings, "priors")
         for choice in self.priors:
             priors = _apply_priors(priors, choice)
-        settings |= {"sampling": sampling, "filters": filters, "priors": priors}
-        return validate_parameters(settings)
-
-
-OPTION_NAMES = {field.name for field in fields(FitOptions)} - {"priors"}
+        if model:
+            settings.setdefault("model", model)
+        sections = {"sampling": sampling, "filters": filters, "priors": priors}
+        return validate_parameters(settings | given | sections)
 
 
 def validate_parameters(settings: dict[str, Any]) -> FitParameters:
@@ -134,15 +127,23 @@ def validate_parameters(settings: dict[str, Any]) -> FitParameters:
         ) from None
 
 
+def describe_usage_error(error: CycloptsError) -> str:
+    """Return what is wrong with the options of a command."""
+    if not isinstance(error.__cause__, ValidationError):
+        return str(error)
+    return "\n".join(
+        _describe_problem(_option(problem["loc"]), problem) for problem in error.__cause__.errors()
+    )
+
+
 def _setting_problem(problem: ErrorDetails) -> str:
-    """Return what is wrong with one setting, under the name of its option."""
+    """Return what is wrong with one setting, under the name of its option if it has one."""
     *sections, name = (str(part) for part in problem["loc"])
+    where = ".".join([*sections, name])
     if problem["type"] == "extra_forbidden":
-        return (
-            f"{'.'.join([*sections, name])}: there is no such setting{_suggestion(sections, name)}"
-        )
-    where = _option(name) if name in OPTION_NAMES else ".".join([*sections, name])
-    return _describe_problem(where, problem)
+        return f"{where}: there is no such setting{_suggestion(sections, name)}"
+    has_option = name in FitOptions.model_fields or sections == ["sampling"]
+    return _describe_problem(_option(problem["loc"]) if has_option else where, problem)
 
 
 def _describe_problem(where: str, problem: ErrorDetails) -> str:
@@ -152,8 +153,10 @@ def _describe_problem(where: str, problem: ErrorDetails) -> str:
     return f"{where}: {problem['msg'].removeprefix('Input ')}, got {problem['input']!r}"
 
 
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+def _option(location: tuple[int | str, ...]) -> str:
+    """Return the option of a setting; settings that begin or end with `max` have one without."""
+    *_, name = (part for part in location if isinstance(part, str))
+    return f"--{name.removeprefix('max_').removesuffix('_max').replace('_', '-')}"
 
 
 def _suggestion(sections: list[str], name: str) -> str:
@@ -164,30 +167,6 @@ def _suggestion(sections: list[str], name: str) -> str:
     known = list(settings.model_fields)
     near = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(known)}"
-
-
-def settings_from_options[Kind: Settings](kind: type[Kind], **options: Any) -> Kind:
-    """Return settings made of options; raise OptionError naming every one out of bounds."""
-    try:
-        return kind(**options)
-    except ValidationError as error:
-        raise OptionError(
-            "\n".join(
-                _describe_problem(_option(str(problem["loc"][-1])), problem)
-                for problem in error.errors()
-            )
-        ) from None
-
-
-def _split_names(option: str, values: tuple[str, ...]) -> list[str]:
-    """Split at commas; raise OptionError if nothing is left, which would select everything."""
-    names = [part.strip() for value in values for part in value.split(",") if part.strip()]
-    if not names:
-        raise OptionError(
-            f"{_option(option)}: expected at least one name, got {' '.join(values)!r}; "
-            "omit the option to fit all"
-        )
-    return names
 
 
 def _section(settings: dict[str, Any], name: str) -> dict[str, Any]:

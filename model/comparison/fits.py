@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,6 @@ import pandas as pd
 from scipy.stats import norm
 
 from model.comparison.data import gene_key
-from model.screen.labels import is_single
 from schemas.column_catalog import COMPARED_GENES
 from schemas.comparison import (
     OPPOSITE_SIGN,
@@ -19,6 +19,7 @@ from schemas.comparison import (
     FitSummary,
     ScalarChange,
 )
+from schemas.posterior import is_single
 from schemas.reports import PredictiveCheck
 
 
@@ -167,49 +168,47 @@ def _elpd_difference(
 
 def _scalars(a: pd.DataFrame, b: pd.DataFrame) -> tuple[ScalarChange, ...]:
     """Return the parameters that are not effects of a gene, line or guide, in the order of B."""
-    both = [
+    in_a, in_b = (
         {
             name: (mean, sd)
             for name, mean, sd in table[["parameter", "mean", "sd"]].itertuples(index=False)
         }
         for table in (a[is_single(a["parameter"])], b[is_single(b["parameter"])])
-    ]
-    unknown = (float("nan"), float("nan"))
-
+    )
+    nan = float("nan")
     return tuple(
-        ScalarChange(
-            parameter=name,
-            mean_a=both[0].get(name, unknown)[0],
-            sd_a=both[0].get(name, unknown)[1],
-            mean_b=both[1].get(name, unknown)[0],
-            sd_b=both[1].get(name, unknown)[1],
-        )
-        for name in dict.fromkeys([*both[1], *both[0]])
+        ScalarChange(parameter=name, mean_a=of_a[0], sd_a=of_a[1], mean_b=of_b[0], sd_b=of_b[1])
+        for name, of_a, of_b in _paired(in_a, in_b, (nan, nan))
     )
 
 
 def _checks(
     a: tuple[PredictiveCheck, ...], b: tuple[PredictiveCheck, ...]
 ) -> tuple[CheckChange, ...]:
-    both = [
+    in_a, in_b = (
         {
             check.name: (check.p_value, check.n_draws)
             for check in checks
             if check.stage == "posterior"
         }
         for checks in (a, b)
-    ]
-    unknown = (float("nan"), 0)
+    )
     return tuple(
         CheckChange(
             check=name,
-            p_value_a=both[0].get(name, unknown)[0],
-            n_draws_a=both[0].get(name, unknown)[1],
-            p_value_b=both[1].get(name, unknown)[0],
-            n_draws_b=both[1].get(name, unknown)[1],
+            p_value_a=of_a[0],
+            n_draws_a=of_a[1],
+            p_value_b=of_b[0],
+            n_draws_b=of_b[1],
         )
-        for name in dict.fromkeys([*both[1], *both[0]])
+        for name, of_a, of_b in _paired(in_a, in_b, (float("nan"), 0))
     )
+
+
+def _paired[T](in_a: dict[str, T], in_b: dict[str, T], absent: T) -> Iterator[tuple[str, T, T]]:
+    """Yield each name, in the order of B, with what it has in A and in B."""
+    for name in dict.fromkeys([*in_b, *in_a]):
+        yield name, in_a.get(name, absent), in_b.get(name, absent)
 
 
 def _keyed(effects: pd.DataFrame) -> pd.DataFrame:

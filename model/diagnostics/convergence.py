@@ -9,7 +9,7 @@ import xarray as xr
 from arviz_stats.base.array import array_stats
 from scipy.stats import chi2
 
-from model.screen.labels import variable_of
+from schemas.posterior import variable_of
 from schemas.reports import (
     Convergence,
     ExactDiagnostics,

@@ -23,11 +23,10 @@ from model.likelihood.cell_covariance import pair_precision
 from model.likelihood.linear_predictor import predictor_gradient
 from model.likelihood.priors import score as prior_score
 from model.prediction.predictive import Draw, draws
-from model.screen.design import ScreenDesign
-from model.screen.guide_lines import GuideLines, guide_lines
-from model.screen.labels import parameter_names
+from model.screen.design import GuideLines, ScreenDesign, guide_lines
 from schemas.model_spec import spec_of
 from schemas.parameters import Priors
+from schemas.posterior import parameter_names
 
 
 def scores(posterior: xr.Dataset, design: ScreenDesign, priors: Priors) -> pd.DataFrame:

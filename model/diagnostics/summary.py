@@ -12,7 +12,7 @@ from scipy.special import ndtri
 from scipy.stats import rankdata
 
 from model.prediction.predictive import HDI_MASS
-from model.screen.labels import parameter_names
+from schemas.posterior import parameter_names
 
 NUMBERS_AT_ONCE = 2_000_000
 """Draws in a block of parameters, 16 MB; about a dozen copies are made."""

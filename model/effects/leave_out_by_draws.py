@@ -137,9 +137,9 @@ def leave_out_by_draws(
 
     (Gelfand, Dey and Chang 1992; weights truncated as by Ionides 2008, Truncated importance
     sampling, J. Comput. Graph. Stat. 17), so that the spread of the gene is that without the group
-    as well. What genes share keeps what the other genes say of it in the lines of the group: it is
-    not fitted again. docs/results.md gives the size of that error. The density of the measurements
-    of a group is not known, so that `elpd` and `pareto_k` are None.
+    as well. What genes share is not fitted again: it keeps the information of other genes in the
+    lines of the group. docs/results.md gives the size of that error. The density of the
+    measurements of a group is not known, so that `elpd` and `pareto_k` are None.
     """
     everything = np.concatenate([np.zeros((1, groups.shape[1]), bool), groups])
     n_genes, n_draws = screen.shape
@@ -201,14 +201,14 @@ def within_lineages_by_draws(
     columns[:, column], left = rna_within(columns[:, column], _pair_weights(screen), member)
     inside = replace(screen, data=replace(screen.data, columns=columns))
 
-    nobody = np.zeros((1, len(lineage)), bool)
-    information, score, _ = _information(screen, nobody, slice(None))
+    none_out = np.zeros((1, len(lineage)), bool)
+    information, score, _ = _information(screen, none_out, slice(None))
     weights = screen.draws[mixture.weights][:, None, None]
     of_whole = _components(mixture, information, score, weights)[0]
     either = (of_whole[..., 1 : 1 + n_scales] + of_whole[..., 1 + n_scales :]) / 2
     prior = np.concatenate([of_whole[..., :1], either, either], axis=-1)
 
-    information, score, _ = _information(inside, nobody, slice(None))
+    information, score, _ = _information(inside, none_out, slice(None))
     moments = _moments(mixture, information, score, prior)
     slopes = moments.averaged(np.full(information.shape, 1 / len(information))).part(0)
     along = np.sign(whole.mean) * score

@@ -20,9 +20,9 @@ from pydantic import ValidationError
 from model.diagnostics.score_check import scores
 from model.likelihood.linear_predictor import linear_predictor
 from model.screen.design import ScreenDesign
-from model.screen.labels import is_single
 from schemas.model_spec import MODEL_SPECS, model_spec, spec_of
 from schemas.parameters import FitParameters, LinearModelName, ModelName, Priors
+from schemas.posterior import is_single
 from schemas.trace import STATISTICS, Trace, TraceError, TraceOrigin
 
 SAME_LOGFC = 1e-6

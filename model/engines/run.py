@@ -145,7 +145,7 @@ def add_predictive_groups(
     return full
 
 
-def cost(design: ScreenDesign, parameters: FitParameters) -> str:
+def describe_cost(design: ScreenDesign, parameters: FitParameters) -> str:
     """Return the size, expected time and expected memory of a fit, as a phrase."""
     sampling = parameters.sampling
     sizes = Sizes.of(design)
@@ -166,7 +166,7 @@ def cost(design: ScreenDesign, parameters: FitParameters) -> str:
     )
 
 
-def cost_of_several(design: ScreenDesign, parameters: FitParameters, n: int) -> str:
+def describe_total_cost(design: ScreenDesign, parameters: FitParameters, n: int) -> str:
     """Return number, expected time and expected memory of n fits in turn, as a phrase."""
     seconds = fit_seconds(design, parameters)
     time = f"{_duration(n * seconds)} in all, " if seconds else ""

@@ -1,18 +1,21 @@
 """The linear predictor: the expected value of a measurement, given the effects.
 
 Nothing else in the project adds up effects. Works on anything that is indexed and multiplied as
-NumPy arrays are, PyTensor's variables included.
+NumPy arrays are, PyTensor's variables included. Logged models carry this module
+(`model.prediction.portable`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from model.screen.design import ScreenDesign
 from schemas.model_spec import ModelSpec
+
+if TYPE_CHECKING:
+    from model.screen.design import ScreenDesign
 
 
 class Positions(Protocol):

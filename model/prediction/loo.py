@@ -18,8 +18,7 @@ from model.likelihood.cell_covariance import pair_precision
 from model.likelihood.linear_predictor import linear_predictor
 from model.likelihood.spreads import spreads
 from model.prediction.predictive import of_design, thin
-from model.screen.design import ScreenDesign
-from model.screen.guide_lines import guide_lines
+from model.screen.design import ScreenDesign, guide_lines
 from schemas.model_spec import spec_of
 from schemas.reports import LooSummary
 
@@ -39,7 +38,7 @@ class Loo:
     """gene, cell_line, elpd_loo (natural log), pareto_k; one row per pair, by gene, then line."""
 
 
-def leave_one_cell_out(
+def leave_one_pair_out(
     posterior: xr.Dataset, design: ScreenDesign, *, pareto_k_max: float, n_cells_of_screen: int
 ) -> Loo:
     """Return the expected log predictive density of each gene-line pair given all others.

@@ -14,8 +14,7 @@ import xarray as xr
 from scipy.stats import chi2
 
 from model.prediction.predictive import HDI_MASS, draws, replicated_part
-from model.screen.design import ScreenDesign
-from model.screen.guide_lines import guide_lines
+from model.screen.design import ScreenDesign, guide_lines
 from schemas.reports import PredictiveCheck
 
 Grouping = Literal["gene", "cell_line"]

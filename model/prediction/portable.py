@@ -1,19 +1,29 @@
 """Prediction of log fold changes from posterior draws, for genes of the fit and any cell line.
 
-This file is copied into every logged model, which must load without ScreenBayes: import only numpy
-and scipy here.
+Logged models, which must load without ScreenBayes, carry this module, joined with those of ours it
+imports (`tasks.tracking.logged_model`): these may import only numpy, scipy and the standard
+library.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from scipy.optimize import elementwise
 from scipy.special import ndtr, ndtri
 
+from model.likelihood.linear_predictor import linear_predictor
+from model.likelihood.spreads import spreads
+from schemas.model_spec import Effect, Factor, ModelSpec, spec_of
+
 if TYPE_CHECKING:
     import xarray as xr
+
+    from model.screen.design import ScreenDesign
 
 NEW_LINES_SEED = 0
 """Of the scales and the noise of lines that were not fitted."""
@@ -22,105 +32,71 @@ ROWS_AT_ONCE = 2000  # bounds the memory of several arrays of rows x draws
 
 @dataclass(frozen=True, eq=False)
 class EffectDraws:
-    """S posterior draws of the parameters needed for predictions of G genes and C cell lines.
-
-    Arrays with a draw axis are float32: draws differ by far more than its rounding.
-    """
+    """S posterior draws of the parameters needed for predictions of G genes and C cell lines."""
 
     genes: np.ndarray
     """Gene labels (G,), text."""
     cell_lines: np.ndarray
     """Labels of the fitted cell lines (C,), text."""
-    alpha_g: np.ndarray
-    """Log fold change at mean RNA (S, G)."""
-    beta_g: np.ndarray
-    """Slope, log fold change per SD of RNA (S, G)."""
-    gamma_c: np.ndarray
-    """Shift of each fitted cell line (S, C), log fold change."""
-    mu_gamma: np.ndarray
-    """Mean of the cell line shifts (S,), 0 in a model without it."""
-    sigma_gamma: np.ndarray
-    """SD of the cell line shifts (S,)."""
-    effects_sd: np.ndarray
-    """SD of the effects of any guide and its pairs (S, G), (S, 1) where it is that of all genes."""
-    scale: np.ndarray
-    """Scale of all effects but gamma_c in each fitted cell line, then in any other (S, C + 1)."""
-    noise: np.ndarray
-    """SD of the noise in each fitted cell line, then in any other (S, C + 1)."""
-    rna_mean: np.ndarray
-    """Mean subtracted from the RNA of each gene (G,), log2(TPM+1); 0 for RNA given as z-scores."""
-    rna_sd: np.ndarray
-    """SD by which the RNA of each gene is then divided (G,); 1 for RNA given as z-scores."""
-    kappa_g: np.ndarray
-    """Slope on copy number, log fold change per log2(ratio + 1) (S, G), or (S, 0) without."""
-    copy_number_mean: np.ndarray
-    """Mean subtracted from the copy number of each gene (G,), log2(ratio + 1), NaN if unknown."""
+    parameters: dict[str, np.ndarray]
+    """Draws by variable of the posterior: (S,), by gene (S, G), or by cell line (S, C + 1), the
+    last for any other line. float32: draws differ by far more than its rounding."""
+    covariate_means: dict[str, np.ndarray]
+    """Mean subtracted from each covariate of a gene (G,), in its unit; NaN if unknown."""
+    covariate_units: dict[str, np.ndarray]
+    """Number by which each covariate of a gene is then divided (G,), in its unit."""
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return all arrays by name, from which `from_arrays` restores the draws."""
+        return {
+            f"{field}/{name}": values
+            for field, by_name in vars(self).items()
+            for name, values in (by_name if isinstance(by_name, dict) else {"": by_name}).items()
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+        """Return the draws whose `arrays` these are."""
+        fields: dict[str, dict[str, np.ndarray]] = {}
+        for key, values in arrays.items():
+            field, _, name = key.partition("/")
+            fields.setdefault(field, {})[name] = values
+        return cls(**{field: one.get("", one) for field, one in fields.items()})  # type: ignore[arg-type]
 
 
-def thin_draws(
-    posterior: "xr.Dataset",
-    rna_mean: np.ndarray,
-    rna_sd: np.ndarray,
-    max_draws: int = 1000,
-    copy_number_mean: np.ndarray | None = None,
-) -> EffectDraws:
-    """Return at most `max_draws` draws of a posterior, evenly spread over all chains.
+def thin_draws(posterior: xr.Dataset, design: ScreenDesign, max_draws: int = 1000) -> EffectDraws:
+    """Return at most `max_draws` draws of a posterior of `design`, evenly spread over all chains.
 
-    `rna_mean` and `rna_sd` (G,) turn the RNA of a gene into the covariate of the fit, and
-    `copy_number_mean` (G,) its copy number, where the model has a slope on it.
-
-    In a model with effects of guides, gene-line pairs and guide-line pairs, the SD of a measurement
-    of any guide around its expectation is
-
-        sqrt(s_c^2 (sigma_guide^2 + omega_g^2 + sigma_guide_line^2) + (sigma f_c)^2)
-
-    with factors that a model lacks at 1, and omega_g at `sigma_gene_line`. Scale and noise of a
-    line that was not fitted are drawn from their distribution over lines, once per draw.
+    The mean of the effects of lines, and scale and noise drawn from their distribution over lines,
+    once per draw, take the place of those of a line that was not fitted.
     """
+    spec = spec_of(posterior.data_vars)
     n_draws = posterior.sizes["chain"] * posterior.sizes["draw"]
     kept = np.linspace(0, n_draws - 1, min(n_draws, max_draws)).round().astype(int)
+    random = np.random.default_rng(NEW_LINES_SEED)
 
     def draws_of(name: str) -> np.ndarray:
         values = posterior[name].to_numpy()
         return values.reshape(n_draws, *values.shape[2:])[kept].astype(np.float32)
 
-    n_lines, zero = posterior.sizes["cell_line"], np.zeros((len(kept), 1), np.float32)
-    random = np.random.default_rng(NEW_LINES_SEED)
-
-    def by_line(factor: str, sd: str) -> np.ndarray:
-        if factor not in posterior:
-            return np.ones((len(kept), n_lines + 1), np.float32)
-        new = np.exp(draws_of(sd) * random.standard_normal(len(kept)).astype(np.float32))
-        return np.column_stack([draws_of(factor), new])
-
-    def of_all(name: str) -> np.ndarray:
-        return draws_of(name)[:, None] if name in posterior else zero
-
-    of_gene = draws_of("omega_g") if "omega_g" in posterior else of_all("sigma_gene_line")
+    items: list[Effect | Factor] = [*spec.effects, *spec.factors]
+    names = (*spec.means, *spec.sds, *(one.name for one in items if one.dim != "guide"))
+    parameters = {name: draws_of(name) for name in names}
+    line = spec.line_effect
+    others = {line.name: parameters[line.mean] if line.mean else np.zeros(len(kept), np.float32)}
+    for factor in spec.factors:
+        if factor.dim == "cell_line":
+            standard = random.standard_normal(len(kept)).astype(np.float32)
+            others[factor.name] = np.exp(parameters[factor.sd] * standard)
+    for name, other in others.items():
+        parameters[name] = np.column_stack([parameters[name], other])
+    scaling = {slope.covariate: design.covariate_scaling(slope.covariate) for slope in spec.slopes}
     return EffectDraws(
         genes=posterior["gene"].to_numpy().astype(str),
         cell_lines=posterior["cell_line"].to_numpy().astype(str),
-        alpha_g=draws_of("alpha_g"),
-        beta_g=draws_of("beta_g"),
-        gamma_c=draws_of("gamma_c"),
-        mu_gamma=(
-            draws_of("mu_gamma") if "mu_gamma" in posterior else np.zeros(len(kept), np.float32)
-        ),
-        sigma_gamma=draws_of("sigma_gamma"),
-        effects_sd=np.sqrt(
-            of_gene**2 + of_all("sigma_guide") ** 2 + of_all("sigma_guide_line") ** 2
-        ),
-        scale=by_line("s_c", "sigma_s"),
-        noise=of_all("sigma") * by_line("f_c", "sigma_f"),
-        rna_mean=np.asarray(rna_mean, np.float64),
-        rna_sd=np.asarray(rna_sd, np.float64),
-        kappa_g=(
-            draws_of("kappa_g") if "kappa_g" in posterior else np.zeros((len(kept), 0), np.float32)
-        ),
-        copy_number_mean=np.asarray(
-            np.full(len(rna_mean), np.nan) if copy_number_mean is None else copy_number_mean,
-            np.float64,
-        ),
+        parameters=parameters,
+        covariate_means={name: mean for name, (mean, _) in scaling.items()},
+        covariate_units={name: unit for name, (_, unit) in scaling.items()},
     )
 
 
@@ -128,21 +104,22 @@ def predict_logfc(
     draws: EffectDraws,
     gene: Sequence[str],
     cell_line: Sequence[str],
-    rna: np.ndarray,
+    covariates: Mapping[str, np.ndarray],
     probability: float = 0.89,
-    copy_number: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return mean, lower and upper end (N,) of the log fold change of one measurement per row.
 
-    Given draw s, a measurement of gene g in cell line c is
+    `covariates` (N,) are by name, in the units of their tables: `rna` and, in a model with a slope
+    on it, `copy_number`; another than RNA counts as the mean of the gene where it is unknown (NaN,
+    or not given), as in the fit. Given draw s, a measurement of gene g in cell line c is
 
-        Normal(gamma_c + s_c level, sd)         for a fitted cell line
-        Normal(mu_gamma + s_c level, sqrt(sd^2 + sigma_gamma^2))     for any other
+        Normal(linear predictor, sd)                        for a fitted cell line
+        Normal(linear predictor, sqrt(sd^2 + sigma_gamma^2))    for any other, at gamma_c = mu_gamma
 
-    with level = alpha_g + beta_g r + kappa_g x, r the RNA in SDs from the mean of the gene, x its
-    copy number, log2(ratio + 1), less the mean of the gene (0 where either is unknown, as in the
-    fit, and in a model without) and sd as in `thin_draws`, the second with gamma_c ~
-    Normal(mu_gamma, sigma_gamma) integrated out. The prediction is the equal mixture of
+        sd = sqrt(s_c^2 (sigma_guide^2 + omega_g^2 + sigma_guide_line^2) + (sigma f_c)^2)
+
+    for any guide, with factors that a model lacks at 1, SDs at 0, omega_g at `sigma_gene_line`, and
+    gamma_c ~ Normal(mu_gamma, sigma_gamma) integrated out. The prediction is the equal mixture of
     these Normals over the draws; the interval contains `probability` of it, with equal tails, and
     is exact for these draws.
 
@@ -150,25 +127,33 @@ def predict_logfc(
     """
     gene_at = _positions(gene, draws.genes)
     line_at = _positions(cell_line, draws.cell_lines)
-    rna = np.asarray(rna, np.float64)
     _refuse_unknown(gene, gene_at, draws.genes)
-    if not np.isfinite(rna).all():
-        without = np.flatnonzero(~np.isfinite(rna))
+    given = {name: np.asarray(values, np.float64) for name, values in covariates.items()}
+    without = np.flatnonzero(~np.isfinite(given["rna"]))
+    if without.size:
         raise ValueError(
             f"expected a finite number for the RNA of every row, got none in {without.size} "
             f"(first: row {without[0]}); remove the rows without RNA"
         )
-    covariate = (rna - draws.rna_mean[gene_at]) / draws.rna_sd[gene_at]
-    if copy_number is None:
-        copy_number = np.full(rna.size, np.nan)
-    excess = np.asarray(copy_number, np.float64) - draws.copy_number_mean[gene_at]
-    excess = np.where(np.isfinite(excess), excess, 0.0)
+    x = {}
+    for name, mean in draws.covariate_means.items():
+        values = given.get(name, np.full(len(gene_at), np.nan))
+        standard = (values - mean[gene_at]) / draws.covariate_units[name][gene_at]
+        x[name] = np.where(np.isfinite(standard), standard, 0.0)
+    spec = spec_of(draws.parameters)
     tails = np.array([(1 - probability) / 2, (1 + probability) / 2])
 
-    mean, low, high = np.empty((3, rna.size))
-    for start in range(0, rna.size, ROWS_AT_ONCE):
+    mean, low, high = np.empty((3, len(gene_at)))
+    for start in range(0, len(gene_at), ROWS_AT_ONCE):
         rows = slice(start, start + ROWS_AT_ONCE)
-        centre, sd = _components(draws, gene_at[rows], line_at[rows], covariate[rows], excess[rows])
+        of_rows = {name: values[rows] for name, values in x.items()}
+        at = SimpleNamespace(
+            gene=gene_at[rows],
+            cell_line=line_at[rows],
+            guide=np.zeros(1, np.int64),
+            covariates=of_rows,
+        )
+        centre, sd = _components(spec, draws.parameters, at)
         mean[rows] = centre.mean(axis=1)
         low[rows], high[rows] = (mixture_quantile(centre, sd, tail) for tail in tails)
     return mean, low, high
@@ -194,24 +179,19 @@ def mixture_quantile(centre: np.ndarray, sd: np.ndarray, probability: float) -> 
 
 
 def _components(
-    draws: EffectDraws,
-    gene_at: np.ndarray,
-    line_at: np.ndarray,
-    covariate: np.ndarray,
-    excess: np.ndarray,
+    spec: ModelSpec, parameters: dict[str, np.ndarray], at: SimpleNamespace
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return mean and SD (N, S) of each draw's Normal; a line at -1 was not fitted."""
-    fitted = line_at >= 0
-    shift = np.where(fitted, draws.gamma_c[:, line_at], draws.mu_gamma[:, None])
-    scale, noise = draws.scale[:, line_at], draws.noise[:, line_at]  # the last is any other line
-    of_all_genes = draws.effects_sd.shape[1] == 1
-    effects_sd = draws.effects_sd if of_all_genes else draws.effects_sd[:, gene_at]
-    variance = (scale * effects_sd) ** 2 + noise**2
-    variance = variance + np.where(fitted, 0, draws.sigma_gamma[:, None] ** 2)
-    level = draws.alpha_g[:, gene_at] + draws.beta_g[:, gene_at] * covariate
-    if draws.kappa_g.shape[1]:
-        level = level + draws.kappa_g[:, gene_at] * excess
-    centre = shift + scale * level
+    """Return mean and SD (N, S) of each draw's Normal; a line at -1, the last, was not fitted."""
+    centre = linear_predictor(spec, parameters, at)
+    sds = spreads(spec, parameters, at)
+    variance = sds.noise**2 + sds.gene_line**2 + sds.guide_line**2
+    if spec.guide_effect:
+        one_sd = {spec.guide_effect.name: parameters[spec.guide_effect.sd][:, None]}
+        if spec.line_scale:
+            one_sd[spec.line_scale.name] = parameters[spec.line_scale.name]
+        variance = variance + linear_predictor(spec, one_sd, at) ** 2
+    of_new_lines = parameters[spec.line_effect.sd][:, None] ** 2
+    variance = variance + np.where(at.cell_line < 0, of_new_lines, 0)
     return centre.T.astype(np.float64), np.sqrt(variance.T, dtype=np.float64)
 
 

@@ -17,8 +17,7 @@ from model.likelihood.linear_predictor import linear_predictor
 from model.likelihood.priors import draw as draw_from
 from model.likelihood.priors import draw_factors, draw_slopes
 from model.likelihood.spreads import Spreads, noise_by_line, spreads
-from model.screen.design import ScreenDesign
-from model.screen.guide_lines import GuideLines, guide_lines
+from model.screen.design import GuideLines, ScreenDesign, guide_lines
 from schemas.model_spec import ModelSpec, model_spec, spec_of
 from schemas.parameters import ModelName, Priors
 

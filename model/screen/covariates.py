@@ -12,6 +12,14 @@ COPY_NUMBER = "copy_number"
 """Name of the covariate: log2(ratio + 1) less the mean of the gene."""
 
 
+def covariate_values(
+    screen: Screen, genes: pd.Index, cell_lines: pd.Index, copy_number_units: CopyNumberUnits
+) -> dict[str, np.ndarray]:
+    """Return the covariates whose tables a screen has, by name (G, C), NaN where unknown."""
+    values = {COPY_NUMBER: copy_number_values(screen, genes, cell_lines, copy_number_units)}
+    return {name: found for name, found in values.items() if found is not None}
+
+
 def copy_number_values(
     screen: Screen, genes: pd.Index, cell_lines: pd.Index, units: CopyNumberUnits
 ) -> np.ndarray | None:

@@ -1,7 +1,8 @@
-"""The design: a screen reduced to its sufficient statistics.
+"""The design: a screen reduced to its sufficient statistics, and its pairs and stored form.
 
-For a linear-Gaussian likelihood these are the count, the sum and the sum of squares of the
-measurements of each guide in each cell line.
+For a linear-Gaussian likelihood the statistics are the count, the sum and the sum of squares of the
+measurements of each guide in each cell line. `Cells` are the gene-line pairs, which suffice for
+models without guides, `GuideLines` the guide-line pairs.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +115,17 @@ class ScreenDesign:
         """Return a covariate of a model (G, C)."""
         return self.rna if name == "rna" else self.covariates[name]
 
+    def covariate_scaling(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return by gene what is subtracted from a covariate, then what it is divided by (G,).
+
+        In the unit of its table, 0 and 1 for RNA given as z-scores.
+        """
+        if name != "rna":
+            return self.covariate_means[name], np.ones(len(self.genes))
+        if not self.rna_is_log2:
+            return np.zeros(len(self.genes)), np.ones(len(self.genes))
+        return self.rna_mean, self.rna_sd
+
     def covariates_at(self, gene: np.ndarray, line: np.ndarray) -> dict[str, np.ndarray]:
         """Return every covariate at pairs of a gene and a line, by name."""
         return {name: self.covariate(name)[gene, line] for name in ("rna", *self.covariates)}
@@ -173,3 +187,122 @@ def _recoded(measurements: pd.DataFrame | None, **kept: np.ndarray) -> pd.DataFr
     rows = measurements[mine].reset_index(drop=True)
     codes = {name: np.searchsorted(items, rows[name]) for name, items in kept.items()}
     return rows.assign(**codes).astype({name: rows.dtypes[name] for name in codes})
+
+
+@dataclass(frozen=True, eq=False)
+class GuideLines:
+    """The N guide-line pairs with measurements, by guide, then by line, one entry per pair."""
+
+    guide: np.ndarray
+    """Index of the pair's guide (N,)."""
+    gene: np.ndarray
+    """Index of the guide's gene (N,)."""
+    cell_line: np.ndarray
+    """Index of the pair's line (N,)."""
+    cell: np.ndarray
+    """Index of the gene-line pair that contains it (N,), among `ScreenDesign.cells`."""
+    guide_gene: np.ndarray
+    """Index of each guide's gene (K,)."""
+    count: np.ndarray
+    """Measurements of the pair (N,), float64."""
+    mean: np.ndarray
+    """Mean log fold change of the pair (N,), log2."""
+    covariates: dict[str, np.ndarray]
+    """Covariates by name (N,); `rna` in SD."""
+    within_ss: float
+    """Sum over all pairs of squared deviations from the pair's mean."""
+    within_df: int
+    """Degrees of freedom of `within_ss`: measurements minus pairs."""
+    line_within_ss: np.ndarray
+    """`within_ss` by cell line (C,)."""
+    line_within_df: np.ndarray
+    """`within_df` by cell line (C,)."""
+
+    @property
+    def n_gene_lines(self) -> int:
+        """Number of gene-line pairs."""
+        return int(self.cell.max()) + 1
+
+    @cached_property
+    def guide_count(self) -> np.ndarray:
+        """Measurements of each guide (K,), float64."""
+        return np.bincount(self.guide, self.count, minlength=self.guide_gene.size)
+
+    @cached_property
+    def several_guides(self) -> np.ndarray:
+        """Which pairs have another guide of the same gene in the same line (N,)."""
+        return np.bincount(self.cell)[self.cell] > 1
+
+
+def guide_lines(design: ScreenDesign) -> GuideLines:
+    """Return the guide-line pairs of a design."""
+    guide, line = np.nonzero(design.count)
+    gene = design.guide_gene[guide]
+    count = design.count[guide, line].astype(np.float64)
+    total = design.total[guide, line]
+    number = np.cumsum(design.gene_count > 0).reshape(design.gene_count.shape) - 1
+    return GuideLines(
+        guide=guide,
+        gene=gene,
+        cell_line=line,
+        cell=number[gene, line],
+        guide_gene=design.guide_gene,
+        count=count,
+        mean=total / count,
+        covariates=design.covariates_at(gene, line),
+        # Rounding may leave a few ulp below zero where all replicates agree.
+        within_ss=max(0.0, design.total_sum_of_squares - float((total**2 / count).sum())),
+        within_df=design.n_measurements - guide.size,
+        line_within_ss=design.within_ss_by_line(by_guide=True),
+        line_within_df=np.maximum(design.count.astype(np.int64) - 1, 0).sum(axis=0),
+    )
+
+
+_DIMS: dict[str, tuple[str, ...]] = {
+    "guide_gene": ("guide",),
+    "rna": ("gene", "cell_line"),
+    "rna_mean": ("gene",),
+    "rna_sd": ("gene",),
+    "count": ("guide", "cell_line"),
+    "total": ("guide", "cell_line"),
+    "sum_of_squares": ("gene", "cell_line"),
+}
+
+
+def design_dataset(design: ScreenDesign) -> xr.Dataset:
+    """Return all arrays of a design with their labels, without single measurements."""
+    coords: dict[str, object] = {dim: list(labels) for dim, labels in design.labels.items()}
+    if design.lineage is not None:
+        coords["lineage"] = ("cell_line", list(design.lineage))
+    return xr.Dataset(
+        {name: (dims, getattr(design, name)) for name, dims in _DIMS.items()}
+        | {name: (_DIMS["rna"], values) for name, values in design.covariates.items()}
+        | {f"{name}_mean": (_DIMS["rna_mean"], of) for name, of in design.covariate_means.items()},
+        coords=coords,
+        attrs={"rna_is_log2": int(design.rna_is_log2)},
+    )
+
+
+def design_of(dataset: xr.Dataset) -> ScreenDesign:
+    """Return the design of a `design_dataset`, without single measurements.
+
+    Raises KeyError where the dataset is incomplete.
+    """
+
+    def labels(name: str) -> tuple[str, ...]:
+        return tuple(map(str, dataset[name].to_numpy()))
+
+    arrays: dict[str, Any] = {name: dataset[name].to_numpy() for name in _DIMS}
+    others = {str(name): dataset[name].to_numpy() for name in set(dataset.data_vars) - set(_DIMS)}
+    return ScreenDesign(
+        genes=labels("gene"),
+        cell_lines=labels("cell_line"),
+        guides=labels("guide"),
+        rna_is_log2=bool(dataset.attrs["rna_is_log2"]),
+        lineage=labels("lineage") if "lineage" in dataset.coords else None,
+        covariates={name: values for name, values in others.items() if values.ndim == 2},
+        covariate_means={
+            name.removesuffix("_mean"): means for name, means in others.items() if means.ndim == 1
+        },
+        **arrays,
+    )

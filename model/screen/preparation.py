@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from model.screen.covariates import COPY_NUMBER, centred, copy_number_values
+from model.screen.covariates import COPY_NUMBER, centred, covariate_values
 from model.screen.design import ScreenDesign
 from model.screen.selection import PreparationError, require_some, select, with_reason_of
 from schemas.dataset import CopyNumberUnits
@@ -187,10 +187,11 @@ def prepare(
     pairs = np.ix_(gene_kept, line_kept)
     genes = selection.rna.index[gene_kept]
     _require_linked(gene_measured[pairs], genes, cell_lines)
-    copy_number = copy_number_values(screen, genes, cell_lines, copy_number_units)
+    others = covariate_values(screen, genes, cell_lines, copy_number_units)
     deviations, means = {}, {}
-    if copy_number is not None:
-        deviations[COPY_NUMBER], means[COPY_NUMBER] = centred(copy_number, gene_measured[pairs])
+    for name, values in others.items():
+        deviations[name], means[name] = centred(values, gene_measured[pairs])
+    copy_number = others.get(COPY_NUMBER)
 
     covariate = rna
     if rna_units == "log2_tpm":

@@ -118,7 +118,7 @@ def _band(
     return np.r_[0, low, 1], np.r_[0, high, 1]
 
 
-def judge(
+def judge_calibration(
     settings: CalibrationSettings, results: Sequence[SimulationResult], ecdf: pd.DataFrame
 ) -> CalibrationReport:
     """Return quantities, coverage and verdict of the simulations behind `ecdf` (`ecdf_table`)."""

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from model.likelihood.linear_predictor import linear_predictor
-from model.screen.labels import parameter_name
 from schemas.model_spec import MODEL_SPECS
+from schemas.posterior import parameter_name
 
 N_GENES, N_CELL_LINES, N_GUIDES = 5, 20, 3
 NOISE_SD = 0.3

@@ -165,4 +165,4 @@ def _findings(one: MethodCalls, parameters: FitParameters) -> Iterator[tuple[Sta
         status: Status = "fail" if one.false_share > FAR_ABOVE * level else "review"
         yield status, f"{found}; do not report these calls: {remedy}"
     elif one.high > INCONCLUSIVE * level:
-        yield "review", f"{found}; too few calls to tell: raise --permutations"
+        yield "review", f"{found}; inconclusive, too few calls: raise --permutations"

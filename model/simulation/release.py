@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from model.likelihood.linear_predictor import Grid, linear_predictor
-from model.screen.labels import parameter_name
 from schemas.model_spec import MODEL_SPECS, ModelSpec
+from schemas.posterior import parameter_name
 from schemas.simulation import Simulation
 
 GUIDE_LENGTH = 20

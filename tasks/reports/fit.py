@@ -1,4 +1,7 @@
-"""The result of a fit as Markdown, for the Prefect UI. The full page is `tasks.reports.html`."""
+"""The result of a fit as Markdown, for the Prefect UI and the terminal.
+
+The full page is `tasks.reports.html`.
+"""
 
 from __future__ import annotations
 
@@ -13,50 +16,56 @@ from model.fit import FitResults
 from schemas.dataset import Dataset
 from schemas.formatting import format_probability
 from schemas.parameters import FitParameters
+from schemas.posterior import is_single
 from schemas.reports import Convergence, KnownGenes, PreparationReport, Verdict
 from tasks.reports.markdown import as_text, link_to, markdown_table
 from tasks.tracking.artifacts import without_effect
 
 GENES_SHOWN = 10
 NOT_KNOWN = "–"
-COLUMNS = [
-    "gene",
-    "call",
-    "driven by",
-    "beta_mean",
-    "beta_sd",
-    "beta_hdi_low",
-    "beta_hdi_high",
-    "lfsr",
-]
+COLUMNS = {
+    "gene": "gene",
+    "call": "call",
+    "driven by": "driven by",
+    "beta_mean": "beta",
+    "beta_sd": "SD",
+    "beta_hdi_low": "low",
+    "beta_hdi_high": "high",
+    "lfsr": "lfsr",
+}
+"""Headings of the table of genes, short enough for a terminal of 80 columns."""
 
 
-def result_markdown(results: FitResults, run_location: str) -> str:
-    """Return verdict, most negative slopes and where the run is."""
+def result_markdown(results: FitResults, run_location: str = "") -> str:
+    """Return verdict, exclusions, hyperparameters, most negative slopes and where the run is."""
     dataset, parameters = results.dataset, results.parameters
     top = results.effects.nsmallest(GENES_SHOWN, "beta_mean")
-    top = top.assign(**{"driven by": dominant_group(top)})[COLUMNS]
+    top = top.assign(**{"driven by": dominant_group(top)})[list(COLUMNS)]
     return "\n".join(
         [
             f"# {dataset.name} {dataset.release}, {parameters.model}: {results.verdict.status}",
             "",
             _what_was_fitted(results.preparation),
             "",
-            link_to("The run in MLflow", run_location),
-            "",
-            how_computed(results.convergence),
+            *([link_to("The run in MLflow", run_location), ""] if run_location else []),
+            describe_computation(results.convergence),
             "",
             *_points(results.verdict),
             "",
+            *_exclusions(results.preparation),
+            "## Hyperparameters",
+            "",
+            *_hyperparameters(results.summary),
+            "",
             f"## Most negative slopes on RNA ({len(top)} of {len(results.effects)} genes)",
             "",
-            _table(top, results.convergence.n_draws),
+            *_genes(top, results.convergence.n_draws),
             "",
-            "beta: log fold change per SD of RNA, with its 89 % interval (HDI); lfsr: probability "
-            "that its sign is wrong; driven by: the cell line or lineage without which the sign "
-            f"would not be sure ({NOT_KNOWN}: none was left out).",
+            "beta: log fold change per SD of RNA, with its SD and its 89 % interval (HDI); lfsr: "
+            "probability that its sign is wrong; driven by: the cell line or lineage without which "
+            f"the sign would not be sure ({NOT_KNOWN}: none was left out).",
             "",
-            *summarise_calls(results),
+            *map(as_text, summarise_calls(results)),
         ]
     )
 
@@ -93,7 +102,7 @@ def _what_was_fitted(prepared: PreparationReport) -> str:
     )
 
 
-def how_computed(convergence: Convergence) -> str:
+def describe_computation(convergence: Convergence) -> str:
     """Return in a line which engine ran and how well it did."""
     exact, nuts = convergence.exact, convergence.nuts
     fewest = min(convergence.ess_bulk_min, convergence.ess_tail_min)
@@ -116,14 +125,14 @@ def how_computed(convergence: Convergence) -> str:
 
 
 def summarise_calls(results: FitResults) -> list[str]:
-    """Return what the fit says of all genes: calls, genes without, and the known ones."""
+    """Return the result over all genes: calls, genes without one, and the known genes."""
     counts = ", ".join(f"{n:,} {call}" for call, n in count_calls(results.effects).items())
     n_without = len(without_effect(results.inclusion))
-    said = [counts, _said_of_one_line(results.effects), _said_of_copy_number(results.effects)]
-    said.append(f"{n_without:,} genes were not fitted (genes_without_effect.csv).")
-    lines = ["Calls: " + "; ".join(filter(None, said))]
+    parts = [counts, _driven_by_one_line(results.effects), _carried_by_copy_number(results.effects)]
+    parts.append(f"{n_without:,} genes were not fitted (genes_without_effect.csv).")
+    lines = ["Calls: " + "; ".join(filter(None, parts))]
     if results.known_genes is not None:
-        lines += ["", said_of_known_genes(results.known_genes)]
+        lines += ["", describe_known_genes(results.known_genes)]
     return lines
 
 
@@ -147,7 +156,7 @@ def dominant_group(effects: pd.DataFrame) -> pd.Series:
     return words
 
 
-def _said_of_copy_number(effects: pd.DataFrame) -> str:
+def _carried_by_copy_number(effects: pd.DataFrame) -> str:
     """Return which calls copy number carries; empty for a fit without its table."""
     if COPY_NUMBER_FLAG not in effects:
         return ""
@@ -162,7 +171,7 @@ def _said_of_copy_number(effects: pd.DataFrame) -> str:
     )
 
 
-def _said_of_one_line(effects: pd.DataFrame) -> str:
+def _driven_by_one_line(effects: pd.DataFrame) -> str:
     """Return how many calls are driven by one line; empty where none was assessed."""
     if "carried_by_one_line" not in effects:
         return ""
@@ -175,7 +184,7 @@ def _said_of_one_line(effects: pd.DataFrame) -> str:
     return f"{n:,} of the {of} {'is' if n == 1 else 'are'} driven by one cell line"
 
 
-def said_of_known_genes(known: KnownGenes) -> str:
+def describe_known_genes(known: KnownGenes) -> str:
     """Return the agreement with the known expression addictions in words."""
     if not known.n_compared:
         return (
@@ -209,13 +218,40 @@ def _points(verdict: Verdict) -> list[str]:
     return reasons + [f"- note: {as_text(note)}" for note in verdict.notes]
 
 
-def _table(rows: pd.DataFrame, n_draws: int) -> str:
+def _exclusions(prepared: PreparationReport) -> list[str]:
+    """Return the table of what was excluded, why, and examples; nothing where nothing was."""
+    rows = [
+        (
+            f"{one.count:,}",
+            one.unit,
+            one.reason,
+            ", ".join(one.examples[:4]) + (", ..." if one.count > 4 and one.examples else ""),
+        )
+        for one in prepared.losses
+    ]
+    if not rows:
+        return []
+    return ["## Excluded", "", *markdown_table(("count", "what", "why", "which"), rows), ""]
+
+
+def _hyperparameters(summary: pd.DataFrame) -> list[str]:
+    """Return the rows of `summary.csv` for parameters shared by genes or cell lines."""
+    interval = [column for column in summary.columns if column.startswith("hdi")]
+    columns = ["parameter", "mean", "sd", *interval, "ess_bulk", "r_hat"]
+    rows = summary.loc[is_single(summary["parameter"]), columns]
+    return markdown_table(columns, (map(_shown, row) for row in rows.itertuples(index=False)))
+
+
+def _genes(rows: pd.DataFrame, n_draws: int) -> list[str]:
+    """Return the table of genes; an lfsr below the resolution of the draws is an upper bound."""
     cells = (
         (*map(_shown, row[:-1]), format_probability(row[-1], n_draws))
         for row in rows.itertuples(index=False)
     )
-    return "\n".join(markdown_table(tuple(rows.columns), cells))
+    return markdown_table(tuple(COLUMNS.values()), cells)
 
 
 def _shown(value: str | float) -> str:
-    return value if isinstance(value, str) else f"{value:.3f}"
+    if isinstance(value, str):
+        return value
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3f}"

@@ -1,7 +1,7 @@
 """The report of a fit: one self-contained HTML page, for the screen and for paper.
 
-Says in words what the numbers and pictures of a run are; the numbers come from `model`, the
-pictures from `model.plots`, the page itself from `report.html.j2`.
+Explains the numbers and pictures of a run; the numbers come from `model`, the pictures from
+`model.plots`, the page itself from `report.html.j2`.
 """
 
 from __future__ import annotations
@@ -43,29 +43,30 @@ STATUS_WORDS = {
 }
 
 CAPTIONS = {
-    "influence_of_lines": "The further the coloured point from the grey one, the more of the slope "
-    "is driven by one line.",
-    "within_lineages": "Genes near the dashed line keep their slope within lineages; of those near "
-    "zero the effect is one between lineages, and expression may merely mark where a line is from.",
+    "influence_of_lines": "The further the coloured point is from the grey one, the more of the "
+    "slope is driven by one line.",
+    "within_lineages": "Genes near the dashed line keep their slope within lineages; the effect of "
+    "genes near zero is between lineages, which expression may merely mark.",
     "forest_beta": "Mean, 50 % and 89 % interval of beta. Left of zero: the more a line expresses "
     "the gene, the more it depends on it.",
-    "volcano": "Genes high up have an effect whose sign is sure; far from zero, a large one.",
-    "top_genes": "The strongest dependencies with the shift of each cell line taken away: the "
+    "volcano": "Genes at the top have an effect of certain sign; genes far from zero a large one.",
+    "top_genes": "The most negative slopes, with the shift of each cell line subtracted: the "
     "points should lie along the line.",
-    "logfc_over_rna_by_gene": "The same genes as measured. The scatter holds the shifts of the "
-    "cell lines, which the line does not.",
-    "logfc_over_rna": "All measurements, as they went into the fit.",
-    "logfc_by_cell_line": "Cell lines differ in level: this is what gamma takes up.",
-    "trace": "{chains} that have found the posterior look alike and drift nowhere.",
-    "rank": "Where {one} leaves the others, its draws are too high or too low.",
+    "logfc_over_rna_by_gene": "The same genes as measured. The points include the shifts of the "
+    "cell lines, the fitted line does not.",
+    "logfc_over_rna": "All measurements that were fitted.",
+    "logfc_by_cell_line": "Cell lines differ in level, which gamma models.",
+    "trace": "{chains} that have converged look alike and do not drift.",
+    "rank": "Where {one} differs from the others, its draws are too high or too low.",
     "energy": "Transitions much narrower than the marginal energy: the tails are explored slowly.",
     "posterior_predictive_by_gene": "Nine in ten data points should lie on the thin intervals.",
-    "residual_spread": "Genes above their interval scatter more than one noise SD for all allows.",
-    "residual_spread_by_line": "Lines above their interval are noisier than one noise SD for all "
-    "allows.",
-    "predictive_checks": "Where the line stands apart from the replicates, the model does not make "
-    "such data.",
-    "prior_of_sds": "The steeper the posterior beside the prior, the more the data know of it.",
+    "residual_spread": "Genes above their interval scatter more than a common noise SD predicts.",
+    "residual_spread_by_line": "Lines above their interval are noisier than a common noise SD "
+    "predicts.",
+    "predictive_checks": "Where the line is apart from the replicates, the model does not "
+    "reproduce the data.",
+    "prior_of_sds": "The steeper the posterior compared with the prior, the more informative are "
+    "the data.",
     "forest_alpha": "Mean, 50 % and 89 % interval of alpha.",
     "forest_gamma": "Mean, 50 % and 89 % interval of gamma.",
 }
@@ -73,16 +74,15 @@ CHAINS = {
     "nuts": {"chains": "Chains", "one": "a chain"},
     "exact": {"chains": "Batches of independent draws", "one": "a batch of draws"},
 }
-"""What the captions call what the draws stand in, by engine."""
+"""Words of the captions for chains, by engine."""
 ENGINE_WORDS = {
-    "nuts": "The engine sampled: every chain walks through the posterior by itself, and they have "
-    "to agree.",
-    "gibbs": "The engine sampled, parameter by parameter: every chain walks through the posterior "
-    "by itself, and they have to agree.",
-    "exact": "The engine integrated: everything but the standard deviations was taken care of by "
-    "linear algebra, the density of these by weighted points. The draws are independent of each "
-    "other; what is called a chain is a batch of them. That the points cover the posterior is what "
-    "Pareto k and the importance efficiency say.",
+    "nuts": "The engine sampled: the chains explore the posterior independently and must agree.",
+    "gibbs": "The engine sampled parameter by parameter: the chains explore the posterior "
+    "independently and must agree.",
+    "exact": "The engine integrated: given the standard deviations, all other parameters were "
+    "integrated exactly; the density of the standard deviations was computed at weighted points. "
+    "The draws are independent; a chain is a batch of them. Pareto k and the importance efficiency "
+    "show whether the points cover the posterior.",
 }
 SECTIONS = {
     "result": RESULT_FIGURES,
@@ -110,9 +110,9 @@ def render_report(
 ) -> str:
     """Return the page as HTML that needs no other file, no script and no network.
 
-    `command` repeats the fit under these `versions`; `since_champion` sets it beside the fit in use
-    (A), where there is one; `trial` says what a permutation trial found. A figure whose name is
-    unknown here is shown at the end.
+    `command` repeats the fit under these `versions`; `since_champion` compares it with the fit in
+    use (A), where there is one; `trial` describes what a permutation trial found. A figure whose
+    name is unknown here is shown at the end.
     """
     parameters = results.parameters
     placed = {name for names in SECTIONS.values() for name in names}
@@ -162,7 +162,7 @@ def render_report(
 
 
 def _since(found: ComparedFits) -> dict[str, object]:
-    """Return what the template says of the champion."""
+    """Return the variables of the template about the champion."""
     comparison = found.comparison
     sentences = [*describe_comparison(comparison)]
     if comparison.data is not None and not comparison.identical:

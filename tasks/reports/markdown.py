@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 _MARKS = re.compile(r"[\\`*\[\]~]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 """Marks of emphasis, code and links, without underscores inside words."""
 _FIRST = re.compile(r"^([#>]|[-+](?=[-+ ]|$)|\d+(?=[.)]( |$)))")
 """Starts of headings, quotations and lists."""
+_NUMBER = re.compile(r"([<>] )?[+-]?[\d,]*\.?\d+ ?%?|")
+"""Cells of a column that is set to the right."""
 _HTML = re.compile(r"<(?=[A-Za-z/!?])|&(?=[A-Za-z#])")
 
 
@@ -33,12 +35,20 @@ def markdown_row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cell.replace('|', '\\|').replace('\n', ' ') for cell in cells)} |"
 
 
-def markdown_head(header: Sequence[str]) -> list[str]:
-    """Return the first two lines of a table in Markdown."""
-    return [markdown_row(header), markdown_row(("---",) * len(header))]
+def markdown_head(header: Sequence[str], right: Container[int] = ()) -> list[str]:
+    """Return the first two lines of a table in Markdown; columns `right` are set to the right."""
+    marks = ["---:" if column in right else "---" for column in range(len(header))]
+    return [markdown_row(header), markdown_row(marks)]
 
 
-def markdown_table(header: tuple[str, ...], rows: Iterable[Iterable[str]]) -> list[str]:
-    """Return the lines of a table in Markdown with escaped cells."""
-    words = (markdown_row(map(as_text, row)) for row in rows)
-    return [*markdown_head(header), *words]
+def markdown_table(header: Sequence[str], rows: Iterable[Iterable[str]]) -> list[str]:
+    """Return the lines of a table in Markdown with escaped cells, numbers to the right."""
+    cells = [list(row) for row in rows]
+    right = {
+        column
+        for column in range(len(header))
+        if any(row[column] for row in cells)
+        and all(_NUMBER.fullmatch(row[column]) for row in cells)
+    }
+    words = (markdown_row(map(as_text, row)) for row in cells)
+    return [*markdown_head(header, right), *words]

@@ -12,7 +12,7 @@ LOST_HITS_SHOWN = 50
 def gate_markdown(decision: GateDecision, run_location: str = "") -> str:
     """Return the decision, its conditions with findings, and the lost hits."""
     lines = [
-        f"# {decision.dataset}: {_label(decision.candidate)}, {decision.in_a_word}",
+        f"# {decision.dataset}: {_label(decision.candidate)}, {decision.outcome}",
         "",
         describe_outcome(decision),
         "",

@@ -46,7 +46,7 @@ class NotDeployed(ExternalServiceError):
     """The deployment does not exist, or comes from another version."""
 
 
-def refused(error: UserError) -> State[Any]:
+def refused_state(error: UserError) -> State[Any]:
     """Log the error and return the state `Refused` for a run with unusable input."""
     log_error(f"{REFUSED}: {error}")
     return Failed(name=REFUSED, message=str(error), data=error)

@@ -31,8 +31,8 @@ def simulations_task(settings: CalibrationSettings, engine: Engine) -> list[Simu
         f"{n * seconds / cores / 60:.1f} min"
     )
     with Progress("simulating and fitting") as progress:
-        # Processes: much of the time of a small screen is Python's own. A terminal tells them of
-        # Ctrl-C too; it is for this one, which ends them.
+        # Processes: much of the time of a small screen is Python's own. They receive Ctrl-C too;
+        # this process handles it and ends them.
         found = joblib.Parallel(
             n_jobs=cores,
             return_as="generator",

@@ -1,4 +1,4 @@
-"""The Prefect tasks of a fit: validate, prepare, fit, analyse, report, track.
+"""The Prefect tasks of a fit: validate, prepare, fit (or import a trace), analyse, report, track.
 
 Nothing is cached: results are designs and posteriors, too large to hash and to store twice, and
 MLflow holds what is worth keeping. A deployed run waits for an MLflow server that is away; at a
@@ -16,6 +16,7 @@ from model.effects.copy_number import (
     summarise_without,
     without_copy_number,
 )
+from model.engines.import_trace import align_trace
 from model.engines.run import run_engine
 from model.fit import FitResults, PreparedScreen, analyse, prepare_screen
 from model.screen.design import ScreenDesign
@@ -23,6 +24,7 @@ from schemas.dataset import Dataset
 from schemas.parameters import FitParameters, Pictures
 from schemas.trace import TraceOrigin
 from tasks.dask_cluster import workers_at
+from tasks.reading.trace import read_trace
 from tasks.reading.validate import ValidatedScreen, validate
 from tasks.reports.figures import FitReport, draw_model_graph, draw_pictures
 from tasks.reports.html import render_report
@@ -43,6 +45,8 @@ MLFLOW_DELAYS: list[float] = [5, 10, 20, 40, *[60] * 10]
 TERMINAL_DELAYS: list[float] = [5, 10, 15, 30]
 """The same at a terminal, after a fit: a minute."""
 
+read_trace_task = task(name="read trace", cache_policy=NO_CACHE)(read_trace)
+import_task = task(name="import trace", cache_policy=NO_CACHE)(align_trace)
 prepare_task = task(name="prepare", cache_policy=NO_CACHE)(prepare_screen)
 track_task = task(name="track", cache_policy=NO_CACHE)(track_fit)
 

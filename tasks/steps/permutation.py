@@ -12,7 +12,7 @@ from functools import partial
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from model.engines.run import cost_of_several, run_engine
+from model.engines.run import describe_total_cost, run_engine
 from model.screen.design import ScreenDesign
 from model.simulation.permutation import PermutationResult, one_permutation
 from schemas.parameters import FitParameters
@@ -27,7 +27,7 @@ def permutations_task(
 ) -> list[PermutationResult]:
     """Fit all permuted screens, in order; progress in screens, and in the units of the engine."""
     n, results = settings.permutations, []
-    log_info(f"Permutation trial: {cost_of_several(design, parameters, n)}")
+    log_info(f"Permutation trial: {describe_total_cost(design, parameters, n)}")
     with (
         workers_at(dask) as workers,
         Progress("permuted screens") as progress,

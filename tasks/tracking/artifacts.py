@@ -11,8 +11,7 @@ import pandas as pd
 from pydantic import BaseModel, TypeAdapter
 
 from model.fit import FitResults
-from model.screen.design import ScreenDesign
-from model.screen.design_dataset import design_dataset
+from model.screen.design import ScreenDesign, design_dataset
 from model.screen.inclusion import InclusionTable
 from schemas.reports import PredictiveCheck
 from schemas.tables.eligibility import INCLUDED

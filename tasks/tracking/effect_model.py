@@ -1,11 +1,12 @@
 """The logged model of a fit (models from code): predicts log fold changes with uncertainty.
 
 MLflow copies this file into each logged model and runs it where the model is loaded, so it must not
-import other modules of ScreenBayes. `model/prediction/portable.py` is an artifact of the model, and
-each loaded model imports its own copy: `code_paths` would put it on `sys.path`, where the first of
-two loaded models would determine the code of both.
+import other modules of ScreenBayes. The code of the prediction (`model.prediction.portable`) is an
+artifact of the model, and each loaded model imports its own copy: `code_paths` would put it on
+`sys.path`, where the first of two loaded models would determine the code of both.
 """
 
+import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from types import ModuleType
 from typing import Any
@@ -21,8 +22,8 @@ class EffectModel(PythonModel):
 
     Input columns: `gene` (as labelled in the fit), `cell_line` (one that was not fitted counts as a
     new one), `rna` (in the units of the model's metadata `rna_units`: `log2_tpm`, log2(TPM+1), or
-    `z_score`), and in a fit with a slope on copy number optionally `copy_number`, log2(ratio + 1);
-    where it is missing, the mean of the gene.
+    `z_score`), and optionally the other covariates of the model, such as `copy_number`, log2(ratio
+    + 1); where it is missing, the mean of the gene.
     Output columns: `logfc_mean`, `logfc_low`, `logfc_high`, the mean and the 89 % interval.
     """
 
@@ -30,7 +31,7 @@ class EffectModel(PythonModel):
         """Load the draws and the prediction code from the artifacts of the model."""
         self._prediction = _module_at(context.artifacts["prediction"])
         with np.load(context.artifacts["draws"], allow_pickle=False) as arrays:
-            self._draws = self._prediction.EffectDraws(**arrays)
+            self._draws = self._prediction.EffectDraws.from_arrays(arrays)
 
     def predict(
         self,
@@ -43,12 +44,11 @@ class EffectModel(PythonModel):
             self._draws,
             model_input["gene"].tolist(),
             model_input["cell_line"].tolist(),
-            model_input["rna"].to_numpy(dtype=np.float64),
-            copy_number=(
-                model_input["copy_number"].to_numpy(dtype=np.float64)
-                if "copy_number" in model_input
-                else None
-            ),
+            {
+                name: model_input[name].to_numpy(dtype=np.float64)
+                for name in self._draws.covariate_means
+                if name in model_input
+            },
         )
         return pd.DataFrame(
             {"logfc_mean": mean, "logfc_low": low, "logfc_high": high}, index=model_input.index
@@ -56,9 +56,9 @@ class EffectModel(PythonModel):
 
 
 def _module_at(path: str) -> ModuleType:
-    spec = spec_from_file_location("screenbayes_prediction", path)
+    spec = spec_from_file_location(f"screenbayes_prediction {path}", path)
     assert spec is not None and spec.loader is not None
-    module = module_from_spec(spec)
+    module = sys.modules[spec.name] = module_from_spec(spec)  # dataclasses look themselves up
     spec.loader.exec_module(module)
     return module
 

@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 
 from model.comparison.data import FittedScreen
 from model.comparison.fits import ComparedFit
-from model.screen.design_dataset import design_of
+from model.screen.design import design_of
 from model.screen.inclusion import InclusionTable
 from schemas.comparison import FitSummary
 from schemas.errors import UserError, operating_system_error

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import ast
+import inspect
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,20 +18,17 @@ from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from mlflow.types import ColSpec, DataType, Schema
 
 from model.fit import FitResults
-from model.prediction import portable as prediction
-from model.screen.covariates import COPY_NUMBER
+from model.likelihood import linear_predictor, spreads
+from model.prediction import portable
 from model.screen.design import ScreenDesign
+from schemas import model_spec
 from tasks.tracking.registry import CHALLENGER, CHAMPION, move_challenger
 from tasks.tracking.run import FitRun
 
 NAME = "effects"
-INPUTS = [
-    ColSpec(DataType.string, "gene"),
-    ColSpec(DataType.string, "cell_line"),
-    ColSpec(DataType.double, "rna"),
-]
-COPY_NUMBER_INPUT = ColSpec(DataType.double, "copy_number", required=False)
-"""Of models with a slope on copy number."""
+SOURCES = (model_spec, linear_predictor, spreads, portable)
+"""Modules that a logged model carries, each after those it imports."""
+INPUTS = [ColSpec(DataType.string, "gene"), ColSpec(DataType.string, "cell_line")]
 OUTPUTS = Schema(
     [
         ColSpec(DataType.double, "logfc_mean"),
@@ -52,18 +50,17 @@ def log_effect_model(
         run.experiment_id, name=NAME, source_run_id=run.run_id, tags=tags, model_type="pyfunc"
     )
     folder.mkdir(parents=True)
-    draws = _draws(posterior, design)
-    np.savez(folder / "draws.npz", **asdict(draws))
+    draws = portable.thin_draws(posterior, design)
+    np.savez(folder / "draws.npz", **draws.arrays())  # type: ignore[arg-type]
+    (folder / "prediction.py").write_text(joined_source(), encoding="utf-8")
     mlflow.pyfunc.save_model(
         path=folder / "model",
         python_model=Path(__file__).with_name("effect_model.py"),
         artifacts={
             "draws": str(folder / "draws.npz"),
-            "prediction": str(Path(prediction.__file__)),
+            "prediction": str(folder / "prediction.py"),
         },
-        signature=ModelSignature(
-            Schema([*INPUTS, *[COPY_NUMBER_INPUT] * bool(draws.kappa_g.size)]), OUTPUTS
-        ),
+        signature=ModelSignature(Schema([*INPUTS, *_covariates(draws)]), OUTPUTS),
         input_example=_example(draws),
         pip_requirements=[f"{name}=={version(name)}" for name in REQUIREMENTS],
         metadata={"rna_units": rna_units(design)},
@@ -123,19 +120,31 @@ def register_version(
     move_challenger(run.client, dataset.name)
 
 
-def _draws(posterior: xr.Dataset, design: ScreenDesign) -> prediction.EffectDraws:
-    of_copies = design.covariate_means.get(COPY_NUMBER)
-    rna = design.rna_mean, design.rna_sd
-    if not design.rna_is_log2:
-        rna = np.zeros(len(design.genes)), np.ones(len(design.genes))
-    return prediction.thin_draws(posterior, *rna, copy_number_mean=of_copies)
+def joined_source() -> str:
+    """Return the code of `SOURCES` as one module, without what they import from each other."""
+    ours = {name.split(".")[0] for name in (module.__name__ for module in SOURCES)}
+    dropped = {*ours, "__future__"}
+    body = [
+        node
+        for module in SOURCES
+        for node in ast.parse(inspect.getsource(module)).body
+        if not (isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] in dropped)
+    ]
+    return "from __future__ import annotations\n" + ast.unparse(ast.Module(body, []))
 
 
-def _example(draws: prediction.EffectDraws) -> pd.DataFrame:
+def _covariates(draws: portable.EffectDraws) -> list[ColSpec]:
+    """Return the columns of the covariates; only RNA must be given."""
+    return [
+        ColSpec(DataType.double, name, required=name == "rna") for name in draws.covariate_means
+    ]
+
+
+def _example(draws: portable.EffectDraws) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "gene": draws.genes[:1].repeat(2),
             "cell_line": [draws.cell_lines[0], "a new cell line"],
-            "rna": draws.rna_mean[:1].repeat(2),
+            "rna": draws.covariate_means["rna"][:1].repeat(2),
         }
     )

@@ -56,7 +56,7 @@ def log_decision(decision: GateDecision) -> None:
     run_id = decision.candidate.run_id
     with tracking_store() as (client, _):
         client.log_text(run_id, decision.model_dump_json(indent=2), GATE_FILE)
-        client.set_tag(run_id, "gate", decision.in_a_word)
+        client.set_tag(run_id, "gate", decision.outcome)
 
 
 @contextmanager

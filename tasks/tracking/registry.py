@@ -92,7 +92,7 @@ def move_champion(decision: GateDecision, version: str) -> None:
     longer the one the candidate was compared with, and TrackingError.
     """
     if not decision.passed:
-        raise ValueError(f"the decision of the gate is {decision.in_a_word}")
+        raise ValueError(f"the decision of the gate is {decision.outcome}")
     dataset = decision.dataset
     with tracking_store() as (client, _):
         at_present = version_at(client, dataset, CHAMPION)

@@ -36,7 +36,7 @@ def create_run(experiment_id: str, name: str, tags: Mapping[str, str]) -> FitRun
             tags={
                 **tags,
                 "code_version": code_version(),
-                # Tells later runs whether this one is still active.
+                # Shows later runs whether this one is still active.
                 **({"flow_run": flow_run} if (flow_run := this_flow_run()) else {}),
             },
         )

@@ -21,7 +21,7 @@ from tasks.runtime.prefect_runs import (
     MAX_ATTEMPTS,
     NotDeployed,
     close_lost,
-    refused,
+    refused_state,
     reschedule_failed,
     run_status,
     start_once,
@@ -88,7 +88,7 @@ def test_a_run_that_crashed_or_failed_is_scheduled_again(client, end) -> None:
 
 
 @pytest.mark.parametrize(
-    "end", [Completed(), Running(), Pending(), refused(UserError("oops"))], ids=str
+    "end", [Completed(), Running(), Pending(), refused_state(UserError("oops"))], ids=str
 )
 def test_a_run_that_is_done_running_or_refused_is_left_alone(client, end) -> None:
     end.data = None
@@ -151,7 +151,7 @@ def test_a_missing_or_outdated_deployment_is_reported(client) -> None:
     [
         ([Running()], "under way", "Running"),
         ([Completed()], "fitted", ""),
-        ([refused(UserError("correct the table"))], "refused", "correct the table"),
+        ([refused_state(UserError("correct the table"))], "refused", "correct the table"),
         ([Failed(message="MLflow is away")], "failed", "MLflow is away"),
         ([Cancelled()], "failed", "cancelled; `Retry`"),
         ([Running(), Crashed(message="gone")] * MAX_ATTEMPTS, "failed", "gone; given up after 5"),

@@ -217,7 +217,13 @@ def results_of(
         "known_genes": None,
         "fitted_cells": cells.assign(fitted=rng.normal(size=3)),
         "summary": pd.DataFrame(
-            {"parameter": ["mu_alpha", f"beta_g[{GENES[0]}]"], "mean": [0.1, -1], "sd": [0.2, 0.3]}
+            {
+                "parameter": ["mu_alpha", f"beta_g[{GENES[0]}]"],
+                "mean": [0.1, -1],
+                "sd": [0.2, 0.3],
+                "ess_bulk": [3980.4, 4012.0],
+                "r_hat": [1.0003, 1.0],
+            }
         ),
         "tree": tree_of(parameters.model, seed=parameters.seed, engine=engine),
         "design": design_of(),

@@ -9,7 +9,7 @@ from mlflow.entities import Run
 
 from model.fit import FitResults
 from model.simulation.calibration import SimulationResult
-from model.simulation.calibration_verdict import ecdf_table, judge, pit_table
+from model.simulation.calibration_verdict import ecdf_table, judge_calibration, pit_table
 from schemas.calibration import CalibrationSettings
 from schemas.parameters import FitParameters
 from schemas.reports import Status
@@ -63,5 +63,5 @@ def calibrated(settings: CalibrationSettings, engines: Counter[str], *, sound: b
     ]
     table, ecdf = pit_table(results), ecdf_table(results, settings)
     with managed_run(open_calibration(settings)) as run:
-        track_calibration(run, judge(settings, results, ecdf), table, ecdf, 1.0)
+        track_calibration(run, judge_calibration(settings, results, ecdf), table, ecdf, 1.0)
     return run.run_id

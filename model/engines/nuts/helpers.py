@@ -9,7 +9,7 @@ import pymc as pm
 from pytensor.configdefaults import config
 from pytensor.tensor.variable import TensorVariable
 
-from model.screen.design import ScreenDesign
+from model.screen.design import Cells, GuideLines, ScreenDesign
 from schemas.model_spec import ModelSpec
 from schemas.parameters import Distribution, Priors
 
@@ -45,6 +45,12 @@ def slopes(spec: ModelSpec, priors: Priors) -> dict[str, TensorVariable]:
         )
         for effect in spec.slopes
     }
+
+
+def squares_within(name: str, pairs: Cells | GuideLines, sigma: TensorVariable) -> None:
+    """Add the pooled squared deviations within pairs, sigma^2 ChiSquared(df), to the model."""
+    if pairs.within_df > 0:
+        pm.Gamma(name, alpha=pairs.within_df / 2, beta=1 / (2 * sigma**2), observed=pairs.within_ss)
 
 
 def zero_sum(name: str, sd: TensorVariable | float, dim: str, size: int) -> TensorVariable:

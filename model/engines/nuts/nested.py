@@ -12,16 +12,15 @@ import pymc as pm
 import pytensor.tensor as pt
 from pytensor.tensor.variable import TensorVariable
 
-from model.engines.nuts.helpers import coords, prior, slopes, zero_sum
+from model.engines.nuts.helpers import coords, prior, slopes, squares_within, zero_sum
 from model.likelihood.cell_covariance import pair_precision
 from model.likelihood.linear_predictor import linear_predictor
-from model.screen.design import ScreenDesign
-from model.screen.guide_lines import GuideLines, guide_lines
-from schemas.model_spec import MODEL_SPECS
+from model.screen.design import GuideLines, ScreenDesign, guide_lines
+from schemas.model_spec import ModelSpec
 from schemas.parameters import Priors
 
 
-def m4_nested(design: ScreenDesign, priors: Priors) -> pm.Model:
+def m4_nested(spec: ModelSpec, design: ScreenDesign, priors: Priors) -> pm.Model:
     """Return m4 with effects of guides, of gene-line pairs and of guide-line pairs.
 
         logfc_gkci ~ Normal(alpha_g + gamma_c + beta_g rna_gc + delta_k + eps_gc + zeta_kc, sigma)
@@ -56,7 +55,6 @@ def m4_nested(design: ScreenDesign, priors: Priors) -> pm.Model:
         pm.Deterministic("alpha_g", gene_level - gamma_mean, dims="gene")
         pm.Deterministic("gamma_c", gamma_mean + gamma_deviation, dims="cell_line")
         pm.Deterministic("delta_k", guide_level - own_gene_level, dims="guide")
-        spec = MODEL_SPECS["m4_nested"]
         # The level of a guide includes that of its gene and the mean of the lines.
         effects = {"delta_k": guide_level, "gamma_c": gamma_deviation, **slopes(spec, priors)}
         _likelihood(cells, linear_predictor(spec, effects, cells), priors)
@@ -114,13 +112,7 @@ def _likelihood(cells: GuideLines, expected: TensorVariable, priors: Priors) -> 
         observed=cells.mean,
         dims="guide_line",
     )
-    if cells.within_df > 0:
-        pm.Gamma(
-            "within_guide_line_ss",
-            alpha=cells.within_df / 2,
-            beta=1 / (2 * sigma**2),
-            observed=cells.within_ss,
-        )
+    squares_within("within_guide_line_ss", cells, sigma)
 
 
 def guide_line_log_density(

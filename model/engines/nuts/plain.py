@@ -23,21 +23,21 @@ import numpy as np
 import pymc as pm
 from pytensor.tensor.variable import TensorVariable
 
-from model.engines.nuts.helpers import coords, prior, slopes, zero_sum
+from model.engines.nuts.helpers import coords, prior, slopes, squares_within, zero_sum
 from model.engines.nuts.nested import m4_nested
-from model.engines.nuts.screen import m4_screen
+from model.engines.nuts.screen import screen_model
 from model.likelihood.linear_predictor import linear_predictor
 from model.screen.design import ScreenDesign
-from schemas.model_spec import MODEL_SPECS
+from schemas.model_spec import ModelSpec, model_spec
 from schemas.parameters import ModelName, Priors
 
 
 def build_model(name: ModelName, design: ScreenDesign, priors: Priors) -> pm.Model:
     """Return the PyMC model `name` of a design; variables and dims as in `schemas.posterior`."""
-    return MODELS[name](design, priors)
+    return MODELS[name](model_spec(name, design.covariates), design, priors)
 
 
-def m4(design: ScreenDesign, priors: Priors) -> pm.Model:
+def m4(spec: ModelSpec, design: ScreenDesign, priors: Priors) -> pm.Model:
     """Return the original model, in its original, centred form.
 
         alpha_g ~ Normal(mu_alpha, sigma_alpha)
@@ -55,11 +55,11 @@ def m4(design: ScreenDesign, priors: Priors) -> pm.Model:
         sigma_gamma = prior("sigma_gamma", priors.sigma_gamma)
         alpha = pm.Normal("alpha_g", mu_alpha, sigma_alpha, dims="gene")
         gamma = pm.Normal("gamma_c", mu_gamma, sigma_gamma, dims="cell_line")
-        _likelihood(design, priors, {"alpha_g": alpha, "gamma_c": gamma})
+        _likelihood(spec, design, priors, {"alpha_g": alpha, "gamma_c": gamma})
     return model
 
 
-def m4_zero_mean(design: ScreenDesign, priors: Priors) -> pm.Model:
+def m4_zero_mean(spec: ModelSpec, design: ScreenDesign, priors: Priors) -> pm.Model:
     """Return m4 with mu_gamma = 0, sampled through the means of alpha and gamma.
 
     The likelihood informs the sum of the two means, `level`, and the deviations from them, but
@@ -89,29 +89,25 @@ def m4_zero_mean(design: ScreenDesign, priors: Priors) -> pm.Model:
         )
         alpha = pm.Deterministic("alpha_g", level - gamma_mean + alpha_deviation, dims="gene")
         gamma = pm.Deterministic("gamma_c", gamma_mean + gamma_deviation, dims="cell_line")
-        _likelihood(design, priors, {"alpha_g": alpha, "gamma_c": gamma})
+        _likelihood(spec, design, priors, {"alpha_g": alpha, "gamma_c": gamma})
     return model
 
 
-MODELS: dict[ModelName, Callable[[ScreenDesign, Priors], pm.Model]] = {
+MODELS: dict[ModelName, Callable[[ModelSpec, ScreenDesign, Priors], pm.Model]] = {
     "m4": m4,
     "m4_zero_mean": m4_zero_mean,
     "m4_nested": m4_nested,
-    "m4_screen": m4_screen,
+    "m4_screen": screen_model,
 }
 
 
-def _likelihood(design: ScreenDesign, priors: Priors, effects: dict[str, TensorVariable]) -> None:
+def _likelihood(
+    spec: ModelSpec, design: ScreenDesign, priors: Priors, effects: dict[str, TensorVariable]
+) -> None:
     """Add slopes, sigma and the two observed statistics to the current model."""
-    spec, cells = MODEL_SPECS["m4"], design.cells  # m4_zero_mean differs only in a mean
+    cells = design.cells
     effects |= slopes(spec, priors)
     sigma = prior("sigma", priors.sigma)
     mean = linear_predictor(spec, effects, cells)
     pm.Normal("cell_mean", mean, sigma / np.sqrt(cells.count), observed=cells.mean, dims="cell")
-    if cells.within_df > 0:
-        pm.Gamma(
-            "within_cell_ss",
-            alpha=cells.within_df / 2,
-            beta=1 / (2 * sigma**2),
-            observed=cells.within_ss,
-        )
+    squares_within("within_cell_ss", cells, sigma)

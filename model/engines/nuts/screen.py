@@ -19,15 +19,9 @@ from model.engines.nuts.helpers import coords, prior, zero_sum
 from model.likelihood.cell_covariance import pair_precision
 from model.likelihood.linear_predictor import linear_predictor
 from model.likelihood.spreads import noise_by_line, spreads
-from model.screen.design import ScreenDesign
-from model.screen.guide_lines import GuideLines, guide_lines
-from schemas.model_spec import Factor, Mixture, ModelSpec, model_spec
+from model.screen.design import GuideLines, ScreenDesign, guide_lines
+from schemas.model_spec import Factor, Mixture, ModelSpec
 from schemas.parameters import Priors
-
-
-def m4_screen(design: ScreenDesign, priors: Priors) -> pm.Model:
-    """Return the model for screens in which few genes have an effect."""
-    return screen_model(model_spec("m4_screen", design.covariates), design, priors)
 
 
 def screen_model(spec: ModelSpec, design: ScreenDesign, priors: Priors) -> pm.Model:

@@ -13,8 +13,7 @@ from model.likelihood.cell_covariance import pair_precision
 from model.likelihood.linear_predictor import linear_predictor
 from model.likelihood.spreads import spreads
 from model.prediction.predictive import of_design
-from model.screen.design import ScreenDesign
-from model.screen.guide_lines import GuideLines, guide_lines
+from model.screen.design import GuideLines, ScreenDesign, guide_lines
 from schemas.model_spec import Effect, Mixture, ModelSpec
 
 NUMBERS_AT_ONCE = 2_000_000

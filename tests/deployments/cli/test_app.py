@@ -20,8 +20,14 @@ def test_options_reach_their_settings_and_win_over_defaults_of_a_command():
     assert FitOptions().fit_parameters() == FitParameters()
     assert FitOptions().fit_parameters(draws=20_000).sampling.draws == 20_000
     genes = ("SOX10, IRF4", "MYB (4602)")
-    options = FitOptions(
-        "m4_zero_mean", "nuts", "pymc", 100, seed=7, genes=genes, lineages=("Skin",)
+    options = FitOptions.model_validate(
+        {
+            "model": "m4_zero_mean",
+            "engine": "nuts",
+            "sampling": {"sampler": "pymc", "draws": 100},
+            "seed": 7,
+            "filters": {"genes": genes, "lineages": ("Skin",)},
+        }
     )
     assert options.fit_parameters(draws=20_000) == FitParameters(
         model="m4_zero_mean",
@@ -39,7 +45,8 @@ def test_priors_and_settings_from_files_are_applied_in_turn(tmp_path):
         "sampling: {draws: 60}\npriors: as_written\n"
     )
     priors = ("mu_beta=Normal(0, 0.5)", str(tmp_path / "priors.yaml"))
-    options = FitOptions(parameters=tmp_path / "settings.yaml", priors=priors, tune=70)
+    tuning = Sampling(tune=70)
+    options = FitOptions(parameters=tmp_path / "settings.yaml", priors=priors, sampling=tuning)
     changed = {"mu_beta": "Normal(0, 0.5)", "sigma": "HalfNormal(2)"}
     assert options.fit_parameters() == FitParameters(
         thresholds=Thresholds(rhat_max=1.05),
@@ -120,10 +127,10 @@ def test_only_a_demonstration_with_nuts_needs_many_draws(tmp_path, monkeypatch):
     for own, draws in (
         ({}, 2000),
         ({"engine": "nuts"}, 20_000),
-        ({"engine": "nuts", "draws": 500}, 500),
+        ({"engine": "nuts", "sampling": {"draws": 500}}, 500),
     ):
         with pytest.raises(ZeroDivisionError, match=rf"\({draws}, 'none'\)"):
-            command_line.demo(options=FitOptions(**own), pictures="none")
+            command_line.demo(options=FitOptions.model_validate(own), pictures="none")
 
 
 SOUND = HealthCheck(what="disk", status="ok", found="[red]plenty[/]")

@@ -74,7 +74,7 @@ def without(gene: str, **more: tuple[float, float, float]):
 def test_each_condition_can_refuse_a_fit(verdict, evidence, found, failing):
     decision, by_name = decided(found, evidence, None, {"verdict": verdict}, lfsr_max=0.04)
     assert decision.passed == (not failing)
-    assert decision.in_a_word == (f"refused: {', '.join(failing)}" if failing else "passed")
+    assert decision.outcome == (f"refused: {', '.join(failing)}" if failing else "passed")
     assert [name for name, (met, _) in by_name.items() if not met] == failing
     assert (decision.dataset, decision.candidate.run_id) == ("avana", "b")
     assert decision.settings == GateSettings(lfsr_max=0.04)
@@ -201,5 +201,5 @@ def test_hits_with_the_opposite_sign_refuse_a_fit_and_are_named_first():
     slopes = without(SOX10) | {IRF4: (0.5, 0.1, 0.0), MYB: (-0.01, 0.001, 0.0)}
     before = HITS | {MYB: (0.01, 0.001, 0.0)}
     decision, _ = decided(against(slopes, before))
-    assert decision.in_a_word == "refused: lost hits"
+    assert decision.outcome == "refused: lost hits"
     assert [one.gene for one in decision.lost_hits] == [IRF4, SOX10, MYB]

@@ -4,7 +4,7 @@ import numpy as np
 
 from model.effects.left_out_pairs import with_influential_pairs
 from model.engines.run import run_engine
-from model.prediction.loo import leave_one_cell_out
+from model.prediction.loo import leave_one_pair_out
 from schemas.parameters import FitParameters, Sampling
 from tests.designs import design_from_rows, nested_rows
 
@@ -19,7 +19,7 @@ def test_pairs_that_the_fit_rests_on_have_the_density_of_a_fit_without_them():
     design = design_from_rows(rows)
     tree = run_engine(design, NESTED)
     posterior, evidence = tree["posterior"].dataset, float(tree["sample_stats"]["log_evidence"])
-    plain = leave_one_cell_out(posterior, design, pareto_k_max=0.7, n_cells_of_screen=250)
+    plain = leave_one_pair_out(posterior, design, pareto_k_max=0.7, n_cells_of_screen=250)
     of_model = (NESTED.model, design, NESTED.priors, posterior)
     found = with_influential_pairs(plain, *of_model, pareto_k_max=0.7)
     for gene, line in pairs[:2]:

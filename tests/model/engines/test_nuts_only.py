@@ -8,11 +8,11 @@ import pytest
 
 from model.engines.nuts import plain
 from model.engines.nuts.helpers import coords, prior, slopes
-from model.engines.run import NoIntegral, cost, run_engine
+from model.engines.run import NoIntegral, describe_cost, run_engine
 from model.fit import PreparedScreen, analyse
 from model.likelihood.linear_predictor import linear_predictor
 from model.prediction.portable import predict_logfc, thin_draws
-from model.screen.guide_lines import guide_lines
+from model.screen.design import guide_lines
 from schemas.model_spec import MODEL_SPECS
 from schemas.parameters import FitParameters
 from tests.designs import design_from_rows, nested_rows
@@ -23,7 +23,7 @@ SPEC = replace(MODEL_SPECS["m4_nested"], gene_line_sd="", guide_line_sd="")
 DESIGN = design_from_rows(nested_rows(4, 8, 2, 2)[0])
 
 
-def build(design, priors):
+def build(spec, design, priors):
     """Guides of a gene differ, pairs do not."""
     units = guide_lines(design)
     labels = coords(design, unit=units.count.size) | {"guide": list(design.guides)}
@@ -56,7 +56,7 @@ def test_exact_refuses_with_the_reason(parameters):
 
 
 def test_auto_samples_and_the_analysis_answers_for_what_it_can(parameters):
-    assert "leaving out" not in cost(DESIGN, parameters)
+    assert "leaving out" not in describe_cost(DESIGN, parameters)
     sampled = run_engine(DESIGN, parameters)
     assert sampled.attrs["engine"] == "nuts" and "fell_back" not in sampled.attrs
     parts = results_of()
@@ -73,9 +73,9 @@ def test_auto_samples_and_the_analysis_answers_for_what_it_can(parameters):
     assert found.influence is None, "needs the exact engine"
     assert np.isfinite(found.loo.cells["elpd_loo"]).all()
     assert len(found.effects) == len(DESIGN.genes) and len(found.checks) > 5
-    n_genes = len(DESIGN.genes)
-    draws = thin_draws(found.tree["posterior"].dataset, np.zeros(n_genes), np.ones(n_genes))
-    mean, low, high = predict_logfc(draws, DESIGN.genes[:1], DESIGN.cell_lines[:1], np.zeros(1))
+    draws = thin_draws(found.tree["posterior"].dataset, DESIGN)
+    at_rna = {"rna": np.zeros(1)}
+    mean, low, high = predict_logfc(draws, DESIGN.genes[:1], DESIGN.cell_lines[:1], at_rna)
     assert low < mean < high
 
 

@@ -13,7 +13,7 @@ from model.engines.memory import Sizes, fit_bytes
 from model.engines.run import (
     NoIntegral,
     add_predictive_groups,
-    cost,
+    describe_cost,
     needed_bytes,
     run_engine,
     seeds,
@@ -167,13 +167,13 @@ def test_the_cost_names_sizes_times_and_memory(seconds, words, monkeypatch):
         "model.engines.run.fit_bytes", lambda *of: 3.4e9 if of[-1] == "exact" else 1.2e9
     )
     # 7 hyperparameters, 3 + 3 effects of genes, 4 of lines; 17 numbers of 8 bytes, 200,000 draws.
-    assert cost(design, parameters) == (
+    assert describe_cost(design, parameters) == (
         f"17 parameters, 11 gene-line pairs, 4 x 50,000 draws, about {words}, a posterior of 27 MB,"
         " about 3.4 GB more memory, then about 9 min for leaving out cell lines and lineages"
     )
-    by_nuts = cost(design, parameters.model_copy(update={"engine": "nuts"}))
+    by_nuts = describe_cost(design, parameters.model_copy(update={"engine": "nuts"}))
     assert "4 chains of 3,000 + 50,000 steps, a posterior of 27 MB, about 1.2 GB" in by_nuts
-    by_gibbs = cost(design, parameters.model_copy(update={"model": "m4_screen"}))
+    by_gibbs = describe_cost(design, parameters.model_copy(update={"model": "m4_screen"}))
     assert by_gibbs.endswith("then about 70 s for leaving out cell lines and lineages")
 
 

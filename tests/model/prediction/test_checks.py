@@ -8,7 +8,7 @@ import pytest
 
 from model.prediction.checks import QUANTITIES, GuideCells, predictive_checks, replicated_quantities
 from model.prediction.predictive import draw_prior, draws
-from model.screen.guide_lines import guide_lines
+from model.screen.design import guide_lines
 from schemas.parameters import Priors
 from tests.designs import design_from_rows, nested_rows
 

@@ -8,7 +8,7 @@ import xarray as xr
 from scipy.stats import multivariate_normal
 
 from model.engines.run import run_engine
-from model.prediction.loo import cell_log_likelihood, leave_one_cell_out, log_likelihood_group
+from model.prediction.loo import cell_log_likelihood, leave_one_pair_out, log_likelihood_group
 from model.screen.design import ScreenDesign
 from schemas.model_spec import MODEL_SPECS
 from schemas.parameters import FitParameters, ModelName
@@ -63,7 +63,7 @@ def test_leaving_a_cell_out_equals_a_refit_without_it():
     parameters = FitParameters(model="m4", engine="exact")
     design = design_from_rows(rows)
     fitted = run_engine(design, parameters)["posterior"].dataset
-    loo = leave_one_cell_out(fitted, design, pareto_k_max=0.7, n_cells_of_screen=144)
+    loo = leave_one_pair_out(fitted, design, pareto_k_max=0.7, n_cells_of_screen=144)
     table = loo.cells.set_index(["gene", "cell_line"])
     seen = cell_log_likelihood(fitted, design)
     for cell in (("g003", "c005"), ("g005", "c007")):
@@ -107,7 +107,7 @@ def test_table_and_totals_are_those_of_arviz_for_thinned_draws(monkeypatch):
     monkeypatch.setattr("model.prediction.loo.cell_log_likelihood", spied)
     monkeypatch.setattr("model.prediction.loo.LOO_DRAWS", 60)
     monkeypatch.setattr("model.prediction.loo.NUMBERS_AT_ONCE", numbers - 1)
-    loo = leave_one_cell_out(draws, design, pareto_k_max=third, n_cells_of_screen=99)
+    loo = leave_one_pair_out(draws, design, pareto_k_max=third, n_cells_of_screen=99)
     assert seen == ["g0g1", "g2"]
     expected = rows.groupby(["gene", "cell_line"]).size().index.to_frame(index=False)
     expected = expected.assign(elpd_loo=elpd, pareto_k=pareto_k)

@@ -16,7 +16,7 @@ from model.prediction.predictive import (
     replicated_part,
     thin,
 )
-from model.screen.guide_lines import guide_lines
+from model.screen.design import guide_lines
 from schemas.model_spec import MODEL_SPECS
 from schemas.parameters import Priors
 from tests.designs import NESTED_SDS, covariance_of_cells, design_from_rows, nested_rows

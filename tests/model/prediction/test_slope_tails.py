@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from model.prediction.slope_tails import slope_tails
+from model.prediction.checks import slope_tails
 from schemas.model_spec import MODEL_SPECS
 from tests.model.diagnostics.test_verdict import INTEGRATED, measured, verdict_of
 

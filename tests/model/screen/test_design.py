@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from model.screen.design import ScreenDesign
-from model.screen.design_dataset import design_dataset, design_of
+from model.screen.design import ScreenDesign, design_dataset, design_of
 from tests.designs import design_from_rows, nested_rows
 
 LINEAGE = ("skin", "", "lung", "skin")

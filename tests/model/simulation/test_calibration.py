@@ -17,7 +17,7 @@ from model.simulation.calibration import (
     require_possible,
     simulate_screen,
 )
-from model.simulation.calibration_verdict import ecdf_table, judge
+from model.simulation.calibration_verdict import ecdf_table, judge_calibration
 from schemas.calibration import CalibrationSettings
 from schemas.model_spec import MODEL_SPECS
 from tests.designs import design_from_rows, nested_rows
@@ -43,7 +43,7 @@ def report_of():
     def report(engine=fitted_once, n=N, **changed):
         settings = CalibrationSettings(model="m4", engine="exact", simulations=n, **changed)
         results = [one_simulation(settings, index, engine) for index in range(n)]
-        return judge(settings, results, ecdf_table(results, settings))
+        return judge_calibration(settings, results, ecdf_table(results, settings))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(wrong_engines, "run_engine", fitted_once)

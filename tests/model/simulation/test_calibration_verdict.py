@@ -7,7 +7,7 @@ from scipy import stats
 
 from model.simulation import calibration_verdict as module
 from model.simulation.calibration import SimulationResult
-from model.simulation.calibration_verdict import ecdf_table, judge, pit_table
+from model.simulation.calibration_verdict import ecdf_table, judge_calibration, pit_table
 from schemas.calibration import CalibrationReport, CalibrationSettings
 
 EVEN = (np.arange(100) + 0.5) / 100
@@ -52,7 +52,7 @@ def report_of(
     ]
     ecdf = pd.concat(parts, ignore_index=True)
     high = np.where(ecdf["pit"] == 0.25, 0.1, 0.2)
-    return judge(settings, results, ecdf.assign(low=-high, high=high))
+    return judge_calibration(settings, results, ecdf.assign(low=-high, high=high))
 
 
 def test_the_ecdf_is_the_share_of_ranks_up_to_a_point():
@@ -83,7 +83,7 @@ def test_bands_contain_uniform_ranks_with_their_probability(n_quantities, band, 
     counts = np.array([np.searchsorted(one, at[:-1], side="right") for one in uniform])
     inside = (counts >= low[:-1] - 1e-9) & (counts <= high[:-1] + 1e-9)
     assert inside.all(axis=1).mean() == pytest.approx(each, abs=0.045)
-    found = judge(settings, results_of(quantity0=EVEN), table)
+    found = judge_calibration(settings, results_of(quantity0=EVEN), table)
     assert (found.verdict.status, found.verdict.reasons) == ("pass", ())
 
 
@@ -147,7 +147,7 @@ def test_slopes_a_tenth_too_narrow_are_found_in_all_elements_and_often_not_in_th
         pits = stats.norm.cdf(normal / 0.9)
         for n_elements, verdicts in found.items():
             results = results_of(beta_g=pits[:, :n_elements])
-            verdict = judge(settings, results, ecdf_table(results, settings)).verdict
+            verdict = judge_calibration(settings, results, ecdf_table(results, settings)).verdict
             verdicts.append(any("ranks are not uniform" in one for one in verdict.reasons))
     assert all(found[10])
     assert sum(found[1]) <= 5

@@ -12,7 +12,7 @@ from schemas.column_catalog import COPY_NUMBER_OF_GENES, GENE_EFFECTS
 from schemas.parameters import FitParameters
 from schemas.reports import Exclusion, PreparationReport
 from schemas.trace import TraceOrigin
-from tasks.reports.fit import how_computed
+from tasks.reports.fit import describe_computation
 from tasks.reports.html import render_report
 from tests.model.predictive_checks import check_of
 from tests.tasks.fits import FIGURES, PNG, convergence_of, influence_of, results_of
@@ -110,7 +110,7 @@ def test_the_error_of_the_evidence_is_a_lower_bound_above_a_pareto_k(pareto_k, l
     measured = convergence_of("exact", pareto_k=pareto_k, log_evidence_mcse=0.0125)
     shown = page("exact", "m4_nested", convergence=measured).text
     assert ("a lower bound: Pareto k above 0.5" in shown) == lower_bound
-    words = how_computed(measured)
+    words = describe_computation(measured)
     assert (
         "log evidence -123.5 with a Monte Carlo error of at least 0.013" in words
     ) == lower_bound

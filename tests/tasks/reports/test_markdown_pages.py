@@ -18,7 +18,7 @@ from schemas.comparison import (
     Step,
 )
 from schemas.release_status import SeenRelease
-from schemas.reports import Verdict
+from schemas.reports import Exclusion, Verdict
 from tasks.reports.calibration import calibration_markdown
 from tasks.reports.comparison import comparison_markdown
 from tasks.reports.fit import (
@@ -113,7 +113,14 @@ EFFECTS = pd.DataFrame(
         "beta_mean_without_copy_number": -0.375,
     }
 )  # fmt: skip
-RESULTS = replace(results_of(status="review", engine="exact"), effects=EFFECTS, known_genes=KNOWN)
+EXCLUDED = Exclusion(unit="guide", reason="no | map", count=5, examples=("AC", "CA", "GT", "TA"))
+RESULTS = results_of(status="review", engine="exact")
+RESULTS = replace(
+    RESULTS,
+    effects=EFFECTS,
+    known_genes=KNOWN,
+    preparation=RESULTS.preparation.model_copy(update={"losses": (EXCLUDED,)}),
+)
 
 PAGES = {
     "comparison.md": lambda: comparison_markdown(COMPARISON, COMPARED, "http://mlflow/#/1"),

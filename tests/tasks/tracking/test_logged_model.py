@@ -51,15 +51,10 @@ def test_the_model_predicts_where_nothing_of_ours_is_installed(nuts_fit, exact_f
     command = [sys.executable, "-I", "-c", CLEAN_PROCESS, *uris]
     subprocess.run(command, cwd=tmp_path, check=True, timeout=120)
     for number, fit in enumerate((nuts_fit, exact_fit)):
-        design = fit.results.design
-        scale = design.rna_mean, design.rna_sd
-        draws = thin_draws(
-            fit.results.tree["posterior"].to_dataset(),
-            *(scale if design.rna_is_log2 else (np.zeros(3), np.ones(3))),
-        )
+        draws = thin_draws(fit.results.tree["posterior"].to_dataset(), fit.results.design)
         predicted = pd.read_csv(tmp_path / f"{number}.csv")
         assert list(predicted) == ["logfc_mean", "logfc_low", "logfc_high"]
-        expected = predict_logfc(draws, *(ROWS[name].tolist() for name in ROWS))
+        expected = predict_logfc(draws, ROWS["gene"], ROWS["cell_line"], {"rna": ROWS["rna"]})
         np.testing.assert_allclose(predicted.to_numpy().T, expected, atol=1e-6)
 
 
@@ -79,7 +74,7 @@ def test_the_model_says_the_units_of_rna_and_refuses_other_genes(fit, units, req
 def test_the_logged_model_holds_no_pickle_and_pins_what_it_needs(nuts_fit):
     folder = Path(mlflow.artifacts.download_artifacts(logged_model_of(nuts_fit)))
     names = {path.name for path in folder.rglob("*.*")}
-    assert {"effect_model.py", "portable.py", "draws.npz", "input_example.json"} <= names
+    assert {"effect_model.py", "prediction.py", "draws.npz", "input_example.json"} <= names
     assert not [name for name in names if name.endswith((".pkl", ".pickle"))]
     needed = (folder / "requirements.txt").read_text().split()
     assert [line.split("==")[0] for line in needed] == ["mlflow", "numpy", "pandas", "scipy"]

@@ -11,7 +11,7 @@ from model.engines.nuts.nested import draw_guide_lines
 from model.engines.nuts.plain import MODELS, build_model
 from model.engines.nuts.sparse_slopes import add_slopes, sampled_variables
 from model.prediction.predictive import draw_prior
-from model.screen.guide_lines import guide_lines
+from model.screen.design import guide_lines
 from schemas.model_spec import MODEL_SPECS
 from schemas.parameters import Priors
 from tests.designs import (

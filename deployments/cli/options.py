@@ -105,11 +105,13 @@ class FitOptions:
         for name in Filters.model_fields:
             if getattr(self, name):
                 filters[name] = _split_names(name, getattr(self, name))
-            elif name in filters and not filters[name] and not of_run:
-                raise OptionError(
-                    f"filters.{name}: expected at least one name, got {filters[name]!r}; remove "
-                    "this setting to fit all"
-                )
+            elif name in filters and not filters[name]:
+                if not of_run:
+                    raise OptionError(
+                        f"filters.{name}: expected at least one name, got {filters[name]!r}; "
+                        "remove this setting to fit all"
+                    )
+                del filters[name]
         for name in ("model", "engine", "seed"):
             if getattr(self, name) is not None:
                 settings[name] = getattr(self, name)

@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
+from schemas.formatting import escape_unprintable
 from schemas.reports import Finding, ValidationReport
 from tasks.reports.markdown import as_text, markdown_head, markdown_row
 from tasks.runtime.files import write_atomic
@@ -46,7 +47,7 @@ def tables_read(report: ValidationReport) -> Table:
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("file", overflow="fold")
     for one in report.tables:
-        file = Text(one.location.rpartition("/")[2])
+        file = Text(escape_unprintable(one.location.rpartition("/")[2]))
         table.add_row(one.table, one.layout, f"{one.n_rows:,}", f"{one.n_columns:,}", file)
     return table
 

@@ -117,7 +117,8 @@ def check_labels(
         findings += _broken_labels("guide_map", "gene", genes)
     if tables.rna is not None and tables.profiles is not None and not _is_long(raw):
         genes = pd.Series(tables.rna.columns, dtype="str")
-        known = () if tables.guide_map is None else tables.guide_map["gene"]  # reported above
+        # Those of the guide map are reported above.
+        known = () if tables.guide_map is None else tables.guide_map["gene"].unique()
         findings += _broken_labels("rna", "gene labels", genes[~genes.isin(known)])
     return findings
 

@@ -56,6 +56,12 @@ RNA_NOT_LOG2 = Rule(
     "are such",
     "divide the values by log(2), in the logarithm of that base",
 )
+RNA_LIKE_COUNTS = Rule(
+    "rna_like_counts",
+    "log2(TPM+1), from which seldom whole numbers follow",
+    "if these are counts of reads, provide log2(TPM+1)",
+    "warning",
+)
 RNA_FILLED = Rule(
     "rna_filled",
     "few cell lines with exactly the same value of an expressed gene",
@@ -78,6 +84,8 @@ RNA_Z_SCORE_SCALED = Rule(
 LOW_TPM, TPM_STEP, STEP_ERROR = 0.5, 0.01, 0.1
 """Values below which single steps of TPM differ in their fourth decimal; the step; the largest
 error of a whole number of steps."""
+SMALL_COUNT = 6.0
+"""Log2 of counts that differ in their fourth decimal."""
 FEWEST_STEPS, MOST_OF_LOG2, LEAST_OF_OTHER = 12, 0.6, 0.9
 """Different low values needed, and shares of whole steps under log2 and under another base."""
 EXPRESSED, RESOLUTION = 3.0, 0.0018
@@ -120,6 +128,8 @@ def check_rna_values(
         return
     lowest, highest = np.fmin.reduce(values, axis=1), np.fmax.reduce(values, axis=1)
     constant = (lowest == highest) & (np.isfinite(values).sum(axis=1) >= FEWEST_GENES)
+    if (silent := constant & (lowest == 0)).any() and _may_be_silent(values[~constant]):
+        constant &= ~silent
     if constant.any():
         found = [
             f"{label}: {value:g} in every gene"
@@ -140,7 +150,18 @@ def check_rna_values(
         yield from _broken_zeros(values, labels)
         if (largest := float(highest[kept].max())) <= linear_above:
             other = list(_broken_base(values))
+            if values.shape[1] < WHOLE_TABLE:  # else the sum of TPM decides
+                other += _broken_counts(values)
             yield from other or _broken_unit(values, labels, largest)
+
+
+def _may_be_silent(values: np.ndarray) -> bool:
+    """Whether a line may express none of these genes, given the profiles of other lines.
+
+    So it may of few genes that belong to one lineage, and not of a gene that most lines express.
+    """
+    few = 0 < values.shape[1] < FEWEST_OF_ZEROS
+    return few and len(values) > 0 and float(np.nanquantile(values, 0.1, axis=0).max()) < 1
 
 
 def _labels(profiles: pd.DataFrame) -> np.ndarray:
@@ -158,7 +179,12 @@ def _copied_profiles(values: np.ndarray, labels: np.ndarray) -> Iterator[Finding
     centred = some - some.mean(axis=0)
     lengths = np.einsum("lg,lg->l", centred, centred)
     squares = lengths[:, None] + lengths - 2 * centred @ centred.T
-    close = np.triu(squares <= LARGEST_DIFFERENCE**2 * some.shape[1], 1)
+    largest = LARGEST_DIFFERENCE**2 * some.shape[1]
+    means = (lengths <= largest) & (np.median(lengths) > 100 * largest)
+    if len(some) > FEWEST_GENES and means.any():
+        found = [f"{label}: the mean of every gene" for label in labels[means]]
+        yield RNA_FILLED.broken("rna", found, column="cell_line")
+    close = np.triu(squares <= largest, 1)
     pairs = [
         f"{labels[one]} = {labels[other]}"
         for one, other in np.argwhere(close)
@@ -248,6 +274,16 @@ def _broken_base(values: np.ndarray) -> Iterator[Finding]:
         if of_log2 < MOST_OF_LOG2 and (share := whole_steps(base)) >= LEAST_OF_OTHER:
             found = (f"{share:.0%} are as {name}",)
             yield RNA_NOT_LOG2.broken("rna", found, count=values.size, share=of_log2)
+
+
+def _broken_counts(values: np.ndarray) -> Iterator[Finding]:
+    """Check that the values are not logarithms of whole numbers, which TPM seldom are."""
+    some = values[:: max(1, len(values) // LINES_JUDGED)]
+    counts = np.exp2(np.unique(some[(some > 0) & (some < SMALL_COUNT)])) - 1
+    whole = np.abs(counts - counts.round()) <= STEP_ERROR / 2
+    if len(counts) >= FEWEST_STEPS and whole.mean() >= LEAST_OF_OTHER:
+        found = (f"{whole.mean():.0%} of the low values are log2 of a whole number",)
+        yield RNA_LIKE_COUNTS.broken("rna", found, count=values.size)
 
 
 def _broken_unit(values: np.ndarray, labels: np.ndarray, highest: float) -> Iterator[Finding]:

@@ -21,7 +21,7 @@ from schemas.tables.profiles import (
     share_near_one,
 )
 from schemas.tables.rna_values import WHOLE_TABLE, check_rna_values
-from schemas.tables.rule import Rule, share
+from schemas.tables.rule import Rule, beyond, share
 
 RNA_GENE_UNIQUE = Rule(
     "rna_gene_unique", "one column per gene (Entrez number)", "keep the right column of each"
@@ -182,5 +182,5 @@ def _broken_centres(values: np.ndarray, genes: pd.Index, contract: Contract) -> 
     means = pd.DataFrame(values, columns=genes).mean()
     off = means[means.abs() > limit]
     if len(off):
-        found = [f"{gene}: {mean:.2g}" for gene, mean in off.items()]
+        found = [f"{gene}: {beyond(mean, limit)}" for gene, mean in off.items()]
         yield RNA_Z_SCORE_CENTRED.broken("rna", found, column="gene labels", limit=limit)

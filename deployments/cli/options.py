@@ -99,9 +99,9 @@ class FitOptions:
             if getattr(self, name) is not None:
                 sampling[name] = getattr(self, name)
         filters = _section(settings, "filters")
-        # The parameters.json of a run lists every filter; in a file by hand an empty one is an
+        # Parameters of earlier runs list every setting; in a file by hand an empty filter is an
         # oversight.
-        of_run = self.parameters is not None and self.parameters.suffix == ".json"
+        of_run = Filters.model_fields.keys() <= filters.keys() and "contract" in settings
         for name in Filters.model_fields:
             if getattr(self, name):
                 filters[name] = _split_names(name, getattr(self, name))

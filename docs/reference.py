@@ -43,6 +43,7 @@ RULES = (
     "copy_number",
     "logfc",
     "logfc_values",
+    "matching",
     "labels",
     "relations",
     "coverage",
@@ -67,7 +68,7 @@ def settings(model: type[BaseModel] = FitParameters, prefix: str = "") -> Iterat
         if isinstance(value, Settings) and not isinstance(value, Distribution):
             yield from settings(type(value), f"{prefix}{name}.")
         else:
-            shown = "none" if value == () else str(value)
+            shown = "none" if value in ((), None) else str(value)
             yield f"- `{prefix}{name}` ({shown}): {' '.join(str(field.description).split())}"
 
 
@@ -178,7 +179,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "rules_of_rna": _rules("profiles", "rna", "rna_values"),
     "rules_of_copy_number": _rules("copy_number"),
     "rules_of_logfc": _rules("logfc", "logfc_values"),
-    "rules_across_tables": _rules("labels", "relations", "coverage"),
+    "rules_across_tables": _rules("matching", "labels", "relations", "coverage"),
     "tables": lambda: _tables(TABLES),
     "comparison_tables": lambda: _tables(COMPARISON_TABLES),
     "fit_metrics": lambda: _metrics(FIT_METRICS),

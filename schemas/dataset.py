@@ -31,8 +31,9 @@ class Dataset(Frozen):
     """Name of the screen, and of the MLflow experiment."""
     release: Label
     """Release of the data, such as `24Q4`."""
-    library: Label
-    """Guide library, as named in the sequence map: Avana, KY, Humagne-CD, Brunello, TKOv3."""
+    library: Label = "unknown"
+    """Guide library, as named in the sequence map: Avana, KY, Humagne-CD, Brunello, TKOv3. A long
+    table needs none."""
     folder: Location | None = None
     """Release folder with tables under their known names; a table given here takes precedence."""
     logfc: Location | None = None
@@ -60,5 +61,9 @@ class Dataset(Frozen):
         if self.logfc is None and self.folder is None:
             raise ValueError(
                 "expected `logfc` (a table) or `folder` (a release folder), got neither"
+            )
+        if self.folder is not None and "library" not in self.model_fields_set:
+            raise ValueError(
+                "expected `library` beside `folder`, such as Avana, after which its files are named"
             )
         return self

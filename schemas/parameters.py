@@ -7,6 +7,7 @@ analyst needs.
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Annotated, Any, Literal, Self
 
@@ -178,21 +179,33 @@ def _number_as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-GeneName = Annotated[Name, BeforeValidator(_number_as_text, json_schema_input_type=Name)]
-"""A name of a gene; YAML reads an Entrez number without quotes as a number."""
+GeneName = Annotated[Name, BeforeValidator(_number_as_text, json_schema_input_type=Name | int)]
+"""A name of a gene; YAML and JSON have an Entrez number without quotes as a number."""
+
+
+def _require_some[Names: tuple[str, ...]](names: Names) -> Names:
+    if not names:
+        raise ValueError("expected at least one name, got none; leave this setting out to fit all")
+    return names
+
+
+_SOME = (AfterValidator(_require_some), Field(json_schema_extra={"minItems": 1}))
+Names = Annotated[tuple[Name, ...], *_SOME]
+GeneNames = Annotated[tuple[GeneName, ...], *_SOME]
+"""At least one name: an empty list would fit everything, which nobody means by it."""
 
 
 class Filters(Settings):
-    """Part of the screen to fit; everything where all lists are empty."""
+    """Part of the screen to fit; everything where no list is given."""
 
-    genes: tuple[GeneName, ...] = ()
-    """Genes to keep, as `SYMBOL (ENTREZ)`, symbol or Entrez number; empty: all."""
-    cell_lines: tuple[Name, ...] = ()
-    """Cell lines to keep, as ModelID (`ACH-000000`); empty: all."""
-    without_cell_lines: tuple[Name, ...] = ()
+    genes: GeneNames | None = None
+    """Genes to keep, as `SYMBOL (ENTREZ)`, symbol or Entrez number; none given: all."""
+    cell_lines: Names | None = None
+    """Cell lines to keep, as ModelID (`ACH-000000`); none given: all."""
+    without_cell_lines: Names | None = None
     """Cell lines to leave out, for example one far noisier than the others."""
-    lineages: tuple[Name, ...] = ()
-    """Lineages to keep, as named in the model table; empty: all."""
+    lineages: Names | None = None
+    """Lineages to keep, as named in the model table; none given: all."""
 
 
 class Preparation(Settings):
@@ -339,6 +352,17 @@ class FitParameters(Settings):
     influence: InfluenceSettings = InfluenceSettings()
     """When an effect counts as driven by one line or lineage."""
 
+    @classmethod
+    def of_run(cls, text: str) -> Self:
+        """Parse the parameters that a run keeps, in JSON; earlier runs have empty lists of filters.
+
+        Raises ValueError for other text.
+        """
+        content = json.loads(text)
+        if isinstance(content, dict) and isinstance(filters := content.get("filters"), dict):
+            content["filters"] = {name: names for name, names in filters.items() if names}
+        return cls.model_validate(content)
+
 
 def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, str | int | float]:
     flat: dict[str, str | int | float] = {}
@@ -346,5 +370,6 @@ def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, str | int | fl
         if isinstance(value, dict):
             flat |= _flatten(value, f"{prefix}{key}.")
         else:
-            flat[prefix + key] = ", ".join(value) if isinstance(value, list) else value
+            text = ", ".join(value or ()) if value is None or isinstance(value, list) else value
+            flat[prefix + key] = text
     return flat

@@ -151,10 +151,11 @@ def fit(
 
 
 @app.command
-def validate(dataset: str, *, out: Path = Path(), parameters: Path | None = None) -> int:
-    """Check the tables of a release against every rule, without fitting.
+def validate(dataset: str, *, options: FitOptions = FitOptions(), out: Path = Path()) -> int:
+    """Check the tables of a release against every rule, and whether they can be fitted.
 
-    Prints the problems and writes validation.json.
+    Prints the problems, also those for which fit with the same options would refuse the screen, and
+    writes validation.json.
 
     Parameters
     ----------
@@ -162,23 +163,21 @@ def validate(dataset: str, *, out: Path = Path(), parameters: Path | None = None
         Dataset file (YAML), a path or an s3:// address.
     out
         Folder for validation.json.
-    parameters
-        YAML file with settings of a fit, as for fit; its limits apply.
     """
     from deployments.cli.terminal import progress_bars
     from tasks.reading.dataset_file import load_dataset
-    from tasks.reading.validate import validate as validate_tables
+    from tasks.reading.fit_check import validate_for_fit
     from tasks.reports.validation import validation_markdown, write_validation
     from tasks.runtime.files import require_folder
     from tasks.runtime.progress import Progress
 
     require_named("a dataset file", dataset)
     console = Console()
-    settings = FitOptions(parameters=parameters).fit_parameters()
+    settings = options.fit_parameters()
     require_folder(out)
     out.mkdir(parents=True, exist_ok=True)
     with progress_bars(Console(stderr=True)), Progress("reading guides") as progress:
-        report = validate_tables(load_dataset(dataset), settings, progress).report
+        report = validate_for_fit(load_dataset(dataset), settings, progress)
     console.print(Markdown(validation_markdown(report)))
     path = write_validation(report, out)
     outcome = "[green bold]valid[/]" if report.passed else "[red bold]not valid[/]"

@@ -98,15 +98,17 @@ class FitOptions(Frozen):
         given = self.model_dump(exclude_unset=True, exclude={"priors", "parameters"})
         sampling |= _section(settings, "sampling") | given.pop("sampling", {})
         filters = _section(settings, "filters") | given.pop("filters", {})
-        # The parameters.json of a run lists every filter; in a file by hand an empty one is an
+        # Parameters of earlier runs list every setting; in a file by hand an empty filter is an
         # oversight.
-        if self.parameters is None or self.parameters.suffix != ".json":
-            for name in Filters.model_fields:
-                if not filters.get(name, True):
+        of_run = Filters.model_fields.keys() <= filters.keys() and "contract" in settings
+        for name in Filters.model_fields:
+            if not filters.get(name, True):
+                if not of_run:
                     raise OptionError(
                         f"filters.{name}: expected at least one name, got {filters[name]!r}; "
                         "remove this setting to fit all"
                     )
+                del filters[name]
         preset = settings.get("priors")
         priors = _preset(preset) if preset in PRESETS else _section(settings, "priors")
         for choice in self.priors:

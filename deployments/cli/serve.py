@@ -20,7 +20,7 @@ from rich.markup import escape
 from deployments.cli.exit_codes import DONE
 from deployments.cli.signals import signals_as_interrupts
 from deployments.server.processes import HOST, Process, require_free
-from deployments.server.register import POOL, register, shown_dates
+from deployments.server.register import POOL, next_dates, register, shown_dates
 from schemas.errors import UserError
 from schemas.parameters import ModelName
 from schemas.simulation import Simulation
@@ -61,6 +61,7 @@ def serve(
     every
         When to look for releases, as a cron expression in UTC.
     """
+    next_dates(every)  # before anything is started
     require_free(prefect_port, "--prefect-port")
     require_free(mlflow_port, "--mlflow-port")
     console = Console()

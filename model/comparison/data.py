@@ -68,7 +68,9 @@ def data_changes(a: FittedScreen, b: FittedScreen) -> tuple[DataChanges, pd.Data
     shared = shared_part(a.design, b.design)
     lines = _lines(a, b, shared)
     both = lines[(lines["a"] == FITTED) & (lines["b"] == FITTED)]
-    profiles = both[both["profile_a"].fillna("") != both["profile_b"].fillna("")]
+    # Profiles that are all missing are a column of numbers, which takes no text.
+    before, after = (both[f"profile_{x}"].astype(object).fillna("") for x in "ab")
+    profiles = both[before != after]
     own_genes = {gene_key(gene) for gene in a.design.genes} & {
         gene_key(gene) for gene in b.design.genes
     }

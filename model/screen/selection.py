@@ -69,7 +69,7 @@ def select(screen: Screen, sequences: Sequence[str], library: str, filters: Filt
         cell_lines,
         {
             "not selected": ~cell_lines.isin(asked_lines),
-            "left out": cell_lines.isin(filters.without_cell_lines),
+            "left out": cell_lines.isin(filters.without_cell_lines or ()),
             "lineage not selected": ~cell_lines.isin(of_lineage),
             "no sequence": ~cell_lines.isin(screened_lines),
             "no usable sequence": ~cell_lines.isin(usable),
@@ -143,10 +143,10 @@ def _filtered(
             names.setdefault(name, []).append(label)
     lines = {line: [line] for line in cell_lines}
     known: dict[str, tuple[Sequence[str], Mapping[str, Sequence[str]]]] = {
-        "genes": (filters.genes, names),
-        "cell_lines": (filters.cell_lines, lines),
-        "without_cell_lines": (filters.without_cell_lines, lines),
-        "lineages": (filters.lineages, {name: [name] for name in lineage.unique()}),
+        "genes": (filters.genes or (), names),
+        "cell_lines": (filters.cell_lines or (), lines),
+        "without_cell_lines": (filters.without_cell_lines or (), lines),
+        "lineages": (filters.lineages or (), {name: [name] for name in lineage.unique()}),
     }
     problems = [
         problem for key, (asked, names) in known.items() for problem in _unknown(key, asked, names)

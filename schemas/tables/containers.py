@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from schemas.errors import UserError
+from schemas.reports import Finding
 
 TableName = Literal[
     "logfc",
@@ -105,6 +106,24 @@ class LogfcSource(Protocol):
         """Yield the table from the top; raise TableFormatError where it cannot be read."""
 
 
+@dataclass(frozen=True)
+class RenamedLogfc:
+    """A logFC table whose sequences have other labels."""
+
+    table: LogfcSource
+    sequences: tuple[str, ...]
+    """Sequence labels, as many as those of `table` and in the same order."""
+
+    @property
+    def source(self) -> TableSource:
+        """Location, layout and digest of the table."""
+        return self.table.source
+
+    def blocks(self) -> Iterator[LogfcBlock]:
+        """Yield the table from the top; raise TableFormatError where it cannot be read."""
+        return self.table.blocks()
+
+
 class TableFormatError(UserError):
     """A table that cannot be read: table, location, what was expected and found, remedy."""
 
@@ -133,6 +152,8 @@ class RawScreen:
     nonessential: RawTable | None = None
     expression_addictions: RawTable | None = None
     unreadable: tuple[TableFormatError, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    """What was taken for granted while a table was read."""
 
 
 @dataclass(frozen=True)

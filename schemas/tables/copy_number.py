@@ -19,7 +19,7 @@ from schemas.tables.profiles import (
     broken_labels,
     share_near_one,
 )
-from schemas.tables.rule import Rule, share
+from schemas.tables.rule import Rule, beyond, share
 
 COPY_NUMBER_GENE_LABEL = Rule(
     "copy_number_gene_label",
@@ -147,6 +147,7 @@ def _broken_scale(
         return
     known = values[np.isfinite(values)]
     middle, upper = np.quantile(known, (0.5, 0.999))
+    largest = beyond(known.max(), limit)
     near_one = "" if np.isnan(near) else f", {near:.0%} within 0.5 of 1"
-    found = f"median {middle:.3g}, 99.9 % quantile {upper:.3g}, largest {known.max():.4g}{near_one}"
+    found = f"median {middle:.3g}, 99.9 % quantile {upper:.3g}, largest {largest}{near_one}"
     yield rule.broken("copy_number", (found,), count=known.size, limit=limit)

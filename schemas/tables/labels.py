@@ -40,6 +40,13 @@ ONE_CONDITION = Rule(
     "warning",
 )
 
+REPLICATES_NUMBERED = Rule(
+    "replicates_numbered",
+    "a column `replicate`, as most guides have several rows in a cell line",
+    "none needed if these rows are replicates: they are numbered in the order of the file",
+    "warning",
+)
+
 ORIGINS = frozenset({"screen", "library", "dataset", "source", "study", "institute", "project"})
 CONDITIONS = frozenset(
     {"day", "days", "time", "timepoint", "hours", "weeks", "treatment", "drug", "compound",
@@ -110,7 +117,9 @@ def check_labels(
         findings += _broken_labels("guide_map", "gene", genes)
     if tables.rna is not None and tables.profiles is not None and not _is_long(raw):
         genes = pd.Series(tables.rna.columns, dtype="str")
-        findings += _broken_labels("rna", "gene labels", genes)
+        # Those of the guide map are reported above.
+        known = () if tables.guide_map is None else tables.guide_map["gene"].unique()
+        findings += _broken_labels("rna", "gene labels", genes[~genes.isin(known)])
     return findings
 
 

@@ -5,13 +5,13 @@ A layout is recognised from the first bytes and the header of a file.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from schemas.tables.containers import TableFormatError, TableName
+from schemas.tables.foreign import foreign_source
 
 MISSING_VALUES = ("", "NA", "NaN", "nan")
 """Texts that mean a missing value, in text and number columns."""
@@ -22,11 +22,6 @@ UNNAMED = ""
 NUMBER = re.compile(
     r"\s*[+-]?(\d+\.?\d*([eE][+-]?\d+)?|\.\d+([eE][+-]?\d+)?|inf|infinity)\s*",
     re.I | re.ASCII,  # a no-break space is no blank of a number
-)
-# Of pandas; of R: `write.csv`, `data.table`, `readr`, `tibble`.
-_UNNAMED_ALIASES = (
-    *("Unnamed: 0", "__index_level_0__", "index"),
-    *("X", "V1", "X1", "...1", "rowname", "rownames", "row.names"),
 )
 
 
@@ -76,12 +71,18 @@ _UNUSED = {
 }
 
 
-def _by_profile(table: TableName) -> tuple[Layout, ...]:
-    """Return the layouts of a table of cell lines x genes."""
+def _by_profile(table: TableName, value: str) -> tuple[Layout, ...]:
+    """Return the layouts of a table of cell lines x genes.
+
+    `value`: the column of values in the tables of the R package depmap, one row per value.
+    """
+    names = ("ModelID", "DepMap_ID", "depmap_id", "model_id", "cell_line")
+    long = {"depmap_id": "cell_line", "gene": "gene", value: "value"}
     return (
         Layout("several_profiles", table, _PROFILES, _UNUSED, matrix_of="gene"),
         Layout("one_profile", table, {UNNAMED: "cell_line"}, matrix_of="gene"),
-        Layout("one_profile_named", table, {"ModelID": "cell_line"}, matrix_of="gene"),
+        *(Layout("one_profile_named", table, {n: "cell_line"}, matrix_of="gene") for n in names),
+        Layout("one_value_per_row", table, long),
     )
 
 
@@ -118,6 +119,8 @@ LAYOUTS: dict[TableName, tuple[Layout, ...]] = {
             {"rna_expr": "rna"},
         ),
         Layout("older", "logfc", {"Construct Barcode": "guide"}, matrix_of="sequence"),
+        Layout("current_named", "logfc", {"sgRNA": "guide"}, matrix_of="sequence"),
+        Layout("current_named", "logfc", {"sgrna": "guide"}, matrix_of="sequence"),
         Layout("current", "logfc", {UNNAMED: "guide"}, matrix_of="sequence"),
     ),
     "guide_map": (
@@ -157,11 +160,12 @@ LAYOUTS: dict[TableName, tuple[Layout, ...]] = {
             {"pDNA_batch": "pdna_batch"},
         ),
     ),
-    "rna": _by_profile("rna"),
-    "copy_number": _by_profile("copy_number"),
+    "rna": _by_profile("rna", "rna_expression"),
+    "copy_number": _by_profile("copy_number", "log_copy_number"),
     "model_table": (
         Layout("current", "model_table", {"ModelID": "cell_line", "OncotreeLineage": "lineage"}),
         Layout("older", "model_table", {"DepMap_ID": "cell_line", "lineage": "lineage"}),
+        Layout("of_r", "model_table", {"depmap_id": "cell_line", "lineage": "lineage"}),
     ),
     "essential": (
         Layout("current", "essential", {"Gene": "gene"}),
@@ -220,102 +224,22 @@ def known_file_stems(table: TableName, library: str) -> tuple[str, ...]:
     return stems[table] + (older_avana.get(table, ()) if library == "Avana" else ())
 
 
-def check_head(table: TableName, location: str, head: bytes, delimiter: str = ",") -> None:
-    """Raise an error where the first bytes are not those of a text table with this delimiter.
-
-    Raises:
-        TableFormatError: `empty_file`, `html_page`, `wrong_format`, `wrong_delimiter` or
-            `repeated_header`.
-    """
-
-    def refuse(rule: str, message: str, remedy: str) -> TableFormatError:
-        return TableFormatError(table, location, rule, message, remedy)
-
-    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if not start:
-        raise refuse("empty_file", "expected a table, the file is empty", "fetch it again")
-    if start[:14].lower().startswith((b"<!doctype", b"<html", b"<head", b"<?xml")):
-        raise refuse(
-            "html_page",
-            f"expected a table, got a web page that begins {start[:40].decode(errors='replace')!r}",
-            "download the file itself; a login or error page was saved under its name",
-        )
-    for magic, what in (
-        (b"PK\x03\x04", "a zip or Excel"),
-        (b"PAR1", "a Parquet"),
-        (b"\x89HDF", "an HDF5"),
-    ):
-        if start.startswith(magic):
-            raise refuse(
-                "wrong_format",
-                f"expected comma-separated text, got {what} file",
-                f"save it as CSV or give it its own suffix ({', '.join(SUFFIXES)} are read)",
-            )
-    lines = start.split(b"\n", 2)
-    names = {",": "commas", "\t": "tabs", ";": "semicolons"}
-    if delimiter.encode() not in lines[0]:
-        for other, what in names.items():
-            if other.encode() in lines[0]:
-                raise refuse(
-                    "wrong_delimiter",
-                    f"expected columns separated by {names[delimiter]}, the header has {what}",
-                    "save the table comma-separated, or name one with tabs .tsv",
-                )
-    if len(lines) == 3 and lines[0] == lines[1]:
-        raise refuse("repeated_header", "the header is on lines 1 and 2", "delete one of them")
-
-
-def parse_header(
-    table: TableName, location: str, line: bytes, delimiter: str = ","
-) -> tuple[str, ...]:
-    """Return the column names of the first line; a column without a name is `UNNAMED`.
-
-    Raises:
-        TableFormatError: `not_utf8` or `damaged_file`.
-    """
-    try:
-        text = line.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise TableFormatError(
-            table,
-            location,
-            "not_utf8",
-            f"expected UTF-8 text, line 1 has the byte {line[error.start]:#04x}",
-            "save the table as UTF-8",
-        ) from None
-    try:
-        names = next(csv.reader([text], delimiter=delimiter)) or [UNNAMED]
-    except csv.Error:
-        raise TableFormatError(
-            table,
-            location,
-            "damaged_file",
-            "expected lines that end with a line feed, the header has a carriage return alone",
-            "save the table as plain CSV",
-        ) from None
-    return name_columns(names)
-
-
-def name_columns(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the names, with `UNNAMED` for names that libraries give to an unnamed first column."""
-    first, *others = names
-    return (UNNAMED if first in _UNNAMED_ALIASES else first, *others)
-
-
 def recognise(table: TableName, location: str, header: Sequence[str]) -> Layout:
     """Return the first layout of the table that matches the header.
 
     Raises:
-        TableFormatError: `unknown_layout`; `unnamed_column` or `gene_matrix` of a matrix; or
-            `duplicate_column` where a column of the layout is repeated (repeated columns of a
-            matrix are checked with the values).
+        TableFormatError: `unknown_layout`, `foreign_table` or `other_table`; `unnamed_column`,
+            `gene_matrix` or `transposed` of a matrix; or `duplicate_column` where a column of the
+            layout is repeated (repeated columns of a matrix are checked with the values).
     """
-    for layout in LAYOUTS[table]:
+    # Tables of their own kind before matrices, which may have columns of any name.
+    for layout in sorted(LAYOUTS[table], key=lambda one: bool(one.matrix_of)):
         if layout.missing(header):
             continue
-        if layout.matrix_of and not _reads_as_matrix(layout, header):
-            continue
         if layout.matrix_of:
+            _require_no_other(table, location, header)
+            if not _reads_as_matrix(layout, header):
+                continue
             _require_own_matrix(layout, location, header)
         times = Counter(header)
         twice = [column for column in layout.canonical if column and times[column] > 1]
@@ -328,6 +252,7 @@ def recognise(table: TableName, location: str, header: Sequence[str]) -> Layout:
                 "delete or rename one of them",
             )
         return layout
+    _require_no_other(table, location, header)
 
     # A matrix may have all its columns, and others besides that belong to another layout.
     incomplete = [layout for layout in LAYOUTS[table] if layout.missing(header)]
@@ -336,17 +261,40 @@ def recognise(table: TableName, location: str, header: Sequence[str]) -> Layout:
     lacks = f"; for {closest.name} it lacks {missing}" if missing and closest.share(header) else ""
     came = ", ".join(name or "(unnamed)" for name in header[:12])
     more = f", ... ({len(header)} columns)" if len(header) > 12 else ""
+    names = {layout.name: str(layout) for layout in reversed(LAYOUTS[table])}
     raise TableFormatError(
         table,
         location,
         "unknown_layout",
-        f"expected the columns of one of [{'] ['.join(map(str, LAYOUTS[table]))}], "
+        f"expected the columns of one of [{'] ['.join(reversed(names.values()))}], "
         f"got {came}{more}{lacks}",
-        "take the file of a release in place of a custom download of the portal, which has symbols "
-        "without Entrez numbers"
-        if {"depmap_id", "cell_line_display_name"} <= set(header)
-        else "name the right file or rename its columns",
+        "name the right file or rename its columns",
     )
+
+
+def _require_no_other(table: TableName, location: str, header: Sequence[str]) -> None:
+    """Raise an error for a table of another kind, or of another source than a release."""
+    files = " or ".join(known_file_stems(table, "Avana"))
+    for other, layouts in LAYOUTS.items():
+        for layout in layouts if other != table else ():
+            n_columns = len(list(filter(None, layout.required)))
+            if not (layout.matrix_of or layout.missing(header)) and n_columns > 1:
+                raise TableFormatError(
+                    table,
+                    location,
+                    "other_table",
+                    f"expected {table}, the columns are those of {other}: "
+                    f"{', '.join(layout.required)}",
+                    f"name this file as `{other}`, and {files} or its like as `{table}`",
+                )
+    if source := foreign_source(header):
+        raise TableFormatError(
+            table,
+            location,
+            "foreign_table",
+            f"expected a table of a DepMap release, got {source}",
+            f"fetch {files} of a release (portal, Downloads, All data) in its place",
+        )
 
 
 def _require_own_matrix(layout: Layout, location: str, header: Sequence[str]) -> None:
@@ -358,10 +306,10 @@ def _require_own_matrix(layout: Layout, location: str, header: Sequence[str]) ->
             "unnamed_column",
             f"expected a name of each column but the first, got none of column {at} of "
             f"{len(header)}",
-            "remove the comma at the end of the lines, or name the column",
+            "name the column, or remove it",
         )
     labels = header[1:]
-    if layout.matrix_of == "sequence" and 2 * sum(map(_is_gene, labels)) > len(labels):
+    if layout.matrix_of == "sequence" and _most(_GENE, labels):
         raise TableFormatError(
             layout.table,
             location,
@@ -371,10 +319,23 @@ def _require_own_matrix(layout: Layout, location: str, header: Sequence[str]) ->
             "name the table of guides, such as AvanaLogfoldChange, with its guide map and sequence "
             "map",
         )
+    rows, turned = ("guides", _GUIDE) if layout.matrix_of == "sequence" else ("cell lines", _LINE)
+    if _most(turned, labels):
+        raise TableFormatError(
+            layout.table,
+            location,
+            "transposed",
+            f"expected {rows} x {layout.matrix_of}s, the columns are {rows} "
+            f"({', '.join(labels[:3])})",
+            "transpose the table",
+        )
 
 
-def _is_gene(label: str) -> bool:
-    return re.fullmatch(r"\S+ \(\d+\)", label) is not None
+_GENE, _GUIDE, _LINE = r"\S+ \(\d+\)", r"[ACGT]{19,23}", r"ACH-\d{6}"
+
+
+def _most(pattern: str, labels: Sequence[str]) -> bool:
+    return 2 * sum(re.fullmatch(pattern, label) is not None for label in labels) > len(labels)
 
 
 def _reads_as_matrix(layout: Layout, header: Sequence[str]) -> bool:

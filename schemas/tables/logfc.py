@@ -26,7 +26,7 @@ from schemas.tables.maps import (
     VALUE_MISSING,
     CheckedTables,
 )
-from schemas.tables.rule import MOST_KEPT, MOST_SHOWN, Rule, at_line, first_cells, share
+from schemas.tables.rule import MOST_KEPT, MOST_SHOWN, Rule, at_line, beyond, first_cells, share
 
 GUIDE_UNIQUE = Rule("guide_unique", "one row per guide", "keep the right row of each")
 GUIDE_IN_MAP = Rule(
@@ -230,7 +230,11 @@ class LogfcChecks:
                 )
         essential, nonessential = (self._median(histogram) for histogram in self._histograms)
         if essential >= nonessential:
-            found = f"median {essential:.2f} of essentials, {nonessential:.2f} of non-essentials"
+            digits = 2 if essential - nonessential > 0.01 else 4
+            found = (
+                f"median {essential:.{digits}f} of essentials, {nonessential:.{digits}f} of "
+                "non-essentials"
+            )
             yield CONTROLS_SEPARATED.broken("logfc+essential+nonessential", (found,))
 
     def coverage(self) -> JoinCoverage | None:
@@ -279,7 +283,8 @@ class LogfcChecks:
 
     def _add_cells(self, rule: Rule, bad: np.ndarray, block: LogfcBlock, lines: np.ndarray) -> None:
         found = [
-            f"line {lines[row]}, {self._sequences[column]}: {block.values[row, column]:g}"
+            f"line {lines[row]}, {self._sequences[column]}: "
+            f"{beyond(block.values[row, column], self._contract.max_abs_logfc)}"
             for row, column in first_cells(bad)
         ]
         self._note(rule, found, int(bad.sum()), MOST_SHOWN)

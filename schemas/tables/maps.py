@@ -54,6 +54,12 @@ GUIDE_SEQUENCE = Rule(
     "check that the column holds the guides' own sequences, in capitals",
 )
 GENE_LABEL = Rule("gene_label", "SYMBOL (ENTREZ), as SOX10 (6663)", "label genes as DepMap does")
+UNUSED_GENE_LABEL = Rule(
+    "unused_gene_label",
+    "SYMBOL (ENTREZ), as SOX10 (6663), also of guides that are not used",
+    "none needed: these guides are excluded in any case",
+    "warning",
+)
 CELL_LINE_ID = Rule("cell_line_id", "ACH- and six digits", "use the ModelID of DepMap")
 FLAG = Rule("flag", "True or False, Yes or No, 1 or 0", "write every flag in one of these ways")
 WHOLE_NUMBER = Rule("whole_number", "a count: 0, 1, 2 ...", "write the number of alignments")
@@ -139,6 +145,8 @@ def check_tables(raw: RawScreen, library: str) -> CheckedTables:
         # Rows of profiles must match those of the values.
         if table.source.table not in ("rna", "copy_number"):
             text = text.dropna(how="all")
+        if table.source.table == "guide_map" and not free_labels(table.source.layout):
+            text = _without_unused_genes(text, findings)
         broken = list(_broken_text(text, schema(free_labels(table.source.layout)), table))
         findings.extend(broken)
         without_column = any(finding.rule == COLUMN_MISSING.name for finding in broken)
@@ -303,6 +311,18 @@ def _broken_text(
             else:
                 found = list(map(at_line, shown["index"], shown["failure_case"]))
             yield rule.broken(name, found, column=column, count=len(group))
+
+
+def _without_unused_genes(text: pd.DataFrame, findings: list[Finding]) -> pd.DataFrame:
+    """Return a guide map without odd labels of genes in rows that are not used, and report them."""
+    if not {"gene", "n_alignments"} <= set(text.columns):
+        return text
+    genes = text["gene"]
+    unused = ~usable_guides(_typed_guide_map(text)) & genes.notna()
+    odd = unused & ~genes.str.strip().str.fullmatch(GENE_PATTERN).fillna(True)
+    if found := list(map(at_line, genes.index[odd], genes[odd])):
+        findings.append(UNUSED_GENE_LABEL.broken("guide_map", found, column="gene"))
+    return text.assign(gene=genes.where(~odd))
 
 
 def _missing_beside_pdna(text: pd.DataFrame, name: str) -> Iterator[Finding]:

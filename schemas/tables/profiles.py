@@ -12,7 +12,7 @@ from schemas.formatting import is_plain_label
 from schemas.reports import Finding
 from schemas.tables.containers import RawProfiles, TableName
 from schemas.tables.maps import BLANKS, FLAGS, LABEL, TABLE_EMPTY
-from schemas.tables.rule import Rule, first_cells
+from schemas.tables.rule import Rule, beyond, first_cells
 
 DEFAULTS_EXIST = Rule(
     "default_profiles_exist",
@@ -78,15 +78,17 @@ def broken_labels(raw: RawProfiles) -> Iterator[Finding]:
         yield LABEL.broken(table, formulas, column="gene labels")
 
 
-def broken_cells(rule: Rule, raw: RawProfiles, bad: np.ndarray, **limits: Any) -> Iterator[Finding]:
+def broken_cells(
+    rule: Rule, raw: RawProfiles, bad: np.ndarray, *, limit: float = np.nan, **limits: Any
+) -> Iterator[Finding]:
     """Yield a finding of the values at which `bad` is true (profiles, genes), if there are any."""
     if count := int(bad.sum()):
         values, lines, genes = raw.values.to_numpy(), raw.profiles.index, raw.values.columns
         found = [
-            f"line {lines[row]}, {genes[column]}: {values[row, column]:g}"
+            f"line {lines[row]}, {genes[column]}: {beyond(values[row, column], limit)}"
             for row, column in first_cells(bad)
         ]
-        yield rule.broken(raw.source.table, found, count=count, **limits)
+        yield rule.broken(raw.source.table, found, count=count, limit=limit, **limits)
 
 
 def share_near_one(values: np.ndarray) -> float:

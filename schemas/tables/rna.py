@@ -20,11 +20,17 @@ from schemas.tables.profiles import (
     broken_labels,
     share_near_one,
 )
-from schemas.tables.rna_values import check_rna_values
-from schemas.tables.rule import Rule, share
+from schemas.tables.rna_values import WHOLE_TABLE, check_rna_values
+from schemas.tables.rule import Rule, beyond, share
 
 RNA_GENE_UNIQUE = Rule(
     "rna_gene_unique", "one column per gene (Entrez number)", "keep the right column of each"
+)
+RNA_GENE_LABEL = Rule(
+    "rna_gene_label",
+    "SYMBOL (ENTREZ), as SOX10 (6663)",
+    "none needed if no guide targets them: these columns are set aside",
+    "warning",
 )
 RNA_SYMBOL_UNIQUE = Rule(
     "rna_symbol_unique", "one Entrez number per symbol", "check which number is right", "warning"
@@ -64,6 +70,13 @@ RNA_NOT_COPY_NUMBER = Rule(
     "log2(TPM+1), which differs by several log2 units between genes",
     "the values seem to be copy numbers: name this table as `copy_number`, and one of RNA as `rna`",
 )
+RNA_LIKE_COPY_NUMBER = Rule(
+    "rna_like_copy_number",
+    "log2(TPM+1), which differs by several log2 units between genes",
+    "the values are like copy numbers: if they are, name this table as `copy_number`, and one of "
+    "RNA as `rna`",
+    "warning",
+)
 RNA_MISSING = Rule(
     "rna_missing",
     "a value for each gene and cell line",
@@ -73,6 +86,8 @@ RNA_MISSING = Rule(
 RNA_GENE_KNOWN = Rule("rna_gene_known", "a value in every column", "remove the empty genes")
 RNA_PROFILE_KNOWN = Rule("rna_profile_known", "a value in every row", "remove the empty rows")
 
+MOST_ODD = 0.5
+"""Share of labels without a number above which the table has labels of another kind."""
 MOST_NEAR_ONE = 0.7
 """Share of values within 0.5 of 1 from which they are copy numbers."""
 
@@ -90,11 +105,13 @@ def check_rna(raw: RawProfiles, dataset: Dataset, contract: Contract) -> list[Fi
 def _broken_genes(raw: RawProfiles) -> Iterator[Finding]:
     genes = pd.Series(raw.values.columns.astype("str").str.strip())
     numbers = genes.str.extract(f"^{GENE_PATTERN}$", expand=False)
-    if not free_labels(raw.source.layout) and numbers.isna().any():
+    is_free = free_labels(raw.source.layout)
+    if not is_free and numbers.isna().any():
         bad = [repr(label) for label in genes[numbers.isna()]]
-        yield GENE_LABEL.broken("rna", bad, column="gene labels")
+        rule = GENE_LABEL if len(bad) > MOST_ODD * len(genes) else RNA_GENE_LABEL
+        yield rule.broken("rna", bad, column="gene labels")
     keys = numbers.fillna(genes)
-    repeated = keys.duplicated(keep=False)
+    repeated = keys.duplicated(keep=False) & (is_free | numbers.notna())
     if repeated.any():
         yield RNA_GENE_UNIQUE.broken("rna", sorted(genes[repeated]), column="gene labels")
     symbols = genes.str.split(" ").str[0].where(~repeated)
@@ -121,9 +138,9 @@ def _broken_values(raw: RawProfiles, dataset: Dataset, contract: Contract) -> It
     else:
         warn, fail = contract.rna_warn_above, contract.rna_fail_above
         yield from broken_cells(RNA_NOT_NEGATIVE, raw, finite & (values < 0))
-        of_another_kind = list(_copy_numbers(values, fail))
-        yield from of_another_kind
-        if not of_another_kind:
+        copy_numbers = list(_copy_numbers(values, fail))
+        yield from copy_numbers
+        if not copy_numbers:
             yield from check_rna_values(raw, linear_above=fail)
             yield from broken_cells(RNA_NOT_LINEAR, raw, finite & (values > fail), limit=fail)
             yield from broken_cells(RNA_HIGH, raw, (values > warn) & (values <= fail), limit=warn)
@@ -140,16 +157,19 @@ def _broken_values(raw: RawProfiles, dataset: Dataset, contract: Contract) -> It
 def _copy_numbers(values: np.ndarray, fail: float) -> Iterator[Finding]:
     """Check that the values are no copy numbers, whose layout is the same.
 
-    Whole numbers above `fail` are counts of reads.
+    Whole numbers above `fail` are counts of reads. Some genes of a release may have RNA near 1, but
+    not all of its genes.
     """
     near = share_near_one(values)
     if are_absolute(values) and not (values > fail).any():
-        found = "the values are whole numbers"
+        found, rule = "the values are whole numbers", RNA_NOT_COPY_NUMBER
     elif near >= MOST_NEAR_ONE:
         found = f"{near:.0%} of the values are within 0.5 of 1"
+        is_whole = values.shape[1] >= WHOLE_TABLE
+        rule = RNA_NOT_COPY_NUMBER if is_whole else RNA_LIKE_COPY_NUMBER
     else:
         return
-    yield RNA_NOT_COPY_NUMBER.broken("rna", (found,), count=values.size)
+    yield rule.broken("rna", (found,), count=values.size)
 
 
 def _broken_centres(values: np.ndarray, genes: pd.Index, contract: Contract) -> Iterator[Finding]:
@@ -162,5 +182,5 @@ def _broken_centres(values: np.ndarray, genes: pd.Index, contract: Contract) -> 
     means = pd.DataFrame(values, columns=genes).mean()
     off = means[means.abs() > limit]
     if len(off):
-        found = [f"{gene}: {mean:.2g}" for gene, mean in off.items()]
+        found = [f"{gene}: {beyond(mean, limit)}" for gene, mean in off.items()]
         yield RNA_Z_SCORE_CENTRED.broken("rna", found, column="gene labels", limit=limit)

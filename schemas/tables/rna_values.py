@@ -50,6 +50,24 @@ RNA_PROFILE_NOT_TPM = Rule(
     "check the unit of these profiles, and whether they are whole",
     "warning",
 )
+RNA_NOT_LOG2 = Rule(
+    "rna_not_log2",
+    "log2(TPM+1), from which TPM of two decimals follow, as of RSEM; {share:.0%} of the low values "
+    "are such",
+    "divide the values by log(2), in the logarithm of that base",
+)
+RNA_LIKE_COUNTS = Rule(
+    "rna_like_counts",
+    "log2(TPM+1), from which seldom whole numbers follow",
+    "if these are counts of reads, provide log2(TPM+1)",
+    "warning",
+)
+RNA_FILLED = Rule(
+    "rna_filled",
+    "few cell lines with exactly the same value of an expressed gene",
+    "leave unknown values empty: a mean that was filled in is fitted as measured",
+    "warning",
+)
 RNA_LOW = Rule(
     "rna_low",
     "log2(TPM+1), some of it above {limit:g}",
@@ -63,6 +81,18 @@ RNA_Z_SCORE_SCALED = Rule(
     "warning",
 )
 
+LOW_TPM, TPM_STEP, STEP_ERROR = 0.5, 0.01, 0.1
+"""Values below which single steps of TPM differ in their fourth decimal; the step; the largest
+error of a whole number of steps."""
+SMALL_COUNT = 6.0
+"""Log2 of counts that differ in their fourth decimal."""
+FEWEST_STEPS, MOST_OF_LOG2, LEAST_OF_OTHER = 12, 0.6, 0.9
+"""Different low values needed, and shares of whole steps under log2 and under another base."""
+EXPRESSED, RESOLUTION = 3.0, 0.0018
+"""RNA, log2(TPM+1), above which a step of TPM is at most so large; lower values are often equal."""
+LEAST_EQUAL, LEAST_FILLED = 0.05, 0.1
+"""Share of lines with the same value from which a gene was filled in, and of genes from which the
+table was."""
 WHOLE_TABLE = 10_000
 """Genes from which a table has nearly all TPM of a line."""
 LEAST_TPM, MOST_TPM = 2.5e5, 5e6
@@ -71,7 +101,7 @@ releases 1.4e6, as their genes are independent."""
 FEWEST_GENES, FEWEST_VALUES = 5, 200
 """Genes of a profile, distinct values of copies, and values of a table, below which the rules show
 nothing."""
-GENES_COMPARED = 500
+GENES_COMPARED, LINES_JUDGED = 500, 200
 LARGEST_DIFFERENCE = 0.01
 """Root mean square difference of copies, one of them rounded to two decimals; the two most similar
 lines of the sample differ by 0.8."""
@@ -98,6 +128,8 @@ def check_rna_values(
         return
     lowest, highest = np.fmin.reduce(values, axis=1), np.fmax.reduce(values, axis=1)
     constant = (lowest == highest) & (np.isfinite(values).sum(axis=1) >= FEWEST_GENES)
+    if (silent := constant & (lowest == 0)).any() and _may_be_silent(values[~constant]):
+        constant &= ~silent
     if constant.any():
         found = [
             f"{label}: {value:g} in every gene"
@@ -111,12 +143,25 @@ def check_rna_values(
         return
     yield from _copied_profiles(values, labels)
     yield from _copied_genes(values, raw.values.columns)
+    yield from _filled_genes(values, raw.values.columns, z_scores)
     if z_scores:
         yield from _broken_spread(values)
     elif lowest[kept].min() >= 0 and np.isfinite(highest[kept]).all():
         yield from _broken_zeros(values, labels)
         if (largest := float(highest[kept].max())) <= linear_above:
-            yield from _broken_unit(values, labels, largest)
+            other = list(_broken_base(values))
+            if values.shape[1] < WHOLE_TABLE:  # else the sum of TPM decides
+                other += _broken_counts(values)
+            yield from other or _broken_unit(values, labels, largest)
+
+
+def _may_be_silent(values: np.ndarray) -> bool:
+    """Whether a line may express none of these genes, given the profiles of other lines.
+
+    So it may of few genes that belong to one lineage, and not of a gene that most lines express.
+    """
+    few = 0 < values.shape[1] < FEWEST_OF_ZEROS
+    return few and len(values) > 0 and float(np.nanquantile(values, 0.1, axis=0).max()) < 1
 
 
 def _labels(profiles: pd.DataFrame) -> np.ndarray:
@@ -134,7 +179,12 @@ def _copied_profiles(values: np.ndarray, labels: np.ndarray) -> Iterator[Finding
     centred = some - some.mean(axis=0)
     lengths = np.einsum("lg,lg->l", centred, centred)
     squares = lengths[:, None] + lengths - 2 * centred @ centred.T
-    close = np.triu(squares <= LARGEST_DIFFERENCE**2 * some.shape[1], 1)
+    largest = LARGEST_DIFFERENCE**2 * some.shape[1]
+    means = (lengths <= largest) & (np.median(lengths) > 100 * largest)
+    if len(some) > FEWEST_GENES and means.any():
+        found = [f"{label}: the mean of every gene" for label in labels[means]]
+        yield RNA_FILLED.broken("rna", found, column="cell_line")
+    close = np.triu(squares <= largest, 1)
     pairs = [
         f"{labels[one]} = {labels[other]}"
         for one, other in np.argwhere(close)
@@ -180,6 +230,60 @@ def _broken_zeros(values: np.ndarray, labels: np.ndarray) -> Iterator[Finding]:
             f"{label}: {part:.0%}" for label, part in zip(labels[many], zeros[many], strict=True)
         ]
         yield RNA_ZEROS.broken("rna", found, column="cell_line", usual=usual)
+
+
+def _filled_genes(values: np.ndarray, genes: pd.Index, z_scores: bool) -> Iterator[Finding]:
+    """Find genes of which many lines have exactly the same value, in some hundred genes.
+
+    As many as by chance are allowed for, given the decimals of the table. Of z-scores, a mean that
+    was filled in is 0.
+    """
+    step = max(1, values.shape[1] // GENES_COMPARED)
+    some = values[:, ::step][np.isfinite(values[:, ::step])]
+    decimals = next((n for n in (1, 2) if (some == some.round(n)).all()), 4)
+    found, n_judged = [], 0
+    for gene, column in zip(genes[::step], values.T[::step], strict=True):
+        known = column[np.isfinite(column)]
+        of_gene, counts = np.unique(known, return_counts=True)
+        judged = of_gene == 0 if z_scores else of_gene > EXPRESSED
+        if not judged.any() or len(of_gene) < FEWEST_GENES:
+            continue
+        n_judged += 1
+        most = counts[judged].argmax()
+        chance = 0.4 * len(known) * max(RESOLUTION, 10.0**-decimals) / known.std()
+        limit = max(3, LEAST_EQUAL * len(known), chance + 5 * np.sqrt(chance) + 2)
+        if (count := counts[judged][most]) >= limit:
+            found.append(f"{gene}: {of_gene[judged][most]:g} in {count} of {len(known)} lines")
+    if len(found) >= max(2, LEAST_FILLED * n_judged):
+        yield RNA_FILLED.broken("rna", found, column="gene labels")
+
+
+def _broken_base(values: np.ndarray) -> Iterator[Finding]:
+    """Check that TPM have two decimals under log2, where they have under another logarithm."""
+    some = values[:: max(1, len(values) // LINES_JUDGED)]
+    low = np.unique(some[(some > 0) & (some < LOW_TPM)])
+    if len(low) < FEWEST_STEPS:
+        return
+
+    def whole_steps(base: float) -> float:
+        steps = (base**low - 1) / TPM_STEP
+        return float(np.mean(np.abs(steps - steps.round()) <= STEP_ERROR))
+
+    of_log2 = whole_steps(2)
+    for base, name in ((np.e, "ln(TPM+1)"), (10, "log10(TPM+1)")):
+        if of_log2 < MOST_OF_LOG2 and (share := whole_steps(base)) >= LEAST_OF_OTHER:
+            found = (f"{share:.0%} are as {name}",)
+            yield RNA_NOT_LOG2.broken("rna", found, count=values.size, share=of_log2)
+
+
+def _broken_counts(values: np.ndarray) -> Iterator[Finding]:
+    """Check that the values are not logarithms of whole numbers, which TPM seldom are."""
+    some = values[:: max(1, len(values) // LINES_JUDGED)]
+    counts = np.exp2(np.unique(some[(some > 0) & (some < SMALL_COUNT)])) - 1
+    whole = np.abs(counts - counts.round()) <= STEP_ERROR / 2
+    if len(counts) >= FEWEST_STEPS and whole.mean() >= LEAST_OF_OTHER:
+        found = (f"{whole.mean():.0%} of the low values are log2 of a whole number",)
+        yield RNA_LIKE_COUNTS.broken("rna", found, count=values.size)
 
 
 def _broken_unit(values: np.ndarray, labels: np.ndarray, highest: float) -> Iterator[Finding]:

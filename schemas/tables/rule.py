@@ -55,6 +55,12 @@ def at_line(line: object, value: object) -> str:
     return f"line {line}: {str(value)!r}"
 
 
+def beyond(value: float, limit: float) -> str:
+    """Return a value as text, with as many digits as it takes to differ from its limit."""
+    text = f"{value:g}"
+    return text if abs(float(text)) != abs(limit) else f"{value:.15g}"
+
+
 def first_cells(bad: np.ndarray) -> Iterator[tuple[int, int]]:
     """Yield row and column of the first `MOST_SHOWN` true elements of `bad` (rows, columns).
 

@@ -5,15 +5,16 @@ The index of each table is the line of the first occurrence of its label.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
+from schemas.reports import Finding
 from schemas.tables.containers import LogfcBlock, RawProfiles, RawTable, TableName, TableSource
 from schemas.tables.eligibility import FITTED_SCREEN_TYPE
-from schemas.tables.labels import condition_columns
+from schemas.tables.labels import REPLICATES_NUMBERED, condition_columns
 from schemas.tables.layouts import Layout
 from tasks.reading.table_rows import TableFile
 
@@ -53,6 +54,7 @@ class LongScreen:
     guide_map: RawTable
     sequence_map: RawTable
     rna: RawProfiles | None
+    findings: tuple[Finding, ...] = ()
 
 
 def read_long(file: TableFile, layout: Layout, library: str, *, with_rna: bool) -> LongScreen:
@@ -63,8 +65,8 @@ def read_long(file: TableFile, layout: Layout, library: str, *, with_rna: bool) 
             `rna_not_constant`.
     """
     table, conditions = _read_frame(file, layout)
-    table = _labelled(table)
-    _check_labels(file, table)
+    table, findings = _labelled(table, conditions)
+    _check_labels(file, table, ("gene", "cell_line", "guide", "sequence"))
     _check_unique(file, table, conditions)
     source = file.source(layout.name)
 
@@ -85,7 +87,41 @@ def read_long(file: TableFile, layout: Layout, library: str, *, with_rna: bool) 
         guide_map=as_raw("guide_map", guides.assign(n_alignments="1", used="True")),
         sequence_map=sequence_map,
         rna=_read_rna(file, source, table) if with_rna and "rna" in table else None,
+        findings=findings,
     )
+
+
+def read_long_profiles(file: TableFile, layout: Layout) -> RawProfiles:
+    """Read RNA or copy number of a table with one row per gene and cell line.
+
+    Raises:
+        TableFormatError: `missing_label`, `not_a_number` or `duplicate_measurement`.
+    """
+    at = {name: file.columns.index(column) for column, name in layout.canonical.items()}
+    labels, values, lines = file.read([at["cell_line"], at["gene"]], [at["value"]])
+    table = pd.DataFrame(
+        {"cell_line": labels[0], "gene": labels[1], "value": values[:, 0]}, index=lines
+    )
+    _check_labels(file, table, ("gene", "cell_line"))
+    again = table.duplicated(["gene", "cell_line"])
+    if again.any():
+        line = table.index[again][0]
+        raise file.error(
+            "duplicate_measurement",
+            "expected one row for each gene and cell line, got again "
+            f"{', '.join(table.loc[line, ['gene', 'cell_line']])} on line {line} "
+            f"({again.sum()} such rows)",
+            "delete the wrong rows",
+        )
+    row, cell_lines = pd.factorize(table["cell_line"])
+    column, genes = pd.factorize(table["gene"])
+    matrix = np.full((len(cell_lines), len(genes)), np.nan)
+    matrix[row, column] = table["value"]
+    first = table.index[~table["cell_line"].duplicated()]
+    profiles = pd.DataFrame(
+        {"profile": cell_lines, "cell_line": cell_lines, "is_default": "Yes"}, index=first
+    )
+    return RawProfiles(file.source(layout.name), profiles, pd.DataFrame(matrix, first, genes))
 
 
 def _read_frame(file: TableFile, layout: Layout) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -108,21 +144,34 @@ def _read_frame(file: TableFile, layout: Layout) -> tuple[pd.DataFrame, pd.DataF
     return table.join(pd.DataFrame(values, lines, numbers)), conditions
 
 
-def _labelled(table: pd.DataFrame) -> pd.DataFrame:
-    """Make unique labels of guides numbered by gene and of replicates numbered by cell line."""
+def _labelled(
+    table: pd.DataFrame, conditions: pd.DataFrame
+) -> tuple[pd.DataFrame, tuple[Finding, ...]]:
+    """Make unique labels of guides numbered by gene and of replicates numbered by cell line.
+
+    Without a column of replicates, rows are numbered where most guides have several in a line: a
+    few repeated rows are errors, and so are those of several screens or conditions.
+    """
+    findings: tuple[Finding, ...] = ()
     if "guide_of_gene" in table:
         table["guide"] = table["gene"] + "/" + table.pop("guide_of_gene")
     if "replicate" in table:
         table["sequence"] = table["cell_line"] + "/" + table.pop("replicate")
     elif "sequence" not in table:
+        number = table.groupby(["gene", "cell_line", "guide"], dropna=False).cumcount() + 1
+        n_pairs, n_repeated = (number == 1).sum(), (number == 2).sum()
         table["sequence"] = table["cell_line"]
+        if n_repeated >= max(1, LEAST_SHARED * n_pairs) and not (conditions.nunique() > 1).any():
+            table["sequence"] += "/" + number.astype("str")
+            found = (f"{len(table):,} rows of {n_pairs:,} guides in a line",)
+            findings = (REPLICATES_NUMBERED.broken("logfc", found, column="replicate"),)
     elif (table.groupby("sequence")["cell_line"].nunique() > 1).mean() >= LEAST_SHARED:
         table["sequence"] = table["cell_line"] + "/" + table["sequence"]
-    return table
+    return table, findings
 
 
-def _check_labels(file: TableFile, table: pd.DataFrame) -> None:
-    for column in ("gene", "cell_line", "guide", "sequence"):
+def _check_labels(file: TableFile, table: pd.DataFrame, columns: Sequence[str]) -> None:
+    for column in columns:
         missing = table.index[table[column].isna()]
         if len(missing):
             raise file.error(

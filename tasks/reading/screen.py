@@ -21,7 +21,7 @@ from schemas.tables.containers import (
 from schemas.tables.labels import condition_columns
 from schemas.tables.layouts import recognise
 from tasks.reading.logfc import WideLogfc
-from tasks.reading.long_table import LongScreen, read_long
+from tasks.reading.long_table import LongScreen, read_long, read_long_profiles
 from tasks.reading.table_file import open_table
 
 
@@ -74,6 +74,7 @@ def read_screen(dataset: Dataset) -> RawScreen:
             "expression_addictions", dataset.controls.expression_addictions
         ),
         unreadable=tuple(unreadable),
+        findings=opened.findings if isinstance(opened, LongScreen) else (),
     )
 
 
@@ -104,12 +105,14 @@ def read_small_table(table: TableName, location: str) -> RawTable:
 
 
 def read_profiles(table: TableName, location: str) -> RawProfiles:
-    """Read a matrix of profiles x genes, of either layout.
+    """Read profiles x genes, a matrix of either layout or a table with one value per row.
 
     Raises TableFormatError or StorageError.
     """
     file = open_table(table, location)
     layout = recognise(table, location, file.columns)
+    if not layout.matrix_of:
+        return read_long_profiles(file, layout)
     leading = {
         layout.canonical[column]: position
         for position, column in enumerate(file.columns)

@@ -16,14 +16,15 @@ import pyarrow.compute
 import pyarrow.parquet
 
 from schemas.tables.containers import TableFormatError, TableName
-from schemas.tables.layouts import (
-    MISSING_VALUES,
-    NUMBER,
-    SUFFIXES,
+from schemas.tables.heads import (
     check_head,
+    is_above_header,
+    is_padded,
     name_columns,
     parse_header,
+    without_padding,
 )
+from schemas.tables.layouts import MISSING_VALUES, NUMBER, SUFFIXES, UNNAMED
 from tasks.reading.csv import CsvParser, LineTooLong, as_objects, parse_ahead, whole_lines
 from tasks.reading.hdf5 import Hdf5File
 from tasks.reading.storage import StoredFile
@@ -36,6 +37,8 @@ MAX_LINE_BYTES = 32 << 20
 MAX_TEXT_BYTES = 256 << 20
 """Largest table of text alone, which is read whole; the largest guide map takes 10 MB."""
 HEAD_BYTES = 64 << 10
+MOST_ABOVE = 100
+"""Lines above the header that may be empty."""
 
 
 def open_table(table: TableName, location: str) -> TableFile:
@@ -55,48 +58,82 @@ def open_table(table: TableName, location: str) -> TableFile:
     for suffix, file_format in formats.items():
         if name.endswith(suffix):
             return file_format(table, StoredFile(location))
+    remedy = next(
+        (how for endings, how in _OTHER_FORMATS.items() if name.rstrip("/").endswith(endings)),
+        "give the table in one of these formats",
+    )
     raise TableFormatError(
         table,
         location,
         "unknown_suffix",
         f"expected a file ending in {', '.join(SUFFIXES)}",
-        "give the table in one of these formats",
+        remedy,
     )
+
+
+_OTHER_FORMATS = {
+    (".zarr", ".zarr.zip"): "Zarr is not read: save its matrix with its labels as Parquet or CSV",
+    (".rda", ".rdata", ".rds"): "save the data frame from R with write.csv(row.names=FALSE), a "
+    "matrix with its row names",
+    (".h5ad", ".h5", ".loom"): "save its matrix with its labels as Parquet or CSV",
+    (".xlsx", ".xls", ".ods"): "save the sheet as CSV; check that it has made no dates of genes",
+    (".txt", ".gct", ".tab"): "save it as .tsv if its columns are separated by tabs, or as .csv",
+    (".zip", ".tar", ".bz2", ".xz", ".zst", ".7z"): "unpack it",
+}
 
 
 _LINE_LIMIT = f"{MAX_LINE_BYTES / 1e6:.0f} MB a line"
 
 
 class CsvFile(TableFile):
-    """Comma-separated text, gzipped or not."""
+    """Comma-separated text, gzipped or not.
+
+    Read as if they were not there: empty lines above the header, blanks beside every delimiter, and
+    columns at the end of the lines that have neither name nor value.
+    """
 
     delimiter = ","
 
     def _read_columns(self) -> tuple[str, ...]:
         with self._open() as stream, self._decompressing():
             location = self.stored.location
-            header = stream.readline(MAX_LINE_BYTES)
+            header, self._header_line = stream.readline(MAX_LINE_BYTES), 1
+            while is_above_header(header) and self._header_line <= MOST_ABOVE:
+                header = stream.readline(MAX_LINE_BYTES)
+                self._header_line += 1
             check_head(self.table, location, header + stream.read(HEAD_BYTES), self.delimiter)
             if len(header) == MAX_LINE_BYTES:
                 raise self.too_large(_LINE_LIMIT)
+            self._padded = is_padded(header, self.delimiter)
+            if self._padded:
+                header = without_padding(header, self.delimiter)
             columns = parse_header(self.table, location, header, self.delimiter)
             self.require_columns(len(columns))
+            self._n_columns = len(columns)
+            while len(columns) > 2 and columns[-1] == UNNAMED:
+                columns = columns[:-1]
             return columns
 
     def rows(self, texts: Sequence[int], numbers: Sequence[int]) -> Iterator[Rows]:
         """Yield all rows except empty lines."""
-        line, last = 2, b""
+        line, last = self._header_line + 1, b""
+        unnamed = range(len(self.columns), self._n_columns)
         with self._open() as stream, self._decompressing():
-            stream.readline()
+            for _ in range(self._header_line):
+                stream.readline()
             # A table of text alone is small, and its values may contain line breaks: read it whole.
             if numbers:
                 blocks = whole_lines(stream, CSV_BLOCK_BYTES, MAX_LINE_BYTES)
             else:
                 blocks = iter(filter(None, [self._all_of(stream)]))
-            parser = CsvParser(len(self.columns), texts, numbers, self.delimiter)
+            if self._padded:
+                blocks = (without_padding(block, self.delimiter) for block in blocks)
+            parser = CsvParser(self._n_columns, [*texts, *unnamed], numbers, self.delimiter)
             try:
                 for block in parse_ahead(parser, blocks):
-                    yield from _between_empty_lines(Rows(block.texts, block.numbers, line))
+                    self._require_empty(block.texts[len(texts) :], line)
+                    named = block.texts[: len(texts)]
+                    yield from _between_empty_lines(Rows(named, block.numbers, line))
                     line += len(block.numbers)
                     last = block.last
             except pa.ArrowInvalid as error:
@@ -107,6 +144,17 @@ class CsvFile(TableFile):
                 raise self._truncated(
                     "the last line does not end with a line break: its last value may be cut off",
                     "; if it is whole, add a line break at its end",
+                )
+
+    def _require_empty(self, unnamed: Sequence[np.ndarray], first_line: int) -> None:
+        for column, values in enumerate(unnamed, len(self.columns) + 1):
+            filled = np.flatnonzero(pd.notna(values))
+            if len(filled):
+                raise self.error(
+                    "unnamed_column",
+                    f"expected a name of each column but the first, got none of column {column}, "
+                    f"which has {values[filled[0]]!r} on line {first_line + filled[0]}",
+                    "name the column, or remove it",
                 )
 
     def _all_of(self, stream: io.BufferedReader | gzip.GzipFile) -> bytes:
@@ -141,25 +189,30 @@ class CsvFile(TableFile):
         """Return the error that stopped the fast parser, searching from `first_line` on."""
         text = io.TextIOWrapper(self._open(), encoding="utf-8", errors="strict", newline="")
         with text:
-            rows = csv.reader(text, delimiter=self.delimiter)
+            rows = csv.reader(text, delimiter=self.delimiter, skipinitialspace=self._padded)
             try:
                 for row in rows:
                     line = rows.line_num
-                    if line < max(first_line, 2) or not row:
+                    if line < max(first_line, self._header_line + 1) or not row:
                         continue
-                    if len(row) != len(self.columns):
-                        found = f"line {line} has {len(row)} of {len(self.columns)} columns"
+                    if len(row) != self._n_columns:
+                        found = f"line {line} has {len(row)} of {self._n_columns} columns"
                         open_quote = any("\n" in value for value in row)
-                        if len(row) < len(self.columns) and not open_quote and not any(rows):
+                        if len(row) < self._n_columns and not open_quote and not any(rows):
                             return self._truncated(f"the last {found}")
+                        of_r = line == self._header_line + 1 and len(row) == self._n_columns + 1
                         return self.error(
                             "uneven_rows",
                             f"expected as many columns in each row as in the header, {found}",
-                            "correct the row: quote values with commas, close every quote",
+                            "begin the header with a comma if it does not name the row labels (as "
+                            "write.table of R), or remove the commas at the end of the lines"
+                            if of_r
+                            else "correct the row: quote values with commas, close every quote",
                         )
                     for column in numbers:
-                        if row[column] not in MISSING_VALUES and not NUMBER.fullmatch(row[column]):
-                            return self.not_a_number(line, column, row[column])
+                        value = row[column].strip(" ") if self._padded else row[column]
+                        if value not in MISSING_VALUES and not NUMBER.fullmatch(value):
+                            return self.not_a_number(line, column, value)
             except UnicodeDecodeError:
                 return self.error(
                     "not_utf8", "expected UTF-8 text throughout", "save the table as UTF-8"

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from schemas.tables.containers import TableFormatError, TableName, TableSource
+from schemas.tables.heads import check_kind
 from tasks.reading.storage import NoSuchFile, StoredFile
 
 CELLS_PER_BLOCK = 1 << 20
@@ -19,6 +20,7 @@ MAX_COLUMNS = 200_000
 """Three times the genes of the widest RNA table: a file may declare or unpack to any number."""
 MAX_TABLE_BYTES = 4 << 30
 """Memory for a table that is read whole; the wide logFC table is read in blocks."""
+_HEAD_BYTES = 1024
 _BYTES_OF_TEXT = 64
 """Approximate memory of a label."""
 
@@ -46,7 +48,12 @@ class TableFile(ABC):
     def __init__(self, table: TableName, stored: StoredFile) -> None:
         self.table = table
         self.stored = stored
-        self.columns = self._read_columns()
+        try:
+            self.columns = self._read_columns()
+        except TableFormatError:
+            with self._open_stored() as start:  # in any format, this explains more
+                check_kind(table, stored.location, start.read(_HEAD_BYTES))
+            raise
 
     @abstractmethod
     def _read_columns(self) -> tuple[str, ...]:

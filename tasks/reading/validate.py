@@ -20,6 +20,7 @@ from schemas.tables.labels import check_labels
 from schemas.tables.layouts import free_labels
 from schemas.tables.logfc import LogfcChecks
 from schemas.tables.maps import check_tables
+from schemas.tables.matching import match_labels
 from schemas.tables.relations import check_across
 from schemas.tables.rna import check_rna
 from tasks.reading.screen import read_screen
@@ -73,12 +74,14 @@ def validate(
         StorageError: the storage cannot be reached.
         PreparationError: the filters exclude everything.
     """
-    raw = read_screen(dataset)
+    raw, matched = match_labels(read_screen(dataset))
     tables = check_tables(raw, dataset.library)
     sequences = None if raw.logfc is None else raw.logfc.sequences
     of_rna, of_copies, contract = raw.rna, raw.copy_number, parameters.contract
     findings = [
         *map(_unreadable, raw.unreadable),
+        *raw.findings,
+        *matched,
         *tables.findings,
         *(() if of_rna is None else check_rna(of_rna, dataset, contract)),
         *(() if of_copies is None else check_copy_number(of_copies, dataset, contract)),

@@ -85,8 +85,12 @@ def _part_and_priors(parameters: FitParameters) -> dict[str, tuple[object, ...]]
     priors = parameters.priors.model_dump(mode="json")
     return {
         "priors": tuple(f"{name}={prior}" for name, prior in priors.items()),
-        **parameters.filters.model_dump(),
+        **_filters(parameters),
     }
+
+
+def _filters(parameters: FitParameters) -> dict[str, tuple[str, ...]]:
+    return parameters.filters.model_dump(exclude_none=True)
 
 
 def _as_words(options: dict[str, tuple[object, ...]]) -> list[str]:
@@ -105,5 +109,5 @@ def _nuts_options(sampling: Sampling) -> dict[str, tuple[object, ...]]:
 def _options_suffice(parameters: FitParameters) -> bool:
     """Return whether settings without options have defaults, and no label has a comma."""
     rest, default = (one.model_dump(exclude=_WITH_OPTION) for one in (parameters, FitParameters()))
-    labels = [label for names in parameters.filters.model_dump().values() for label in names]
+    labels = [label for names in _filters(parameters).values() for label in names]
     return rest == default and not any("," in label for label in labels)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from schemas.formatting import escape_unprintable
 from schemas.reports import Finding, ValidationReport
 from tasks.reports.markdown import as_text, markdown_head, markdown_row, markdown_table
 from tasks.runtime.files import write_atomic
@@ -58,7 +59,7 @@ def write_validation(report: ValidationReport, folder: Path) -> Path:
 
 
 def _file_name(location: str) -> str:
-    return location.rpartition("/")[2]
+    return escape_unprintable(location.rpartition("/")[2])
 
 
 def _summary(report: ValidationReport) -> str:

@@ -87,9 +87,7 @@ def read_fit(run_id: str, *, screen: bool = True) -> TrackedFit:
 
 def _read(run: Run, folder: Path, stored: set[str]) -> TrackedFit:
     """Read the files of a run from `folder`; `stored` are their names."""
-    parameters = FitParameters.model_validate_json(
-        (folder / PARAMETERS_FILE).read_text(encoding="utf-8")
-    )
+    parameters = FitParameters.of_run((folder / PARAMETERS_FILE).read_text(encoding="utf-8"))
     return TrackedFit(
         dataset=run.data.tags["dataset"],
         experiment_id=run.info.experiment_id,

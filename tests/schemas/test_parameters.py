@@ -86,12 +86,15 @@ def test_every_field_of_the_form_has_a_title_a_text_and_a_default():
     [
         ({}, True),
         ({"model": "m4_nested", "filters": {"genes": ["SOX10 (6663)", "geneB", "6663"]}}, True),
+        ({"filters": {"genes": [6663, "SOX10"], "lineages": None}}, True),
         ({"priors": {"mu_beta": "Normal(0, 1e-3)", "sigma": "HalfNormal(0.5)"}}, True),
         ({"model": "m5"}, False),
         ({"seed": -1}, False),
         ({"sampling": {"draws": 10}}, False),
         ({"filters": {"genes": ["  "]}}, False),
         ({"filters": {"genes": "SOX10"}}, False),
+        ({"filters": {"genes": []}}, False),
+        ({"filters": {"without_cell_lines": []}}, False),
         ({"priors": {"mu_beta": "Normal(0"}}, False),
     ],
 )
@@ -103,6 +106,15 @@ def test_form_and_settings_accept_the_same_values(parameters: dict[str, Any], go
     else:
         with pytest.raises(ValidationError):
             FitParameters.model_validate(parameters)
+
+
+def test_an_empty_filter_is_read_in_earlier_runs_alone():
+    earlier = '{"filters": {"genes": [], "lineages": ["Skin"]}, "seed": 7}'
+    expected = FitParameters(filters=Filters(lineages=("Skin",)), seed=7)
+    assert FitParameters.of_run(earlier) == expected
+    assert FitParameters.of_run(expected.model_dump_json()) == expected
+    with pytest.raises(ValidationError, match="at least one name, got none"):
+        Filters(genes=())
 
 
 def test_what_is_written_is_read_back_and_nothing_is_added_or_changed():

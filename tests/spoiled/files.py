@@ -4,6 +4,7 @@ import pandas as pd
 
 from tests.spoiled.spoil import complete_release, content, entry, frame
 
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a21\nsize 1234567\n"
 PAGE = b"\n<!DOCTYPE html>\n<html><body>Log in</body></html>\n"
 
 
@@ -24,15 +25,26 @@ FILES = (
     content("a file cut off within a row", "rna", "truncated", lambda was: was[:200]),
     content("a row of one column more", "logfc", "uneven_rows", longer_line),
     content("tabs", "guide_map", "wrong_delimiter", lambda was: was.replace(b",", b"\t")),
-    content("a comma at the end of each line", "rna", "unnamed_column",
-            lambda was: was.replace(b"\n", b",\n")),
+    content("a value without a name at the end of a line", "rna", "unnamed_column",
+            lambda was: was.replace(b"\n", b",\n").replace(b",\nACH", b",7\nACH").replace(
+                b",7\n", b",\n", 1)),
+    content("a pointer of Git LFS", "logfc", "pointer_file", lambda _: POINTER),
+    content("a pointer of git-annex as Parquet", "rna", "pointer_file",
+            lambda _: b"../.git/annex/objects/Kx/MD5E-s4--0.parquet", ".parquet"),
+    content("Zarr", "rna", "unknown_suffix", lambda was: was, ".zarr"),
+    frame("a custom download of the portal", "rna", "foreign_table",
+          lambda rna: rna.set_axis([f"G{n}" for n in range(5)], axis=1).assign(
+              lineage_1="Skin", cell_line_display_name=rna.index), "without Entrez numbers"),
+    frame("the guide map as log fold changes", "logfc", "other_table",
+          lambda _: complete_release().guide_map, "the columns are those of guide_map"),
+    frame("genes x cell lines as RNA", "rna", "transposed", lambda rna: rna.T),
     content("commas in a file named .tsv", "guide_map", "wrong_delimiter", lambda w: w, ".tsv"),
     frame("RNA as log fold changes", "logfc", "gene_matrix",
           lambda _: complete_release().rna, "the columns are genes (G0 (1), G1 (2), G2 (3))"),
     content("a no-break space in a number", "logfc", "not_a_number",
             lambda was: was.replace(b",0.", b",\xc2\xa00.", 1)),
     content("an empty file", "sequence_map", "empty_file", lambda _: b""),
-    content("200,001 columns", "rna", "too_large", lambda _: b"," * 200_000 + b"\n"),
+    content("200,001 columns", "rna", "too_large", lambda _: b"A" + b"," * 200_000 + b"\n"),
     content("carriage returns", "guide_map", "damaged_file", lambda w: w.replace(b"\n", b"\r")),
     content("noise as Parquet", "rna", "damaged_file", lambda _: bytes(range(256)), ".parquet"),
     content("a workbook named as CSV", "guide_map", "wrong_format", lambda _: b"PK\x03\x04...."),

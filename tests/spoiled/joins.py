@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from schemas.tables.matching import r_name
 from tests.property.releases import Release
 from tests.spoiled.spoil import entry, frame, long_release, with_profiles
 
@@ -77,6 +78,24 @@ def of_many_guides(of: Release) -> Release:
     )
     logfc = pd.concat([of.logfc + 0.01 * place for place in range(40)])
     return replace(of, guide_map=guides, logfc=logfc.set_axis(guides["sgRNA"]))
+
+
+def noise(n_rows: int, n_columns: int) -> Any:
+    """Return numbers of four decimals near 0."""
+    return np.random.default_rng(5).normal(0, 0.8, (n_rows, n_columns)).round(4)
+
+
+def filled(rna: pd.DataFrame) -> pd.DataFrame:
+    """Return RNA in which four lines of two genes have the mean."""
+    rna = rna.clip(lower=0)
+    for gene in (1, 3):
+        rna = with_values(rna, slice(4 * gene, 4 * gene + 4), gene, rna.iloc[:, gene].mean())
+    return rna
+
+
+def hundredths(rna: pd.DataFrame) -> pd.DataFrame:
+    """Return low TPM of two decimals in place of RNA."""
+    return rna * 0 + np.arange(1, rna.size + 1).reshape(rna.shape) / 100
 
 
 MAP = "logfc+guide_map"
@@ -158,6 +177,8 @@ JOINS = (
           reported="logfc+essential"),
     # RNA: units, genes and profiles
     frame("high RNA", "rna", "rna_high", lambda rna: with_values(rna, 1, 3, 20.5), "G3 (4): 20.5"),
+    frame("RNA a little above its limit", "rna", "rna_not_linear",
+          lambda rna: with_values(rna, 1, 3, 40.0000001), "line 3, G3 (4): 40.0000001"),
     frame("missing RNA", "rna", "rna_missing", lambda rna: with_values(rna, 1, 3, np.nan), "3.3 %"),
     entry("log2(TPM+1) as z-scores", "rna", "rna_z_score_signed", "rna_units", "z_score"),
     frame("high log2(TPM+1) as z-scores", "rna", "rna_z_score",
@@ -183,6 +204,20 @@ JOINS = (
           lambda rna: with_values(rna, 2, slice(None), rna.iloc[2] + 19), "line 4, ACH-000002"),
     frame("log10 as log2", "rna", "rna_low",
           lambda rna: many_lines(rna, 40) * np.log10(2), "the largest is"),
+    frame("natural logarithms as log2", "rna", "rna_not_log2",
+          lambda rna: hundredths(rna).map(np.log1p), "100% are as ln(TPM+1)"),
+    frame("decimal logarithms as log2", "rna", "rna_not_log2",
+          lambda rna: hundredths(rna).add(1).map(np.log10).round(4), "as log10(TPM+1)"),
+    frame("log2 of counts in a few genes", "rna", "rna_like_counts",
+          lambda rna: (hundredths(rna) * 100).add(1).map(np.log2), "100% of the low values"),
+    frame("means for missing RNA", "rna", "rna_filled",
+          lambda rna: filled(many_lines(rna, 40) + noise(40, 5)), "in 4 of 40 lines"),
+    frame("means for a missing profile", "rna", "rna_filled",
+          lambda rna: with_values(rna, 2, slice(None), rna.drop(rna.index[2]).mean().round(5)),
+          "line 4, ACH-000002: the mean of every gene"),
+    frame("means for missing z-scores", "rna", "rna_filled",
+          lambda rna: with_values(many_lines(rna, 40) + noise(40, 5), slice(0, 4), slice(3), 0.0),
+          "0 in 4 of 40 lines", of=z_scored),
     frame("gene effects as z-scores", "rna", "rna_z_score_scaled",
           lambda rna: many_lines(rna, 40) / 10, "the median over genes is 0.", of=z_scored),
     frame("two default profiles of a line", "rna", "one_default_profile",
@@ -192,7 +227,9 @@ JOINS = (
     frame("no default profile", "rna", "default_profiles_exist",
           lambda rna: rna.assign(IsDefaultEntryForModel="No"), of=with_profiles),
     # Copy number: units, genes, values, and the other tables
-    frame("copy number as RNA", "rna", "rna_not_copy_number", lambda rna: rna / 30 + 0.75, "100%"),
+    frame("copy number as RNA", "rna", "rna_like_copy_number", lambda rna: rna / 30 + 0.75, "100%"),
+    frame("absolute copy number as RNA", "rna", "rna_not_copy_number",
+          lambda rna: (rna / 3).round() + 1, "whole numbers"),
     frame("RNA as copy number", "copy_number", "copy_number_not_rna",
           lambda copies: copies * 3, "0% within 0.5 of 1"),
     frame("absolute copy number", "copy_number", "copy_number_not_absolute",
@@ -234,9 +271,15 @@ JOINS = (
     frame("genes that are numbers", "logfc", "spreadsheet_label",
           lambda table: table.replace({"gene": {"G1": "44256", "G2": "2.31E+13"}}), "44256",
           of=long_release),
-    frame("a gene of another symbol in RNA", "rna", "genes_lost",
-          lambda rna: rna.rename(columns={"G4 (5)": "NEW4 (5)"}), "G4 (5) = NEW4 (5) of rna",
-          reported="guide_map+rna"),
+    frame("a gene of another symbol in RNA", "rna", "genes_matched",
+          lambda rna: rna.rename(columns={"G4 (5)": "NEW4 (5)"}), "NEW4 (5) = G4 (5)",
+          reported="rna+guide_map"),
+    frame("sequences named by R", "logfc", "sequences_matched",
+          lambda logfc: logfc.rename(columns=r_name),
+          "ACH.000000.r0 = ACH-000000 r0", reported="logfc+sequence_map"),
+    frame("unnumbered replicates in a long table", "logfc", "replicates_numbered",
+          lambda table: pd.concat([table, table.assign(logfc=table["logfc"] + 0.1)]),
+          "96 rows of 48 guides", of=long_release),
     frame("two libraries in a long table", "logfc", "one_screen",
           lambda table: table.assign(Library=["A", "B"] * 24), "A: ", of=long_release),
     frame("a treatment in a long table", "logfc", "one_condition",

@@ -11,14 +11,16 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import schemas.tables
 from schemas.parameters import FitParameters, Preparation
 from schemas.reports import Finding
 from schemas.tables.rule import Rule
-from tasks.reading.validate import validate
+from tasks.reading.validate import ValidatedScreen, validate
 from tests.property.releases import Release
+from tests.spoiled.odd import ODD, Odd
 from tests.spoiled.spoil import Spoil, complete_release, long_release, with_profiles
 from tests.spoiled.spoils import SPOILS
 
@@ -56,6 +58,24 @@ def message(spoil: Spoil, folder: Path) -> str:
 @pytest.mark.parametrize("change", [replace, with_profiles, long_release])
 def test_a_sound_release_has_no_finding(change, tmp_path: Path):
     assert findings_of(change(complete_release()), tmp_path) == []
+
+
+@pytest.mark.parametrize("odd", ODD, ids=str)
+def test_an_odd_table_is_read_as_the_sound_one(odd: Odd, tmp_path: Path):
+    def read(release: Release, folder: str) -> ValidatedScreen:
+        (tmp_path / folder).mkdir()
+        return validate(release.write(tmp_path / folder), PARAMETERS)
+
+    sound, found = read(complete_release(), "sound"), read(odd.change(complete_release()), "odd")
+    assert tuple(one.rule for one in found.report.findings) == odd.rules
+    assert sound.statistics is not None and found.statistics is not None
+    assert sound.screen is not None and found.screen is not None
+    assert sound.screen.copy_number is not None and found.screen.copy_number is not None
+    pd.testing.assert_frame_equal(found.statistics.selection.rna, sound.statistics.selection.rna)
+    assert (found.statistics.total == sound.statistics.total).all()
+    known = [gene for gene in sound.screen.nonessential if gene != "X (99)"]  # in no other table
+    assert list(found.screen.nonessential)[: len(known)] == known
+    pd.testing.assert_frame_equal(found.screen.copy_number, sound.screen.copy_number)
 
 
 @pytest.mark.parametrize("spoil", SPOILS, ids=str)

@@ -4,7 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from schemas.reports import TableSummary, ValidationReport
 from tasks.reports.markdown import as_text, markdown_table
+from tasks.reports.validation import validation_markdown
 
 READER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 MARKS = "\\`*_[]()~<>&|!#$:;'\"{}+-.="
@@ -31,3 +33,12 @@ def test_cells_stay_cells(cells: list[str]):
     page = "\n".join(markdown_table(tuple("abc"[: len(cells)]), [cells]))
     shown = [words for _, words in read(page)[len(cells) :]]
     assert shown == [" ".join(cell.split()) for cell in cells]
+
+
+def test_escape_sequences_in_names_of_files_are_shown_and_not_obeyed() -> None:
+    one = TableSummary(
+        table="rna", location="a/\x1b[2J.csv", layout="", n_rows=1, n_columns=1, sha256=""
+    )
+    report = ValidationReport(dataset="d", release="1", tables=(one,), findings=())
+    shown = {words for _, words in read(validation_markdown(report))}
+    assert r"\x1b[2J.csv" in shown

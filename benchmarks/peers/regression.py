@@ -1,15 +1,24 @@
-"""Adaptive shrinkage of slopes by regression (Stephens 2017, Biostatistics 18), coded plainly.
+"""Calls by regression of line means, coded plainly: with adaptive shrinkage, with lines scaled.
 
-The regressions themselves are `model.effects.regression`.
+The regressions themselves are `model.effects.regression`; adaptive shrinkage: Stephens 2017,
+Biostatistics 18.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 from scipy import special, stats
 
 from model.effects.gene_effects import s_value
-from model.effects.regression import RegressionSlopes, called_by_regression, moderate, regress
+from model.effects.regression import (
+    RegressionSlopes,
+    called_by_regression,
+    line_means,
+    moderate,
+    regress,
+)
 from model.screen.design import ScreenDesign
 
 SCALES = 2.0 ** np.arange(-6, 3.5, 0.5)
@@ -17,6 +26,7 @@ SCALES = 2.0 ** np.arange(-6, 3.5, 0.5)
 NULL_PENALTY = 10.0
 """Pseudo-count of slopes at 0, as ash's default prior has it."""
 ROUNDS = 2000
+ROUNDS_OF_SCALES = 5
 MODERATED = "moderated regression, BH"
 """The peer whose true calls the others are divided by."""
 
@@ -51,12 +61,36 @@ def shrunk_lfsr(slopes: RegressionSlopes) -> np.ndarray:
     return 1 - np.maximum(negative, positive)
 
 
+def scaled_lines(design: ScreenDesign) -> ScreenDesign:
+    """Return a design whose lines have one residual spread; for regressions of line means alone.
+
+        s_c^2 = mean over genes of (residual_gc / residual SD of gene g)^2
+
+    in a few rounds, as the SDs of genes change with the scales of lines. The log fold changes of a
+    line are divided by its s_c, of geometric mean 1.
+    """
+    for _ in range(ROUNDS_OF_SCALES):
+        residual = line_means(design) - regress(design).slope[:, None] * design.rna
+        residual -= np.nanmean(residual, axis=1, keepdims=True)
+        of_gene = np.sqrt(np.nanmean(residual**2, axis=1, keepdims=True))
+        scale = np.sqrt(np.nanmean((residual / of_gene) ** 2, axis=0))
+        scale /= np.exp(np.log(scale).mean())
+        design = replace(design, total=design.total / scale, measurements=None)
+    return design
+
+
 def called_by_peers(design: ScreenDesign, level: float) -> dict[str, np.ndarray]:
     """Return which genes each method calls at a rate (G,)."""
     called = called_by_regression(design, level)
-    shrunk = shrunk_lfsr(moderate(regress(design), design))
+    scaled = scaled_lines(design)
     return {
         "regression, BH": called["regression"],
         MODERATED: called["moderated_regression"],
-        "moderated, adaptive shrinkage": s_value(shrunk) <= level,
+        "moderated, adaptive shrinkage": _by_shrinkage(design, level),
+        "lines scaled, moderated, BH": called_by_regression(scaled, level)["moderated_regression"],
+        "lines scaled, moderated, adaptive shrinkage": _by_shrinkage(scaled, level),
     }
+
+
+def _by_shrinkage(design: ScreenDesign, level: float) -> np.ndarray:
+    return s_value(shrunk_lfsr(moderate(regress(design), design))) <= level

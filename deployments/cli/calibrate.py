@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from rich.console import Console
 from rich.markdown import Markdown
@@ -14,6 +14,7 @@ from deployments.cli.exit_codes import DONE, VERDICT_FAIL
 from deployments.cli.options import (
     FitOptions,
     OptionError,
+    Several,
     require_named,
     settings_from_options,
 )
@@ -36,6 +37,7 @@ def calibrate(
     simulated_model: ModelName | None = None,
     engine: EngineName | None = None,
     sampler: SamplerName | None = None,
+    priors: Annotated[tuple[str, ...], Several] = (),
     simulations: int | None = None,
     genes: int | None = None,
     cell_lines: int | None = None,
@@ -69,6 +71,8 @@ def calibrate(
         nuts. [default: auto]
     sampler
         Implementation of NUTS. [default: nutpie]
+    priors
+        Priors to draw from and fit with, as for fit. [default: as_run]
     simulations
         Number of simulated screens. [default: 1000]
     genes
@@ -115,7 +119,10 @@ def calibrate(
         _require_absent(only_on, "only with --on, got no --on; name the dataset file")
         sampling = DEFAULTS.sampling.model_dump() | _given(of_fit)
         settings = settings_from_options(
-            CalibrationSettings, **_given(common | simulated), sampling=sampling
+            CalibrationSettings,
+            **_given(common | simulated),
+            sampling=sampling,
+            priors=FitOptions(priors=priors).fit_parameters().priors,
         )
         outcome = _run((settings,), "calibration.json", out)
     else:
@@ -126,7 +133,9 @@ def calibrate(
             "in a file for --parameters select genes and lines)",
         )
         trial = settings_from_options(TrialSettings, **_given(permuted))
-        options = FitOptions(**common, **of_fit, chains=chains, parameters=parameters)
+        options = FitOptions(
+            **common, **of_fit, priors=priors, chains=chains, parameters=parameters
+        )
         few = TRIAL_PARAMETERS.sampling
         fit = options.fit_parameters(draws=few.draws, chains=few.chains)
         outcome = _run((DEFAULTS, on, trial, fit, dask or ""), "permutation_trial.json", out)

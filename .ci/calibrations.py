@@ -56,6 +56,7 @@ def calibrated(model: ModelName) -> CalibrationReport:
         done = subprocess.run(
             [*command, "--out", folder],
             cwd=folder,
+            stdout=subprocess.DEVNULL,  # a page that ends with where the store was
             env=os.environ
             | {"PYTHONPATH": str(ROOT), "MLFLOW_TRACKING_URI": f"sqlite:///{folder}/mlflow.db"},
         )

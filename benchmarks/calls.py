@@ -50,6 +50,7 @@ def calls(
     *,
     share: float | None = None,
     null_sd: float = 0.0,
+    unequal: bool = False,
     seeds: int = 5,
     draws: int = 400,
     out: Path | None = None,
@@ -65,6 +66,8 @@ def calls(
         Share of genes with an effect (sparse, default 0.05) or with permuted RNA (0.8).
     null_sd
         SD of the slopes of the other genes of a simulated screen, which count as having none.
+    unequal
+        Whether genes and lines of a simulated screen differ in spread, scale and noise.
     seeds
         Number of screens, at least 2.
     draws
@@ -74,14 +77,15 @@ def calls(
     """
     prepare_environment()
     of = share if share is not None else 0.05 if screen == "sparse" else 0.8
-    screens = sparse(of, null_sd, seeds) if screen == "sparse" else permuted(of, seeds)
+    screens = sparse(of, null_sd, unequal, seeds) if screen == "sparse" else permuted(of, seeds)
     rows = pd.DataFrame([row for one in screens for row in _counted(*one, draws)])
     table = pd.DataFrame(
         [_pooled(str(method), counts) for method, counts in rows.groupby("method", sort=False)]
     )
     table["ratio"] = table["true"] / table.loc[table["method"] == MODERATED, "true"].item()
     what = (
-        f"{of:.1%} of 2,000 genes with an effect, slopes of the others of SD {null_sd:g}"
+        f"{of:.1%} of 2,000 {'unequal ' if unequal else ''}genes with an effect, slopes of the "
+        f"others of SD {null_sd:g}"
         if screen == "sparse"
         else (f"the real sample, the RNA of {of:.0%} of its genes permuted")
     )
@@ -105,9 +109,9 @@ def _pooled(method: str, counts: pd.DataFrame) -> dict[str, object]:
     }
 
 
-def sparse(share: float, null_sd: float, seeds: int) -> Screens:
+def sparse(share: float, null_sd: float, unequal: bool, seeds: int) -> Screens:
     """Yield simulated screens with the SDs of the real sample and few slopes that are not 0."""
-    truth = replace(TRUTHS["m4_nested"], beta=0.0)
+    truth = replace(TRUTHS["m4_screen" if unequal else "m4_nested"], beta=0.0)
     for seed in range(seeds):
         slopes, null = sparse_slopes(GENES, share, seed, null_sd)
         design, _ = made(GENES, LINES, GUIDES, truth, seed, slopes)

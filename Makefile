@@ -1,6 +1,6 @@
 # Every target sets up .venv first, where it needs it and does not have it.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow soak fuzz check format reference audit sbom lock clean
+.PHONY: help setup demo test test-slow soak fuzz check format reference calibrations audit sbom lock clean
 
 # No usage statistics from the libraries, in anything started here.
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
@@ -17,7 +17,7 @@ COMPILE := .uv/bin/uv pip compile --quiet --universal --generate-hashes \
 	--no-emit-index-url --no-header --no-annotate
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' Makefile
 
 setup: ## make .venv from the locks
 	@sh bootstrap.sh
@@ -54,6 +54,9 @@ sbom: setup ## write the bill of materials of the product, build/sbom.json
 
 reference: setup ## write anew what the pages of docs/ take from the code
 	@$(BIN)/python -m docs.reference
+
+calibrations: setup ## calibrate anew the models whose packaged calibration is out of date
+	@$(BIN)/python .ci/calibrations.py
 
 # Keeps every version that pyproject.toml still allows; delete a lock first to move them all.
 lock: ## resolve the dependencies anew into the locks

@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from cyclopts import App
 
+from benchmarks.peers import Missing
+from benchmarks.peers.limma import called_by_limma
 from benchmarks.peers.regression import MODERATED, called_by_peers
 from benchmarks.screens import TRUTHS, made, prepared, sparse_slopes
 from benchmarks.tables import show
@@ -22,6 +24,7 @@ from model.effects.gene_effects import local_false_sign_rate, s_value
 from model.engines.run import run_engine
 from model.screen.design import ScreenDesign
 from model.simulation.permutation import permute_rna
+from model.simulation.permutation_verdict import false_share_interval
 from schemas.parameters import FitParameters, ModelName, Sampling
 
 MODELS: tuple[ModelName, ...] = ("m4_nested", "m4_screen")
@@ -32,8 +35,9 @@ GENES, LINES, GUIDES = 2000, 40, 4
 
 CAPTION = """\
 {screens}; {seeds} seeds. false: calls of genes without an effect, or with the wrong sign; share: \
-of all calls; true: other calls; ratio: true calls over those of moderated regression with BH; \
-largest: posterior mean of the ten largest slopes over the truth."""
+of all calls, with its 89 % interval low to high; true: other calls; ratio: true calls over those \
+of moderated regression with BH; largest: posterior mean of the largest slopes, a tenth of \
+those with an effect but at most ten, over the truth."""
 
 app = App(result_action="return_value")
 Screens = Iterator[tuple[ScreenDesign, np.ndarray | None, np.ndarray]]
@@ -46,6 +50,7 @@ def calls(
     *,
     share: float | None = None,
     null_sd: float = 0.0,
+    unequal: bool = False,
     seeds: int = 5,
     draws: int = 400,
     out: Path | None = None,
@@ -61,8 +66,10 @@ def calls(
         Share of genes with an effect (sparse, default 0.05) or with permuted RNA (0.8).
     null_sd
         SD of the slopes of the other genes of a simulated screen, which count as having none.
+    unequal
+        Whether genes and lines of a simulated screen differ in spread, scale and noise.
     seeds
-        Number of screens.
+        Number of screens, at least 2.
     draws
         Draws of each of two chains.
     out
@@ -70,24 +77,41 @@ def calls(
     """
     prepare_environment()
     of = share if share is not None else 0.05 if screen == "sparse" else 0.8
-    screens = sparse(of, null_sd, seeds) if screen == "sparse" else permuted(of, seeds)
-    rows = [row for one in screens for row in _counted(*one, draws)]
-    table = pd.DataFrame(rows).groupby("method", sort=False).sum(min_count=1).reset_index()
-    table["share"] = table["false"] / (table["false"] + table["true"])
-    peer = table.loc[table["method"] == MODERATED, "true"].item()
-    table["ratio"] = table["true"] / peer
-    table["largest"] = table["largest"] / seeds
+    screens = sparse(of, null_sd, unequal, seeds) if screen == "sparse" else permuted(of, seeds)
+    rows = pd.DataFrame([row for one in screens for row in _counted(*one, draws)])
+    table = pd.DataFrame(
+        [_pooled(str(method), counts) for method, counts in rows.groupby("method", sort=False)]
+    )
+    table["ratio"] = table["true"] / table.loc[table["method"] == MODERATED, "true"].item()
     what = (
-        f"{of:.1%} of 2,000 genes with an effect"
+        f"{of:.1%} of 2,000 {'unequal ' if unequal else ''}genes with an effect, slopes of the "
+        f"others of SD {null_sd:g}"
         if screen == "sparse"
         else (f"the real sample, the RNA of {of:.0%} of its genes permuted")
     )
     show(table, "Calls", CAPTION.format(screens=what, seeds=seeds), out)
 
 
-def sparse(share: float, null_sd: float, seeds: int) -> Screens:
+def _pooled(method: str, counts: pd.DataFrame) -> dict[str, object]:
+    """Return the counts of a method over all screens, (S,) each; without any, its name."""
+    if counts["false"].isna().any():
+        return {"method": method}
+    false, true = counts["false"].to_numpy(), counts["true"].to_numpy()
+    low, high = false_share_interval(false, true)
+    return {
+        "method": method,
+        "false": false.sum(),
+        "true": true.sum(),
+        "share": false.sum() / max(false.sum() + true.sum(), 1),
+        "low": low,
+        "high": high,
+        "largest": counts["largest"].mean(),
+    }
+
+
+def sparse(share: float, null_sd: float, unequal: bool, seeds: int) -> Screens:
     """Yield simulated screens with the SDs of the real sample and few slopes that are not 0."""
-    truth = replace(TRUTHS["m4_nested"], beta=0.0)
+    truth = replace(TRUTHS["m4_screen" if unequal else "m4_nested"], beta=0.0)
     for seed in range(seeds):
         slopes, null = sparse_slopes(GENES, share, seed, null_sd)
         design, _ = made(GENES, LINES, GUIDES, truth, seed, slopes)
@@ -107,6 +131,10 @@ def _counted(
 ) -> Iterator[dict[str, object]]:
     for method, called in called_by_peers(design, LEVEL).items():
         yield _row(method, called, null)
+    try:
+        yield _row("limma, BH", called_by_limma(design, LEVEL), null)
+    except Missing as missing:
+        yield {"method": f"limma, BH: {missing}", "false": np.nan}
     for model in MODELS:
         parameters = FitParameters(model=model, sampling=Sampling(draws=draws, chains=2))
         slopes = run_engine(design, parameters)["posterior"]["beta_g"].to_numpy()
@@ -115,7 +143,8 @@ def _counted(
         wrong, largest = null, np.nan
         if truth is not None:
             wrong = null | (np.sign(mean) != np.sign(truth))
-            top = np.argsort(-np.abs(mean))[:LARGEST]
+            n_largest = min(LARGEST, max(1, (~null).sum() // 10))
+            top = np.argsort(-np.abs(mean))[:n_largest]
             largest = float(np.mean(mean[top] / truth[top])) if truth[top].all() else np.nan
         yield _row(f"{model}, lfsr", lfsr <= LEVEL, wrong, largest)
         yield _row(f"{model}, s", s_value(lfsr) <= LEVEL, wrong, largest)

@@ -166,7 +166,7 @@ def made(
     random = np.random.default_rng([seed, 0])
     gamma = random.normal(0, truth.gamma, n_lines)
     sequences = np.where(random.random(n_lines) < SHARE_OF_MORE, *reversed(REPLICATES))
-    unequal = np.random.default_rng([seed, 2])
+    unequal = np.random.default_rng([seed, 3])  # 2: `sparse_slopes`
     scale, factor = np.exp([[truth.line_scale], [truth.line_noise]] * _centred(unequal, 2, n_lines))
     noise = truth.noise * factor
     spread = np.exp(truth.pair_spread * _centred(unequal, n_genes))

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from model.comparison.fits import compare_fits
 from model.comparison.promotion import AgainstChampion, evaluate_promotion, nothing_to_decide
+from model.simulation.packaged_calibration import packaged_evidence
 from schemas.errors import UserError
 from schemas.parameters import form_title
 from schemas.promotion import GateDecision, GateSettings
@@ -71,9 +72,11 @@ def _promote(candidate: TrackedFit, settings: GateSettings) -> PromotionOutcome:
     if champion is not None and champion.run_id == fit.run_id:
         decision = nothing_to_decide(dataset, fit, str(champion.version), settings)
     else:
-        calibration = latest_calibration(
-            fit.model, fit.engine, settings.min_calibration_simulations
+        of_fit = candidate.compared.settings
+        tracked = latest_calibration(
+            fit.model, fit.engine, settings.min_calibration_simulations, of_fit
         )
+        packaged = packaged_evidence(fit.model, fit.engine, of_fit)
         against = None
         if champion is not None:
             before = read_champion(champion)
@@ -87,7 +90,9 @@ def _promote(candidate: TrackedFit, settings: GateSettings) -> PromotionOutcome:
                 genes=genes,
                 preparation=read_preparation(fit.run_id),
             )
-        decision = evaluate_promotion(dataset, candidate.compared, calibration, against, settings)
+        decision = evaluate_promotion(
+            dataset, candidate.compared, tracked, packaged, against, settings
+        )
         version = registered_version(dataset, fit.run_id) if decision.passed else ""
         log_decision(decision)
         if version:

@@ -114,3 +114,13 @@ class CalibrationReport(Frozen):
     quantities: tuple[CalibratedQuantity, ...]
     coverage: tuple[Coverage, ...]
     verdict: Verdict
+
+
+class PackagedCalibration(Frozen):
+    """A calibration that comes with ScreenBayes, and what its result depends on."""
+
+    report: CalibrationReport
+    sources: dict[str, str]
+    """Digest of the code of each module by which it was computed, by dotted name."""
+    libraries: dict[str, str]
+    """Major and minor version of each library that computes, by distribution."""

@@ -47,11 +47,17 @@ class GateSettings(Settings):
 class CalibrationEvidence(Frozen):
     """A calibration of a model and an engine on the model's own screens."""
 
-    run_id: str
-    """Run in MLflow."""
+    run_id: str = ""
+    """Run in MLflow; empty for a packaged calibration."""
+    packaged_with: str = ""
+    """ScreenBayes and its version, where the calibration comes with it; else empty."""
     verdict: Status
     n_simulations: int
     """Simulations that gave a posterior."""
+
+    def is_conclusive(self, min_simulations: int) -> bool:
+        """Return whether it decides: any that did not pass, and one that did on enough screens."""
+        return self.verdict != "pass" or self.n_simulations >= min_simulations
 
 
 class LostHit(Frozen):

@@ -15,6 +15,7 @@ from deployments.cli.exit_codes import DONE, VERDICT_FAIL
 from deployments.cli.options import (
     FLAT,
     HIDDEN,
+    SEVERAL,
     FitOptions,
     OptionError,
     require_named,
@@ -59,6 +60,7 @@ def calibrate(
     on: str | None = None,
     settings: CalibrationOptions = CalibrationOptions(),
     trial: Annotated[TrialSettings, FLAT] = TrialSettings(),
+    priors: Annotated[tuple[str, ...], SEVERAL] = (),
     parameters: Path | None = None,
     dask: str | None = None,
     out: Path | None = None,
@@ -74,6 +76,8 @@ def calibrate(
     ----------
     on
         Dataset file (YAML) of the screen to permute: a path or an s3:// address.
+    priors
+        Priors to draw from and fit with, as for fit. [default: as_run]
     parameters
         YAML file with any settings of a fit, such as filters (with --on); options override it.
     dask
@@ -90,7 +94,8 @@ def calibrate(
             "only with --on, got no --on; name the dataset file",
         )
         of_fits = CalibrationSettings().sampling.model_copy(update=sampling)
-        settings = settings.model_copy(update={"sampling": of_fits})
+        chosen = FitOptions(priors=priors).fit_parameters().priors
+        settings = settings.model_copy(update={"sampling": of_fits, "priors": chosen})
         outcome = _run((settings,), "calibration.json", out)
     else:
         require_named("a dataset file", on)
@@ -100,7 +105,7 @@ def calibrate(
             "only without --on, which permutes the screen of a dataset, got both; omit it (filters "
             "in a file for --parameters select genes and lines)",
         )
-        options = FitOptions(**common, sampling=sampling, parameters=parameters)
+        options = FitOptions(**common, sampling=sampling, priors=priors, parameters=parameters)
         few = TRIAL_PARAMETERS.sampling
         fit = options.fit_parameters(draws=few.draws, chains=few.chains)
         outcome = _run((settings, on, trial, fit, dask or ""), "permutation_trial.json", out)

@@ -6,6 +6,7 @@ evidence and moves the alias.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ import pandas as pd
 
 from model.comparison.data import gene_key
 from model.comparison.fits import ComparedFit, signs_differ
+from model.simulation.packaged_calibration import priors_among
 from schemas.comparison import OPPOSITE_SIGN, Comparison, FitSummary
 from schemas.parameters import Thresholds
 from schemas.promotion import (
@@ -49,11 +51,16 @@ class AgainstChampion:
 def evaluate_promotion(
     dataset: str,
     fit: ComparedFit,
-    calibration: CalibrationEvidence | None,
+    tracked: CalibrationEvidence | None,
+    packaged: CalibrationEvidence | str,
     against: AgainstChampion | None,
     settings: GateSettings,
 ) -> GateDecision:
-    """Return the decision on a candidate; `against` is None without a champion."""
+    """Return the decision on a candidate.
+
+    `tracked` is the calibration found in MLflow, `packaged` the one that comes with ScreenBayes or
+    why there is none that counts; `against` is None without a champion.
+    """
     candidate = fit.summary
     lost = () if against is None else tuple(lost_hits(against, settings))
     lost = tuple(sorted(lost, key=lambda one: (one.explained, not one.opposite_sign)))
@@ -65,7 +72,7 @@ def evaluate_promotion(
         settings=settings,
         conditions=(
             verdict_condition(candidate, loosened(fit.settings), settings),
-            calibration_condition(candidate, calibration, settings),
+            calibration_condition(fit, tracked, packaged, settings),
             losses_condition(candidate, against, lost, settings),
         ),
         lost_hits=lost,
@@ -132,35 +139,55 @@ def loosened(settings: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def calibration_condition(
-    candidate: FitSummary, calibration: CalibrationEvidence | None, settings: GateSettings
+    fit: ComparedFit,
+    tracked: CalibrationEvidence | None,
+    packaged: CalibrationEvidence | str,
+    settings: GateSettings,
 ) -> GateCondition:
     """Check that the calibration of this model and engine, on its own screens, passed.
 
-    It needs enough simulations: one of few passes even if intervals are clearly too narrow.
+    It needs enough simulations: one of few passes even if intervals are clearly too narrow. The
+    packaged one counts where none in MLflow does.
     """
+    candidate, needed = fit.summary, settings.min_calibration_simulations
     which = f"{candidate.model} by the engine {candidate.engine}"
-    needed = settings.min_calibration_simulations
-    command = (
-        f"`screenbayes calibrate --model {candidate.model} --engine {candidate.engine} "
-        f"--simulations {needed}`"
+    command = _calibrate_command(fit, needed)
+    found = [one for one in (tracked, packaged) if isinstance(one, CalibrationEvidence)]
+    not_packaged = f", and {packaged}" if isinstance(packaged, str) else ""
+    if not found:
+        detail = f"expected a finished calibration of {which}, found none{not_packaged}"
+        return GateCondition(name="calibration", met=False, detail=f"{detail}: run {command}")
+    used = next((one for one in found if one.is_conclusive(needed)), found[0])
+    detail = (
+        f"the calibration of {which} packaged with {used.packaged_with}"
+        if used.packaged_with
+        else f"the latest calibration of {which}, run {used.run_id}"
     )
-    met = False
-    if calibration is None:
-        detail = f"expected a finished calibration of {which}, found none: run {command}"
-    else:
-        detail = (
-            f"the latest calibration of {which}, run {calibration.run_id}, of "
-            f"{calibration.n_simulations:,} simulations, has the verdict {calibration.verdict}"
+    detail += f", of {used.n_simulations:,} simulations, has the verdict {used.verdict}"
+    met = used.verdict == "pass" and used.is_conclusive(needed)
+    if not used.is_conclusive(needed):
+        detail += (
+            f", but at least {needed:,} are needed: fewer show gross errors only{not_packaged}; "
+            f"run {command}"
         )
-        few = calibration.n_simulations < needed
-        met = calibration.verdict == "pass" and not few
-        if calibration.verdict == "pass" and few:
-            detail += (
-                f", but at least {needed:,} are needed: fewer show gross errors only; run {command}"
-            )
-        elif not met:
-            detail += f", expected pass: its page has the reasons; fix them and run {command} again"
+    elif not met:
+        detail += f", expected pass: its page has the reasons; fix them and run {command} again"
     return GateCondition(name="calibration", met=met, detail=detail)
+
+
+def _calibrate_command(fit: ComparedFit, simulations: int) -> str:
+    """Return the command that calibrates model and engine of a fit, with its priors."""
+    defaults = priors_among({})
+    priors = [
+        shlex.quote(f"{name}={prior}")
+        for name, prior in priors_among(fit.settings).items()
+        if prior != defaults[name]
+    ]
+    command = (
+        f"screenbayes calibrate --model {fit.summary.model} --engine {fit.summary.engine} "
+        f"--simulations {simulations}"
+    )
+    return f"`{' '.join((command, '--priors', *priors) if priors else (command,))}`"
 
 
 def losses_condition(

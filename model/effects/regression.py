@@ -40,20 +40,28 @@ class RegressionSlopes:
         return q
 
 
-def regress(design: ScreenDesign) -> RegressionSlopes:
-    """Return slopes on RNA of the mean log fold change of each gene in each line.
+def line_means(design: ScreenDesign) -> np.ndarray:
+    """Return the mean log fold change of each gene in each line, NaN where not measured (G, C).
 
-    Means are less the mean of the gene and then that of the line; every line counts equally,
-    however many guides and replicates it has.
+    It is less the mean of the gene and then that of the line.
     """
     measured = design.gene_count > 0
     mean = design.gene_total / np.maximum(design.gene_count, 1)
     for axis in (1, 0):  # a line may be left without measurements, and its mean is not used then
         n = np.maximum(measured.sum(axis=axis, keepdims=True), 1)
         mean = mean - np.where(measured, mean, 0).sum(axis=axis, keepdims=True) / n
+    return np.where(measured, mean, np.nan)
+
+
+def regress(design: ScreenDesign) -> RegressionSlopes:
+    """Return slopes on RNA of the means of each gene (`line_means`).
+
+    Every line counts equally, however many guides and replicates it has.
+    """
+    means = line_means(design)
     fits = [
         _line(rna[used], level[used])
-        for level, rna, used in zip(mean, design.rna, measured, strict=True)
+        for level, rna, used in zip(means, design.rna, ~np.isnan(means), strict=True)
     ]
     slope, error, freedom = np.array(fits).T
     return RegressionSlopes(slope, error, freedom)

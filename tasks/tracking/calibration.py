@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import pandas as pd
 
 from model.plots import as_bytes
 from model.plots.calibration import coverage_figure, ecdf_figure
+from model.simulation.packaged_calibration import main_engine, priors_among
 from schemas.calibration import ENOUGH_SIMULATIONS, CalibrationReport, CalibrationSettings
 from schemas.promotion import CalibrationEvidence
 from tasks.reports.calibration import calibration_markdown
@@ -76,21 +80,24 @@ def track_calibration(
     with tracking_errors(run.uri):
         run.client.set_tag(run.run_id, "verdict", report.verdict.status)
         # The run was created with the requested engine, possibly `auto`.
-        run.client.set_tag(
-            run.run_id, "engine", max(report.engines, key=report.engines.__getitem__)
-        )
+        run.client.set_tag(run.run_id, "engine", main_engine(report))
     finish_run(run, files, measures, page)
 
 
 def latest_calibration(
-    model: str, engine: str, min_simulations: int = ENOUGH_SIMULATIONS
+    model: str,
+    engine: str,
+    min_simulations: int = ENOUGH_SIMULATIONS,
+    settings: Mapping[str, object] = MappingProxyType({}),
 ) -> CalibrationEvidence | None:
     """Return the latest conclusive calibration of a model, on its own screens, by an engine.
 
-    One of fewer than `min_simulations` that passed is not conclusive: it does not replace an
-    earlier one, and is returned only where there is no other. Raises TrackingError.
+    Its priors are those of a fit with the flat `settings`. One of fewer than `min_simulations` that
+    passed is not conclusive: it does not replace an earlier one, and is returned only where there
+    is no other. Raises TrackingError.
     """
     inconclusive = None
+    priors = priors_among(settings)
     with tracking_store() as (client, _):
         experiment = client.get_experiment_by_name(EXPERIMENT)
         if experiment is None:
@@ -101,6 +108,8 @@ def latest_calibration(
             f"tags.engine = '{engine}'"
         )
         for run in newest_runs(client, [experiment.experiment_id], wanted):
+            if priors_among(run.data.params) != priors:
+                continue
             found = CalibrationEvidence.model_validate(
                 {
                     "run_id": run.info.run_id,
@@ -108,7 +117,7 @@ def latest_calibration(
                     "n_simulations": int(run.data.metrics["n_simulations"]),
                 }
             )
-            if found.verdict != "pass" or found.n_simulations >= min_simulations:
+            if found.is_conclusive(min_simulations):
                 return found
             inconclusive = inconclusive or found
     return inconclusive

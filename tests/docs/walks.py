@@ -47,6 +47,7 @@ NOT_RUN = {
     "python -m pytest -n 0 tests/model -k influence": SUITE,
     "make check": "continuous integration runs it before this",
     "make format": "changes the checkout",
+    "make calibrations": "takes half an hour, and changes the checkout",
     "make lock": "resolves all dependencies anew",
     "make setup": "a clone is linked to the environment that is there; .ci/run begins with it",
     "cp deployments/example.env /etc/screenbayes.env": "writes to /etc",

@@ -19,7 +19,7 @@ SMALL = ["calibrate", "--model", "m4_zero_mean", "--simulations", "60", "--engin
 
 
 def test_a_calibration_becomes_a_run(working_folder, capsys):
-    assert main([*SMALL, "--out", "out"]) == 0
+    assert main([*SMALL, "--priors", "mu_beta=Normal(0, 2)", "--out", "out"]) == 0
     shown = capsys.readouterr()
     client = mlflow.MlflowClient(f"sqlite:///{working_folder / 'mlflow.db'}")
     (experiment,) = client.search_experiments(filter_string="name = 'calibration'")
@@ -35,7 +35,8 @@ def test_a_calibration_becomes_a_run(working_folder, capsys):
     pits = pd.read_parquet(folder / "pits.parquet")
     assert len(pits) == 60 and pits["beta_g"].between(0, 1).all()
     assert {path.name for path in (folder / "plots").iterdir()} == {"ecdf.png", "coverage.png"}
-    found = latest_calibration("m4_zero_mean", "exact")
+    found = latest_calibration("m4_zero_mean", "exact", settings=run.data.params)
+    assert latest_calibration("m4_zero_mean", "exact") is None  # it has other priors
     assert found is not None and (found.run_id, found.verdict) == (run.info.run_id, "pass")
     assert "m4_zero_mean: pass" in shown.out and run.info.run_id in shown.out
     assert "60 simulations of m4_zero_mean" in shown.err

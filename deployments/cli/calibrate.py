@@ -107,7 +107,7 @@ def calibrate(
         )
         options = FitOptions(**common, sampling=sampling, priors=priors, parameters=parameters)
         few = TRIAL_PARAMETERS.sampling
-        fit = options.fit_parameters(draws=few.draws, chains=few.chains)
+        fit = options.fit_parameters(draws=few.n_draws, chains=few.chains)
         outcome = _run((settings, on, trial, fit, dask or ""), "permutation_trial.json", out)
     return VERDICT_FAIL if outcome.report.verdict.status == "fail" else DONE
 

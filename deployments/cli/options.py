@@ -57,10 +57,12 @@ def setting(of: type[BaseModel], name: str) -> Any:
 class FilterOptions(Filters):
     """Filters as options, whose values may be separated by commas."""
 
-    genes: Annotated[tuple[str, ...], SEVERAL] = setting(Filters, "genes")
-    cell_lines: Annotated[tuple[str, ...], SEVERAL] = setting(Filters, "cell_lines")
-    without_cell_lines: Annotated[tuple[str, ...], SEVERAL] = setting(Filters, "without_cell_lines")
-    lineages: Annotated[tuple[str, ...], SEVERAL] = setting(Filters, "lineages")
+    genes: Annotated[tuple[str, ...] | None, SEVERAL] = setting(Filters, "genes")
+    cell_lines: Annotated[tuple[str, ...] | None, SEVERAL] = setting(Filters, "cell_lines")
+    without_cell_lines: Annotated[tuple[str, ...] | None, SEVERAL] = setting(
+        Filters, "without_cell_lines"
+    )
+    lineages: Annotated[tuple[str, ...] | None, SEVERAL] = setting(Filters, "lineages")
 
     @field_validator("*", mode="before")
     @classmethod

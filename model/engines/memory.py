@@ -39,6 +39,12 @@ PASS_COPIES = 4
 """Arrays of the size of a block during a pass at many points."""
 
 
+MOST_DRAWS: dict[str, int] = {"exact": 2000, "gibbs": 1000, "nuts": 2000}
+"""Draws per chain if none are asked for. Those of the Gibbs engine take longest."""
+FEWEST_DRAWS, LARGEST_POSTERIOR = 500, 1_500_000_000
+"""They are halved, but not below, until the draws take at most so many bytes."""
+
+
 @dataclass(frozen=True)
 class Sizes:
     """Sizes that determine the memory of a fit."""
@@ -54,6 +60,20 @@ class Sizes:
         """Return the sizes of a design."""
         sizes = (len(design.genes), len(design.cell_lines), len(design.guides))
         return cls(*sizes, tuple(design.covariates))
+
+
+def choose_draws(
+    parameters: FitParameters, design: ScreenDesign, engine: EngineName
+) -> FitParameters:
+    """Return the parameters with a number of draws per chain, chosen if they have none."""
+    draws, sizes = MOST_DRAWS[engine], Sizes.of(design)
+    while parameters.sampling.draws is None:
+        sampling = parameters.sampling.model_copy(update={"draws": draws})
+        chosen = parameters.model_copy(update={"sampling": sampling})
+        if draws <= FEWEST_DRAWS or posterior_bytes(sizes, chosen) <= LARGEST_POSTERIOR:
+            parameters = chosen
+        draws //= 2
+    return parameters
 
 
 def reading_bytes(sizes: Sizes) -> int:
@@ -99,7 +119,7 @@ def fit_bytes(sizes: Sizes, parameters: FitParameters, engine: EngineName) -> in
 
 
 def _n_draws(parameters: FitParameters) -> int:
-    return parameters.sampling.chains * parameters.sampling.draws
+    return parameters.sampling.chains * parameters.sampling.n_draws
 
 
 def _exact_bytes(sizes: Sizes, parameters: FitParameters) -> int:

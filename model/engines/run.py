@@ -17,7 +17,14 @@ from model.engines.exact import sampler as exact
 from model.engines.exact.proposal import NotIntegrable
 from model.engines.exact.workload import expected_seconds
 from model.engines.gibbs import sampler as gibbs
-from model.engines.memory import Sizes, fit_bytes, format_bytes, n_parameters, posterior_bytes
+from model.engines.memory import (
+    Sizes,
+    choose_draws,
+    fit_bytes,
+    format_bytes,
+    n_parameters,
+    posterior_bytes,
+)
 from model.engines.nuts import sampler as nuts
 from model.engines.nuts.plain import build_model
 from model.engines.nuts.sparse_slopes import add_slopes, sampled_variables
@@ -72,6 +79,7 @@ def run_engine(
     require_identified(parameters.model, design)
     require_engine(parameters)
     engine, fell_back = first_engine(parameters), ""
+    parameters = choose_draws(parameters, design, engine)
     seed = seeds(parameters.seed)[SAMPLE]
     if engine == "gibbs":
         tree = gibbs.sample(design, parameters, seed, progress)
@@ -147,16 +155,17 @@ def add_predictive_groups(
 
 def describe_cost(design: ScreenDesign, parameters: FitParameters) -> str:
     """Return the size, expected time and expected memory of a fit, as a phrase."""
-    sampling = parameters.sampling
-    sizes = Sizes.of(design)
+    engine = first_engine(parameters)
+    parameters = choose_draws(parameters, design, engine)
+    sampling, sizes = parameters.sampling, Sizes.of(design)
     megabytes = posterior_bytes(sizes, parameters) / 1e6
     n_cells = np.count_nonzero(design.gene_count)
-    engine, seconds = first_engine(parameters), fit_seconds(design, parameters)
+    seconds = fit_seconds(design, parameters)
     if engine == "nuts":
-        draws = f"{sampling.chains} chains of {sampling.tune:,} + {sampling.draws:,} steps"
+        draws = f"{sampling.chains} chains of {sampling.tune:,} + {sampling.n_draws:,} steps"
     else:
         of = "x" if engine == "exact" else "chains of"
-        draws = f"{sampling.chains} {of} {sampling.draws:,} draws"
+        draws = f"{sampling.chains} {of} {sampling.n_draws:,} draws"
     draws += f", {_duration(seconds)}" if seconds else ""
     memory = format_bytes(needed_bytes(design, parameters))
     return (
@@ -179,6 +188,7 @@ def fit_seconds(design: ScreenDesign, parameters: FitParameters) -> float | None
     engine = first_engine(parameters)
     if engine == "nuts":
         return None
+    parameters = choose_draws(parameters, design, engine)
     return (expected_seconds if engine == "exact" else gibbs.expected_seconds)(design, parameters)
 
 
@@ -207,7 +217,9 @@ def require_engine(parameters: FitParameters) -> None:
 
 def needed_bytes(design: ScreenDesign, parameters: FitParameters) -> int:
     """Return the peak bytes of a fit in addition to its design, within about a third."""
-    return fit_bytes(Sizes.of(design), parameters, first_engine(parameters))
+    engine = first_engine(parameters)
+    chosen = choose_draws(parameters, design, engine)
+    return fit_bytes(Sizes.of(design), chosen, engine)
 
 
 def _leaving_out(design: ScreenDesign, parameters: FitParameters) -> str:

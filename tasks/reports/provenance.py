@@ -71,7 +71,7 @@ def _options(parameters: FitParameters) -> list[str]:
     options: dict[str, tuple[object, ...]] = {
         "model": (parameters.model,),
         "engine": (parameters.engine,),
-        "draws": (sampling.draws,),
+        "draws": (sampling.draws,) if sampling.draws else (),
         "chains": (sampling.chains,),
         # The exact engine ignores these; `auto` may use NUTS.
         **(_nuts_options(sampling) if parameters.engine != "exact" else {}),

@@ -105,7 +105,7 @@ def test_fitted_pairs_reproduce_the_published_rows(store: Store, shared: Path) -
 def test_the_run_is_complete(store: Store) -> None:
     run = store.demo
     assert run.info.status == "FINISHED" and run.info.run_name == "seed103 m4 exact"
-    assert run.data.params["sampling.draws"] == "2000"
+    assert run.data.params["sampling.draws"] == "auto"
     tags = {"dataset": "simulated-screen", "release": "seed103", "engine": "exact", "model": "m4"}
     assert tags.items() <= run.data.tags.items()
     assert {entry.dataset.name for entry in inputs_of(run)} >= {"logfc"}

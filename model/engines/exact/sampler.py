@@ -121,7 +121,7 @@ def _weigh_points(
     most = n_points * MOST_POINTS_PER_DRAW
     while True:
         weighted = _weigh_chains(density, proposal, sampling.chains, n_points, seed)
-        enough = weighted.overall.efficiency * n_points >= sampling.draws / 2
+        enough = weighted.overall.efficiency * n_points >= sampling.n_draws / 2
         if enough or n_points >= most or np.isnan(weighted.overall.efficiency):
             return weighted
         n_points *= 4
@@ -158,7 +158,7 @@ def _draw_posterior(
     seed: np.random.SeedSequence,
 ) -> xr.DataTree:
     n_chains, n_points, _ = weighted.theta.shape
-    n_draws = parameters.sampling.draws
+    n_draws = parameters.sampling.n_draws
     block_seed, *chain_seeds = seed.spawn(n_chains + 1)
     of_chain = weighted.overall.log_weight.reshape(n_chains, n_points)
     chosen = np.array(

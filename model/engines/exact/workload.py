@@ -81,7 +81,7 @@ def expected_seconds(
 
 def _drawing(design: ScreenDesign, parameters: FitParameters) -> float:
     """Return the time of drawing effects in passes: a product with C columns is one pass."""
-    n_draws = parameters.sampling.chains * parameters.sampling.draws
+    n_draws = parameters.sampling.chains * parameters.sampling.n_draws
     by_guide = model_spec(parameters.model, design.covariates).by_guide
     return n_draws * USUAL_NODES[by_guide] / len(design.cell_lines)
 
@@ -110,7 +110,7 @@ def n_final_points(parameters: FitParameters) -> int:
 
 def points_per_chain(sampling: Sampling) -> int:
     """Return the first number of points of a chain: a power of two, at least the draws."""
-    return 1 << (sampling.draws - 1).bit_length()
+    return 1 << (sampling.n_draws - 1).bit_length()
 
 
 class ProgressEstimator:

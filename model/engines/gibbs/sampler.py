@@ -81,7 +81,7 @@ def sample_model(
     part = None
     if len(design.genes) >= MANY_GENES:
         part = GibbsData.of(spec, _evenly(design, WARM_UP_GENES), priors)
-    n_sweeps = sampling.chains * (_warm_up(design) + sampling.draws)
+    n_sweeps = sampling.chains * (_warm_up(design) + sampling.n_draws)
     counter = count()
 
     def one_more() -> None:
@@ -92,7 +92,7 @@ def sample_model(
     labels = dict(design.labels)
     if spec.mixture:
         labels["component"] = spec.mixture.labels
-    shape = {"chain": sampling.chains, "draw": sampling.draws}
+    shape = {"chain": sampling.chains, "draw": sampling.n_draws}
     # The chains write into the result: the draws of a whole release exist once.
     drawn = {
         name: np.empty((*shape.values(), *(len(labels[dim]) for dim in dims)))
@@ -136,7 +136,7 @@ def expected_seconds(design: ScreenDesign, parameters: FitParameters) -> float:
     def per_sweep(n: int) -> float:
         return timed[-1] + per_gene * (n - sizes[-1])
 
-    seconds = (_warm_up(design) + parameters.sampling.draws) * per_sweep(n_genes)
+    seconds = (_warm_up(design) + parameters.sampling.n_draws) * per_sweep(n_genes)
     if n_genes >= MANY_GENES:
         seconds += WARM_UP * per_sweep(WARM_UP_GENES)
     return -(-parameters.sampling.chains // n_threads()) * seconds

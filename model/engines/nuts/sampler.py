@@ -37,9 +37,9 @@ def sample(
     """
     draw = {"nutpie": _nutpie, "pymc": _pymc, "numpyro": _numpyro}[sampling.sampler]
     tree = draw(model, sampling, seed, progress)
-    total = sampling.chains * (sampling.tune + sampling.draws)
+    total = sampling.chains * (sampling.tune + sampling.n_draws)
     posterior = tree["posterior"].dataset[list(variables)].astype(np.float64)
-    if (posterior.sizes["chain"], posterior.sizes["draw"]) != (sampling.chains, sampling.draws):
+    if (posterior.sizes["chain"], posterior.sizes["draw"]) != (sampling.chains, sampling.n_draws):
         # After an interrupt PyMC returns the draws so far, which must not pass for a whole fit.
         raise KeyboardInterrupt
     statistics = tree["sample_stats"].dataset[["diverging", "energy", "step_size"]]
@@ -74,7 +74,7 @@ def _nutpie(
 
     sampler = nutpie.sample(
         nutpie.compile_pymc_model(model),
-        draws=sampling.draws,
+        draws=sampling.n_draws,
         tune=sampling.tune,
         chains=sampling.chains,
         cores=_cores(sampling.chains),
@@ -95,7 +95,7 @@ def _nutpie(
 def _pymc(
     model: pm.Model, sampling: Sampling, seed: int, progress: ProgressCallback
 ) -> xr.DataTree:
-    total = sampling.chains * (sampling.tune + sampling.draws)
+    total = sampling.chains * (sampling.tune + sampling.n_draws)
     done = 0
 
     def report(trace: object, draw: object) -> None:
@@ -126,7 +126,7 @@ def _numpyro(
 
     # One XLA device per core runs chains in parallel; must be set before the first use of JAX.
     numpyro.set_host_device_count(_cores(sampling.chains))
-    total = sampling.chains * (sampling.tune + sampling.draws)
+    total = sampling.chains * (sampling.tune + sampling.n_draws)
     progress(0, total)  # it reports no further progress
     with _quiet():
         return sample_numpyro_nuts(**_pymc_options(model, sampling, seed))
@@ -136,7 +136,7 @@ def _pymc_options(model: pm.Model, sampling: Sampling, seed: int) -> dict[str, A
     """Return the options shared by PyMC's sampler and its bridge to numpyro."""
     return {
         "model": model,
-        "draws": sampling.draws,
+        "draws": sampling.n_draws,
         "tune": sampling.tune,
         "chains": sampling.chains,
         "random_seed": seed,

@@ -125,7 +125,7 @@ def test_only_a_demonstration_with_nuts_needs_many_draws(tmp_path, monkeypatch):
     monkeypatch.setattr(command_line, "_fit", fit)
     monkeypatch.chdir(tmp_path)
     for own, draws in (
-        ({}, 2000),
+        ({}, None),
         ({"engine": "nuts"}, 20_000),
         ({"engine": "nuts", "sampling": {"draws": 500}}, 500),
     ):

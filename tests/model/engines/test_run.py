@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 
 from model.engines.exact.proposal import NotIntegrable
-from model.engines.memory import Sizes, fit_bytes
+from model.engines.memory import Sizes, choose_draws, fit_bytes
 from model.engines.run import (
     NoIntegral,
     add_predictive_groups,
@@ -39,7 +39,7 @@ SETTINGS = FitParameters(
     seed=6,
     model="m4_zero_mean",
     priors=Priors.model_validate({"mu_alpha": "Normal(7, 0.1)"}),
-    sampling=Sampling(predictive_draws=50, log_likelihood=True),
+    sampling=Sampling(draws=2000, predictive_draws=50, log_likelihood=True),
 )
 
 
@@ -183,5 +183,7 @@ def test_the_cost_names_sizes_times_and_memory(seconds, words, monkeypatch):
 )
 def test_the_memory_is_that_of_the_engine_that_starts(model, engine, first):
     parameters = FitParameters(model=model, engine=engine)
-    expected = fit_bytes(Sizes(genes=3, cell_lines=4, guides=6), parameters, first)
+    chosen = choose_draws(parameters, DESIGN, first)
+    assert chosen.sampling.draws == (1000 if first == "gibbs" else 2000)
+    expected = fit_bytes(Sizes(genes=3, cell_lines=4, guides=6), chosen, first)
     assert needed_bytes(DESIGN, parameters) == expected

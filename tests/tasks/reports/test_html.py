@@ -91,7 +91,7 @@ def test_the_report_of_a_sampled_fit_is_the_one_that_is_kept():
         status="review",
     )
     require_page("report_nuts.txt", shown.text.partition("All settings")[0])
-    assert "filters.genes all" in shown.text and "sampling.draws 2000" in shown.text
+    assert "filters.genes all" in shown.text and "sampling.draws auto" in shown.text
 
 
 def test_the_report_of_an_imported_integrated_fit_is_the_one_that_is_kept():

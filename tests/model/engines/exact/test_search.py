@@ -25,7 +25,7 @@ DESIGN = design_from_rows(ROWS)
 
 
 def located(model: ModelName, design: ScreenDesign = DESIGN) -> IntegrationTarget:
-    parameters = FitParameters(model=model)
+    parameters = FitParameters(model=model, sampling=Sampling(draws=2000))
     counted = ProgressEstimator(design, parameters, lambda done, total: None)
     return locate(design, parameters, LocalExecutor(), counted)
 

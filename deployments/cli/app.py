@@ -170,7 +170,10 @@ def validate(dataset: str, *, options: FitOptions = FitOptions(), out: Path = Pa
     require_folder(out)
     out.mkdir(parents=True, exist_ok=True)
     with progress_bars(Console(stderr=True)), Progress("reading guides") as progress:
-        report = validate_for_fit(load_dataset(dataset), settings, progress)
+        is_chosen = options.model is not None or options.parameters is not None
+        report, note = validate_for_fit(
+            load_dataset(dataset), settings, progress, is_chosen=is_chosen
+        )
     console.print(tables_read(report))
     console.print(validation_table(report))
     path = write_validation(report, out)
@@ -180,6 +183,8 @@ def validate(dataset: str, *, options: FitOptions = FitOptions(), out: Path = Pa
         f"{len(report.errors)} error(s), {len(report.warnings)} warning(s). Written to "
         f"{escape(str(path))}"
     )
+    if note:
+        console.print(f"A fit needs another model than the default: {escape(note)}")
     return DONE if report.passed else BAD_INPUT
 
 

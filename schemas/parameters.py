@@ -15,6 +15,7 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    SerializerFunctionWrapHandler,
     WithJsonSchema,
     field_serializer,
     field_validator,
@@ -43,7 +44,7 @@ class Settings(Frozen):
 
     def flat(self) -> dict[str, str | int | float]:
         """Return one entry per setting, names joined by dots, lists by commas."""
-        return _flatten(self.model_dump(mode="json"))
+        return _flatten(self.model_dump())
 
 
 class Distribution(Settings):
@@ -191,23 +192,40 @@ def _require_some[Names: tuple[str, ...]](names: Names) -> Names:
     return names
 
 
-_SOME = (AfterValidator(_require_some), Field(json_schema_extra={"minItems": 1}))
-Names = Annotated[tuple[Name, ...], *_SOME]
-GeneNames = Annotated[tuple[GeneName, ...], *_SOME]
+def _as_list(schema: dict[str, Any]) -> None:
+    """Describe a list that may be left out, without null: the form then has a plain list."""
+    some = next(one for one in schema.pop("anyOf") if one["type"] == "array") | {"minItems": 1}
+    schema.pop("default", None)
+    kinds = some["items"].get("anyOf")
+    if kinds is None:
+        schema.update(some)
+    else:  # for items of several types, the form asks for JSON: it begins with those of text
+        names = some | {"items": kinds[0], "title": "Names"}
+        schema["anyOf"] = [names, some | {"title": "Names and numbers, in JSON"}]
+
+
+_Some = Field(json_schema_extra=_as_list)
+Names = Annotated[tuple[Name, ...], AfterValidator(_require_some)]
+GeneNames = Annotated[tuple[GeneName, ...], AfterValidator(_require_some)]
 """At least one name: an empty list would fit everything, which nobody means by it."""
 
 
 class Filters(Settings):
     """Part of the screen to fit; everything where no list is given."""
 
-    genes: GeneNames | None = None
+    genes: Annotated[GeneNames | None, _Some] = None
     """Genes to keep, as `SYMBOL (ENTREZ)`, symbol or Entrez number; none given: all."""
-    cell_lines: Names | None = None
+    cell_lines: Annotated[Names | None, _Some] = None
     """Cell lines to keep, as ModelID (`ACH-000000`); none given: all."""
-    without_cell_lines: Names | None = None
+    without_cell_lines: Annotated[Names | None, _Some] = None
     """Cell lines to leave out, for example one far noisier than the others."""
-    lineages: Names | None = None
+    lineages: Annotated[Names | None, _Some] = None
     """Lineages to keep, as named in the model table; none given: all."""
+
+    @model_serializer(mode="wrap", when_used="json")
+    def _given(self, serialise: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is not given: the form takes no null."""
+        return {name: names for name, names in serialise(self).items() if names is not None}
 
 
 class Preparation(Settings):
@@ -389,6 +407,6 @@ def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, str | int | fl
         if isinstance(value, dict):
             flat |= _flatten(value, f"{prefix}{key}.")
         else:
-            text = ", ".join(value or ()) if value is None or isinstance(value, list) else value
-            flat[prefix + key] = text
+            is_list = value is None or isinstance(value, tuple)
+            flat[prefix + key] = ", ".join(value or ()) if is_list else value
     return flat

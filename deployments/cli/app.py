@@ -177,7 +177,10 @@ def validate(dataset: str, *, options: FitOptions = FitOptions(), out: Path = Pa
     require_folder(out)
     out.mkdir(parents=True, exist_ok=True)
     with progress_bars(Console(stderr=True)), Progress("reading guides") as progress:
-        report = validate_for_fit(load_dataset(dataset), settings, progress)
+        is_chosen = "model" in options.model_fields_set or options.parameters is not None
+        report, note = validate_for_fit(
+            load_dataset(dataset), settings, progress, is_chosen=is_chosen
+        )
     console.print(Markdown(validation_markdown(report)))
     path = write_validation(report, out)
     outcome = "[green bold]valid[/]" if report.passed else "[red bold]not valid[/]"
@@ -186,6 +189,8 @@ def validate(dataset: str, *, options: FitOptions = FitOptions(), out: Path = Pa
         f"{len(report.errors)} error(s), {len(report.warnings)} warning(s). Written to "
         f"{escape(str(path))}"
     )
+    if note:
+        console.print(f"A fit needs another model than the default: {escape(note)}")
     return DONE if report.passed else BAD_INPUT
 
 

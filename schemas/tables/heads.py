@@ -143,6 +143,15 @@ def parse_header(
     return name_columns(names)
 
 
+def lacks_row_labels(n_columns: int, row: bytes, delimiter: str = ",") -> bool:
+    """Whether the first row has a value more than the header, as R's `write.table` writes it."""
+    try:
+        values = next(csv.reader([row.decode(errors="replace")], delimiter=delimiter), [])
+    except csv.Error:
+        return False
+    return len(values) == n_columns + 1 and values[-1].strip() != ""
+
+
 def name_columns(names: Sequence[str]) -> tuple[str, ...]:
     """Return the names: `UNNAMED` for names that libraries give to an unnamed first column.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from model.screen.identifiability import require_identified
+from model.screen.identifiability import NotIdentified, require_identified
 from model.screen.preparation import PreparationError, prepare
 from schemas.dataset import Dataset
 from schemas.errors import UserError
@@ -14,9 +14,16 @@ from tasks.reading.validate import ValidatedScreen, validate
 
 
 def validate_for_fit(
-    dataset: Dataset, parameters: FitParameters, progress: Callable[[int], None]
-) -> ValidationReport:
+    dataset: Dataset,
+    parameters: FitParameters,
+    progress: Callable[[int], None],
+    *,
+    is_chosen: bool = True,
+) -> tuple[ValidationReport, str]:
     """Return the findings on all tables and, if they are sound, why a fit would be refused.
+
+    That a screen does not identify the model is a finding if the model `is_chosen`. Else it is the
+    second value, empty for others: it is the default, and another model may be meant.
 
     Raises:
         UserError: the engine does not support the model.
@@ -34,12 +41,15 @@ def validate_for_fit(
         if parameters.filters == Filters():
             raise
         everything = parameters.model_copy(update={"filters": Filters()})
-        return _with_refusal(validate(dataset, everything, progress).report, parameters, error)
+        report = validate(dataset, everything, progress).report
+        return _with_refusal(report, parameters, error), ""
     try:
         _require_fit(dataset, parameters, tables)
     except UserError as error:
-        return _with_refusal(tables.report, parameters, error)
-    return tables.report
+        if isinstance(error, NotIdentified) and not is_chosen:
+            return tables.report, str(error)
+        return _with_refusal(tables.report, parameters, error), ""
+    return tables.report, ""
 
 
 def _require_fit(dataset: Dataset, parameters: FitParameters, tables: ValidatedScreen) -> None:

@@ -20,6 +20,7 @@ from schemas.tables.heads import (
     check_head,
     is_above_header,
     is_padded,
+    lacks_row_labels,
     name_columns,
     parse_header,
     without_padding,
@@ -89,7 +90,8 @@ class CsvFile(TableFile):
     """Comma-separated text, gzipped or not.
 
     Read as if they were not there: empty lines above the header, blanks beside every delimiter, and
-    columns at the end of the lines that have neither name nor value.
+    columns at the end of the lines that have neither name nor value. The header may lack the name
+    of the row labels.
     """
 
     delimiter = ","
@@ -101,13 +103,17 @@ class CsvFile(TableFile):
             while is_above_header(header) and self._header_line <= MOST_ABOVE:
                 header = stream.readline(MAX_LINE_BYTES)
                 self._header_line += 1
-            check_head(self.table, location, header + stream.read(HEAD_BYTES), self.delimiter)
+            row = stream.readline(MAX_LINE_BYTES)
+            head = header + row + stream.read(HEAD_BYTES)
+            check_head(self.table, location, head, self.delimiter)
             if len(header) == MAX_LINE_BYTES:
                 raise self.too_large(_LINE_LIMIT)
             self._padded = is_padded(header, self.delimiter)
             if self._padded:
                 header = without_padding(header, self.delimiter)
             columns = parse_header(self.table, location, header, self.delimiter)
+            if columns[0] != UNNAMED and lacks_row_labels(len(columns), row, self.delimiter):
+                columns = (UNNAMED, *columns)
             self.require_columns(len(columns))
             self._n_columns = len(columns)
             while len(columns) > 2 and columns[-1] == UNNAMED:
@@ -200,14 +206,10 @@ class CsvFile(TableFile):
                         open_quote = any("\n" in value for value in row)
                         if len(row) < self._n_columns and not open_quote and not any(rows):
                             return self._truncated(f"the last {found}")
-                        of_r = line == self._header_line + 1 and len(row) == self._n_columns + 1
                         return self.error(
                             "uneven_rows",
                             f"expected as many columns in each row as in the header, {found}",
-                            "begin the header with a comma if it does not name the row labels (as "
-                            "write.table of R), or remove the commas at the end of the lines"
-                            if of_r
-                            else "correct the row: quote values with commas, close every quote",
+                            "correct the row: quote values with commas, close every quote",
                         )
                     for column in numbers:
                         value = row[column].strip(" ") if self._padded else row[column]

@@ -59,6 +59,12 @@ def both_by_symbol(of: Release) -> Release:
     return replace(of, guide_map=guides.assign(Gene=symbols(guides["Gene"])))
 
 
+def numbered(was: bytes) -> bytes:
+    """Write the number of each row before it, and no name of that column."""
+    header, *rows = was.splitlines()
+    return b"\n".join([header, *(b"%d,%s" % pair for pair in enumerate(rows, 1)), b""])
+
+
 SPACED, BOM = b", ", b"\xef\xbb\xbf"
 ODD = (
     written("empty lines on top", "logfc", lambda was: b"\n\r\n,,,\n" + was),
@@ -68,6 +74,8 @@ ODD = (
     written("blanks around commas", "logfc", lambda was: was.replace(b",", b" ,  ")),
     written("commas at the end of lines", "rna", lambda was: was.replace(b"\n", b",\n")),
     written("three commas at the end", "sequence_map", lambda was: was.replace(b"\n", b",,,\n")),
+    written("no name of row labels, by R", "rna", lambda was: was[1:]),
+    written("row numbers without a name, by R", "guide_map", numbered),
     written("V1 by data.table", "rna", lambda was: b"V1" + was),
     written("Unnamed: 0 by pandas", "logfc", lambda was: b"Unnamed: 0" + was),
     written("DepMap_ID", "rna", lambda was: b"DepMap_ID" + was),

@@ -29,10 +29,13 @@ def test_what_a_fit_would_refuse_is_an_error_of_validation(
     loose = {"min_rna_sd": 0, "min_cell_lines_per_gene": 2}
     settings = {"model": model, "filters": filters, "preparation": loose}
     dataset = release(3, 4, 2, n_replicates).write(tmp_path)
-    report = validate_for_fit(dataset, FitParameters.model_validate(settings), lambda n: None)
+    parameters = FitParameters.model_validate(settings)
+    report, _ = validate_for_fit(dataset, parameters, lambda n: None)
     refusals = [(one.rule, one.found, one.remedy) for one in report.errors]
     if not found:
         assert refusals == []
         return
     ((rule, why, how),) = refusals
     assert rule == "fit_refused" and found in why[0] and remedy in how
+    unnamed, note = validate_for_fit(dataset, parameters, lambda n: None, is_chosen=False)
+    assert unnamed.passed == ("distinguished" in why[0]) == (found in note)

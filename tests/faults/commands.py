@@ -29,8 +29,6 @@ QUICK = ("--model", "m4", "--draws", "100", "--pictures", "none")
 """Options of a fit that is over soon; its draws are too few to be believed."""
 LONG = ("--model", "m4", "--draws", "20000", "--pictures", "none")
 """Options of one long enough for something to happen meanwhile."""
-VALIDATE = ("validate", "--model", "m4")
-"""For the simulated screen, which has no replicates, as m4_screen needs."""
 AT_A_TERMINAL = {"TTY_COMPATIBLE": "1", "TTY_INTERACTIVE": "1"}
 """Environment in which progress is shown as at a terminal, though it goes to a file."""
 STATUSES = {Left.FAILED: ["FAILED"], Left.KILLED: ["KILLED"], Left.WHOLE: ["FINISHED"]}

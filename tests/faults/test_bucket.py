@@ -19,7 +19,6 @@ from mlflow.store.artifact.s3_artifact_repo import S3ArtifactRepository
 from tasks.reading import storage
 from tasks.reading.storage import find_files, stamp
 from tests.faults.catalogue import Area, Classes, marks, variants
-from tests.faults.commands import VALIDATE
 from tests.faults.fake_servers import answering
 from tests.faults.proxy import Harm, Proxy
 
@@ -166,7 +165,7 @@ RIGHTS: Classes = (
 def test_a_bucket_that_fails(harm, told, proxy, bucket, command):
     proxy.harms = [harm]
     left = harm.times
-    command(*VALIDATE, bucket.dataset, told=told)
+    command("validate", bucket.dataset, told=told)
     assert harm.times < left or left == float("inf"), "the harm was never done"
 
 
@@ -180,12 +179,12 @@ def test_a_table_is_of_one_version_or_not_read(skip, change, proxy, bucket, scre
             bucket.put(KEY, (screen.parent / TABLE).read_bytes()[:-999])
 
     proxy.harms = [on_get(first=do, skip=skip, times=1)]
-    command(*VALIDATE, bucket.dataset, told=(f"was {change} while it was read",))
+    command("validate", bucket.dataset, told=(f"was {change} while it was read",))
 
 
 @pytest.mark.parametrize(("environment", "told"), variants(ENVIRONMENTS))
 def test_a_bucket_that_is_not_reached(environment, told, bucket, command):
-    command(*VALIDATE, bucket.dataset, told=told, **environment)
+    command("validate", bucket.dataset, told=told, **environment)
 
 
 @trouble("an untrusted certificate", "one that is signed by itself", "AWS_CA_BUNDLE")
@@ -195,7 +194,7 @@ def test_a_certificate_that_is_not_trusted(bucket, tmp_path, command):
     pem.write_text(own.tls_scheduler_key + own.tls_scheduler_cert)
     with answering(200, "", pem) as address:
         told = ("SSL validation failed",)
-        command(*VALIDATE, bucket.dataset, told=told, AWS_ENDPOINT_URL=address)
+        command("validate", bucket.dataset, told=told, AWS_ENDPOINT_URL=address)
 
 
 @pytest.mark.parametrize(("named", "told"), variants(NAMES))
@@ -205,7 +204,7 @@ def test_a_name_in_a_bucket_that_is_refused(named, told, bucket, command):
     text = f"name: a\nrelease: b\nlibrary: c\nlogfc: '{named}'\n"
     bucket.put("releases/other.yaml", text.encode())
     address = named if "BUCKET" in named else "BUCKET/releases/other.yaml"
-    command(*VALIDATE, address.replace("BUCKET", f"s3://{bucket.name}"), told=told)
+    command("validate", address.replace("BUCKET", f"s3://{bucket.name}"), told=told)
 
 
 @done("a key with blanks, query signs, non-ASCII letters", "`a b/ü%20 +&=?#.csv`", VALID)
@@ -213,7 +212,7 @@ def test_a_key_may_hold_anything(bucket, screen, command):
     odd = "a b/ü%20 +&=?#"
     bucket.put(f"{odd}.csv", (screen.parent / TABLE).read_bytes())
     bucket.put(f"{odd}.yaml", screen.read_text().replace(TABLE, "'ü%20 +&=?#.csv'").encode())
-    command(*VALIDATE, bucket.at(f"{odd}.yaml"))
+    command("validate", bucket.at(f"{odd}.yaml"))
 
 
 @pytest.fixture
@@ -240,7 +239,7 @@ def limit(bucket, s3_endpoint, monkeypatch):
 def test_rights_that_are_not_enough(policy, named, keys, told, limit, bucket, command):
     bucket.put("releases/other.yaml", f"name: a\nrelease: b\nlibrary: c\n{named}\n".encode())
     limit(policy)
-    command(*VALIDATE, bucket.at("releases/other.yaml"), told=told, **keys)
+    command("validate", bucket.at("releases/other.yaml"), told=told, **keys)
 
 
 def denied(what, **arguments) -> bool:
@@ -260,7 +259,7 @@ def denied(what, **arguments) -> bool:
 def test_the_rights_of_workers_are_enough(limit, bucket, command):
     bucket.put("others/a.csv")
     limit(OF_WORKERS)
-    command(*VALIDATE, bucket.dataset)
+    command("validate", bucket.dataset)
     assert find_files(bucket.at("releases"), ".yaml", 2) == [bucket.dataset]
     assert stamp(bucket.dataset).is_digest
     client = boto3.client("s3")

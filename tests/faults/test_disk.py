@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from tests.faults.catalogue import Area, Left, marks, variants
-from tests.faults.commands import QUICK, VALIDATE, kept_in
+from tests.faults.commands import QUICK, kept_in
 from tests.faults.disks import fill, full_disk, read_only, small_disk
 
 pytestmark = [pytest.mark.integration]
@@ -78,7 +78,7 @@ def test_a_full_disk_for_the_report_of_validation(before, tmp_path, screen, comm
         if before is not None:
             report.write_text(before)
         fill(disk)
-        command(*VALIDATE, screen, "--out", disk, told=("validation.json", "make room there"))
+        command("validate", screen, "--out", disk, told=("validation.json", "make room there"))
         assert (report.read_text() if report.exists() else None) == before
         assert len(list(disk.iterdir())) == 1 + (before is not None)
 

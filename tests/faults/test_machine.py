@@ -13,7 +13,7 @@ import pytest
 
 from deployments.cli.exit_codes import DONE, SERVICE_ERROR, VERDICT_FAIL
 from tests.faults.catalogue import Area, Classes, Left, fault, variants
-from tests.faults.commands import QUICK, VALIDATE, OwnProcess
+from tests.faults.commands import QUICK, OwnProcess
 from tests.integration.processes import PATIENCE
 from tests.integration.runs import artifact, runs_in
 
@@ -47,7 +47,7 @@ OUTPUTS: Classes = (
 
 @pytest.mark.parametrize(("out", "environment", "told"), variants(OUTPUTS, 2))
 def test_an_output_that_is_poor_or_none(out, environment, told, forked, screen):
-    code = forked.end(forked.begin(*VALIDATE, screen, out=out, **environment)).code
+    code = forked.end(forked.begin("validate", screen, out=out, **environment)).code
     assert (forked.folder / "validation.json").exists() == (code == DONE)
 
 

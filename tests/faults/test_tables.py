@@ -23,7 +23,6 @@ import yaml
 
 from tasks.reading import table_rows
 from tests.faults.catalogue import Area, marks, variants
-from tests.faults.commands import VALIDATE
 
 MEGABYTE = 1 << 20
 MOST_MORE = 600 * MEGABYTE
@@ -232,12 +231,12 @@ def test_a_table_is_read_or_refused(name, make, told, screen, command, monkeypat
         (screen.parent / name).write_bytes(make(table))
         (screen.parent / "other.hdf5").write_bytes(hdf5()(table))
     before = most_memory()
-    command(*VALIDATE, naming(name, screen), told=told)
+    command("validate", naming(name, screen), told=told)
     assert most_memory() - before < MOST_MORE
 
 
 @pytest.mark.parametrize(("make", "told"), variants(NO_FILES))
 def test_what_is_no_file_is_not_opened(make, told, screen, command):
     make(screen.parent / "x.csv")
-    command(*VALIDATE, screen.parent / "x.csv", told=told)
-    command(*VALIDATE, naming("x.csv", screen), told=told)
+    command("validate", screen.parent / "x.csv", told=told)
+    command("validate", naming("x.csv", screen), told=told)

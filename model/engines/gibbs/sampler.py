@@ -23,7 +23,7 @@ import numpy as np
 import xarray as xr
 
 from model.engines.gibbs.genes import draw_effects
-from model.engines.gibbs.line_sds import draw_line_sds, settle_line_sds
+from model.engines.gibbs.line_sds import LARGE, draw_line_sds, settle_line_sds
 from model.engines.gibbs.lines import draw_lines, settle_lines
 from model.engines.gibbs.pairs import draw_spreads
 from model.engines.gibbs.shared import draw_shared
@@ -46,7 +46,7 @@ WARM_UP_GENES, WARM_UP_OF_MANY = 1000, 50
 lines and SDs lie, and widely enough for R-hat; then in so many sweeps on all."""
 STEPS = ("spread", "lines", "line_sds")
 """Steps that propose and accept."""
-GENES_TIMED = 64, 256
+GENES_TIMED = 64
 SWEEPS_TIMED = 6
 PROGRESS_EVERY = 20
 """Sweeps between two reports of progress."""
@@ -129,7 +129,9 @@ def sample_model(
 def expected_seconds(design: ScreenDesign, parameters: FitParameters) -> float:
     """Return the approximate seconds of the engine, from sweeps over few genes and over more."""
     n_genes = len(design.genes)
-    sizes = sorted({min(n_genes, n) for n in GENES_TIMED})
+    # Of as many pairs that the steps of a sweep are those on all of them.
+    fewest = max(GENES_TIMED, -(-LARGE * n_genes // max(1, design.count.size)))
+    sizes = sorted({min(n_genes, n) for n in (fewest, 3 * fewest)})
     timed = [_seconds_of_sweep(design, parameters, n) for n in sizes]
     per_gene = max(0.0, timed[-1] - timed[0]) / max(1, sizes[-1] - sizes[0])
 

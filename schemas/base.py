@@ -1,4 +1,4 @@
-"""The base class of settings, datasets and results, which are stored and read back unchanged."""
+"""The base classes of settings, datasets and results, which are stored and read back unchanged."""
 
 from __future__ import annotations
 
@@ -48,3 +48,22 @@ class Frozen(BaseModel):
         json_schema_extra=_number_fields,
         ser_json_inf_nan="strings",  # null, the default, cannot be read back
     )
+
+
+class Settings(Frozen):
+    """Base of all settings."""
+
+    def flat(self) -> dict[str, str | int | float]:
+        """Return one entry per setting, names joined by dots, lists by commas."""
+        return _flatten(self.model_dump())
+
+
+def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, str | int | float]:
+    flat: dict[str, str | int | float] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            is_list = value is None or isinstance(value, tuple)
+            flat[prefix + key] = ", ".join(value or ()) if is_list else value
+    return flat

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.base import Frozen
-from schemas.parameters import EngineName, FitParameters, ModelName, Priors, Sampling, Settings
+from schemas.base import Frozen, Settings
+from schemas.parameters import EngineName, FitParameters, ModelName, Priors, Sampling
 from schemas.reports import Verdict
 
 LEVELS = (0.50, 0.89, 0.95)

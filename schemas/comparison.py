@@ -6,8 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.base import Frozen
-from schemas.parameters import Settings
+from schemas.base import Frozen, Settings
 
 StepName = Literal["lost", "sequences", "values", "rna", "settings", "gained"]
 STEP_WORDS: dict[StepName, str] = {

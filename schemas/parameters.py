@@ -22,7 +22,7 @@ from pydantic import (
     model_serializer,
 )
 
-from schemas.base import Frozen
+from schemas.base import Settings
 
 ModelName = Literal["m4", "m4_zero_mean", "m4_nested", "m4_screen"]
 LinearModelName = Literal["m4", "m4_zero_mean", "m4_nested"]
@@ -37,14 +37,6 @@ Pictures = Literal["all", "report", "none"]
 def form_title(title: str) -> dict[str, Any]:
     """Return arguments of `Field` that set the title of a flow's parameter in Prefect's form."""
     return {"json_schema_extra": {"title": title}}  # Prefect overrides `title` with the name
-
-
-class Settings(Frozen):
-    """Base of all settings."""
-
-    def flat(self) -> dict[str, str | int | float]:
-        """Return one entry per setting, names joined by dots, lists by commas."""
-        return _flatten(self.model_dump())
 
 
 class Distribution(Settings):
@@ -353,7 +345,7 @@ class Sampling(Settings):
     def _from_word(cls, draws: object) -> object:
         return None if draws == "auto" else draws
 
-    @field_serializer("draws", when_used="json")
+    @field_serializer("draws")
     def _as_word(self, draws: int | None) -> int | str:
         return "auto" if draws is None else draws
 
@@ -399,14 +391,3 @@ class FitParameters(Settings):
         if isinstance(content, dict) and isinstance(filters := content.get("filters"), dict):
             content["filters"] = {name: names for name, names in filters.items() if names}
         return cls.model_validate(content)
-
-
-def _flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, str | int | float]:
-    flat: dict[str, str | int | float] = {}
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            flat |= _flatten(value, f"{prefix}{key}.")
-        else:
-            is_list = value is None or isinstance(value, tuple)
-            flat[prefix + key] = ", ".join(value or ()) if is_list else value
-    return flat

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.base import Frozen
-from schemas.parameters import FitParameters, ModelName, Sampling, Settings
+from schemas.base import Frozen, Settings
+from schemas.parameters import FitParameters, ModelName, Sampling
 from schemas.reports import Verdict
 
 Method = Literal["lfsr", "s_value", "regression", "moderated_regression"]

@@ -9,10 +9,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.base import Frozen
+from schemas.base import Frozen, Settings
 from schemas.calibration import ENOUGH_SIMULATIONS
 from schemas.comparison import ComparisonSettings, FitSummary
-from schemas.parameters import Settings
 from schemas.reports import Status
 
 ConditionName = Literal["verdict", "calibration", "lost hits"]

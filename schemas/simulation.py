@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from schemas.parameters import LinearModelName, Settings
+from schemas.base import Settings
+from schemas.parameters import LinearModelName
 
 
 class TrueValues(Settings):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import networkx as nx
 import numpy as np
 import pymc as pm
@@ -15,8 +17,11 @@ _FILLS = {"observed": "#cfd8e3", "computed": "#f6efe2", "unknown": "white"}
 
 
 @styled
-def model_graph(model: pm.Model) -> Figure:
-    """Draw every variable of a model with its distribution and dims, observed ones shaded."""
+def model_graph(model: pm.Model, sizes: Mapping[str, int]) -> Figure:
+    """Draw every variable of a model with its distribution and dims, observed ones shaded.
+
+    `sizes` are those of dims to show instead of the model's own.
+    """
     graph = pm.model_to_networkx(model)
     places = _layout(graph, [variable.name for variable in model.basic_RVs + model.deterministics])
     x, y = np.array(list(places.values())).T
@@ -28,7 +33,7 @@ def model_graph(model: pm.Model) -> Figure:
         nx.draw_networkx_labels(
             graph,
             {name: places[name] for name in names},
-            {name: _text(model, graph, name) for name in names},
+            {name: _text(model, graph, name, sizes) for name in names},
             font_size=9,
             ax=axes,
             bbox={"boxstyle": "round,pad=0.4", "facecolor": _FILLS[kind], "edgecolor": DARK},
@@ -58,10 +63,11 @@ def _kinds(model: pm.Model) -> dict[str, list[str]]:
     }
 
 
-def _text(model: pm.Model, graph: nx.DiGraph, name: str) -> str:
+def _text(model: pm.Model, graph: nx.DiGraph, name: str, sizes: Mapping[str, int]) -> str:
     distribution = graph.nodes[name]["label"].splitlines()[-1]
     dims = model.named_vars_to_dims.get(name, ())
-    return "\n".join([name, distribution, *(f"{dim} × {len(model.coords[dim]):,}" for dim in dims)])
+    shown = [f"{dim} × {sizes.get(dim) or len(model.coords[dim]):,}" for dim in dims]
+    return "\n".join([name, distribution, *shown])
 
 
 def _layout(graph: nx.DiGraph, names: list[str]) -> dict[str, tuple[float, float]]:

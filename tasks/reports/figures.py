@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from model.engines.nuts.plain import build_model
 from model.fit import FitResults
 from model.plots import RESULT_FIGURES, all_figures, as_bytes, model_graph
@@ -12,6 +14,8 @@ from model.screen.design import ScreenDesign
 from schemas.model_spec import model_spec
 from schemas.parameters import FitParameters, Pictures
 
+GRAPH_GENES = 20
+"""Genes on which a model is built to draw its graph."""
 NAMES: dict[Pictures, tuple[str, ...] | None] = {
     "all": None,
     "report": RESULT_FIGURES,
@@ -48,8 +52,15 @@ def draw_pictures(
 
 
 def draw_model_graph(design: ScreenDesign, parameters: FitParameters) -> str:
-    """Return the graph of the fitted model as SVG; empty for a model without a PyMC model."""
+    """Return the graph of the fitted model as SVG; empty for a model without a PyMC model.
+
+    The model is built on a few genes: on those of a genome it takes minutes and 10 GB.
+    """
     if model_spec(parameters.model, design.covariates).not_nuts:
         return ""
-    model = build_model(parameters.model, design, parameters.priors)
-    return as_bytes(model_graph(model), "svg").decode()
+    part = design.of_genes(range(min(GRAPH_GENES, len(design.genes))))
+    model = build_model(parameters.model, part, parameters.priors)
+    sizes = {dim: len(labels) for dim, labels in design.labels.items()}
+    sizes |= {"guide_line": np.count_nonzero(design.count)}
+    sizes |= {"cell": np.count_nonzero(design.gene_count)}
+    return as_bytes(model_graph(model, sizes), "svg").decode()

@@ -120,7 +120,7 @@ def test_every_picture_is_drawn_under_its_name_and_names_what_it_shows(monkeypat
 def test_graph_shows_every_variable_above_what_depends_on_it(name, small):
     model = build_model(name, small.design, Priors())
     before = plt.get_fignums()
-    figure = model_graph(model)
+    figure = model_graph(model, {})
     assert plt.get_fignums() == before  # pyplot does not keep it
     drawn = [text for text in figure.axes[0].texts if text.get_bbox_patch() is not None]
     boxes = {text.get_text().split("\n")[0]: text for text in drawn}

@@ -86,7 +86,7 @@ def test_a_sound_engine_passes_and_one_ten_times_too_sure_fails(monkeypatch):
 
 
 def test_few_calls_ask_for_review():
-    assert "too few calls to tell" in trial(share=0.97, n=3).verdict.reasons[0]
+    assert "inconclusive, too few calls" in trial(share=0.97, n=3).verdict.reasons[0]
     few = trial(design=replace(DESIGN, count=DESIGN.count * (np.arange(150) < 9)))
     assert {one.n_called for one in few.methods} == {0} and few.n_genes_callable == 0
     assert few.verdict.status == "review" and "no gene was called" in few.verdict.reasons[0]

@@ -20,8 +20,9 @@ from pydantic import BaseModel
 from deployments.cli.app import app
 from deployments.server.environment import VARIABLES
 from model.prediction.checks import QUANTITIES
+from schemas.base import Settings
 from schemas.column_catalog import COMPARISON_TABLES, TABLES, Columns
-from schemas.parameters import Distribution, FitParameters, Settings
+from schemas.parameters import Distribution, FitParameters
 from schemas.run_catalog import (
     ALL_KINDS,
     CALIBRATION_METRICS,

@@ -61,6 +61,6 @@ def draw_model_graph(design: ScreenDesign, parameters: FitParameters) -> str:
     part = design.of_genes(range(min(GRAPH_GENES, len(design.genes))))
     model = build_model(parameters.model, part, parameters.priors)
     sizes = {dim: len(labels) for dim, labels in design.labels.items()}
-    sizes |= {"guide_line": np.count_nonzero(design.count)}
-    sizes |= {"cell": np.count_nonzero(design.gene_count)}
+    sizes |= {"guide_line": int(np.count_nonzero(design.count))}
+    sizes |= {"cell": int(np.count_nonzero(design.gene_count))}
     return as_bytes(model_graph(model, sizes), "svg").decode()

@@ -17,8 +17,6 @@ from pydantic import (
     Field,
     SerializerFunctionWrapHandler,
     WithJsonSchema,
-    field_serializer,
-    field_validator,
     model_serializer,
 )
 
@@ -340,15 +338,6 @@ class Sampling(Settings):
             raise ValueError("expected a number of draws, got none")
         return self.draws
 
-    @field_validator("draws", mode="before")
-    @classmethod
-    def _from_word(cls, draws: object) -> object:
-        return None if draws == "auto" else draws
-
-    @field_serializer("draws")
-    def _as_word(self, draws: int | None) -> int | str:
-        return "auto" if draws is None else draws
-
 
 class FitParameters(Settings):
     """Everything that, with the data and the versions, determines a fit."""
@@ -380,6 +369,10 @@ class FitParameters(Settings):
     """When a gene is called."""
     influence: InfluenceSettings = InfluenceSettings()
     """When an effect counts as driven by one line or lineage."""
+
+    def flat(self) -> dict[str, str | int | float]:
+        """Return one entry per setting, as of all settings; draws not given are `auto`."""
+        return super().flat() | {"sampling.draws": self.sampling.draws or "auto"}
 
     @classmethod
     def of_run(cls, text: str) -> Self:

@@ -39,8 +39,9 @@ PASS_COPIES = 4
 """Arrays of the size of a block during a pass at many points."""
 
 
-MOST_DRAWS: dict[str, int] = {"exact": 2000, "gibbs": 1000, "nuts": 2000}
-"""Draws per chain if none are asked for. Those of the Gibbs engine take longest."""
+MOST_DRAWS, LARGE_SCREEN = 2000, 100_000
+"""Draws per chain if none are asked for; half of them by the Gibbs engine in a screen of more
+guide-line pairs, where they take longer and depend on each other less."""
 FEWEST_DRAWS, LARGEST_POSTERIOR = 500, 1_500_000_000
 """They are halved, but not below, until the draws take at most so many bytes."""
 
@@ -62,11 +63,10 @@ class Sizes:
         return cls(*sizes, tuple(design.covariates))
 
 
-def choose_draws(
-    parameters: FitParameters, design: ScreenDesign, engine: EngineName
-) -> FitParameters:
+def choose_draws(parameters: FitParameters, sizes: Sizes, engine: EngineName) -> FitParameters:
     """Return the parameters with a number of draws per chain, chosen if they have none."""
-    draws, sizes = MOST_DRAWS[engine], Sizes.of(design)
+    is_large = engine == "gibbs" and sizes.guides * sizes.cell_lines > LARGE_SCREEN
+    draws = MOST_DRAWS // 2 if is_large else MOST_DRAWS
     while parameters.sampling.draws is None:
         sampling = parameters.sampling.model_copy(update={"draws": draws})
         chosen = parameters.model_copy(update={"sampling": sampling})

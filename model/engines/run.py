@@ -79,7 +79,7 @@ def run_engine(
     require_identified(parameters.model, design)
     require_engine(parameters)
     engine, fell_back = first_engine(parameters), ""
-    parameters = choose_draws(parameters, design, engine)
+    parameters = choose_draws(parameters, Sizes.of(design), engine)
     seed = seeds(parameters.seed)[SAMPLE]
     if engine == "gibbs":
         tree = gibbs.sample(design, parameters, seed, progress)
@@ -156,7 +156,7 @@ def add_predictive_groups(
 def describe_cost(design: ScreenDesign, parameters: FitParameters) -> str:
     """Return the size, expected time and expected memory of a fit, as a phrase."""
     engine = first_engine(parameters)
-    parameters = choose_draws(parameters, design, engine)
+    parameters = choose_draws(parameters, Sizes.of(design), engine)
     sampling, sizes = parameters.sampling, Sizes.of(design)
     megabytes = posterior_bytes(sizes, parameters) / 1e6
     n_cells = np.count_nonzero(design.gene_count)
@@ -188,7 +188,7 @@ def fit_seconds(design: ScreenDesign, parameters: FitParameters) -> float | None
     engine = first_engine(parameters)
     if engine == "nuts":
         return None
-    parameters = choose_draws(parameters, design, engine)
+    parameters = choose_draws(parameters, Sizes.of(design), engine)
     return (expected_seconds if engine == "exact" else gibbs.expected_seconds)(design, parameters)
 
 
@@ -218,7 +218,7 @@ def require_engine(parameters: FitParameters) -> None:
 def needed_bytes(design: ScreenDesign, parameters: FitParameters) -> int:
     """Return the peak bytes of a fit in addition to its design, within about a third."""
     engine = first_engine(parameters)
-    chosen = choose_draws(parameters, design, engine)
+    chosen = choose_draws(parameters, Sizes.of(design), engine)
     return fit_bytes(Sizes.of(design), chosen, engine)
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from model.engines.memory import Sizes, fit_bytes
-from schemas.parameters import FitParameters
+from model.engines.memory import Sizes, choose_draws, fit_bytes
+from schemas.parameters import FitParameters, Sampling
 
 WHOLE = Sizes(genes=18_000, cell_lines=1100, guides=72_000)
 
@@ -32,3 +32,18 @@ def test_the_estimate_is_within_a_third_of_what_was_measured(
     monkeypatch.setattr("model.engines.memory.n_threads", lambda: 2)
     expected = fit_bytes(sizes, settings(model, draws // 4, 4), engine)
     assert 2 / 3 < expected / measured < 4 / 3
+
+
+@pytest.mark.parametrize(
+    ("engine", "sizes", "given", "draws"),
+    [
+        ("gibbs", Sizes(105, 41, 408), None, 2000),
+        ("gibbs", Sizes(2000, 40, 8000), None, 1000),
+        ("exact", Sizes(2000, 40, 8000), None, 2000),
+        ("gibbs", WHOLE, None, 500),
+        ("gibbs", WHOLE, 4000, 4000),
+    ],
+)
+def test_a_large_screen_has_fewer_draws_where_none_are_asked_for(engine, sizes, given, draws):
+    parameters = FitParameters(sampling=Sampling(draws=given))
+    assert choose_draws(parameters, sizes, engine).sampling.draws == draws

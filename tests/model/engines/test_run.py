@@ -183,7 +183,6 @@ def test_the_cost_names_sizes_times_and_memory(seconds, words, monkeypatch):
 )
 def test_the_memory_is_that_of_the_engine_that_starts(model, engine, first):
     parameters = FitParameters(model=model, engine=engine)
-    chosen = choose_draws(parameters, DESIGN, first)
-    assert chosen.sampling.draws == (1000 if first == "gibbs" else 2000)
-    expected = fit_bytes(Sizes(genes=3, cell_lines=4, guides=6), chosen, first)
+    sizes = Sizes(genes=3, cell_lines=4, guides=6)
+    expected = fit_bytes(sizes, choose_draws(parameters, sizes, first), first)
     assert needed_bytes(DESIGN, parameters) == expected

@@ -61,7 +61,6 @@ def serve(
     every
         When to look for releases, as a cron expression in UTC.
     """
-    next_dates(every)  # before anything is started
     require_free(prefect_port, "--prefect-port")
     require_free(mlflow_port, "--mlflow-port")
     console = Console()
@@ -121,6 +120,8 @@ def _start_servers(
         down.callback(process.stop)
         return process
 
+    os.environ.update(environment)  # before Prefect is imported
+    next_dates(refresh["SCREENBAYES_REFRESH_CRON"])  # before anything is started
     servers = [
         start("Prefect", "prefect", "server", "start", "--host", HOST, "--port", str(prefect_port)),
         start(
@@ -136,7 +137,6 @@ def _start_servers(
     ]
     servers[0].wait_for(f"{prefect}/api/health")
     servers[1].wait_for(f"{mlflow}/health")
-    os.environ.update(environment)  # before Prefect is imported
     register()
     servers.append(start("a worker", "prefect", "worker", "start", "--pool", POOL))
     example = _example_screen(folder / "example")

@@ -15,8 +15,9 @@ from model.engines.gibbs.metropolis import (
 from model.engines.gibbs.state import GibbsData, State
 from model.likelihood.pair_sums import spread_sum, spread_sums
 
-STEPS = 3
-"""Of log omega in a sweep: cheap beside the rest, and the slowest of all to mix."""
+STEPS, SD_STEPS = 3, 6
+"""Of log omega, and of the SDs they are drawn from, in a sweep: cheap beside the rest, and the
+slowest of all to mix."""
 
 
 def draw_spreads(data: GibbsData, state: State, random: np.random.Generator) -> float:
@@ -65,12 +66,12 @@ def _draw_sds(
         return expand_sds(weight, total, standard, log_sds, rate, power)
 
     expanded, n_moved = expand(present), 0
-    for _ in range(STEPS):
+    for _ in range(SD_STEPS):
         present, expanded, moved = joint_step(present, expand, random, expanded)
         n_moved += moved
     state.log_omega = spread_around(standard, present)
     state.shared |= dict(zip(names, map(float, np.exp(present)), strict=True))
-    return n_moved / STEPS
+    return n_moved / SD_STEPS
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -160,7 +160,8 @@ def _seconds_of_sweep(design: ScreenDesign, parameters: FitParameters, n_genes: 
     random = np.random.default_rng(0)
     state = start(data, random)
     with one_blas_thread():
-        _sweep(data, state, random, settling=True)  # compiles, or loads what was compiled
+        for settling in (True, False):  # compiles, or loads what was compiled
+            _sweep(data, state, random, settling=settling)
         started = time.perf_counter()
         for sweep in range(SWEEPS_TIMED):
             _sweep(data, state, random, lines=_draws_lines(len(design.genes), sweep))

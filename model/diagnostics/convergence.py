@@ -74,8 +74,8 @@ def rhat_beyond_chance(draws: np.ndarray, at: np.ndarray, r_hat: np.ndarray) -> 
     """Return the largest R-hat (n,) that chance does not explain; 1 if none, None for few.
 
     `draws` are those of a variable (chain, draw, ...), `at` (n,) the positions of the parameters in
-    it. The chains, halved, are M. Where they agree, their M means vary as
-    those of N / M independent draws each, N the effective sample size within chains, so that
+    it. The chains, halved, are M. Where they agree, their M means vary as those of N / M
+    independent draws each, N the effective sample size within chains, so that
 
         R-hat^2 is about 1 + M / N chi^2 / (M - 1),   chi^2 of M - 1 degrees of freedom
 

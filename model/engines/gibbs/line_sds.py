@@ -17,6 +17,7 @@ from model.engines.gibbs.metropolis import (
     NEWTON_SHARE,
     NEWTON_SHARE_LARGE,
     Expansion,
+    expand_priors,
     joint_step,
 )
 from model.engines.gibbs.state import GibbsData, LineSums, State
@@ -132,8 +133,8 @@ def expand_sds(
     from their centres. `along` (d,) says what an SD moves, `rate` and `power` (d,) are its prior's.
     """
     d = log_sds.size
-    tilt = rate * np.exp(power * log_sds)
-    gradient, info = 1 - power * tilt, np.eye(d)
+    of_prior, gradient = expand_priors(log_sds, rate, power)
+    info = np.eye(d)
     of = np.zeros(d, np.int64)
     for i in range(d):
         of[i] = (NOISE, GAMMA, NOISE, SCALE, GUIDE_LINE)[along[i]]
@@ -150,4 +151,4 @@ def expand_sds(
             gradient[i] += move[i] * score[line, of[i]]
             for j in range(d):
                 info[i, j] += move[i] * move[j] * information[line, of[i], of[j]]
-    return value.sum() + (log_sds - tilt).sum(), gradient, info
+    return value.sum() + of_prior, gradient, info

@@ -79,9 +79,7 @@ def newton_proposal(
     `normal` (d,) are standard normal; the density lacks a constant. Raises LinAlgError where the
     information (d, d) is not positive definite.
     """
-    factor = inverse_factors(information[None])
-    step = transposed_times(factor, times(factor, gradient[None]))[0]
-    step = np.minimum(np.maximum(step, -LARGEST_STEP), LARGEST_STEP)
+    step, factor = _newton_step(gradient, information)
     log_density = -log_diagonals(factor)[0] - 0.5 * (normal**2).sum()
     return point + step + transposed_times(factor, normal[None])[0], log_density
 
@@ -91,11 +89,26 @@ def newton_log_density(
     point: np.ndarray, gradient: np.ndarray, information: np.ndarray, to: np.ndarray
 ) -> float:
     """Return the log density of proposing `to` (d,) from a point; the rest as above."""
-    factor = inverse_factors(information[None])
-    step = transposed_times(factor, times(factor, gradient[None]))[0]
-    step = np.minimum(np.maximum(step, -LARGEST_STEP), LARGEST_STEP)
+    step, factor = _newton_step(gradient, information)
     squares: float = quadratic_forms(information[None], (to - point - step)[None])[0]
     return -log_diagonals(factor)[0] - 0.5 * squares
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _newton_step(gradient: np.ndarray, information: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the bounded step (d,), and the inverse factor of the information (1, d, d)."""
+    factor = inverse_factors(information[None])
+    step = transposed_times(factor, times(factor, gradient[None]))[0]
+    return np.minimum(np.maximum(step, -LARGEST_STEP), LARGEST_STEP), factor
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def expand_priors(
+    log_sds: np.ndarray, rate: np.ndarray, power: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """Return the log prior density of log SDs (d,), but for a constant, and its gradient (d,)."""
+    tilt = rate * np.exp(power * log_sds)
+    return (log_sds - tilt).sum(), 1 - power * tilt
 
 
 def log_prior_ratio(prior: SdPrior, proposed: float, present: float) -> float:

@@ -10,6 +10,7 @@ from model.engines.gibbs.metropolis import (
     LEAST_INFORMATION,
     WIDTH,
     Expansion,
+    expand_priors,
     joint_step,
 )
 from model.engines.gibbs.state import GibbsData, State
@@ -59,7 +60,6 @@ def _draw_sds(
     standard = state.log_omega - present[0]
     if spread:
         standard /= state.shared[spread.sd]
-
     rate, power = np.array([data.sd_priors[name] for name in names]).T
 
     def expand(log_sds: np.ndarray) -> Expansion:
@@ -151,8 +151,8 @@ def expand_sds(
     d = log_sds.size
     log_omega = spread_around(standard, log_sds)
     value, gradient, information = spread_sums(weight, total, log_omega)
-    tilt = rate * np.exp(power * log_sds)
-    by_sds, info = 1 - power * tilt, np.eye(d)
+    of_prior, by_sds = expand_priors(log_sds, rate, power)
+    info = np.eye(d)
     along = np.ones(d)
     for g in range(log_omega.size):
         if d > 1:
@@ -161,4 +161,4 @@ def expand_sds(
             by_sds[i] += along[i] * gradient[g]
             for j in range(d):
                 info[i, j] += along[i] * along[j] * information[g]
-    return value.sum() + (log_sds - tilt).sum(), by_sds, info
+    return value.sum() + of_prior, by_sds, info

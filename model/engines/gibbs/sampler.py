@@ -197,7 +197,7 @@ def _run_chain(
             one_more()
     moved: dict[str, float] = {}
     for draw in range(len(accepted[STEPS[0]])):
-        moved |= _sweep(data, state, random, lines=not part or draw % LINES_EVERY == 0)
+        moved |= _sweep(data, state, random, lines=_draws_lines(data.shape[0], draw))
         for name, value in _variables(data.spec, state).items():
             drawn[name][draw] = value
         for step, shares in accepted.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -175,8 +176,7 @@ class State:
 
 def start(data: GibbsData, random: np.random.Generator) -> State:
     """Return a starting state: no effects, SDs around typical values, noise as within pairs."""
-    n_genes, q, n_lines = data.shape
-    spec = data.spec
+    spec, (_, _, n_lines) = data.spec, data.shape
     pooled = np.sqrt((data.within_ss.sum() + TYPICAL_SD**2) / (data.within_df.sum() + 1))
     by_line = np.sqrt((data.within_ss + pooled**2) / (data.within_df + 1))
     log_noise = np.log(by_line if spec.line_noise else np.full(n_lines, pooled))
@@ -185,34 +185,30 @@ def start(data: GibbsData, random: np.random.Generator) -> State:
     shared[spec.noise_sd] = float(np.exp(log_noise.mean()))
     n_components = spec.mixture.n_components if spec.mixture else 1
     return State(
-        effects=np.zeros((n_genes, q)),
-        delta=np.zeros(len(data.guide_gene)),
         gamma=np.zeros(n_lines),
         log_scale=np.zeros(n_lines),
         log_noise=log_noise,
-        log_omega=np.full(n_genes, np.log(shared[spec.gene_line_sd])),
-        component=np.zeros(n_genes, np.int64),
-        prob_nonzero=np.ones(n_genes),
         weights=np.full(n_components, 1 / n_components),
         shared=shared,
-        of_pairs=(
-            np.zeros((n_genes, n_lines), data.mean.dtype),
-            np.zeros((n_genes, n_lines), data.mean.dtype),
-        ),
+        **_start_of_genes(data, shared),
     )
 
 
 def start_from(data: GibbsData, state: State) -> State:
     """Return a starting state with what genes share from that of another screen of the lines."""
-    dtype, (n_genes, q, n_lines) = data.mean.dtype, data.shape
-    omega = np.log(state.shared[data.spec.gene_line_sd])
-    return replace(
-        state,
-        effects=np.zeros((n_genes, q)),
-        delta=np.zeros(len(data.guide_gene)),
-        log_omega=np.full(n_genes, omega),
-        component=np.zeros(n_genes, np.int64),
-        prob_nonzero=np.ones(n_genes),
-        shared=dict(state.shared),
-        of_pairs=(np.zeros((n_genes, n_lines), dtype), np.zeros((n_genes, n_lines), dtype)),
-    )
+    shared = dict(state.shared)
+    return replace(state, shared=shared, **_start_of_genes(data, shared))
+
+
+def _start_of_genes(data: GibbsData, shared: dict[str, float]) -> dict[str, Any]:
+    """Return what a starting state has by gene, guide and pair."""
+    n_genes, q, n_lines = data.shape
+    by_pair = (n_genes, n_lines), data.mean.dtype
+    return {
+        "effects": np.zeros((n_genes, q)),
+        "delta": np.zeros(len(data.guide_gene)),
+        "log_omega": np.full(n_genes, np.log(shared[data.spec.gene_line_sd])),
+        "component": np.zeros(n_genes, np.int64),
+        "prob_nonzero": np.ones(n_genes),
+        "of_pairs": (np.zeros(*by_pair), np.zeros(*by_pair)),
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -68,6 +69,12 @@ def format_p_value(value: float, n_draws: int) -> str:
     """Return a p-value, a share of draws, as `p = 0.310` or `p < 0.002`."""
     words = format_probability(value, n_draws)
     return f"p {words}" if words[0] in "<>" else f"p = {words}"
+
+
+def list_first(names: Sequence[str], most: int) -> str:
+    """Return the first names, at most `most`, joined by commas, and how many there are more."""
+    more = f", and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def cut_list(text: str, most: int) -> str:

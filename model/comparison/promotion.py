@@ -17,6 +17,7 @@ from model.comparison.data import gene_key
 from model.comparison.fits import ComparedFit, signs_differ
 from model.simulation.packaged_calibration import priors_among
 from schemas.comparison import OPPOSITE_SIGN, Comparison, FitSummary
+from schemas.formatting import list_first
 from schemas.parameters import Thresholds
 from schemas.promotion import (
     CalibrationEvidence,
@@ -223,9 +224,7 @@ def losses_condition(
 
 
 def _named(lost: Sequence[LostHit]) -> str:
-    more = len(lost) - NAMED
-    listed = ", ".join(one.gene for one in lost[:NAMED])
-    return f"{listed}{f', and {more:,} more' if more > 0 else ''}"
+    return list_first([one.gene for one in lost], NAMED)
 
 
 # --------------------------------------------------------------------------------------- lost hits

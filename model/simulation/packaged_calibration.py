@@ -10,12 +10,13 @@ from __future__ import annotations
 import ast
 import hashlib
 import tokenize
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
 
 from schemas.calibration import CalibrationReport, PackagedCalibration
+from schemas.formatting import list_first
 from schemas.parameters import Priors
 from schemas.promotion import CalibrationEvidence
 
@@ -79,9 +80,9 @@ def packaged_evidence(
     priors = priors_among(settings)
     calibrated = priors_among(packaged.report.settings.flat())
     if others := [f"{name} {prior}" for name, prior in calibrated.items() if prior != priors[name]]:
-        return f"{the_one} has other priors than the fit ({_listed(others)})"
+        return f"{the_one} has other priors than the fit ({list_first(others, NAMED)})"
     if changed := changes_since(packaged):
-        return f"{the_one} is out of date (changed since: {_listed(changed)})"
+        return f"{the_one} is out of date (changed since: {list_first(changed, NAMED)})"
     return CalibrationEvidence(
         packaged_with=release,
         verdict=packaged.report.verdict.status,
@@ -157,8 +158,3 @@ def code_digest(source: bytes) -> str:
                 digest.update("\0".join(one.string for one in statement).encode() + b"\n")
             statement = []
     return digest.hexdigest()[:DIGITS]
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - NAMED
-    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")

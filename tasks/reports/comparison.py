@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import pandas as pd
 
 from schemas.comparison import STEP_WORDS, Comparison, DataChanges, FitSummary, ItemChange
-from schemas.formatting import format_probability
+from schemas.formatting import format_probability, list_first
 from tasks.reports.markdown import as_text, link_to, markdown_table
 
 GENES_SHOWN = 10
@@ -224,10 +224,7 @@ def _with_reason(changes: Iterable[ItemChange], other: str) -> list[str]:
 
 
 def _shorten(names: Sequence[str]) -> str:
-    if not names:
-        return "none"
-    more = f", and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
-    return f"{len(names)}: {', '.join(names[:NAMES_SHOWN])}{more}"
+    return f"{len(names)}: {list_first(names, NAMES_SHOWN)}" if names else "none"
 
 
 def _format_value(value: str | float | None) -> str:

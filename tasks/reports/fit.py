@@ -14,7 +14,7 @@ from model.effects.copy_number import carried_by_copy_number
 from model.effects.gene_effects import CALLED, count_calls
 from model.fit import FitResults
 from schemas.dataset import Dataset
-from schemas.formatting import format_probability
+from schemas.formatting import format_probability, list_first
 from schemas.parameters import FitParameters
 from schemas.posterior import is_single
 from schemas.reports import Convergence, KnownGenes, PreparationReport, Verdict
@@ -162,11 +162,10 @@ def _carried_by_copy_number(effects: pd.DataFrame) -> str:
         return ""
     without = effects["call_without_copy_number"].isin(CALLED)
     carried = carried_by_copy_number(effects)
-    names = ", ".join(carried["gene"].head(GENES_SHOWN))
-    more = f", and {len(carried) - GENES_SHOWN:,} more" if len(carried) > GENES_SHOWN else ""
+    names = list_first(list(carried["gene"]), GENES_SHOWN)
     return (
         f"copy number carries {len(carried):,} of the {without.sum():,} calls made without it"
-        f"{names and f' ({names}{more})'}; mean slope on copy number "
+        f"{names and f' ({names})'}; mean slope on copy number "
         f"{effects['copy_number_slope'].mean():.3f} log2 per log2(ratio + 1)"
     )
 

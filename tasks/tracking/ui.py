@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from schemas.parameters import Thresholds
 from tasks.reports.markdown import as_text
@@ -106,7 +107,12 @@ def describe_experiment(client: MlflowClient, experiment_id: str) -> None:
         wanted[NOTE] = _experiment_note(experiment.name, experiment_id)
     for tag, content in wanted.items():
         if experiment.tags.get(tag) != content:
-            client.set_experiment_tag(experiment_id, tag, content)
+            try:
+                client.set_experiment_tag(experiment_id, tag, content)
+            except MlflowException:
+                # MLflow refuses one of two processes that set a new tag at the same time.
+                if client.get_experiment(experiment_id).tags.get(tag) != content:
+                    raise
 
 
 def _experiment_note(name: str, experiment_id: str) -> str:

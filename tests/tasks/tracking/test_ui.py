@@ -2,9 +2,11 @@
 
 import json
 import shutil
+from unittest import mock
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
 
 from tasks.tracking.ui import NOTE, VIEW, VIEWS, describe_experiment
 from tests.tasks.reports.pages import require_page
@@ -61,3 +63,19 @@ def test_an_experiment_is_described_once(store):
     describe_experiment(client, experiment)
     tags = client.get_experiment(experiment).tags
     assert (tags[NOTE], tags[f"{VIEW}fits"]) == ("Mine.", VIEWS["fits"].state())
+
+
+def test_two_processes_may_describe_an_experiment_at_once(store, monkeypatch):
+    client, _ = store
+    experiment, set_tag = client.create_experiment("two at once"), client.set_experiment_tag
+
+    def refused(*tag):
+        set_tag(*tag)  # by the other process
+        raise MlflowException("UNIQUE constraint failed: experiment_tags.key")
+
+    monkeypatch.setattr(client, "set_experiment_tag", refused)
+    describe_experiment(client, experiment)
+    assert client.get_experiment(experiment).tags[NOTE].startswith("Fits of **two at once**")
+    monkeypatch.setattr(client, "set_experiment_tag", mock.Mock(side_effect=MlflowException("no")))
+    with pytest.raises(MlflowException, match="no"):
+        describe_experiment(client, client.create_experiment("refused"))

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from schemas.dataset import CopyNumberUnits
-from schemas.tables.containers import Screen
+from schemas.tables.containers import CovariateTable, Screen
 
 COPY_NUMBER = "copy_number"
 """Name of the covariate: log2(ratio + 1) less the mean of the gene."""
@@ -16,25 +16,24 @@ def covariate_values(
     screen: Screen, genes: pd.Index, cell_lines: pd.Index, copy_number_units: CopyNumberUnits
 ) -> dict[str, np.ndarray]:
     """Return the covariates whose tables a screen has, by name (G, C), NaN where unknown."""
-    values = {COPY_NUMBER: copy_number_values(screen, genes, cell_lines, copy_number_units)}
-    return {name: found for name, found in values.items() if found is not None}
+    values = {
+        name: default_values(table, genes, cell_lines) for name, table in screen.covariates.items()
+    }
+    if COPY_NUMBER in values and copy_number_units == "ratio":
+        values[COPY_NUMBER] = np.log2(values[COPY_NUMBER] + 1)
+    return values
 
 
-def copy_number_values(
-    screen: Screen, genes: pd.Index, cell_lines: pd.Index, units: CopyNumberUnits
-) -> np.ndarray | None:
-    """Return log2(ratio + 1) of genes in lines (G, C), NaN where unknown; None without a table.
+def default_values(table: CovariateTable, genes: pd.Index, cell_lines: pd.Index) -> np.ndarray:
+    """Return the values of genes in lines (G, C), as given, NaN where unknown.
 
     The default profile of each line is used. A gene with several columns is unknown.
     """
-    profiles, values = screen.copy_number_profiles, screen.copy_number
-    if profiles is None or values is None:
-        return None
+    profiles, values = table.profiles, table.values
     default = (profiles["is_default"] & profiles["cell_line"].notna()).to_numpy()
     values = values.loc[default, ~values.columns.duplicated(keep=False)]
     values = values.set_axis(profiles.loc[default, "cell_line"])
-    found = values.reindex(index=cell_lines, columns=genes).to_numpy(dtype=np.float64).T
-    return np.log2(found + 1) if units == "ratio" else found
+    return values.reindex(index=cell_lines, columns=genes).to_numpy(dtype=np.float64).T
 
 
 def centred(values: np.ndarray, measured: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

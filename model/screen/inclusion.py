@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from model.screen.covariates import COPY_NUMBER
 from model.screen.design import ScreenDesign
 from model.screen.selection import Selection, with_reason_of
 from schemas.reports import PreparationReport, Unit
@@ -51,8 +52,9 @@ def inclusion_table(
     guides["reason"] = guides["reason"].where(~unmeasured, "no measurement")
 
     cell_lines = pd.DataFrame({"cell_line": lines.index, "reason": lines.to_numpy()})
+    copies = screen.covariates.get(COPY_NUMBER)
     for column, profiles in (
-        ("copy_number_profile", screen.copy_number_profiles),
+        ("copy_number_profile", None if copies is None else copies.profiles),
         ("profile", screen.profiles),
     ):
         default = pd.Series(dtype=object)
@@ -64,8 +66,7 @@ def inclusion_table(
     if screen.model_table is not None:
         lineage = screen.model_table.drop_duplicates("cell_line").set_index("cell_line")["lineage"]
     cell_lines.insert(1, "lineage", cell_lines["cell_line"].map(lineage))
-    copies = screen.copy_number
-    has_copies = genes.index.isin(() if copies is None else copies.columns)
+    has_copies = genes.index.isin(() if copies is None else copies.values.columns)
     return InclusionTable(
         sequences=sequences[["sequence", "cell_line", "pdna_batch", "passes_qc", "reason"]],
         guides=guides[["guide", "gene", "reason"]],

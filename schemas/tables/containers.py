@@ -5,8 +5,8 @@ Defines the canonical column names, the same for every layout.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import numpy as np
@@ -26,6 +26,8 @@ TableName = Literal[
     "nonessential",
     "expression_addictions",
 ]
+COVARIATE_TABLES: tuple[TableName, ...] = ("copy_number",)
+"""Optional tables like RNA, profiles x genes; each has the name of its covariate."""
 
 GUIDE_MAP_COLUMNS = ("guide", "gene", "n_alignments", "used")
 SEQUENCE_MAP_COLUMNS = (
@@ -70,7 +72,7 @@ class RawTable:
 
 @dataclass(frozen=True)
 class RawProfiles:
-    """RNA or copy number as read."""
+    """RNA or another covariate as read."""
 
     source: TableSource
     profiles: pd.DataFrame
@@ -146,7 +148,8 @@ class RawScreen:
     guide_map: RawTable | None
     sequence_map: RawTable | None
     rna: RawProfiles | None
-    copy_number: RawProfiles | None = None
+    covariates: Mapping[TableName, RawProfiles] = field(default_factory=dict)
+    """Of COVARIATE_TABLES those that are given and readable."""
     model_table: RawTable | None = None
     essential: RawTable | None = None
     nonessential: RawTable | None = None
@@ -154,6 +157,16 @@ class RawScreen:
     unreadable: tuple[TableFormatError, ...] = ()
     findings: tuple[Finding, ...] = ()
     """What was taken for granted while a table was read."""
+
+
+@dataclass(frozen=True)
+class CovariateTable:
+    """A table of COVARIATE_TABLES after validation."""
+
+    profiles: pd.DataFrame
+    """PROFILE_COLUMNS; is_default bool."""
+    values: pd.DataFrame
+    """Same rows as `profiles`, columns = labels, float64, as given."""
 
 
 @dataclass(frozen=True)
@@ -168,10 +181,8 @@ class Screen:
     """PROFILE_COLUMNS; is_default bool."""
     rna: pd.DataFrame
     """Same rows as `profiles`, columns = gene labels, float64."""
-    copy_number_profiles: pd.DataFrame | None = None
-    """As `profiles`, of the copy-number table, or None."""
-    copy_number: pd.DataFrame | None = None
-    """Same rows as `copy_number_profiles`, columns = labels, float64, as given, or None."""
+    covariates: Mapping[str, CovariateTable] = field(default_factory=dict)
+    """Of COVARIATE_TABLES those that are given."""
     model_table: pd.DataFrame | None = None
     """MODEL_TABLE_COLUMNS, or None."""
     essential: tuple[str, ...] = ()

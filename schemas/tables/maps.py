@@ -5,8 +5,8 @@ All problems of a table are reported together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import cast
 
 import numpy as np
@@ -16,10 +16,12 @@ import pandera.pandas as pa
 from schemas.formatting import is_plain_label
 from schemas.reports import Finding
 from schemas.tables.containers import (
+    COVARIATE_TABLES,
     GUIDE_MAP_COLUMNS,
     MODEL_TABLE_COLUMNS,
     PROFILE_COLUMNS,
     SEQUENCE_MAP_COLUMNS,
+    CovariateTable,
     RawProfiles,
     RawScreen,
     RawTable,
@@ -104,8 +106,7 @@ class CheckedTables:
     nonessential: tuple[str, ...]
     expression_addictions: tuple[str, ...]
     findings: tuple[Finding, ...]
-    copy_number_profiles: pd.DataFrame | None = None
-    copy_number: pd.DataFrame | None = None
+    covariates: Mapping[str, CovariateTable] = field(default_factory=dict)
 
     def screen(self) -> Screen:
         """Return a `Screen`; raise ValueError where a table is missing."""
@@ -122,8 +123,12 @@ class CheckedTables:
             sequence_map=sequence_map.reset_index(drop=True),
             profiles=profiles.reset_index(drop=True),
             rna=rna.reset_index(drop=True),
-            copy_number_profiles=renumbered(self.copy_number_profiles),
-            copy_number=renumbered(self.copy_number),
+            covariates={
+                name: CovariateTable(
+                    table.profiles.reset_index(drop=True), table.values.reset_index(drop=True)
+                )
+                for name, table in self.covariates.items()
+            },
             model_table=renumbered(self.model_table),
             essential=self.essential,
             nonessential=self.nonessential,
@@ -143,7 +148,7 @@ def check_tables(raw: RawScreen, library: str) -> CheckedTables:
             return None
         text = _as_text(table.frame)
         # Rows of profiles must match those of the values.
-        if table.source.table not in ("rna", "copy_number"):
+        if table.source.table not in ("rna", *COVARIATE_TABLES):
             text = text.dropna(how="all")
         if table.source.table == "guide_map" and not free_labels(table.source.layout):
             text = _without_unused_genes(text, findings)
@@ -166,16 +171,14 @@ def check_tables(raw: RawScreen, library: str) -> CheckedTables:
         )
     )
 
-    def with_profiles(table: RawProfiles | None) -> tuple[_Text, pd.DataFrame | None]:
-        if table is None:
-            return None, None
+    def with_profiles(table: RawProfiles) -> tuple[_Text, pd.DataFrame]:
         profiles = checked(RawTable(table.source, table.profiles), profiles_schema)
         values = table.values.set_axis(table.profiles.index)
         values = values.set_axis(table.values.columns.astype("str").str.strip(), axis=1)
         return None if profiles is None else _typed_profiles(profiles), values
 
-    profiles, rna = with_profiles(raw.rna)
-    copy_number_profiles, copy_number = with_profiles(raw.copy_number)
+    profiles, rna = (None, None) if raw.rna is None else with_profiles(raw.rna)
+    of_covariates = {name: with_profiles(table) for name, table in raw.covariates.items()}
     return CheckedTables(
         guide_map=typed_guide_map,
         sequence_map=None if sequence_map is None else _typed_sequence_map(sequence_map, library),
@@ -186,8 +189,11 @@ def check_tables(raw: RawScreen, library: str) -> CheckedTables:
         nonessential=nonessential,
         expression_addictions=expression_addictions,
         findings=tuple(findings),
-        copy_number_profiles=copy_number_profiles,
-        copy_number=copy_number,
+        covariates={
+            name: CovariateTable(table, values)
+            for name, (table, values) in of_covariates.items()
+            if table is not None
+        },
     )
 
 

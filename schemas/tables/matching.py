@@ -59,11 +59,14 @@ def match_labels(raw: RawScreen) -> tuple[RawScreen, list[Finding]]:
         for name in ("essential", "nonessential", "expression_addictions")
         if (table := getattr(raw, name)) is not None
     }
-    tables |= {
-        name: _relabel_matrix(matrix, genes, findings)
-        for name in ("rna", "copy_number")
-        if (matrix := getattr(raw, name)) is not None and not free_labels(matrix.source.layout)
-    }
+
+    def matched(table: RawProfiles) -> RawProfiles:
+        free = free_labels(table.source.layout)
+        return table if free else _relabel_matrix(table, genes, findings)
+
+    if raw.rna is not None:
+        tables["rna"] = matched(raw.rna)
+    tables["covariates"] = {name: matched(table) for name, table in raw.covariates.items()}
     return replace(raw, **tables), findings
 
 

@@ -80,14 +80,14 @@ CELL_LINES_LOST = Rule(
     "none needed if intended: these lines are excluded",
     "warning",
 )
-COPY_NUMBER_RETAINED = Rule(
-    "copy_number_retained",
+COVARIATE_RETAINED = Rule(
+    "covariate_retained",
     "at least {least:.0%} of the {what} of {smaller} in {other}; {n_shared} of {n_all} are",
-    "use a copy-number table of the same release, with the labels of the screen",
+    "use a table of the same release, with the labels of the screen",
 )
-COPY_NUMBER_LOST = Rule(
-    "copy_number_lost",
-    "the copy number of all {what} that are fitted; known of {n_shared} of {n_all}",
+COVARIATE_LOST = Rule(
+    "covariate_lost",
+    "the {covariate} of all {what} that are fitted; known of {n_shared} of {n_all}",
     "none needed if intended: the mean of the gene is used instead",
     "warning",
 )
@@ -204,9 +204,9 @@ def _retention(
         yield from _overlap(
             screened, set(rna.columns), GENES_RETAINED, GENES_LOST, "guide_map", "gene", least
         )
-        if tables.copy_number is not None:
-            screened &= set(rna.columns)
-            yield from _copy_numbers(screened, set(tables.copy_number.columns), "gene", least)
+        screened &= set(rna.columns)
+        for name, covariate in tables.covariates.items():
+            yield from _covariate(name, screened, set(covariate.values.columns), "gene", least)
     if sequence_map is not None and profiles is not None:
         usable = sequence_map[usable_sequences(sequence_map, library)]
         screened = set(usable.loc[usable["sequence"].isin(sequences), "cell_line"].dropna())
@@ -220,9 +220,10 @@ def _retention(
             "cell_line",
             least,
         )
-        if (of_copies := tables.copy_number_profiles) is not None:
-            copied = set(of_copies.loc[of_copies["is_default"], "cell_line"].dropna())
-            yield from _copy_numbers(screened & known, copied, "cell_line", least)
+        for name, covariate in tables.covariates.items():
+            default = covariate.profiles.loc[covariate.profiles["is_default"], "cell_line"]
+            found = set(default.dropna())
+            yield from _covariate(name, screened & known, found, "cell_line", least)
         if tables.model_table is not None:
             unknown = (screened & known) - set(tables.model_table["cell_line"])
             if unknown:
@@ -231,25 +232,26 @@ def _retention(
                 )
 
 
-def _copy_numbers(
-    fitted: set[str], known: set[str], column: str, least: float
+def _covariate(
+    table: str, fitted: set[str], known: set[str], column: str, least: float
 ) -> Iterator[Finding]:
-    """Check how many genes or lines in all other tables have a copy number.
+    """Check how many genes or lines in all other tables have values of a covariate.
 
-    An error where the tables have little in common, a warning where copy number has fewer.
+    An error where the tables have little in common, a warning where the covariate has fewer.
     """
-    shared, names = fitted & known, ("the screen", "copy_number")
+    shared, names = fitted & known, ("the screen", table)
     smaller, other = names if len(fitted) <= len(known) else names[::-1]
     n_smaller = min(len(fitted), len(known))
     missing = sorted(fitted - known)
     if not n_smaller or not missing:
         return
     few = not shared or len(shared) < least * n_smaller
-    yield (COPY_NUMBER_RETAINED if few else COPY_NUMBER_LOST).broken(
-        "copy_number",
+    yield (COVARIATE_RETAINED if few else COVARIATE_LOST).broken(
+        table,
         missing,
         column=column,
         least=least,
+        covariate=table.replace("_", " "),
         what="genes" if column == "gene" else "cell lines",
         smaller=smaller,
         other=other,

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from schemas.dataset import Controls, Dataset
 from schemas.errors import UserError
-from schemas.tables.containers import TableName
+from schemas.tables.containers import COVARIATE_TABLES, TableName
 from schemas.tables.layouts import SUFFIXES, known_file_stems
 from tasks.reading.storage import (
     MAX_TEXT_BYTES,
@@ -25,7 +25,7 @@ from tasks.reading.storage import (
 from tasks.reading.yaml_file import NotPlainYaml, read_yaml
 
 NEEDED: tuple[TableName, ...] = ("logfc", "guide_map", "sequence_map", "rna")
-TABLES: tuple[TableName, ...] = (*NEEDED, "copy_number", "model_table")
+TABLES: tuple[TableName, ...] = (*NEEDED, *COVARIATE_TABLES, "model_table")
 CONTROLS: tuple[TableName, ...] = ("essential", "nonessential", "expression_addictions")
 
 
@@ -180,7 +180,7 @@ def _find_tables(dataset: Dataset, location: str, folder: str) -> dict[TableName
         candidates = [
             stem + suffix for stem in stems for suffix in SUFFIXES if stem + suffix in names
         ]
-        if table == "copy_number" and candidates:  # releases have several: the first name is used
+        if table in COVARIATE_TABLES and candidates:  # releases may have several: the first name
             stem = candidates[0].partition(".")[0]
             candidates = [name for name in candidates if name.partition(".")[0] == stem]
         key = f"controls.{table}" if table in CONTROLS else table

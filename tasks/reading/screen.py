@@ -11,6 +11,7 @@ import pandas as pd
 
 from schemas.dataset import Dataset
 from schemas.tables.containers import (
+    COVARIATE_TABLES,
     LogfcSource,
     RawProfiles,
     RawScreen,
@@ -66,7 +67,11 @@ def read_screen(dataset: Dataset) -> RawScreen:
         guide_map=guide_map,
         sequence_map=sequence_map,
         rna=rna,
-        copy_number=profiles("copy_number", dataset.copy_number),
+        covariates={
+            name: table
+            for name in COVARIATE_TABLES
+            if (table := profiles(name, getattr(dataset, name))) is not None
+        },
         model_table=small_table("model_table", dataset.model_table),
         essential=small_table("essential", dataset.controls.essential),
         nonessential=small_table("nonessential", dataset.controls.nonessential),

@@ -7,13 +7,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from model.engines.memory import Sizes, reading_bytes
-from model.screen.covariates import COPY_NUMBER
 from model.screen.preparation import SufficientStatistics
 from schemas.dataset import Dataset
 from schemas.errors import UserError
 from schemas.parameters import FitParameters
 from schemas.reports import Finding, TableSummary, ValidationReport
-from schemas.tables.containers import LogfcSource, RawScreen, Screen, TableFormatError, TableSource
+from schemas.tables.containers import (
+    LogfcSource,
+    RawScreen,
+    Screen,
+    TableFormatError,
+    TableSource,
+)
 from schemas.tables.copy_number import check_copy_number
 from schemas.tables.coverage import check_coverage
 from schemas.tables.labels import check_labels
@@ -27,6 +32,8 @@ from tasks.reading.screen import read_screen
 from tasks.runtime.memory import require_memory
 
 MAX_LISTED = 12
+COVARIATE_CHECKS = {"copy_number": check_copy_number}
+"""Check of each covariate's table."""
 
 
 @dataclass(frozen=True)
@@ -77,14 +84,18 @@ def validate(
     raw, matched = match_labels(read_screen(dataset))
     tables = check_tables(raw, dataset.library)
     sequences = None if raw.logfc is None else raw.logfc.sequences
-    of_rna, of_copies, contract = raw.rna, raw.copy_number, parameters.contract
+    contract = parameters.contract
     findings = [
         *map(_unreadable, raw.unreadable),
         *raw.findings,
         *matched,
         *tables.findings,
-        *(() if of_rna is None else check_rna(of_rna, dataset, contract)),
-        *(() if of_copies is None else check_copy_number(of_copies, dataset, contract)),
+        *(() if raw.rna is None else check_rna(raw.rna, dataset, contract)),
+        *(
+            finding
+            for name, table in raw.covariates.items()
+            for finding in COVARIATE_CHECKS[name](table, dataset, contract)
+        ),
         *check_labels(raw, tables, sequences, dataset.library),
         *check_across(tables, sequences, dataset, parameters),
     ]
@@ -101,8 +112,7 @@ def validate(
                 parameters.preparation,
             )
             shape = statistics.count.shape
-            others = () if of_copies is None else (COPY_NUMBER,)
-            sizes = Sizes(len(statistics.sum_of_squares), shape[1], shape[0], others)
+            sizes = Sizes(len(statistics.sum_of_squares), shape[1], shape[0], tuple(raw.covariates))
             require_memory(reading_bytes(sizes), "reading the tables")
         checks = LogfcChecks(raw.logfc, tables, dataset.library, parameters.contract)
         findings += _read_logfc(raw.logfc, checks, statistics, parameters, progress)
@@ -178,9 +188,8 @@ def _shapes(raw: RawScreen, n_guides: int) -> list[tuple[TableSource, tuple[int,
     shapes = []
     if raw.logfc is not None:
         shapes.append((raw.logfc.source, (n_guides, len(raw.logfc.sequences))))
-    for table in (raw.rna, raw.copy_number):
-        if table is not None:
-            shapes.append((table.source, table.values.shape))
+    for table in filter(None, (raw.rna, *raw.covariates.values())):
+        shapes.append((table.source, table.values.shape))
     small = (
         raw.guide_map,
         raw.sequence_map,

@@ -247,9 +247,9 @@ JOINS = (
           lambda copies: copies.assign(ENSG00000182378_PAR_Y=1.0), "ENSG00000182378_PAR_Y"),
     frame("copy number of a gene twice", "copy_number", "copy_number_gene_unique",
           lambda copies: pd.concat([copies, copies[["G1 (2)"]]], axis=1), "G1 (2)"),
-    frame("copy number of other genes", "copy_number", "copy_number_retained",
+    frame("copy number of other genes", "copy_number", "covariate_retained",
           lambda copies: renamed(copies, 2, "N{0} (9{0})"), "G2 (3)"),
-    frame("lines without copy number", "copy_number", "copy_number_lost",
+    frame("lines without copy number", "copy_number", "covariate_lost",
           lambda copies: copies.iloc[2:], "ACH-000001"),
     # Long tables
     frame("two RNA values of a gene in a line", "logfc", "rna_not_constant",

@@ -8,6 +8,7 @@ import pandas as pd
 from model.screen.inclusion import inclusion_table
 from model.screen.preparation import prepare
 from schemas.parameters import FitParameters
+from schemas.tables.containers import CovariateTable
 from tests.model.screen.test_preparation import EXPECTED_LOSSES, LIMITS, messy_screen
 from tests.model.small_screens import collect, screen, table
 
@@ -26,8 +27,11 @@ def test_every_item_is_listed_with_its_reason():
         of,
         guide_map=pd.concat([of.guide_map[:1].assign(n_alignments=2), of.guide_map]),
         sequence_map=pd.concat([sequences, again], ignore_index=True),
-        copy_number_profiles=pd.DataFrame(copies),
-        copy_number=pd.DataFrame({"AAA (1)": [1.0, 1.0]}),
+        covariates={
+            "copy_number": CovariateTable(
+                pd.DataFrame(copies), pd.DataFrame({"AAA (1)": [1.0, 1.0]})
+            )
+        },
         model_table=lineages,
     )
     statistics = collect(of, logfc, PARAMETERS)

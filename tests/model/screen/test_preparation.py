@@ -9,7 +9,7 @@ import pytest
 from model.screen.design import ScreenDesign
 from model.screen.preparation import PreparationError, prepare
 from schemas.parameters import Filters, FitParameters, Preparation
-from schemas.tables.containers import Screen
+from schemas.tables.containers import CovariateTable, Screen
 from tests.designs import design_from_rows
 from tests.model.screen.test_design import assert_equal_designs
 from tests.model.small_screens import (
@@ -165,7 +165,8 @@ def test_copy_number_is_less_the_mean_of_its_gene_and_excludes_nothing(units):
     lines = [LINES[0], LINES[1], LINES[2], LINES[2], "ACH-000009", LINES[3]]
     profiles = pd.DataFrame({"profile": [*"pqrstu"], "cell_line": lines})
     default = [True, True, True, False, True, False]
-    of = replace(of, copy_number=copies, copy_number_profiles=profiles.assign(is_default=default))
+    copy_numbers = CovariateTable(profiles.assign(is_default=default), copies)
+    of = replace(of, covariates={"copy_number": copy_numbers})
     logfc = table(of)
     logfc.loc[["C0", "C1"], [f"{LINES[0]}_{letter}" for letter in "AB"]] = np.nan
     parameters = FitParameters(preparation=LOOSE)

@@ -112,7 +112,7 @@ def prepare_screen(
     screen: Screen,
     statistics: SufficientStatistics,
 ) -> PreparedScreen:
-    """Join, filter and standardise validated tables.
+    """Join, filter and standardise validated tables; the sums of `statistics` are then released.
 
     Raises:
         UserError: Too little is left, or the design cannot identify the model.
@@ -120,6 +120,7 @@ def prepare_screen(
     design, preparation = prepare(
         screen, statistics, parameters, dataset.rna_units, dataset.copy_number_units
     )
+    statistics.release()
     require_identified(parameters.model, design)
     return PreparedScreen(
         dataset,

@@ -28,8 +28,6 @@ NODES_PASSED_OVER = {False: 25, True: 126}
 """Usual number of nodes whose sums are kept, without and with guide effects."""
 NUTS_COPIES = 3
 """Copies of the draws of a sampler: its own, their conversion, and the result."""
-GIBBS_COPIES = 2
-"""Copies of the draws of the Gibbs engine: of its chains, and the result."""
 GIBBS_ARRAYS = 3
 """Arrays by guide and line of the Gibbs engine: counts, means, and sums by gene of its chains."""
 EFFECT_COPIES = 3
@@ -111,7 +109,7 @@ def fit_bytes(sizes: Sizes, parameters: FitParameters, engine: EngineName) -> in
     columns = NUMBER * (1 + n_slopes) * sizes.genes * sizes.cell_lines
     arrays = {
         "exact": _exact_bytes(sizes, parameters),
-        "gibbs": (GIBBS_COPIES - 1) * posterior + GIBBS_ARRAYS * by_pair + columns,
+        "gibbs": GIBBS_ARRAYS * by_pair + columns,
         "nuts": (NUTS_COPIES - 1) * posterior,
     }[engine]
     held = posterior + COMPILED if engine == "nuts" else posterior

@@ -130,6 +130,12 @@ class SufficientStatistics:
         )
         return pd.DataFrame({"guide": guide, "cell_line": cell_line, "logfc": logfc})
 
+    def release(self) -> None:
+        """Free the sums: a flow keeps the results of its tasks, these too, until it ends."""
+        self.count = np.zeros((0, 0), dtype=np.uint16)
+        self.total = self.sum_of_squares = np.zeros((0, 0))
+        self._singles.clear()
+
 
 def _select_rows(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """Return these rows; without a copy if they are all rows in order, as for a whole release."""

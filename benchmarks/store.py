@@ -29,8 +29,7 @@ from schemas.parameters import FitParameters
 from tasks.tracking.comparison import finished_comparison
 from tasks.tracking.earlier_runs import finished_fit, latest_fits
 from tasks.tracking.find import run_id_of
-from tasks.tracking.load import NoSuchFit
-from tasks.tracking.store import connect
+from tasks.tracking.store import NoSuchFit, connect
 
 DATASETS = 5
 """Datasets the runs are spread over."""

@@ -24,6 +24,7 @@ from deployments.server.register import POOL, next_dates, register, shown_dates
 from schemas.errors import UserError
 from schemas.parameters import ModelName
 from schemas.simulation import Simulation
+from tasks.tracking.location import nearest_store
 
 TRAINING_PAGES = "workflowType=machine_learning"
 
@@ -43,8 +44,8 @@ def serve(
 ) -> int:
     """Start the workbench on this machine: Prefect, MLflow and a worker. Ctrl-C stops it.
 
-    Start fits in the Prefect UI and compare them in the MLflow UI. Fits are stored in mlflow.db
-    and mlruns/ of the working folder, with those of `screenbayes fit`.
+    Start fits in the Prefect UI and compare them in the MLflow UI. Fits are stored with those
+    of `screenbayes fit`: in the nearest mlflow.db, of the working folder or above it, and mlruns/.
 
     Parameters
     ----------
@@ -90,7 +91,7 @@ def _start_servers(
     console: Console,
     down: ExitStack,
 ) -> list[Process]:
-    here, folder = Path.cwd(), folder.resolve()
+    here, folder, store = Path.cwd(), folder.resolve(), nearest_store()
     logs = folder / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     prefect, mlflow = f"http://{HOST}:{prefect_port}", f"http://{HOST}:{mlflow_port}"
@@ -131,8 +132,12 @@ def _start_servers(
             *("--host", HOST, "--port", str(mlflow_port), "--workers", "1"),
             # The store of plain `screenbayes fit`, which cannot read artifacts that only the
             # server can reach.
-            *("--backend-store-uri", f"sqlite:///{here / 'mlflow.db'}"),
-            *("--no-serve-artifacts", "--default-artifact-root", (here / "mlruns").as_uri()),
+            *("--backend-store-uri", f"sqlite:///{store}"),
+            *(
+                "--no-serve-artifacts",
+                "--default-artifact-root",
+                store.with_name("mlruns").as_uri(),
+            ),
         ),
     ]
     servers[0].wait_for(f"{prefect}/api/health")

@@ -29,7 +29,8 @@ _UNLESS_SET = {
 
 VARIABLES = {
     "MLFLOW_TRACKING_URI": "Store of fits: the address of an MLflow server or a database. Default: "
-    "`mlflow.db` and `mlruns/` in the working folder.",
+    "the nearest `mlflow.db` in the working folder or above it, else a new one there; files are in "
+    "`mlruns/` beside it.",
     "PREFECT_API_URL": "Prefect server that flows report to, such as `http://HOST:4200/api`. "
     "Default: an embedded server for each flow.",
     "AWS_ACCESS_KEY_ID": "Access key for `s3://` addresses.",

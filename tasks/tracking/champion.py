@@ -8,10 +8,10 @@ from model.fit import FitResults
 from schemas.comparison import ComparisonSettings, FitSummary
 from schemas.posterior import posterior_digest
 from tasks.tracking.comparison import ComparedFits
-from tasks.tracking.load import DamagedFit, NoSuchFit, TrackedFit, read_fit, settings_of
+from tasks.tracking.load import DamagedFit, TrackedFit, read_fit, settings_of
 from tasks.tracking.registry import CHAMPION, version_at
 from tasks.tracking.run import FitRun
-from tasks.tracking.store import tracking_errors
+from tasks.tracking.store import NoSuchFit, tracking_errors
 
 
 def since_champion(run: FitRun, results: FitResults) -> ComparedFits | None:

@@ -9,8 +9,14 @@ from mlflow.entities import Run
 
 from tasks.runtime.files import require_empty, require_room, temporary_folder
 from tasks.tracking.artifacts import POSTERIOR_FILE
-from tasks.tracking.load import NoSuchFit, damage_errors, get_run, require_undamaged
-from tasks.tracking.store import TrackingError, tracking_errors, tracking_store, without_password
+from tasks.tracking.load import damage_errors, get_run, require_undamaged
+from tasks.tracking.store import (
+    NoSuchFit,
+    TrackingError,
+    existing_store,
+    tracking_errors,
+    without_password,
+)
 
 RUN_FILE = "run.json"
 
@@ -20,7 +26,7 @@ def export_run(run_id: str, folder: Path, *, draws: bool = True) -> list[Path]:
 
     Adds `run.json` with id, name, tags, parameters and metrics. Without `draws` the posterior, by
     far the largest file, is omitted. The folder is written completely or not at all. Raises
-    NoSuchFit, FolderInUse, TrackingError, or OSError if the disk of the folder fails.
+    NoSuchFit, NoStore, FolderInUse, TrackingError, or OSError if the disk of the folder fails.
     """
     folder = folder.resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +53,7 @@ def export_run(run_id: str, folder: Path, *, draws: bool = True) -> list[Path]:
 
 def _fetch(run_id: str, whole: Path, *, draws: bool) -> Run:
     """Download the files of a finished run into the folder `whole`; return the run."""
-    with tracking_store() as (client, uri):
+    with existing_store() as (client, uri):
         run = get_run(client, run_id, without_password(uri))
         if run.info.status != "FINISHED":
             raise NoSuchFit(

@@ -35,14 +35,10 @@ from tasks.tracking.artifacts import (
     SCREEN_FOLDER,
     SUMMARY_FILE,
 )
-from tasks.tracking.store import tracking_store, without_password
+from tasks.tracking.store import NoSuchFit, existing_store, without_password
 
 LONGEST_DAMAGE = 200
 """Longest excerpt of a library's message about a damaged file."""
-
-
-class NoSuchFit(UserError):
-    """The run does not exist, or is not a finished fit."""
 
 
 class DamagedFit(NoSuchFit):
@@ -62,11 +58,11 @@ class TrackedFit:
 
 
 def read_fit(run_id: str, *, screen: bool = True) -> TrackedFit:
-    """Return a finished fit; raise NoSuchFit, DamagedFit or TrackingError.
+    """Return a finished fit; raise NoSuchFit, DamagedFit, NoStore or TrackingError.
 
     Without `screen`, the fitted data, by far the largest part, are not read.
     """
-    with tracking_store() as (client, uri), temporary_folder() as name:
+    with existing_store() as (client, uri), temporary_folder() as name:
         where = without_password(uri)
         run = get_run(client, run_id, where)
         if run.info.status != "FINISHED" or "fit_key" not in run.data.tags:

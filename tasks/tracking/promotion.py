@@ -16,8 +16,8 @@ from schemas.reports import PreparationReport
 from tasks.runtime.files import temporary_folder
 from tasks.runtime.prefect_runs import concurrency_slot, server_is_shared
 from tasks.tracking.artifacts import PREPARATION_FILE
-from tasks.tracking.load import NoSuchFit, TrackedFit, damage_errors, read_fit
-from tasks.tracking.store import tracking_store, tracking_uri, without_password
+from tasks.tracking.load import TrackedFit, damage_errors, read_fit
+from tasks.tracking.store import NoSuchFit, tracking_store, tracking_uri, without_password
 
 GATE_FILE = "gate.json"
 LONGEST_PROMOTION = 600.0

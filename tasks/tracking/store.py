@@ -21,9 +21,10 @@ from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from schemas.errors import ExternalServiceError, was_interrupted
+from schemas.errors import ExternalServiceError, UserError, was_interrupted
 from schemas.formatting import cut_list
 from tasks.tracking.errors import describe_mlflow_error
+from tasks.tracking.location import STORE_FILE, is_file, nearest_store
 from tasks.tracking.ui import TRAINING_PAGES
 
 SERVER_PATIENCE = 5.0
@@ -36,6 +37,14 @@ LONGEST_PARAM = 6000
 
 class TrackingError(ExternalServiceError):
     """MLflow cannot be reached, or an operation failed."""
+
+
+class NoStore(UserError):
+    """There is no store to read from."""
+
+
+class NoSuchFit(UserError):
+    """The run does not exist, or is not a finished fit."""
 
 
 def params_of(settings: Mapping[str, object]) -> list[Param]:
@@ -59,14 +68,29 @@ def tracking_store() -> Iterator[Store]:
         yield Store(connect(uri), uri)
 
 
+@contextmanager
+def existing_store() -> Iterator[Store]:
+    """Open the store as `tracking_store` does; raise NoStore instead of creating one."""
+    uri = tracking_uri()
+    # MLflow creates a missing database as soon as it is asked for anything.
+    if uri.startswith("sqlite:") and (file := make_url(uri).database) and not is_file(Path(file)):
+        if os.environ.get("MLFLOW_TRACKING_URI"):
+            raise NoStore(
+                f"expected a store with fits at MLFLOW_TRACKING_URI, there is no {file}; correct "
+                "the variable, or unset it to use the nearest mlflow.db"
+            )
+        raise NoStore(
+            f"expected a store with fits, there is no {STORE_FILE} in {Path.cwd()} or above it; "
+            "change to the folder of the fits, or set MLFLOW_TRACKING_URI; `screenbayes fit` "
+            "creates a store"
+        )
+    with tracking_store() as store:
+        yield store
+
+
 def tracking_uri() -> str:
-    """Return MLFLOW_TRACKING_URI, or `mlflow.db` in the working folder."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or _default_uri()
-
-
-def _default_uri() -> str:
-    """Return the default of `mlflow ui`; that of MLflow differs if the path has a space."""
-    return f"sqlite:///{Path('mlflow.db').resolve()}"
+    """Return the address of the store: MLFLOW_TRACKING_URI, else that of `nearest_store`."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{nearest_store()}"
 
 
 @contextmanager
@@ -125,7 +149,7 @@ def newest_runs(
 def experiment_of(client: MlflowClient, name: str, uri: str) -> str:
     """Return the id of an experiment, created if necessary; safe in concurrent processes."""
     try:
-        return client.create_experiment(name)
+        return client.create_experiment(name, _artifact_location(name, uri))
     except MlflowException as error:
         if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
             raise
@@ -140,6 +164,21 @@ def experiment_of(client: MlflowClient, name: str, uri: str) -> str:
     return experiment.experiment_id
 
 
+def _artifact_location(name: str, uri: str) -> str | None:
+    """Return where files of an experiment go: beside the nearest store; None for the default.
+
+    The default of a SQLite store is the working folder, which may be below that of the store.
+    """
+    if os.environ.get("MLFLOW_TRACKING_URI") or _is_here(uri):
+        return None
+    return str(nearest_store().with_name("mlruns") / name)
+
+
+def _is_here(uri: str) -> bool:
+    """Return whether a store is the one of the working folder, which `mlflow ui` opens there."""
+    return uri == f"sqlite:///{Path(STORE_FILE).resolve()}"
+
+
 def where_to_find(uri: str, experiment_id: str, run_id: str) -> str:
     """Return the same for any run of the store at `uri`."""
     page = f"/#/experiments/{experiment_id}/runs/{run_id}?{TRAINING_PAGES}"
@@ -148,7 +187,7 @@ def where_to_find(uri: str, experiment_id: str, run_id: str) -> str:
         server = os.environ.get("SCREENBAYES_MLFLOW_UI") or without_password(uri)
         return server.rstrip("/") + page
     command = f"{_mlflow()} ui"
-    if uri != _default_uri():
+    if not _is_here(uri):
         command += f" --backend-store-uri {shlex.quote(without_password(uri))}"
     return f"{command}   and open   http://127.0.0.1:5000{page}"
 

@@ -136,7 +136,8 @@ def fit(
 ) -> int:
     """Validate a release, fit it, and track the fit in MLflow.
 
-    Several genes, cell lines or lineages are separated by blanks or commas.
+    Several genes, cell lines or lineages are separated by blanks or commas, or in a file with one
+    per line: --genes @genes.txt.
 
     Parameters
     ----------

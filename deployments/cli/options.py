@@ -36,7 +36,7 @@ PicturesOption = Annotated[
 ]
 
 
-RUN_NAMES = "the id of a run, latest, champion, challenger or a release"
+RUN_NAMES = "the id of a run or its first characters, latest, champion, challenger or a release"
 
 
 class OptionError(UserError):
@@ -55,7 +55,7 @@ def setting(of: type[BaseModel], name: str) -> Any:
 
 
 class FilterOptions(Filters):
-    """Filters as options, whose values may be separated by commas."""
+    """Filters as options: values may be separated by commas, or in a file, one per line (@FILE)."""
 
     genes: Annotated[tuple[str, ...] | None, SEVERAL] = setting(Filters, "genes")
     cell_lines: Annotated[tuple[str, ...] | None, SEVERAL] = setting(Filters, "cell_lines")
@@ -67,8 +67,12 @@ class FilterOptions(Filters):
     @field_validator("*", mode="before")
     @classmethod
     def _split(cls, values: tuple[str, ...]) -> tuple[str, ...]:
-        """Split at commas; nothing left would select everything."""
-        names = [part.strip() for value in values for part in value.split(",") if part.strip()]
+        """Split at commas, and at the lines of a file; nothing left would select everything."""
+        parts = (
+            _lines(Path(value[1:])) if value.startswith("@") else value.split(",")
+            for value in values
+        )
+        names = [name.strip() for part in parts for name in part if name.strip()]
         if not names:
             raise ValueError(
                 f"expected at least one name, got {' '.join(values)!r}; omit the option to fit all"
@@ -199,15 +203,24 @@ def _apply_priors(priors: dict[str, Any], choice: str) -> dict[str, Any]:
     return priors | _read_yaml(Path(choice))
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def _lines(path: Path) -> list[str]:
+    return _read_text(path, "a file of names").splitlines()
+
+
+def _read_text(path: Path, what: str) -> str:
     if path.exists() and not path.is_file():  # reading a pipe could block
-        raise OptionError(f"expected a YAML file, {path} is not; correct the path")
+        raise OptionError(f"expected {what}, {path} is not; correct the path")
     try:
-        settings = read_yaml(path.read_text(encoding="utf-8"))
+        return path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise OptionError(f"expected a YAML file, cannot read {path}: {error.strerror}") from error
+        raise OptionError(f"expected {what}, cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError:
         raise OptionError(f"expected text in UTF-8 in {path}; save it as UTF-8") from None
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        settings = read_yaml(_read_text(path, "a YAML file"))
     except NotPlainYaml as error:
         raise OptionError(f"{path}: {error}; write one `name: value` per line") from None
     if not isinstance(settings, dict):

@@ -16,10 +16,11 @@ from schemas.health import HealthCheck
 from schemas.parameters import Filters, FitParameters, Priors, Sampling, Thresholds
 
 
-def test_options_reach_their_settings_and_win_over_defaults_of_a_command():
+def test_options_reach_their_settings_and_win_over_defaults_of_a_command(tmp_path):
     assert FitOptions().fit_parameters() == FitParameters()
     assert FitOptions().fit_parameters(draws=20_000).sampling.draws == 20_000
-    genes = ("SOX10, IRF4", "MYB (4602)")
+    (tmp_path / "genes.txt").write_text("\ufeffMYB (4602)\n\n A \r\n", encoding="utf-8")
+    genes = ("SOX10, IRF4", f"@{tmp_path / 'genes.txt'}")
     options = FitOptions.model_validate(
         {
             "model": "m4_zero_mean",
@@ -34,7 +35,7 @@ def test_options_reach_their_settings_and_win_over_defaults_of_a_command():
         engine="nuts",
         sampling=Sampling(sampler="pymc", draws=100),
         seed=7,
-        filters=Filters(genes=("SOX10", "IRF4", "MYB (4602)"), lineages=("Skin",)),
+        filters=Filters(genes=("SOX10", "IRF4", "MYB (4602)", "A"), lineages=("Skin",)),
     )
 
 
@@ -72,6 +73,7 @@ def test_priors_and_settings_from_files_are_applied_in_turn(tmp_path):
         (["fit", "x.yaml", "--engine", "exakt"], "exakt"),
         (["fit", "x.yaml", "--target-accept", "3"], "--target-accept: should be less than 1"),
         (["fit", "x.yaml", "--genes", " , "], "--genes: expected at least one name"),
+        (["fit", "x.yaml", "--genes", "@no.txt"], "--genes: expected a file of names, cannot read"),
         (["fit", "x.yaml", "--priors", "as_writen"], "expected as_run, as_written, a YAML file"),
         (["fit", "x.yaml", "--priors", "mu_bta=Normal(0, 1)"], "did you mean mu_beta?"),
     ],

@@ -21,7 +21,7 @@ from deployments.cli.app import app
 from deployments.server.environment import VARIABLES
 from model.prediction.checks import QUANTITIES
 from schemas.base import Settings
-from schemas.column_catalog import COMPARISON_TABLES, TABLES, Columns
+from schemas.column_catalog import COMPARISON_TABLES, RUNS, TABLES, Columns
 from schemas.parameters import Distribution, FitParameters
 from schemas.run_catalog import (
     ALL_KINDS,
@@ -183,6 +183,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "rules_across_tables": _rules("matching", "labels", "relations", "coverage"),
     "tables": lambda: _tables(TABLES),
     "comparison_tables": lambda: _tables(COMPARISON_TABLES),
+    "runs": lambda: _list(RUNS.items()),
     "fit_metrics": lambda: _metrics(FIT_METRICS),
     "comparison_metrics": lambda: _metrics(COMPARISON_METRICS),
     "calibration_metrics": lambda: _metrics(CALIBRATION_METRICS),

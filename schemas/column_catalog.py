@@ -113,6 +113,20 @@ COMPARED_LINES: Columns = {
     "rna_change": "largest change of RNA, log2(TPM+1)",
     "copy_number_change": "largest change of copy number, log2(ratio + 1)",
 }
+RUNS: Columns = {
+    "run": "first characters of its id, accepted wherever a run is named",
+    "run_id": "its id",
+    "kind": "`fit`, `import (LIBRARY)`, `comparison`, `calibration` or `permutation_trial`",
+    "dataset": "name of the dataset",
+    "release": "its release; of a comparison that of fit B",
+    "model": "the model",
+    "engine": "the engine that ran",
+    "verdict": "`pass`, `review` or `fail`; of an unfinished run `running`, `failed` or `killed`",
+    **dict.fromkeys(("n_negative", "n_positive"), "genes called negative or positive by a fit"),
+    "started": "when it was started, UTC",
+    "name": "name of the run in MLflow",
+}
+"""Columns of the list of runs."""
 _REASON: Columns = {"reason": "reason of its exclusion; empty if it is fitted"}
 
 TABLES: Mapping[str, Columns] = {

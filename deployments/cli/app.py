@@ -31,7 +31,9 @@ from deployments.cli.options import (
 )
 from deployments.cli.outcome import print_fit_result
 from deployments.cli.promote import promote
+from deployments.cli.runs import runs
 from deployments.cli.serve import serve
+from deployments.cli.show import show
 from deployments.cli.signals import (
     ReceivedSignal,
     discard_output,
@@ -86,6 +88,8 @@ app.command(import_trace)
 app.command(calibrate)
 app.command(serve)
 app.command(doctor)
+app.command(runs)
+app.command(show)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -36,7 +36,8 @@ def compare(
     Parameters
     ----------
     run_a
-        Fit A: the id of its run, latest, champion, challenger, or a release (its newest fit).
+        Fit A: the id of its run or the first characters of it, latest, champion, challenger, or a
+        release (its newest fit).
     run_b
         Fit B, named likewise; differences are B - A.
     dataset

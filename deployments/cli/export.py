@@ -20,7 +20,8 @@ def export(run: str, *, out: Path, dataset: str = "", draws: bool = True) -> int
     Parameters
     ----------
     run
-        The fit: the id of its run, latest, champion, challenger, or a release (its newest fit).
+        The fit: the id of its run or the first characters of it, latest, champion, challenger, or a
+        release (its newest fit).
     out
         Empty or new folder to write into.
     dataset

@@ -36,7 +36,8 @@ def promote(run: str, *, dataset: str = "", settings: GateOptions = GateOptions(
     Parameters
     ----------
     run
-        The fit: the id of its run, latest, champion, challenger, or a release (its newest fit).
+        The fit: the id of its run or the first characters of it, latest, champion, challenger, or a
+        release (its newest fit).
     dataset
         Name of the dataset; needed if the store has several and the fit is not named by id.
     """

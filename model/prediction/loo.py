@@ -17,7 +17,7 @@ from arviz_stats.base.array import array_stats
 from model.likelihood.cell_covariance import pair_precision
 from model.likelihood.linear_predictor import linear_predictor
 from model.likelihood.spreads import spreads
-from model.prediction.predictive import of_design, thin
+from model.prediction.predictive import of_design, replicated_part, thin
 from model.screen.design import ScreenDesign, guide_lines
 from schemas.model_spec import spec_of
 from schemas.reports import LooSummary
@@ -102,6 +102,20 @@ def log_likelihood_group(parameters: xr.Dataset, design: ScreenDesign) -> xr.Dat
         {"logfc": (("chain", "draw", "cell"), values.reshape(shape))},
         coords={name: parameters[name] for name in ("chain", "draw")},
     )
+
+
+def with_log_likelihood(tree: xr.DataTree, design: ScreenDesign, n_draws: int) -> xr.DataTree:
+    """Return the tree of a fit with the group `log_likelihood`, of about `n_draws` draws.
+
+    `design` is that of the fit; the pairs are those of the predictive groups. A tree that has the
+    group is returned as it is.
+    """
+    if "log_likelihood" in tree.children:
+        return tree
+    draws, part = thin(tree["posterior"].to_dataset(), n_draws), replicated_part(tree, design)
+    with_group = tree.copy()
+    with_group["log_likelihood"] = xr.DataTree(log_likelihood_group(draws, part))
+    return with_group
 
 
 def cell_log_likelihood(parameters: xr.Dataset, design: ScreenDesign) -> np.ndarray:

@@ -6,13 +6,13 @@ The full page is `tasks.reports.html`.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING, Protocol
 
 import pandas as pd
 
 from model.effects.copy_number import FLAG as COPY_NUMBER_FLAG
 from model.effects.copy_number import carried_by_copy_number
 from model.effects.gene_effects import CALLED, count_calls
-from model.fit import FitResults
 from schemas.dataset import Dataset
 from schemas.formatting import format_probability, list_first
 from schemas.parameters import FitParameters
@@ -20,6 +20,9 @@ from schemas.posterior import is_single
 from schemas.reports import Convergence, KnownGenes, PreparationReport, Verdict
 from tasks.reports.markdown import as_text, link_to, markdown_table
 from tasks.tracking.artifacts import without_effect
+
+if TYPE_CHECKING:  # spares `screenbayes show` the import of what only a fit needs
+    from model.screen.inclusion import InclusionTable
 
 GENES_SHOWN = 10
 NOT_KNOWN = "–"
@@ -36,7 +39,59 @@ COLUMNS = {
 """Headings of the table of genes, short enough for a terminal of 80 columns."""
 
 
-def result_markdown(results: FitResults, run_location: str = "") -> str:
+class Named(Protocol):
+    """A release of a dataset."""
+
+    @property
+    def name(self) -> str:
+        """Name of the dataset."""
+
+    @property
+    def release(self) -> str:
+        """Its release."""
+
+
+class ReportedFit(Protocol):
+    """What the result is made of: a fit (`model.fit.FitResults`), or one read from MLflow."""
+
+    @property
+    def dataset(self) -> Named:
+        """Dataset and release."""
+
+    @property
+    def parameters(self) -> FitParameters:
+        """All settings."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the fit may be used."""
+
+    @property
+    def preparation(self) -> PreparationReport:
+        """What was fitted, and what was excluded."""
+
+    @property
+    def convergence(self) -> Convergence:
+        """Diagnostics of the engine."""
+
+    @property
+    def summary(self) -> pd.DataFrame:
+        """One row per parameter."""
+
+    @property
+    def effects(self) -> pd.DataFrame:
+        """One row per gene."""
+
+    @property
+    def inclusion(self) -> InclusionTable:
+        """Every item of the input, and the reason of its exclusion."""
+
+    @property
+    def known_genes(self) -> KnownGenes | None:
+        """Agreement with known genes; None where the dataset lists none."""
+
+
+def result_markdown(results: ReportedFit, run_location: str = "") -> str:
     """Return verdict, exclusions, hyperparameters, most negative slopes and where the run is."""
     dataset, parameters = results.dataset, results.parameters
     top = results.effects.nsmallest(GENES_SHOWN, "beta_mean")
@@ -124,7 +179,7 @@ def describe_computation(convergence: Convergence) -> str:
     return "the engine left no diagnostics of its own"
 
 
-def summarise_calls(results: FitResults) -> list[str]:
+def summarise_calls(results: ReportedFit) -> list[str]:
     """Return the result over all genes: calls, genes without one, and the known genes."""
     counts = ", ".join(f"{n:,} {call}" for call, n in count_calls(results.effects).items())
     n_without = len(without_effect(results.inclusion))

@@ -6,17 +6,20 @@ import platform
 from dataclasses import fields
 from importlib.metadata import distributions
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from pydantic import BaseModel, TypeAdapter
 
-from model.fit import FitResults
 from model.screen.design import ScreenDesign, design_dataset
 from model.screen.inclusion import InclusionTable
 from schemas.reports import PredictiveCheck
 from schemas.tables.eligibility import INCLUDED
-from tasks.reports.figures import FitReport
 from tasks.runtime.files import require_room
+
+if TYPE_CHECKING:  # reading a run needs neither the statistics nor the pictures of a fit
+    from model.fit import FitResults
+    from tasks.reports.figures import FitReport
 
 POSTERIOR_FILE = "posterior.nc"
 SUMMARY_FILE = "summary.csv"

@@ -177,6 +177,7 @@ def influence_of(n_lineages: int = 4) -> Influence:
     lines, by_line, genes, by_lineage = (
         pd.DataFrame({"gene": GENES, "change_in_sd": [value, 0.5, -1.5]}) for value in range(4)
     )
+    by_line = by_line.assign(cell_line=CELL_LINES[:3], beta_without=0.5, lfsr_without=0.25)
     optional = (lines, by_lineage) if n_lineages else (None, None)
     return Influence(summary, genes, optional[0], by_line, optional[1])
 
@@ -184,7 +185,8 @@ def influence_of(n_lineages: int = 4) -> Influence:
 def effects_of(beta: np.ndarray) -> pd.DataFrame:
     calls = ["negative", "none", "not enough data"]
     genes = pd.DataFrame({"gene": GENES, "call": calls, "n_guides": 2, "beta_mean": beta})
-    return genes.assign(beta_hdi_low=beta - 0.1, beta_hdi_high=beta + 0.1)
+    genes = genes.assign(beta_hdi_low=beta - 0.1, beta_hdi_high=beta + 0.1)
+    return genes.assign(beta_sd=0.05, lfsr=np.where(np.abs(beta) > 0.2, 0.0, 0.4))
 
 
 def results_of(

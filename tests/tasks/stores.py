@@ -47,7 +47,7 @@ def fitted(
         parameters,
         dataset=dataset_of(dataset).model_copy(update={"release": release}),
         status=status,
-        effects=effects_of(beta).assign(beta_sd=0.05, lfsr=np.where(np.abs(beta) > 0.2, 0.0, 0.4)),
+        effects=effects_of(beta),
         summary=pd.DataFrame({"parameter": ["mu_alpha"], "mean": [0.1], "sd": [0.05]}),
     )
     return track(results)[0]

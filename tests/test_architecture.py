@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[1]
-PACKAGES = ("deployments", "flows", "tasks", "model", "schemas")  # each may import those after it
+PACKAGES = ("screenbayes", "deployments", "flows", "tasks", "model", "schemas")
+"""Each may import those after it."""
 IN_TASKS = "mlflow s3fs fsspec botocore aiohttp prefect_dask dask distributed"
 ALLOWED_IN = {
     "prefect": ("deployments", "flows", "tasks"),
@@ -67,7 +68,7 @@ def breaches(module: str, source: str) -> list[str]:
 @pytest.mark.parametrize("package", PACKAGES)
 def test_package_imports_only_what_the_rule_allows(package: str) -> None:
     modules = {name: text for name, text in sources().items() if name.split(".")[0] == package}
-    assert len(modules) > 5
+    assert len(modules) > (2 if package == "screenbayes" else 5)
     assert [breach for name, text in modules.items() for breach in breaches(name, text)] == []
     assert [name for name, text in modules.items() if len(text.splitlines()) > MOST_LINES] == []
 

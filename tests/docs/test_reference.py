@@ -13,7 +13,7 @@ from tests.docs.pages import ROOT
 PAGES = {page.name: page.read_text(encoding="utf-8") for page in sorted(ROOT.glob("docs/*.md"))}
 SOURCES = {
     path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
-    for folder in ("schemas", "model", "tasks", "flows", "deployments")
+    for folder in ("schemas", "model", "tasks", "flows", "deployments", "screenbayes")
     for path in [*(ROOT / folder).rglob("*.py"), *(ROOT / folder).glob("prefect.yaml")]
 }
 

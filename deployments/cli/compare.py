@@ -49,10 +49,13 @@ def compare(
     from tasks.reports.comparison import comparison_markdown
     from tasks.runtime.files import require_folder, write_atomic
     from tasks.runtime.progress import log_info
+    from tasks.tracking.find import run_id_of
 
     require_named(RUN_NAMES, run_a, run_b)
     if out is not None:
         require_folder(out)  # before computing
+    for name in (run_a, run_b):
+        run_id_of(name, dataset)  # before Prefect starts, which takes longer
     with progress_bars(Console(stderr=True)):
         log_info("Starting Prefect")
         from flows.compare_runs import compare_runs

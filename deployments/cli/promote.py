@@ -44,8 +44,10 @@ def promote(run: str, *, dataset: str = "", settings: GateOptions = GateOptions(
     from deployments.cli.terminal import progress_bars
     from tasks.reports.promotion import gate_markdown
     from tasks.runtime.progress import log_info
+    from tasks.tracking.find import run_id_of
 
     require_named(RUN_NAMES, run)
+    run_id_of(run, dataset)  # before Prefect starts, which takes longer
     with progress_bars(Console(stderr=True)):
         log_info("Starting Prefect")
         from flows.promote_fit import promote_fit

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pandas as pd
-from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from schemas.column_catalog import RUNS
@@ -28,24 +27,17 @@ def list_runs(dataset: str = "", most: int = 1000) -> tuple[pd.DataFrame, str]:
 
 def _newest(store: Store, dataset: str, most: int) -> list[Run]:
     """Return the newest runs that are no part of another."""
-    names = _experiments(store.client)
+    names = {one.name: one.experiment_id for one in store.client.search_experiments()}
     if dataset and dataset not in names:
+        datasets = sorted(name for name in names if name != "Default")  # MLflow's own
         raise NoSuchFit(
             f"expected a dataset with runs, MLflow at {without_password(store.uri)} has none of "
-            f"{dataset!r}{suggestion(dataset, names)}{list_existing(sorted(names))}"
+            f"{dataset!r}{suggestion(dataset, datasets)}{list_existing(datasets)}"
         )
     wanted = [names[dataset]] if dataset else list(names.values())
-    if not wanted:
-        return []
     # A search cannot ask for runs without a tag, and a comparison has up to five parts.
     found = newest_runs(store.client, wanted, "", most=min(6 * most, 5000))
     return [run for run in found if run.data.tags.get("kind") != "part"][:most]
-
-
-def _experiments(client: MlflowClient) -> dict[str, str]:
-    """Return the ids of all experiments by name, but of MLflow's own empty one."""
-    found = {one.name: one.experiment_id for one in client.search_experiments()}
-    return {name: of for name, of in found.items() if name != "Default"}
 
 
 def _row(run: Run) -> dict[str, object]:

@@ -92,6 +92,7 @@ def test_the_nearest_store_is_used_and_its_files_stay_beside_it(working_folder, 
 def test_reading_creates_no_store_and_says_where_it_looked(variable, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", variable.format(tmp_path))
-    for command in (["runs"], ["show"], ["export", "0" * 32, "--out", "there"]):
+    export = ["export", "0" * 32, "--out", "there"]
+    for command in (["runs"], ["show"], export, ["compare", "a", "b"], ["promote", "latest"]):
         assert main(command) == BAD_INPUT and str(tmp_path) in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

@@ -168,6 +168,12 @@ class CovariateTable:
     values: pd.DataFrame
     """Same rows as `profiles`, columns = labels, float64, as given."""
 
+    def renumbered(self) -> CovariateTable:
+        """Return the table with a plain range as the index of both parts."""
+        return CovariateTable(
+            self.profiles.reset_index(drop=True), self.values.reset_index(drop=True)
+        )
+
 
 @dataclass(frozen=True)
 class Screen:

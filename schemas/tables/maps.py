@@ -115,21 +115,14 @@ class CheckedTables:
         if guide_map is None or sequence_map is None or profiles is None or rna is None:
             raise ValueError("a screen needs guide map, sequence map and RNA, all of them sound")
 
-        def renumbered(table: pd.DataFrame | None) -> pd.DataFrame | None:
-            return None if table is None else table.reset_index(drop=True)
-
+        model_table = self.model_table
         return Screen(
             guide_map=guide_map.reset_index(drop=True),
             sequence_map=sequence_map.reset_index(drop=True),
             profiles=profiles.reset_index(drop=True),
             rna=rna.reset_index(drop=True),
-            covariates={
-                name: CovariateTable(
-                    table.profiles.reset_index(drop=True), table.values.reset_index(drop=True)
-                )
-                for name, table in self.covariates.items()
-            },
-            model_table=renumbered(self.model_table),
+            covariates={name: table.renumbered() for name, table in self.covariates.items()},
+            model_table=None if model_table is None else model_table.reset_index(drop=True),
             essential=self.essential,
             nonessential=self.nonessential,
             expression_addictions=self.expression_addictions,

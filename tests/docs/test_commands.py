@@ -29,13 +29,7 @@ from prefect.settings import PREFECT_API_URL
 from tests.docs.pages import ROOT, Block, blocks
 from tests.docs.shell import Shell
 from tests.docs.walks import WALKS, Walk, in_place, not_run, server
-from tests.integration.processes import (
-    PATIENCE,
-    free_port,
-    postgres,
-    prefect_server,
-    s3_settings,
-)
+from tests.integration.processes import PATIENCE, free_port, postgres, prefect_server, s3_settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration]
 

@@ -144,12 +144,7 @@ def test_a_look_at_releases_evaluates_the_newest_fit_once(working_folder, monkey
 
     def look(*, promote: bool) -> list[str]:
         """Return the runs evaluated up to and including this look."""
-        refresh_releases(
-            str(prefix),
-            FitParameters(model="m4"),
-            settle_seconds=0,
-            promote=promote,
-        )
+        refresh_releases(str(prefix), FitParameters(model="m4"), settle_seconds=0, promote=promote)
         with get_client(sync_client=True) as prefect:
             runs = prefect.read_flow_runs(limit=200)
         return [run.parameters["run"] for run in runs if run.name.startswith(f"promote {dataset}")]

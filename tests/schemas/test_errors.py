@@ -2,12 +2,7 @@
 
 import pytest
 
-from schemas.errors import (
-    describe_os_error,
-    memory_error,
-    operating_system_error,
-    was_interrupted,
-)
+from schemas.errors import describe_os_error, memory_error, operating_system_error, was_interrupted
 
 
 def raised(outer: BaseException, inner: BaseException | None = None) -> BaseException:

@@ -12,13 +12,7 @@ from flows.fit_screen import fit_screen
 from flows.promote_fit import promote_fit
 from flows.refresh_releases import refresh_releases
 from schemas.base import Frozen
-from schemas.parameters import (
-    Distribution,
-    Filters,
-    FitParameters,
-    Priors,
-    Sampling,
-)
+from schemas.parameters import Distribution, Filters, FitParameters, Priors, Sampling
 
 FORM: dict[str, Any] = fit_screen.parameters.model_dump()
 

@@ -52,10 +52,7 @@ def test_refreshes_survive_random_faults(
     temporary.mkdir()
     for name, value in {**SETTINGS, "TMPDIR": str(temporary)}.items():
         monkeypatch.setenv(name, value)
-    with (
-        Proxy(s3_endpoint).listening() as proxy,
-        running_stack(tmp_path, proxy.address) as stack,
-    ):
+    with Proxy(s3_endpoint).listening() as proxy, running_stack(tmp_path, proxy.address) as stack:
         releases = Releases(proxy, s3_endpoint, stack.bucket)
         # Without a calibration the gate would refuse every fit.
         calibrated(CalibrationSettings(model="m4", engine="exact"), Counter(exact=1000))

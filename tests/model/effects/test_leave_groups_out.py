@@ -5,12 +5,7 @@ import pytest
 from scipy import stats
 
 from model.effects import leave_groups_out as left_out
-from model.effects.leave_groups_out import (
-    N_POINTS,
-    LeaveOutProblem,
-    leave_out,
-    leave_out_problem,
-)
+from model.effects.leave_groups_out import N_POINTS, LeaveOutProblem, leave_out, leave_out_problem
 from model.engines.run import run_engine
 from schemas.parameters import FitParameters, ModelName, Priors, Sampling
 from tests.designs import design_from_rows, nested_rows, of_lines

@@ -19,12 +19,7 @@ from model.engines.run import (
     seeds,
 )
 from model.prediction.loo import log_likelihood_group
-from model.prediction.predictive import (
-    data_groups,
-    draw_prior,
-    replicate_cells,
-    thin,
-)
+from model.prediction.predictive import data_groups, draw_prior, replicate_cells, thin
 from model.runtime.executors import LocalExecutor
 from model.screen.identifiability import NotIdentified
 from schemas.model_spec import MODEL_SPECS

@@ -3,13 +3,7 @@
 import pytest
 
 from schemas.tables.containers import TableFormatError
-from schemas.tables.heads import (
-    check_head,
-    is_padded,
-    name_columns,
-    parse_header,
-    without_padding,
-)
+from schemas.tables.heads import check_head, is_padded, name_columns, parse_header, without_padding
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2\nsize 1234\n"
 

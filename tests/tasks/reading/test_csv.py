@@ -4,11 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tasks.reading.csv import (
-    PARSERS,
-    ParsedLines,
-    parse_ahead,
-)
+from tasks.reading.csv import PARSERS, ParsedLines, parse_ahead
 
 
 def numbered(n_blocks: int) -> Iterator[bytes]:

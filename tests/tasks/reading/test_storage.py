@@ -8,14 +8,7 @@ import boto3
 import pytest
 
 from tasks.reading import storage
-from tasks.reading.storage import (
-    StoredFile,
-    find_files,
-    join,
-    list_folder,
-    parent,
-    stamp,
-)
+from tasks.reading.storage import StoredFile, find_files, join, list_folder, parent, stamp
 from tests.integration.conftest import s3_bucket, s3_endpoint  # noqa: F401  # fixtures
 
 

@@ -68,8 +68,7 @@ def test_only_what_is_needed_is_read(written):
 
 
 @pytest.mark.parametrize(
-    "attributes",
-    [{"tuning_steps": "many", "sampling_time": [1.0, 2.0]}, {"sampling_time": np.nan}],
+    "attributes", [{"tuning_steps": "many", "sampling_time": [1.0, 2.0]}, {"sampling_time": np.nan}]
 )
 def test_what_the_file_does_not_say_is_unknown(written, attributes):
     posterior = groups()["posterior"]

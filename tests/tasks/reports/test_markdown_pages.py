@@ -21,10 +21,7 @@ from schemas.release_status import SeenRelease
 from schemas.reports import Exclusion, Verdict
 from tasks.reports.calibration import calibration_markdown
 from tasks.reports.comparison import comparison_markdown
-from tasks.reports.fit import (
-    result_markdown,
-    reused_markdown,
-)
+from tasks.reports.fit import result_markdown, reused_markdown
 from tasks.reports.releases import refresh_markdown
 from tests.tasks.fits import GENES, KNOWN, dataset_of, results_of
 from tests.tasks.reports.pages import require_page

@@ -1,11 +1,7 @@
 """The work that the exact engine expects, measures and reports."""
 
 from model.engines.exact import workload as module
-from model.engines.exact.workload import (
-    ProgressEstimator,
-    Rates,
-    expected_seconds,
-)
+from model.engines.exact.workload import ProgressEstimator, Rates, expected_seconds
 from schemas.parameters import FitParameters, Sampling
 from tests.designs import design_from_rows
 from tests.model.engines.exact.pieces import random_rows

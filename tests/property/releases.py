@@ -119,10 +119,8 @@ def release(
     random = np.random.default_rng(seed)
     genes = [f"G{number} ({number + 1})" for number in range(n_genes)]
     lines = [f"ACH-{number:06}" for number in range(n_lines)]
-    letters = random.permutation(4**5)[: n_genes * n_guides + 1]
-    guides = [
-        "ACGTACGTACGTACG" + "".join("ACGT"[n >> 2 * i & 3] for i in range(5)) for n in letters
-    ]
+    codes = random.permutation(4**5)[: n_genes * n_guides + 1]
+    guides = ["ACGTACGTACGTACG" + "".join("ACGT"[n >> 2 * i & 3] for i in range(5)) for n in codes]
     replicates = [f"{line} r{number}" for line in lines for number in range(n_replicates)]
     sequences = [*replicates, "failed"]
     logfc = random.normal(0, 1, (len(guides), len(sequences))).round(6)

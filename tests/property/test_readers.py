@@ -19,6 +19,7 @@ from schemas.dataset import Dataset
 from schemas.tables.containers import TableFormatError
 from tasks.reading import hdf5 as hdf5_tables
 from tasks.reading import table_file as table_files
+from tasks.reading.csv import PARSERS, ParsedLines, parse_ahead
 from tasks.reading.screen import read_small_table
 from tasks.reading.table_file import open_table
 from tasks.reading.validate import validate
@@ -75,6 +76,15 @@ def test_a_matrix_comes_back_to_the_bit(folder: Path, values, names, suffix, n_b
     assert (file.columns, guides.tolist()) == (("", *columns), frame.index.tolist())
     assert lines.tolist() == list(range(2, len(values) + 2))
     np.testing.assert_array_equal(found, frame)
+
+
+def test_only_a_few_blocks_are_read_ahead_of_those_that_are_parsed():
+    source = iter([b"1"] * 700)
+    blocks = parse_ahead(lambda lines: ParsedLines([], np.empty((1, 0)), lines), source)
+    for _ in range(3):
+        next(blocks)
+    blocks.close()
+    assert len(list(source)) >= 700 - 3 - PARSERS
 
 
 NUMBERS = ["1", "-1.5", "+2", ".5", "1e3", "1E-3", "  3 ", "inf", "-Infinity", "007"]

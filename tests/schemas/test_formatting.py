@@ -28,10 +28,7 @@ from schemas.reports import Finding
 )
 def test_what_cannot_be_printed_is_written_out(text, shown):
     assert escape_unprintable(text) == shown
-
-
-def test_line_breaks_of_ours_stay():
-    assert escape_unprintable("a\n\x07b", keep="\n") == "a\n\\x07b"
+    assert escape_unprintable(f"{text}\n\x07", keep="\n").endswith("\n\\x07")
 
 
 def test_what_a_finding_shows_is_on_a_line_and_ends():

@@ -1,5 +1,6 @@
 """Settings as text and as the form of a flow, which accepts what the settings accept."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -26,9 +27,7 @@ FORM: dict[str, Any] = fit_screen.parameters.model_dump()
         ("Normal(1e15, 1e300)", "Normal", (1e15, 1e300), "Normal(1000000000000000.0, 1e+300)"),
     ],
 )  # fmt: skip
-def test_a_prior_is_read_and_written(
-    text: str, family: str, arguments: tuple[float, ...], back: str
-):
+def test_a_prior_is_read_and_written(text, family, arguments, back):
     prior = Distribution.from_text(text)
     assert (prior.family, prior.arguments) == (family, arguments)
     assert (str(prior), prior.model_dump_json()) == (back, f'"{back}"')
@@ -95,11 +94,8 @@ def test_every_field_of_the_form_has_a_title_a_text_and_a_default():
 def test_form_and_settings_accept_the_same_values(parameters: dict[str, Any], good: bool):
     refused = validate({"dataset_file": "a.yaml", "parameters": parameters}, FORM)
     assert (not refused) == good  # as by the Prefect server
-    if good:
+    with nullcontext() if good else pytest.raises(ValidationError):
         FitParameters.model_validate(parameters)
-    else:
-        with pytest.raises(ValidationError):
-            FitParameters.model_validate(parameters)
 
 
 def test_an_empty_filter_is_read_in_earlier_runs_alone():

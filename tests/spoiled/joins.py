@@ -47,10 +47,10 @@ def with_values(table: pd.DataFrame, rows: Any, columns: Any, value: Any) -> pd.
     return table
 
 
-def in_halves(logfc: pd.DataFrame) -> pd.DataFrame:
-    """Return logFC of three genes in three lines, and of the others in the other lines."""
-    rows, columns = np.indices(logfc.shape)
-    return logfc.where((rows < 9) == (columns < 6))
+def in_halves(matrix: pd.DataFrame, n_rows: int, n_columns: int) -> pd.DataFrame:
+    """Return a matrix of the first rows in the first columns, and of the others in the others."""
+    rows, columns = np.indices(matrix.shape)
+    return matrix.where((rows < n_rows) == (columns < n_columns))
 
 
 def renamed(table: pd.DataFrame, first: int, label: str) -> pd.DataFrame:
@@ -163,7 +163,12 @@ JOINS = (
     frame("too few lines for one gene", "logfc", "cell_lines_per_gene",
           lambda logfc: with_values(logfc, slice(3, 6), slice(4, 12), np.nan),
           "G1 (2): 2", reported="logfc+rna"),
-    frame("two halves without a link", "logfc", "connected", in_halves,
+    frame("two halves without a link", "logfc", "connected",
+          lambda logfc: in_halves(logfc, 9, 6),
+          "2 genes (G3 (4), G4 (5)) x 3 cell lines (ACH-000003, ACH-000004, ACH-000005)",
+          reported="logfc+rna"),
+    frame("two halves without a link by RNA", "rna", "connected",
+          lambda rna: in_halves(rna, 3, 3),
           "2 genes (G3 (4), G4 (5)) x 3 cell lines (ACH-000003, ACH-000004, ACH-000005)",
           reported="logfc+rna"),
     # Controls

@@ -80,9 +80,7 @@ def test_an_odd_table_is_read_as_the_sound_one(odd: Odd, tmp_path: Path):
 
 
 @pytest.mark.parametrize("spoil", SPOILS, ids=str)
-def test_a_spoiled_table_is_answered_by_its_rule_with_the_recorded_message(
-    spoil: Spoil, tmp_path: Path
-):
+def test_a_spoiled_table_is_answered_by_its_rule_with_the_recorded_message(spoil, tmp_path):
     found = message(spoil, tmp_path)
     if not os.environ.get("SCREENBAYES_UPDATE_SNAPSHOTS"):
         assert found in MESSAGES.read_text("utf-8").splitlines()

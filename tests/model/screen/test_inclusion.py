@@ -10,7 +10,7 @@ from model.screen.preparation import prepare
 from schemas.parameters import FitParameters
 from schemas.tables.containers import CovariateTable
 from tests.model.screen.test_preparation import EXPECTED_LOSSES, LIMITS, messy_screen
-from tests.model.small_screens import collect, screen, table
+from tests.model.small_screens import collect
 
 PARAMETERS = FitParameters(preparation=LIMITS)
 
@@ -58,8 +58,3 @@ def test_every_item_is_listed_with_its_reason():
         [two, "Lung", "r", "-"],
         ["ACH-000003", "-", "s", "-"],
     ]
-    of = screen()  # has no model table
-    statistics = collect(of, table(of), PARAMETERS)
-    design, report = prepare(of, statistics, PARAMETERS, "log2_tpm")
-    lines = inclusion_table(of, statistics.selection, design, report).cell_lines
-    assert lines["lineage"].isna().all()

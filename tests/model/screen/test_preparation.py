@@ -29,23 +29,26 @@ LIMITS = Preparation(min_rna_sd=0.1, min_cell_lines_per_gene=2)
 
 
 def messy_screen() -> tuple[Screen, pd.DataFrame]:
-    """A screen that loses something for every reason, and its logFC table."""
+    """A screen that loses something for every reason, and its logFC table.
+
+    Where a row has several reasons, it is counted under the first.
+    """
     genes = {letter: f"{letter * 3} ({number})" for number, letter in enumerate("ABCDEFGHI", 1)}
     n_guides = zip("ABCDEGHI", (5, 2, 2, 1, 1, 2, 1, 1), strict=True)
     rows = [(f"{gene}{k}", genes[gene], 1, True) for gene, n in n_guides for k in range(n)]
     guides = guide_map([*rows, ("N0", None, 1, True)]).set_index("guide")
     guides.loc[["B1", "E0"], "used"] = False
-    guides.loc["A2", "n_alignments"] = 2
+    guides.loc[["A2", "B1"], ["n_alignments", "gene"]] = 2, None
     guides.loc["A3", "n_alignments"] = pd.NA
     one, two, three, four, five, six, seven = (f"ACH-{number:06}" for number in range(1, 8))
     names = ["other", "3D", "1A", "1B", "2A", "2B", "failed", "3A", "excluded", "none"]
-    lines = [one, one, one, one, two, two, two, three, three, None, four, five, six]
+    lines = [one, one, one, one, two, two, two, three, None, None, four, five, six]
     sequences = sequence_map(list(zip([*names, "4A", "5A", "6A"], lines, strict=True)))
     sequences = sequences.set_index("sequence")
     sequences.loc["other", "library"] = "Other"
-    sequences.loc["3D", "screen_type"] = "3DO"
-    sequences.loc[["failed", "6A"], "passes_qc"] = False
-    sequences.loc["excluded", "excluded"] = True
+    sequences.loc[["other", "3D"], "screen_type"] = "3DO"
+    sequences.loc[["3D", "failed", "6A"], "passes_qc"] = False
+    sequences.loc[["failed", "excluded"], "excluded"] = True
     rna = pd.DataFrame(np.random.default_rng(1).random((7, 8)) * 5)
     rna.columns = [genes[letter] for letter in "ABCEFGHI"]
     rna[genes["G"]] = [9, 3, 3.01, 3, 3.01, 3, 3.01]
@@ -196,9 +199,7 @@ def test_parts_without_a_common_measurement_are_refused():
     logfc.loc[["A0", "A1"], [f"{line}_{letter}" for line in LINES[2:] for letter in "AB"]] = np.nan
     logfc.loc[["B0", "B1"], [f"{line}_{letter}" for line in LINES[:2] for letter in "AB"]] = np.nan
     assert len(prepared(of, logfc)[0].genes) == 3
-    apart = (
-        r"got 2 components; all but the largest: 1 genes \(AAA \(1\)\) x 2 cell lines .*filter to"
-    )
+    apart = r"2 components; all but the largest: 1 genes \(AAA \(1\)\) x 2 cell lines .*filter to"
     with pytest.raises(PreparationError, match=apart):
         prepared(of, logfc, filters=Filters(genes=("AAA", "BBB")))
 
@@ -210,9 +211,7 @@ def test_replicates_that_are_copies_are_refused():
         logfc[f"{line}_B"] = logfc[f"{line}_A"]
     alone = logfc.assign(**{f"{LINES[0]}_B": np.nan})
     for copies in (logfc, logfc * 1e4, logfc * 0, alone):
-        with pytest.raises(
-            PreparationError, match="copies of each other; provide the table with its"
-        ):
+        with pytest.raises(PreparationError, match="copies of each other; provide the table"):
             prepared(of, copies)
     logfc.iloc[0, 0] += 1e-3
     prepared(of, logfc)

@@ -63,9 +63,7 @@ def test_unknown_names_of_all_filters_are_refused_with_near_matches():
 
 def test_a_screen_with_nothing_to_fit_is_refused_with_the_reasons():
     failed = replace(screen(), sequence_map=screen().sequence_map.assign(passes_qc=False))
-    lines = (
-        r"one cell line to fit, all 4 are excluded \(3 no usable sequence, 1 not selected\); widen"
-    )
+    lines = r"cell line to fit, all 4 are excluded \(3 no usable sequence, 1 not selected\); widen"
     with pytest.raises(PreparationError, match=lines):
         prepared(failed, filters=Filters(cell_lines=tuple(LINES[1:])))
     genes = r"one gene to fit, all 3 are excluded \(3 RNA SD below 0.5\)"

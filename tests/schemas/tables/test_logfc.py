@@ -11,7 +11,7 @@ import pytest
 
 from schemas.parameters import Contract
 from schemas.tables.containers import LogfcBlock, TableSource
-from schemas.tables.coverage import JoinCoverage
+from schemas.tables.coverage import JoinCoverage, join_of
 from schemas.tables.logfc import LogfcChecks
 from schemas.tables.maps import CheckedTables
 from tests.schemas.tables.small_tables import GUIDES, LINES, NOTHING, SEQUENCES, changed, tables
@@ -145,12 +145,22 @@ ALL = "+++"
          ["+--", "+--"]),
     ],
 )  # fmt: skip
-def test_coverage_counts_guides_and_lines_with_a_usable_value(
-    found, n_guides: list[int], measured: list[str]
-):
+def test_coverage_counts_guides_and_lines_with_a_usable_value(found, n_guides, measured):
     one = found()
     assert one.n_guides.tolist() == n_guides
     assert ["".join("-+"[bit] for bit in row) for row in one.measured.astype(int)] == measured
+
+
+def test_the_join_has_genes_and_lines_of_usable_rows_and_default_profiles():
+    usable = changed("guide_map", used=[True, True, True, False])
+    failed = changed("sequence_map", passes_qc=[False, True, True, True, True])
+    profiles = {"cell_line": [*LINES[:2], *LINES[:2]], "is_default": [False, True, True, False]}
+    rna = pd.DataFrame({"B (2)": [1.0, 2.0, NAN, NAN], "A (1)": [1.0, NAN, 2.0, 3.0]})
+    others = {"sequence_map": failed.sequence_map, "profiles": pd.DataFrame(profiles), "rna": rna}
+    join = join_of(replace(usable, **others), ["a1", "a2", "b1"], "Avana")
+    assert join is not None
+    assert (join.genes.tolist(), join.cell_lines.tolist()) == (["A (1)", "B (2)"], LINES[:2])
+    assert join.has_rna.tolist() == [[True, False], [False, True]]
 
 
 def test_there_is_no_coverage_without_rows_or_the_other_tables():

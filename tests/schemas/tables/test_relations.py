@@ -9,7 +9,7 @@ from schemas.dataset import Dataset
 from schemas.parameters import Contract, FitParameters
 from schemas.tables.maps import CheckedTables
 from schemas.tables.relations import check_across
-from tests.schemas.tables.small_tables import GUIDES, LINES, NOTHING, SEQUENCES, changed, tables
+from tests.schemas.tables.small_tables import GUIDES, LINES, SEQUENCES, changed, tables
 from tests.schemas.tables.small_tables import with_rna_of as rna_of
 
 DATASET = Dataset(name="small", release="1", library="Avana", logfc="logfc.csv")
@@ -59,12 +59,6 @@ def test_the_share_that_must_be_retained_is_a_setting_and_none_is_never_enough()
     assert broken(checked, min_join_retention=1 / 3)[0].startswith("cell_lines_lost")
     none = broken(rna_of("ACH-000007"), min_join_retention=0)
     assert none == ["cell_lines_retained in sequence_map+rna, 1: ACH-000007"]
-
-
-def test_rules_are_left_out_where_their_table_is_missing():
-    assert broken(NOTHING, None) == broken(NOTHING) == []
-    for name in ("guide_map", "sequence_map", "profiles", "rna", "model_table"):
-        assert broken(replace(tables(), **{name: None})) == [], name
 
 
 def test_lines_that_are_compared_are_those_of_the_logfc_table_and_of_default_profiles():

@@ -1,7 +1,5 @@
 """What is reported of an RNA table: its genes, its default profiles, its values."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,8 +17,6 @@ def broken(
     values: object = None,
     genes: list[str] = GENES,
     lines: tuple[str, ...] = ("ACH-000001", "ACH-000002"),
-    layout: str = "several_profiles",
-    units: str = "log2_tpm",
     flags: list[str] | None = None,
 ) -> Found:
     """Check an RNA table whose first row stands on line 2; return rule, count and found."""
@@ -29,10 +25,9 @@ def broken(
         values = np.arange(len(lines) * len(genes), dtype=float).reshape(len(lines), -1)
     profiles = pd.DataFrame({"cell_line": lines}, rows, dtype="str")
     profiles = profiles if flags is None else profiles.assign(is_default=flags)
-    source = TableSource("rna", "rna.csv", layout, "0" * 64)
+    source = TableSource("rna", "rna.csv", "several_profiles", "0" * 64)
     raw = RawProfiles(source, profiles, pd.DataFrame(np.asarray(values), rows, pd.Index(genes)))
-    content: dict[str, Any] = {"name": "s", "release": "1", "library": "KY", "logfc": "l.csv"}
-    dataset = Dataset.model_validate(content | {"rna_units": units})
+    dataset = Dataset(name="s", release="1", library="KY", logfc="l.csv")
     findings = check_rna(raw, dataset, Contract())
     assert {one.table for one in findings} <= {"rna"}
     return [(one.rule, one.count, one.found) for one in findings]
@@ -47,9 +42,7 @@ def broken(
         (("ACH-000001", "ACH-000001"), ["perhaps", "Yes"], "", ""),  # `flag` is reported instead
     ],
 )  # fmt: skip
-def test_each_line_has_one_default_profile(
-    lines: tuple[str, ...], flags: list[str] | None, rule: str, found: str
-):
+def test_each_line_has_one_default_profile(lines, flags, rule, found):
     assert broken(lines=lines, flags=flags) == ([(rule, 1, (found,))] if rule else [])
 
 

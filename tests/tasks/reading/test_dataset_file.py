@@ -51,16 +51,10 @@ def write(folder: Path, text: str, tables: tuple[str, ...]) -> str:
 @pytest.mark.parametrize(
     ("text", "tables", "found"),
     [
-        (
-            KEYS + "logfc: a/b.csv\nrna: s3://b/r\nguide_map: /d/g.csv\ncontrols: {essential: e}",
-            (),
-            {"logfc": "a/b.csv", "rna": "s3://b/r", "guide_map": "/d/g.csv", "essential": "e"},
-        ),
-        (
-            FOLDER,
-            (*RELEASE, *MORE.values(), "README.txt"),
-            FOUND | {name: f"release/{file}" for name, file in MORE.items()},
-        ),
+        (KEYS + "logfc: a/b.csv\nrna: s3://b/r\nguide_map: /d/g.csv\ncontrols: {essential: e}", (),
+         {"logfc": "a/b.csv", "rna": "s3://b/r", "guide_map": "/d/g.csv", "essential": "e"}),
+        (FOLDER, (*RELEASE, *MORE.values(), "README.txt"),
+         FOUND | {name: f"release/{file}" for name, file in MORE.items()}),
         *(
             (FOLDER.replace("Avana", library), tuple(names.values()),
              {name: f"release/{file}" for name, file in names.items()})
@@ -71,11 +65,8 @@ def write(folder: Path, text: str, tables: tuple[str, ...]) -> str:
          FOUND | {"copy_number": "release/OmicsCNGeneWGS.csv"}),
         # A table that is given is not looked for, and a long table needs no other.
         (FOLDER + "rna: r.csv", (*RELEASE, "CCLE_expression.csv"), FOUND | {"rna": "r.csv"}),
-        (
-            FOLDER + "logfc: long.csv",
-            ("Model.csv",),
-            {"logfc": "long.csv", "model_table": "release/Model.csv"},
-        ),
+        (FOLDER + "logfc: long.csv", ("Model.csv",),
+         {"logfc": "long.csv", "model_table": "release/Model.csv"}),
     ],
 )  # fmt: skip
 def test_tables_are_found(tmp_path: Path, text: str, tables: tuple[str, ...], found):

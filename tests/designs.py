@@ -1,4 +1,4 @@
-"""Designs for tests, built the slow and obvious way."""
+"""Designs for tests, built the slow and obvious way, and invented draws."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from model.screen.design import ScreenDesign
 from model.simulation.original import original_screen
+from schemas.model_spec import MODEL_SPECS, ModelSpec
+from schemas.parameters import ModelName
 
 GROUPS = {
     "alpha_g": ("mu_alpha", "sigma_alpha"),
@@ -118,6 +121,34 @@ def nested_rows(
         }
     )
     return rows, beta
+
+
+def random_draws(
+    spec: ModelSpec, labels: Mapping[str, Iterable[str]], n_chains: int, n_draws: int, seed: int = 3
+) -> xr.Dataset:
+    """Return independent draws of all variables of a model: normal ones, and SDs above zero."""
+    random, variables = np.random.default_rng(seed), {}
+    for name, dims in spec.variables.items():
+        size = (n_chains, n_draws, *(len([*labels[dim]]) for dim in dims))
+        values = random.normal(0, 0.4, size)
+        variables[name] = (("chain", "draw", *dims), np.exp(values) if "sigma" in name else values)
+    used = {dim for dims in spec.variables.values() for dim in dims}
+    return xr.Dataset(variables, {dim: [*labels[dim]] for dim in used})
+
+
+def drawn_sds(name: ModelName, seed: int = 1) -> xr.Dataset:
+    """Two chains of twenty draws of every SD of a model, around values of their own."""
+    random = np.random.default_rng(seed)
+    draws: dict[str, Any] = {
+        sd: (("chain", "draw"), random.uniform(0.4, 1.2) * np.exp(random.normal(0, 0.1, (2, 20))))
+        for sd in MODEL_SPECS[name].sds
+    }
+    return xr.Dataset(draws)
+
+
+def typical(posterior: xr.Dataset) -> dict[str, float]:
+    """Return the geometric mean of every SD: where one point stands for all."""
+    return {str(name): float(np.exp(np.log(posterior[name]).mean())) for name in posterior}
 
 
 def covariance_of_cells(rows: pd.DataFrame, sd: Mapping[str, Any]) -> np.ndarray:

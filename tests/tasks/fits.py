@@ -13,22 +13,12 @@ from model.fit import FitResults
 from model.prediction.loo import Loo
 from model.screen.design import ScreenDesign
 from model.screen.inclusion import InclusionTable
+from schemas import reports
 from schemas.dataset import Dataset
 from schemas.model_spec import MODEL_SPECS
 from schemas.parameters import FitParameters, ModelName
-from schemas.reports import (
-    Convergence,
-    Finding,
-    InfluenceSummary,
-    KnownGenes,
-    LooSummary,
-    PreparationReport,
-    Status,
-    TableSummary,
-    ValidationReport,
-    Verdict,
-)
 from tasks.reports.figures import FitReport
+from tests.designs import random_draws
 from tests.model.predictive_checks import check_of
 
 GENES = ("IRF4 (3662)", "MYB (4602)", "SOX10 (6663)")
@@ -79,30 +69,17 @@ def inclusion_of_fit() -> InclusionTable:
     )
 
 
-def tree_of(
-    model: ModelName = "m4", n_draws: int = 50, seed: int = 103, engine: str = "nuts"
-) -> xr.DataTree:
-    rng = np.random.default_rng(seed)
-    coords = {"gene": np.array(GENES, object), "cell_line": np.array(CELL_LINES, object)}
-    sizes = {"draw": n_draws, "gene": len(GENES), "cell_line": len(CELL_LINES), "guide": 6}
-
-    def group(n_chains: int) -> xr.Dataset:
-        draws = {}
-        for name, of in MODEL_SPECS[model].variables.items():
-            dims = ("chain", "draw", *of)
-            shape = (n_chains, *(sizes[dim] for dim in dims[1:]))
-            draws[name] = dims, np.abs(rng.normal(1, 0.1, shape))
-        return xr.Dataset(draws, {"chain": range(n_chains), "draw": range(n_draws), **coords})
-
-    logfc = xr.Dataset({"logfc": (("guide", "cell_line"), rng.normal(size=(6, 4)))}, coords)
+def tree_of(model: ModelName, seed: int, engine: str) -> xr.DataTree:
+    labels, spec = design_of().labels, MODEL_SPECS[model]
+    coords = {dim: [*labels[dim]] for dim in ("gene", "cell_line")}
+    logfc = xr.Dataset({"logfc": (("guide", "cell_line"), np.ones((6, 4)))}, coords)
+    diverging = xr.Dataset({"diverging": (("chain", "draw"), np.zeros((4, 50), bool))})
     tree = xr.DataTree.from_dict(
         {
-            "posterior": group(4),
-            "prior": group(1),
+            "posterior": random_draws(spec, labels, 4, 50, seed),
+            "prior": random_draws(spec, labels, 1, 50, seed + 1),
             "posterior_predictive": logfc.expand_dims(chain=[0], draw=[0]),
-            "sample_stats": xr.Dataset(
-                {"diverging": (("chain", "draw"), np.zeros((4, n_draws), bool))}
-            ),
+            "sample_stats": diverging,
             "observed_data": logfc,
             "constant_data": xr.Dataset({"rna": (("gene", "cell_line"), np.ones((3, 4)))}, coords),
         }
@@ -118,14 +95,14 @@ EXACT = {
 }  # fmt: skip
 
 
-def convergence_of(engine: str = "nuts", **changes: float) -> Convergence:
+def convergence_of(engine: str = "nuts", **changes: float) -> reports.Convergence:
     """What a fit by an engine measured, with `changes` to the common numbers or to its own."""
     measured = {
         "rhat_max": 1.004, "ess_bulk_min": 812.5, "ess_tail_min": 640.0,
         "mcse_mean_max_ratio": 0.03, "n_draws": 200,
     }  # fmt: skip
     own = NUTS if engine == "nuts" else EXACT
-    return Convergence.model_validate(
+    return reports.Convergence.model_validate(
         {
             **{name: changes.pop(name, value) for name, value in measured.items()},
             "worst": (("mu_alpha", 1.004),),
@@ -134,39 +111,38 @@ def convergence_of(engine: str = "nuts", **changes: float) -> Convergence:
     )
 
 
-KNOWN = KnownGenes(
+KNOWN = reports.KnownGenes(
     n_listed=20, n_compared=12, n_others=300, n_negative=9, n_positive=1, n_negative_others=30,
     share_negative_low=0.7, share_negative_high=0.97, auc=0.91, auc_low=0.85, auc_high=0.96,
     enrichment_p=float("nan"),
 )  # fmt: skip
 
 
-INFLUENCE = InfluenceSummary(
+INFLUENCE = reports.InfluenceSummary(
     elpd_lolo=-70.5, elpd_lolo_se=5.5, pareto_k_max=float("nan"), n_genes=3, n_genes_of_screen=3,
     n_genes_carried_by_one_line=2, n_lineages=4, n_genes_carried_by_one_lineage=1,
     n_genes_marking_a_lineage=0,
 )  # fmt: skip
-LOO = LooSummary(
+LOO = reports.LooSummary(
     elpd_loo=-61.5, elpd_loo_se=4.5, p_loo=7.25, pareto_k_bad=0.125, n_cells=12,
     n_cells_of_screen=12,
 )  # fmt: skip
 
 
-def validation_of(dataset: Dataset) -> ValidationReport:
+def validation_of(dataset: Dataset) -> reports.ValidationReport:
     tables = tuple(
-        TableSummary(
+        reports.TableSummary(
             table=table, location=f"/release/{table}.csv", layout="current", n_rows=20,
             n_columns=5, sha256=f"{number}" * 64,
         )
         for number, table in enumerate(TABLES)
     )  # fmt: skip
-    finding = Finding(
+    finding = reports.Finding(
         table="rna", rule="rna_high", severity="warning", expected="below 20", found=("21.5",),
         count=1, remedy="check the units",
     )  # fmt: skip
-    return ValidationReport(
-        dataset=dataset.name, release=dataset.release, tables=tables, findings=(finding,)
-    )
+    names = {"dataset": dataset.name, "release": dataset.release}
+    return reports.ValidationReport(tables=tables, findings=(finding,), **names)
 
 
 def influence_of(n_lineages: int = 4) -> Influence:
@@ -193,7 +169,7 @@ def results_of(
     parameters: FitParameters | None = None,
     *,
     dataset: Dataset | None = None,
-    status: Status = "pass",
+    status: reports.Status = "pass",
     engine: str = "nuts",
     **changes: Any,
 ) -> FitResults:
@@ -204,13 +180,13 @@ def results_of(
     cells = pd.DataFrame({"gene": GENES, "cell_line": CELL_LINES[:3]})
     parts: dict[str, Any] = {
         "validation": validation_of(dataset),
-        "preparation": PreparationReport(
+        "preparation": reports.PreparationReport(
             losses=(), n_genes=3, n_cell_lines=4, n_guides=6, n_measurements=48
         ),
         "convergence": convergence_of(engine),
         "checks": (check_of("sd", 0.31), check_of("mean", 0.52), check_of("mean", 0.9, "prior")),
         "loo": Loo(LOO, cells.assign(elpd_loo=-5.125)),
-        "verdict": Verdict(
+        "verdict": reports.Verdict(
             status=status,
             reasons=() if status == "pass" else ("R-hat is 1.7; draw more.",),
             notes=("The check of sd stands out.",),
@@ -227,7 +203,7 @@ def results_of(
                 "r_hat": [1.0003, 1.0],
             }
         ),
-        "tree": tree_of(parameters.model, seed=parameters.seed, engine=engine),
+        "tree": tree_of(parameters.model, parameters.seed, engine),
         "design": design_of(),
         "inclusion": inclusion_of_fit(),
         "quantities": pd.DataFrame(),

@@ -4,12 +4,11 @@ from typing import get_args
 
 import numpy as np
 import pytest
-import xarray as xr
 
 from model.diagnostics.score_check import score_draws, scores
 from schemas.model_spec import MODEL_SPECS
-from schemas.parameters import LinearModelName, ModelName, Priors
-from tests.designs import design_from_rows, unbalanced_rows
+from schemas.parameters import LinearModelName, Priors
+from tests.designs import design_from_rows, random_draws, unbalanced_rows
 from tests.model.engines.exact.dense import log_density_of_rows
 
 PRIORS = Priors.model_validate(
@@ -19,20 +18,9 @@ ROWS = unbalanced_rows()
 DESIGN = design_from_rows(ROWS)
 
 
-def draws_of(model: ModelName, n_chains: int, n_draws: int) -> xr.Dataset:
-    random = np.random.default_rng(3)
-    variables = {}
-    for name, dims in MODEL_SPECS[model].variables.items():
-        sizes = (n_chains, n_draws, *(len(DESIGN.labels[dim]) for dim in dims))
-        values = random.normal(0, 0.4, sizes)
-        variables[name] = (("chain", "draw", *dims), np.exp(values) if "sigma" in name else values)
-    used = {dim for dims in MODEL_SPECS[model].variables.values() for dim in dims}
-    return xr.Dataset(variables, {dim: [*DESIGN.labels[dim]] for dim in used})
-
-
 @pytest.mark.parametrize("model", get_args(LinearModelName))
 def test_the_score_is_the_derivative_of_the_density_of_single_measurements(model):
-    posterior = draws_of(model, 1, 1)
+    posterior = random_draws(MODEL_SPECS[model], DESIGN.labels, 1, 1)
     point = {name: posterior[name].to_numpy()[0, 0] for name in MODEL_SPECS[model].variables}
     score, random, step = score_draws(posterior, DESIGN, PRIORS), np.random.default_rng(1), 1e-5
     for _ in range(30):
@@ -50,7 +38,8 @@ def test_the_score_is_the_derivative_of_the_density_of_single_measurements(model
 
 
 def test_draws_that_do_not_move_are_no_evidence():
-    still = draws_of("m4_nested", 2, 20).isel(draw=[0] * 60, chain=[0, 0])
+    drawn = random_draws(MODEL_SPECS["m4_nested"], DESIGN.labels, 1, 1)
+    still = drawn.isel(draw=[0] * 60, chain=[0, 0])
     with np.errstate(divide="raise", invalid="raise"):
         table = scores(still, DESIGN, PRIORS)
     assert not ((table["shift"].abs() <= 0.1) | (table["z"].abs() <= 5)).any()

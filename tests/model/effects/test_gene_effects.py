@@ -26,9 +26,7 @@ def posterior(beta: np.ndarray, genes: tuple[str, ...]) -> xr.DataTree:
 
 def design(genes: str) -> ScreenDesign:
     """Two guides a gene; A is measured in two lines, the others in three; RNA SDs 0.5, 1, 1.5."""
-    cells = [
-        (gene, gene + k, line) for gene in genes for k in "12" for line in "xyz"[gene == "A" :]
-    ]
+    cells = [(g, g + k, line) for g in genes for k in "12" for line in "xyz"[g == "A" :]]
     rows = pd.DataFrame(cells, columns=["gene", "guide", "cell_line"]).assign(logfc=0.0)
     sd = np.arange(1.0, len(genes) + 1) / 2
     return replace(design_from_rows(rows.assign(rna=range(len(rows)))), rna_sd=sd, rna_is_log2=True)

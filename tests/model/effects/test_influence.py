@@ -14,9 +14,8 @@ from model.effects.within_lineage import within_lineages
 from model.engines.run import run_engine
 from model.screen.design import ScreenDesign
 from schemas.parameters import FitParameters, Priors, Sampling
-from tests.designs import design_from_rows, nested_rows, of_lines
+from tests.designs import design_from_rows, drawn_sds, nested_rows, of_lines
 from tests.model.engines.exact.pieces import random_rows
-from tests.model.sds import drawn_sds
 
 ROWS = random_rows(6, n_genes=7, n_lines=5)
 LINEAGE = ("Skin", "Lung", "Lung", "", "Skin")

@@ -7,10 +7,9 @@ import pytest
 from model.effects.leave_groups_out import leave_out, leave_out_problem
 from model.effects.within_lineage import within_lineages
 from schemas.parameters import ModelName, Priors
-from tests.designs import covariance_of_cells, design_from_rows
+from tests.designs import covariance_of_cells, design_from_rows, drawn_sds, typical
 from tests.model.engines.exact.dense import dense
 from tests.model.engines.exact.pieces import MODELS, random_rows
-from tests.model.sds import drawn_sds, typical
 
 LINEAGE = ("Skin", "Lung", "", "Lung", "Skin", "", "Lung")
 

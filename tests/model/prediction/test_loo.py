@@ -11,33 +11,20 @@ from model.engines.run import run_engine
 from model.prediction.loo import cell_log_likelihood, leave_one_pair_out, log_likelihood_group
 from model.screen.design import ScreenDesign
 from schemas.model_spec import MODEL_SPECS
-from schemas.parameters import FitParameters, ModelName
-from tests.designs import covariance_of_cells, design_from_rows, nested_rows
+from schemas.parameters import FitParameters
+from tests.designs import covariance_of_cells, design_from_rows, nested_rows, random_draws
 from tests.model.engines.exact.pieces import MODELS, random_rows
 from tests.model.predictive_checks import expectation
 
 SDS = ("sigma", "sigma_gene_line", "sigma_guide_line")
 
 
-def draws_of(model: ModelName, design: ScreenDesign, seed: int) -> xr.Dataset:
-    """Two chains of three random draws of all variables of the model."""
-    random = np.random.default_rng(seed)
-    labels = {"chain": [4, 7], "draw": [10, 20, 30], **design.labels}
-    variables = {
-        name: (("chain", "draw", *dims), [2, 3, *(len(labels[dim]) for dim in dims)])
-        for name, dims in MODEL_SPECS[model].variables.items()
-    }
-    drawn = {
-        name: (dims, random.uniform(0.3, 2, shape)) for name, (dims, shape) in variables.items()
-    }
-    return xr.Dataset(drawn, {dim: list(of_dim) for dim, of_dim in labels.items()})
-
-
 @pytest.mark.parametrize(("model", "seed"), zip(MODELS, range(3), strict=True))
 def test_likelihood_of_a_cell_is_the_dense_normal_of_its_measurements(model, seed):
     rows = random_rows(seed)
     design = design_from_rows(rows)
-    parameters = draws_of(model, design, seed)
+    parameters = random_draws(MODEL_SPECS[model], design.labels, 2, 3, seed)
+    parameters = parameters.assign_coords(chain=[4, 7], draw=[10, 20, 30])
     none, expected = dict.fromkeys(SDS, 0.0), []
     for _, cell in rows.groupby(["gene", "cell_line"]):
         means = expectation(parameters, cell)
@@ -85,7 +72,7 @@ def test_table_and_totals_are_those_of_arviz_for_thinned_draws(monkeypatch):
     """Genes are computed in two pieces."""
     rows = random_rows(3)
     design = design_from_rows(rows)
-    alike = draws_of("m4_nested", design, 1).isel(draw=[0] * 60)
+    alike = random_draws(MODEL_SPECS["m4_nested"], design.labels, 2, 1).isel(draw=[0] * 60)
     random = np.random.default_rng(1)
     draws = alike.map(lambda values: values + random.uniform(0, 0.3, values.shape))
     evenly = draws.isel(draw=[round(59 / 29 * index) for index in range(30)])

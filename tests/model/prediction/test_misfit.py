@@ -8,47 +8,38 @@ import pytest
 import xarray as xr
 
 from model.prediction.checks import QUANTITIES, predictive_checks, replicated_quantities
-from tests.designs import design_from_rows
+from tests.designs import design_from_rows, nested_rows
 
-N_GENES, N_LINES, N_GUIDES, N_REPLICATES = 12, 15, 4, 3
-GENES, LINES = ([f"{letter}{n:02d}" for n in range(15)] for letter in "gc")
+N_GENES, N_LINES = 12, 15
+GENES, LINES = ([f"{of}{n:03d}" for n in range(size)] for of, size in (("g", 12), ("c", 15)))
 
 
 def screen(random: np.random.Generator, **wrong: float) -> pd.DataFrame:
     """Rows of a screen with true alpha = gamma = beta = 0 and sigma = 1, and one thing wrong."""
     sd = dict.fromkeys(("guide", "gene_line", "cell", "line_noise", "gene_noise", "tail"), 0.0)
     sd |= {"shift": 0.0, "agreement": 0.0} | wrong
-    shape = (N_GENES, N_LINES, N_GUIDES, N_REPLICATES)
-    noise = np.exp(
-        sd["line_noise"] * random.normal(size=(N_LINES, 1, 1))
-        + sd["gene_noise"] * random.normal(size=(N_GENES, 1, 1, 1))
-    )
-    logfc = sd["shift"] + noise * random.normal(size=shape)
-    logfc += random.normal(0, sd["guide"], (N_GENES, 1, N_GUIDES, 1))
-    logfc += random.normal(0, sd["gene_line"], (N_GENES, N_LINES, 1, 1))
-    logfc += random.normal(0, sd["cell"], (*shape[:3], 1))
-    logfc += sd["tail"] * (random.uniform(size=(*shape[:3], 1)) < 0.1)
+    rows, _ = nested_rows(N_GENES, N_LINES, n_guides=4, n_replicates=3)
+
+    def by(*columns: str) -> np.ndarray:
+        """A standard normal number for each group of rows."""
+        group = rows.groupby([*columns]).ngroup().to_numpy()
+        return random.normal(size=(group.max() + 1,))[group]
+
+    cell = ("guide", "cell_line")
+    noise = np.exp(sd["line_noise"] * by("cell_line") + sd["gene_noise"] * by("gene"))
+    logfc = sd["shift"] + noise * random.normal(size=len(rows)) + sd["guide"] * by("guide")
+    logfc += sd["gene_line"] * by("gene", "cell_line") + sd["cell"] * by(*cell)
+    logfc += sd["tail"] * (by(*cell) < -1.28)
     # Of agreement 0.5, half the variance is that of the guide in its line, not of a replicate.
-    shared = np.sqrt(sd["agreement"]) * random.normal(size=(*shape[:3], 1))
-    logfc = np.sqrt(1 - sd["agreement"]) * logfc + shared
-    rna = np.broadcast_to(random.normal(size=(N_GENES, N_LINES, 1, 1)), shape)
-    gene, line, guide, _ = np.indices(shape).reshape(4, -1)
-    return pd.DataFrame(
-        {
-            "gene": [GENES[code] for code in gene],
-            "cell_line": [LINES[code] for code in line],
-            "guide": [f"{GENES[of]}/{code}" for of, code in zip(gene, guide, strict=True)],
-            "rna": rna.ravel(),
-            "logfc": logfc.ravel(),
-        }
-    )
+    logfc = np.sqrt(1 - sd["agreement"]) * logfc + np.sqrt(sd["agreement"]) * by(*cell)
+    return rows.assign(logfc=logfc)
 
 
 def near_truth(n_draws: int = 300) -> xr.Dataset:
     """Draws around the true values, as narrow as a posterior would be."""
     random = np.random.default_rng(8)
     dims = {"alpha_g": "gene", "gamma_c": "cell_line", "beta_g": "gene"}
-    labels = {"gene": GENES[:N_GENES], "cell_line": LINES}
+    labels = {"gene": GENES, "cell_line": LINES}
     effects = {
         name: (("chain", "draw", dim), random.normal(0, 0.03, (1, n_draws, len(labels[dim]))))
         for name, dim in dims.items()

@@ -10,28 +10,19 @@ import xarray as xr
 from model.prediction.portable import ROWS_AT_ONCE, EffectDraws, predict_logfc, thin_draws
 from schemas.model_spec import model_spec
 from schemas.parameters import ModelName
+from tests.designs import random_draws
 
 GENES = np.array(["MYB (4602)", "SOX10 (6663)"])
 CELL_LINES = np.array(["ACH-000001", "ACH-000002", "ACH-000003"])
-COORDS = {
-    "gene": [*GENES],
-    "cell_line": [*CELL_LINES],
-    "guide": ["A", "B"],
-    "component": [*"0123456789abc"],
-}
+LABELS: dict[str, Any] = {"gene": GENES, "cell_line": CELL_LINES, "guide": "AB"}
+LABELS["component"] = "0123456789abc"
 RNA = np.array([4.0, 2.0]), np.array([0.5, 2.0])
 
 
 def posterior_of(
     n_chains: int, n_draws: int, model: ModelName = "m4", covariates: tuple[str, ...] = ()
 ) -> xr.Dataset:
-    random, variables = np.random.default_rng(103), {}
-    for name, dims in model_spec(model, covariates).variables.items():
-        size = (n_chains, n_draws, *(len(COORDS[dim]) for dim in dims))
-        values = random.gamma(20, 0.02, size) if "sigma" in name else random.normal(-0.5, 0.3, size)
-        variables[name] = (("chain", "draw", *dims), values)
-    used = {dim for dims, _ in variables.values() for dim in dims[2:]}
-    return xr.Dataset(variables, {dim: COORDS[dim] for dim in used})
+    return random_draws(model_spec(model, covariates), LABELS, n_chains, n_draws)
 
 
 def thinned(posterior: xr.Dataset, max_draws: int = 1000, **scaling) -> EffectDraws:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from markdown_it import MarkdownIt
 from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 from deployments.cli.exit_codes import VERDICT_FAIL
@@ -26,6 +25,7 @@ from tasks.tracking.ui import NOTE, run_note
 from tests.faults.catalogue import Area, Left, fault, marks, variants
 from tests.integration.runs import artifact, runs_in
 from tests.tasks.fits import results_of
+from tests.tasks.reports.test_markdown import READER
 from tests.tasks.stores import calibrated, fitted
 
 DATASET = "Avana sample"
@@ -42,9 +42,9 @@ def made(tmp_path_factory) -> tuple[str, dict[str, str]]:
             "champion": first.run_id,
             "fit": second.run_id,
             "calibration": calibrated(CalibrationSettings(), Counter(exact=100)),
-            "failed": first.client.create_run(first.experiment_id).info.run_id,
-            "deleted": first.client.create_run(first.experiment_id).info.run_id,
         }
+        for name in ("running", "failed", "deleted"):
+            runs[name] = first.client.create_run(first.experiment_id).info.run_id
         first.client.set_terminated(runs["failed"], "FAILED")
         first.client.delete_run(runs["deleted"])
         first.client.set_registered_model_alias(DATASET, CHAMPION, "1")
@@ -86,7 +86,8 @@ CLASSES = (
         ("compare latest 24Q2 --dataset ../x",))),
     (bad("a fit compared with itself", "an alias and an id", "are the same fit"), (
         (f"compare champion {{champion}} {OF}", "expected two"),)),
-    (bad("a failed or deleted run", "by its id"), (
+    (bad("a running, failed or deleted run", "by its id"), (
+        ("export {running} --out out", "is RUNNING"),
         ("export {failed} --out out", "is FAILED; choose another"),
         ("compare champion {failed}", "is FAILED", "choose another run"),
         ("export {deleted} --out out", "has been deleted", "mlflow runs restore"),
@@ -141,7 +142,6 @@ LABELS = (
     "&lt;b&gt;",
     "../../etc/passwd",
 )
-READER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
 
 def shown_in(page: str) -> tuple[set[str], str]:

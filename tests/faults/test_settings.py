@@ -68,7 +68,10 @@ SETTINGS = (
         ("sampling: {drawz: 100}", "there is no such setting; did you mean draws?"),
         ("model: m5", "'m4_nested' or 'm4_screen', got 'm5'"),
         ("sampling: 3", "sampling: expected `name: value` lines, got 3"),
-        ("filters: {genes: ['']}", "filters.genes.0"))),
+        ("filters: {genes: ['']}", "filters.genes.0"),
+        ("filters: {genes: []}", "filters.genes: expected at least"),
+        ("filters: {cell_lines: }", "filters.cell_lines: expected at least"),
+        ("filters: {lineages: ''}", "filters.lineages: expected at least"))),
     (bad("a setting out of bounds", "a word, 10¹² draws, -5, infinitely many, a seed below "
          "zero, limits of NaN and infinity", "should be"), (
         ("sampling: {draws: many}", "--draws: should be a valid integer"),

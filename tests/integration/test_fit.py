@@ -5,7 +5,6 @@ of the shared data, becomes a run like any other and agrees with the exact engin
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import arviz as az
@@ -36,23 +35,15 @@ FILES = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Store:
-    """The working folder, and the run of `demo`."""
-
-    folder: Path
-    demo: Run
-
-
 @pytest.fixture(scope="module")
-def store(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
-    folder = tmp_path_factory.mktemp("store")
+def demo(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """The run of `demo` in a working folder, where all these tests are."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
+        patch.chdir(tmp_path_factory.mktemp("store"))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         assert main(["demo", "--pictures", "report"]) == DONE
-        (demo,) = runs_in(folder)
-        yield Store(folder, demo)
+        (run,) = runs_in(Path.cwd())
+        yield run
 
 
 @pytest.fixture(scope="module")
@@ -64,29 +55,39 @@ def trace_file(shared: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def imported(store: Store, trace_file: Path) -> Run:
+def imported(demo: Run, trace_file: Path) -> Run:
     """The run of the trace, which was imported twice."""
     words = ["import-trace", str(trace_file), "--dataset", DATASET, "--pictures", "none"]
     assert [main(words), main(words)] == [DONE, DONE]
-    trace, demo = runs_in(store.folder)
-    assert demo.info.run_id == store.demo.info.run_id
+    trace, before = runs_in(Path.cwd())
+    assert before.info.run_id == demo.info.run_id
     return trace
 
 
-def test_demo_reproduces_the_published_table(store: Store) -> None:
-    summary = pd.read_csv(artifact(store.demo, "summary.csv"))
+def test_demo_reproduces_the_published_table(demo: Run) -> None:
+    summary = pd.read_csv(artifact(demo, "summary.csv"))
     assert summary.r_hat.max() < 1.005 and summary.ess_bulk.min() > 6_000
     rows = comparison(summary)
     assert len(rows) == 36  # sigma is not in the published table
     assert rows.difference_in_mcse.abs().max() < MAX_MCSE
     assert (rows.sd / rows.published_sd - 1).abs().max() < 0.05
+    assert ((rows["mean"] - rows.true).abs() < 4 * rows.sd).all()
+    measured = pd.read_csv(Path(DATASET).with_suffix(".csv")).round(6)
+    assert measured.iloc[[0, 101, -1]].to_numpy().tolist() == [
+        ["geneA", "cellA", -1.187443, 0, 7.516370],
+        ["geneA", "cellB", 0.299138, 1, -1.904091],
+        ["geneE", "cellT", -1.014537, 2, -1.022285],
+    ]
+    true = rows.set_index("parameter").true
+    assert true.filter(like="mu_").tolist() == [-1, 0, -1]
+    assert true.filter(like="sigma_").tolist() == [1, 3, 2]
 
 
-def test_fitted_pairs_reproduce_the_published_rows(store: Store, shared: Path) -> None:
+def test_fitted_pairs_reproduce_the_published_rows(demo: Run, shared: Path) -> None:
     columns = ["mean", "sd", "ess_bulk"]
     reference = pd.read_csv(shared / "reference" / "m4_seed103_published.csv")
     pd.testing.assert_frame_equal(published()[columns], reference[columns])
-    fitted = pd.read_parquet(artifact(store.demo, "fitted_cells.parquet"))
+    fitted = pd.read_parquet(artifact(demo, "fitted_cells.parquet"))
     assert len(fitted) == 100
     theirs = pd.read_csv(shared / "reference" / "m4_seed103_published_fit_rows.csv")
     rows = theirs.merge(fitted, on=["gene", "cell_line"], suffixes=("_published", ""))
@@ -98,12 +99,10 @@ def test_fitted_pairs_reproduce_the_published_rows(store: Store, shared: Path) -
     for ours, published_end in (("hdi_low", "hpi_lower"), ("hdi_high", "hpi_upper")):
         expected = rows.post_logfc + narrower * (rows[published_end] - rows.post_logfc)
         assert (rows[ours] - expected).abs().max() < 0.03
-    width = (rows.hdi_high - rows.hdi_low) / (rows.hpi_upper - rows.hpi_lower)
-    assert abs(width.mean() / narrower - 1) < 0.05
 
 
-def test_the_run_is_complete(store: Store) -> None:
-    run = store.demo
+def test_the_run_is_complete(demo: Run) -> None:
+    run = demo
     assert run.info.status == "FINISHED" and run.info.run_name == "seed103 m4 exact"
     assert run.data.params["sampling.draws"] == "auto"
     tags = {"dataset": "simulated-screen", "release": "seed103", "engine": "exact", "model": "m4"}
@@ -118,21 +117,13 @@ def test_the_run_is_complete(store: Store) -> None:
     tree = az.from_netcdf(artifact(run, "posterior.nc"))
     check_contract(tree, MODEL_SPECS["m4"].variables)
     assert tree["posterior"]["beta_g"].shape == (4, 2000, 5)
-
-
-def test_the_tables_of_a_run_have_the_documented_columns(store: Store) -> None:
-    summary = summary_of(store.demo)
-    assert {"mu_alpha", "beta_g[geneA]", "gamma_c[cellT]"} <= set(summary.index)
-    effects = pd.read_parquet(artifact(store.demo, "gene_effects.parquet"))
+    effects = pd.read_parquet(artifact(run, "gene_effects.parquet"))
     of_lines = ["most_influential_line", "influence", "carried_by_one_line"]
     assert list(effects.columns) == [*GENE_EFFECTS, *of_lines]
-    assert (effects["call"] == "negative").all() and (effects["call_reason"] == "").all()
-    written = pd.read_csv(artifact(store.demo, "gene_effects.csv"))
-    written["call_reason"] = written["call_reason"].fillna("")  # CSV has no empty text
-    pd.testing.assert_frame_equal(effects, written, check_dtype=False)
+    assert (effects["call"] == "negative").all()
 
 
-def test_prefect_shows_the_validation_the_result_and_the_progress(store: Store) -> None:
+def test_prefect_shows_the_validation_the_result_and_the_progress(demo: Run) -> None:
     with get_client(sync_client=True) as client:
         runs = {run.id: run for run in client.read_flow_runs() if "seed103" in run.tags}
         (run,) = [run for run in runs.values() if run.parameters["dataset_file"] == DATASET]
@@ -142,20 +133,17 @@ def test_prefect_shows_the_validation_the_result_and_the_progress(store: Store) 
     markdown = {page.key: str(page.data) for page in pages if page.type == "markdown"}
     assert set(markdown) == {"validation", "result"}
     assert "0 warning(s)" in markdown["validation"]
-    assert "| geneB |" in markdown["result"] and store.demo.info.run_id in markdown["result"]
+    assert "| geneB |" in markdown["result"] and demo.info.run_id in markdown["result"]
     progress = {page.description: page.data for page in pages if page.type == "progress"}
     stages = {"reading guides", "fitting", "leaving out cell lines", "drawing pictures"}
     assert progress == dict.fromkeys(stages, 100.0)
 
 
-def test_an_imported_run_holds_what_a_fit_holds(store: Store, imported: Run) -> None:
-    fit, tags = store.demo, imported.data.tags
+def test_an_imported_run_holds_what_a_fit_holds(demo: Run, imported: Run) -> None:
+    fit, tags = demo, imported.data.tags
     assert imported.info.run_name == "seed103 m4 nuts (pymc3 3.9.3)"
-    assert (tags["imported_from"], tags["engine"], tags["verdict"]) == (
-        "pymc3 3.9.3",
-        "nuts",
-        "pass",
-    )
+    expected = {"imported_from": "pymc3 3.9.3", "engine": "nuts", "verdict": "pass"}
+    assert expected.items() <= tags.items()
     assert len(tags["trace_digest"]) == 64 and tags["fit_key"] != fit.data.tags["fit_key"]
     # No release is compared with it unless it is named.
     assert set(fit.data.tags) - set(tags) == {"parameters_digest"}
@@ -180,8 +168,8 @@ def test_an_imported_run_holds_what_a_fit_holds(store: Store, imported: Run) -> 
     assert (parameters.model, parameters.engine, parameters.sampling.chains) == ("m4", "nuts", 4)
 
 
-def test_every_parameter_of_pymc3_agrees_with_the_exact_engine(store: Store, imported: Run) -> None:
-    exact, theirs = summary_of(store.demo), summary_of(imported)
+def test_every_parameter_of_pymc3_agrees_with_the_exact_engine(demo: Run, imported: Run) -> None:
+    exact, theirs = summary_of(demo), summary_of(imported)
     assert list(exact.index) == list(theirs.index) and len(exact) == 37
     for name in ("mean", "sd"):
         mcse = np.hypot(exact[f"mcse_{name}"], theirs[f"mcse_{name}"])
@@ -189,10 +177,8 @@ def test_every_parameter_of_pymc3_agrees_with_the_exact_engine(store: Store, imp
     np.testing.assert_allclose(theirs["sd"], exact["sd"], rtol=0.06)
 
 
-def test_an_imported_run_is_compared_like_any_other(
-    store: Store, imported: Run, tmp_path: Path
-) -> None:
-    runs = [imported.info.run_id, store.demo.info.run_id]
+def test_an_imported_run_is_compared_like_any_other(demo, imported, tmp_path) -> None:
+    runs = [imported.info.run_id, demo.info.run_id]
     assert main(["compare", *runs, "--out", str(tmp_path / "comparison")]) == DONE
     genes = pd.read_csv(tmp_path / "comparison" / "comparison.csv")
     in_sds = (genes["beta_mean_b"] - genes["beta_mean_a"]) / genes["beta_sd_b"]
@@ -206,23 +192,15 @@ def test_an_imported_run_is_compared_like_any_other(
         (("import-trace", "TRACE", "--dataset", DATASET, "--priors", "as_written"), ("--priors",)),
     ],
 )
-def test_what_cannot_be_fitted_leaves_no_run(
-    store: Store,
-    trace_file: Path,
-    capsys: pytest.CaptureFixture[str],
-    command: tuple[str, ...],
-    words: tuple[str, ...],
-) -> None:
-    before = len(runs_in(store.folder))
+def test_what_cannot_be_fitted_leaves_no_run(demo, trace_file, capsys, command, words) -> None:
+    before = len(runs_in(Path.cwd()))
     assert main([str(trace_file) if word == "TRACE" else word for word in command]) == BAD_INPUT
     said = capsys.readouterr().err
     assert all(word in said for word in words) and "Traceback" not in said
-    assert len(runs_in(store.folder)) == before
+    assert len(runs_in(Path.cwd())) == before
 
 
-def test_a_defect_shows_its_traceback_and_is_no_verdict(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_defect_shows_its_traceback_and_is_no_verdict(monkeypatch, capsys) -> None:
     def broken(_: object) -> None:
         raise ZeroDivisionError
 

@@ -10,7 +10,7 @@ from deployments.cli import app as command_line
 from deployments.cli import doctor as command
 from deployments.cli.app import _describe_service_error, main
 from deployments.cli.exit_codes import BAD_INPUT, DONE, SERVICE_ERROR
-from deployments.cli.options import FitOptions, OptionError
+from deployments.cli.options import FitOptions
 from deployments.server.register import _deployment_file, _settings, shown_dates
 from schemas.health import HealthCheck
 from schemas.parameters import Filters, FitParameters, Priors, Sampling, Thresholds
@@ -57,12 +57,6 @@ def test_priors_and_settings_from_files_are_applied_in_turn(tmp_path):
     )
     preset = FitOptions(priors=("mu_beta=Normal(0, 9)", "as_written")).fit_parameters()
     assert preset.priors == Priors.preset("as_written")
-    for empty in ("genes: []", "cell_lines:", 'lineages: ""'):
-        (tmp_path / "settings.yaml").write_text(f"filters:\n  {empty}\n")
-        with pytest.raises(
-            OptionError, match=rf"filters\.{empty.split(':')[0]}: expected at least"
-        ):
-            FitOptions(parameters=tmp_path / "settings.yaml").fit_parameters()
 
 
 @pytest.mark.parametrize(
@@ -178,8 +172,6 @@ def test_an_empty_setting_has_its_default_and_the_model_is_filled_in(monkeypatch
         monkeypatch.setenv(name, "")
     assert _settings() == default
     monkeypatch.setenv("SCREENBAYES_PREFIX", "s3://bucket/releases")
-    (refresh,) = (
-        one for one in _deployment_file()["deployments"] if one["name"] == "refresh-releases"
-    )
+    refresh = {one["name"]: one for one in _deployment_file()["deployments"]}["refresh-releases"]
     # Filled in from the environment, or its default, when it is deployed.
     assert refresh["parameters"]["parameters"] == {"model": "{{ $SCREENBAYES_MODEL }}"}

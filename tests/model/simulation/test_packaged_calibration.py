@@ -38,12 +38,7 @@ BLOCKS = "model.engines.exact.blocks"
         ("nuts", {}, {}, "none is packaged"),
         ("exact", {"priors.mu_beta": "Normal(0, 3)"}, {}, "other priors than the fit (mu_beta"),
         ("exact", {}, {"sources": PACKAGED.sources | {BLOCKS: "0"}}, f"changed since: {BLOCKS})"),
-        (
-            "exact",
-            {},
-            {"libraries": PACKAGED.libraries | {"scipy": "1.0"}},
-            "changed since: scipy)",
-        ),
+        ("exact", {}, {"libraries": PACKAGED.libraries | {"scipy": "1"}}, "changed since: scipy)"),
         ("exact", {}, {"sources": {}}, "more)"),
     ],
 )

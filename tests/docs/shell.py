@@ -1,18 +1,17 @@
 """A reader's shell: commands one after the other, as typed, in one folder and one environment.
 
 What `export`, `cd` and activation leave behind holds for the next command, as in a terminal. A
-server is left running until Ctrl-C, when the page is over.
+server is left running until the page is over.
 """
 
 import os
 import shlex
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-import requests
+from tests.integration.processes import Server
 
 MINUTES = 60.0
 
@@ -25,71 +24,53 @@ class Shell:
         self.said = ""
         """All that has been printed so far."""
         self._environment = {**os.environ, **environment}
-        self._state, self._folder = state, folder
-        self._servers: list[subprocess.Popen[bytes]] = []
+        self._state = state
+        self._servers: list[Server] = []
         state.mkdir(parents=True, exist_ok=True)
         (state / "left").write_text(f"cd {shlex.quote(str(folder))}\n")
 
     def run(self, command: str, seconds: float = 5 * MINUTES) -> tuple[int, str]:
         """Type a command; return its exit code and what it printed, both streams."""
-        process = self._start(command, log := self._log())
-        try:
-            code = process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            self._end(process)
-            code = -1
-        said = log.read_text(encoding="utf-8", errors="replace")
-        self.said += said
-        return code, said
-
-    def serve(self, command: str, answers: Callable[[str], bool], seconds: float) -> str:
-        """Type a command that goes on; return what it printed until it answered."""
-        process = self._start(f"exec {command}", log := self._log())
-        self._servers.append(process)
-        deadline = time.monotonic() + seconds
-        while True:
-            said = log.read_text(encoding="utf-8", errors="replace")
-            assert process.poll() is None, f"{command} has ended:\n{said}"
-            try:
-                if answers(said):
-                    self.said += said
-                    return said
-            except requests.RequestException:
-                pass
-            assert time.monotonic() < deadline, f"{command} does not answer:\n{said}"
-            time.sleep(0.5)
-
-    def stop_servers(self) -> None:
-        """Ctrl-C to every server, the last one first."""
-        while self._servers:
-            self._end(self._servers.pop())
-
-    def _start(self, command: str, log: Path) -> subprocess.Popen[bytes]:
-        left = shlex.quote(str(self._state / "left"))
-        script = (
-            f". {left}\n"
-            f'trap \'code=$?; {{ export -p; echo cd "$(printf %q "$PWD")"; }} > {left}; '
-            f"exit $code' EXIT\n{command}\n"
-        )
+        log = self._state / f"{len(list(self._state.iterdir()))}.log"
         with log.open("wb") as stream:
-            return subprocess.Popen(
-                ["bash", "-c", script],
-                cwd=self._folder,
+            process = subprocess.Popen(
+                self._bash(command),
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+        try:
+            code = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            code = -1
+        return code, self._read(log)
 
-    def _log(self) -> Path:
-        return self._state / f"{len(list(self._state.iterdir()))}.log"
+    def serve(self, command: str, answers: Callable[[str], bool], seconds: float) -> str:
+        """Type a command that goes on; return what it printed until it answered."""
+        name = f"server {len(self._servers)}"
+        server = Server(name, self._state, self._bash(f"exec {command}"), self._environment)
+        self._servers.append(server)
+        server.start(lambda: answers(server.log.read_text(errors="replace")), seconds)
+        return self._read(server.log)
 
-    def _end(self, process: subprocess.Popen[bytes]) -> None:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGINT)
-            try:
-                process.wait(60)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+    def stop_servers(self) -> None:
+        """Stop every server, the last one first."""
+        while self._servers:
+            self._servers.pop().stop()
+
+    def _bash(self, command: str) -> list[str]:
+        left = shlex.quote(str(self._state / "left"))
+        script = (
+            f". {left}\n"
+            f'trap \'code=$?; {{ export -p; echo cd "$(printf %q "$PWD")"; }} > {left}; '
+            f"exit $code' EXIT\n{command}\n"
+        )
+        return ["bash", "-c", script]
+
+    def _read(self, log: Path) -> str:
+        said = log.read_text(encoding="utf-8", errors="replace")
+        self.said += said
+        return said

@@ -83,13 +83,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         gene = pd.read_csv(folder / release / "AvanaGuideMap.csv").set_index("sgRNA")["Gene"]
         logfc = pd.read_csv(folder / release / "AvanaLogfoldChange.csv", index_col=0)
         genes = logfc.mean(axis=1).groupby(gene).mean().sort_values().index
-        for kind, part in (
-            ("CommonEssentialControls", genes[:5]),
-            ("NonessentialControls", genes[-5:]),
-        ):
-            pd.DataFrame({"Gene": part}).to_csv(
-                folder / release / f"Achilles{kind}.csv", index=False
-            )
+        for kind, part in (("CommonEssential", genes[:5]), ("Nonessential", genes[-5:])):
+            path = folder / release / f"Achilles{kind}Controls.csv"
+            pd.DataFrame({"Gene": part}).to_csv(path, index=False)
     table = folder / "24Q2" / "ScreenSequenceMap.csv"
     maps = pd.read_csv(table)
     maps.loc[maps["ModelID"] == maps["ModelID"].iloc[-1], "PassesQC"] = False
@@ -113,12 +109,7 @@ def screenbayes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def reader(
-    data: Path,
-    screenbayes: Path,
-    prefect_server: None,
-    s3_endpoint: str,
-    tmp_path_factory: pytest.TempPathFactory,
-    monkeypatch: pytest.MonkeyPatch,
+    data, screenbayes, prefect_server, s3_endpoint, tmp_path_factory, monkeypatch
 ) -> Iterator[Reader]:
     """A reader in a fresh clone, with a shell, the releases, and buckets that have them too.
 

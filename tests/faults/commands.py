@@ -8,7 +8,6 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,7 +19,7 @@ from deployments.cli.app import main
 from deployments.cli.exit_codes import BAD_INPUT
 from tests.faults.catalogue import Fault, Left
 from tests.forks import IMPORTED, run_as_command
-from tests.integration.processes import PATIENCE, QUIET
+from tests.integration.processes import PATIENCE, QUIET, wait_until
 from tests.integration.runs import run_is_open, runs_in
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -31,6 +30,8 @@ LONG = ("--model", "m4", "--draws", "20000", "--pictures", "none")
 """Options of one long enough for something to happen meanwhile."""
 AT_A_TERMINAL = {"TTY_COMPATIBLE": "1", "TTY_INTERACTIVE": "1"}
 """Environment in which progress is shown as at a terminal, though it goes to a file."""
+OFTEN = 0.05
+"""Seconds: an engine is done within one."""
 STATUSES = {Left.FAILED: ["FAILED"], Left.KILLED: ["KILLED"], Left.WHOLE: ["FINISHED"]}
 OBEYED = re.compile("[\x00\x1b\u202e]")
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -131,7 +132,7 @@ class OwnProcess(Command):
 
     def end(self, process: Process, told: tuple[str, ...] = ()) -> Done:
         """Wait for its end and check it."""
-        _wait(lambda: process.code() is not None, "the command ends")
+        wait_until(lambda: process.code() is not None, PATIENCE, "the command ends", OFTEN)
         return self.check(Done(process.code(), *self.printed()), self._before, told)
 
     def printed(self) -> list[str]:
@@ -142,19 +143,12 @@ class OwnProcess(Command):
     def wait_for(self, process: Process, event: str | Callable[[], Any]) -> None:
         """Return once it has printed a match, or something is so; fail if it ends before."""
         so = event if callable(event) else lambda: re.search(event, "\n".join(self.printed()))
-        _wait(lambda: so() or process.code() is not None, str(event))
+        wait_until(lambda: so() or process.code() is not None, PATIENCE, str(event), OFTEN)
         assert process.code() is None, self.printed()
 
     def wait_for_run(self, process: Process) -> None:
         """Return once its run is open, in the store of the working folder."""
         self.wait_for(process, lambda: run_is_open(self.folder))
-
-
-def _wait(done: Callable[[], Any], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not done():
-        assert time.monotonic() < deadline, f"not after {PATIENCE:.0f} s: {what}"
-        time.sleep(0.05)  # an engine is done within a second
 
 
 def prepare_forks(api: str) -> None:

@@ -9,7 +9,6 @@ import pytest
 from deployments.cli.demo import write_demo_dataset
 from tests.faults.catalogue import Fault
 from tests.faults.commands import Command, OwnProcess, prepare_forks
-from tests.integration.conftest import s3_bucket, s3_endpoint  # noqa: F401  # fixtures
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import pty
 import signal
 import subprocess
 import threading
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from deployments.cli.exit_codes import HUNG_UP, INTERRUPTED, TERMINATED, VERDICT_FAIL
 from tests.faults.catalogue import Area, Left, fault, variants
 from tests.faults.commands import AT_A_TERMINAL, LONG, QUICK, OwnProcess, Process
+from tests.integration.processes import wait_until
 from tests.integration.runs import runs_in
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
@@ -63,12 +63,8 @@ def begin(words, screen: Path, until: str, command: OwnProcess, **streams: str) 
 def ends(process: Process, screen: Path, command: OwnProcess) -> None:
     """Check the end of a command, and that none of its processes and files is left."""
     command.end(process)
-    deadline = time.monotonic() + 10
-    while (
-        subprocess.run(["pgrep", "-s", str(process.pid)], stdout=subprocess.DEVNULL).returncode == 0
-    ):
-        assert time.monotonic() < deadline, "a process of the command is left"
-        time.sleep(0.2)
+    others = ["pgrep", "-s", str(process.pid)]
+    wait_until(lambda: subprocess.run(others).returncode, 10, "no process of the command is left")
     assert not list((screen.parent / "temporary").iterdir())
 
 

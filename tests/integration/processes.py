@@ -48,7 +48,7 @@ def s3_settings(endpoint: str) -> dict[str, str]:
     }
 
 
-def wait_until(done: Callable[[], object], seconds: float, what: str) -> None:
+def wait_until(done: Callable[[], object], seconds: float, what: str, every: float = 0.5) -> None:
     """Wait for something to be true; fail if it never is. No answer of a server is not true."""
     deadline = time.monotonic() + seconds
     while True:
@@ -59,7 +59,7 @@ def wait_until(done: Callable[[], object], seconds: float, what: str) -> None:
             pass
         if time.monotonic() > deadline:
             pytest.fail(f"not within {seconds} s: {what}")
-        time.sleep(0.5)
+        time.sleep(every)
 
 
 class Server:

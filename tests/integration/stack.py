@@ -82,10 +82,8 @@ class Stack:
 
     def fit(self, dataset_file: str, *, pictures: str = "all", **parameters: Any) -> FlowRun:
         """Trigger a fit by m4, the model of the simulated screen."""
-        of_fit = {"model": "m4"} | parameters
-        return self.trigger(
-            "fit-screen", dataset_file=dataset_file, pictures=pictures, parameters=of_fit
-        )
+        given = {"pictures": pictures, "parameters": {"model": "m4"} | parameters}
+        return self.trigger("fit-screen", dataset_file=dataset_file, **given)
 
     def trigger(self, deployment: str, **parameters: Any) -> FlowRun:
         found = self.client.read_deployment_by_name(f"{deployment}/{deployment}")
@@ -221,9 +219,7 @@ def _on_this_machine(text: str, ports: dict[str, int], settings: dict[str, str])
         return settings.get(name) or default.removeprefix(":-").removeprefix(":?")
 
     text = re.sub(r"\$\{(\w+)(:[-?][^}]*)?\}", value, text)
-    text = text.replace(
-        "screenbayes:secret@postgres/", f"postgres:x@127.0.0.1:{ports['postgres']}/"
-    )
+    text = text.replace("screenbayes:secret@postgres", f"postgres:x@127.0.0.1:{ports['postgres']}")
     text = text.replace("0.0.0.0", "127.0.0.1")
     text = text.replace("//prefect:", "//127.0.0.1:").replace("//mlflow:", "//127.0.0.1:")
     return text.replace("4200", str(ports["prefect"])).replace("5000", str(ports["mlflow"]))

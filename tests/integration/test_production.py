@@ -77,9 +77,7 @@ def test_each_release_is_fitted_once_and_compared_with_the_one_before(stack: Sta
     made="a table with a word for a number in the bucket, and two looks",
     left="a refused flow run with remedies; the replacement is fitted",
 )
-def test_an_invalid_release_is_refused_once_and_fitted_by_the_schedule_when_replaced(
-    stack: Stack,
-) -> None:
+def test_an_invalid_release_is_refused_once_and_fitted_by_the_schedule_when_replaced(stack) -> None:
     """SQLAlchemy 2.1 stores schedules that never create a run: that one is stored shows nothing."""
     address = stack.put_release("25Q2")
     table = address.removeprefix(f"s3://{stack.bucket}/").replace("dataset.yaml", TABLE)
@@ -89,9 +87,8 @@ def test_an_invalid_release_is_refused_once_and_fitted_by_the_schedule_when_repl
         time.sleep(2)
         stack.trigger("refresh-releases")
         stack.wait_until_idle()
-    refused = [
-        run for run in stack.flow_runs("fit-screen") if run.parameters["dataset_file"] == address
-    ]
+    fits = stack.flow_runs("fit-screen")
+    refused = [run for run in fits if run.parameters["dataset_file"] == address]
     assert [run.state_name for run in refused] == ["Refused"]
     assert refused[0].state is not None and "oops" in str(refused[0].state.message)
     pages = [page for page in stack.client.read_artifacts() if page.flow_run_id == refused[0].id]
@@ -120,22 +117,12 @@ def test_deploying_again_creates_nothing_twice(stack: Stack) -> None:
 # ---- kill -9
 
 
-def killed_in_a_fit(*victims: str) -> pytest.MarkDecorator:
-    """Parametrise a test by victim, all with one class of faults."""
-    cases = [
-        pytest.param(
-            victim,
-            marks=fault(
-                Area.UNATTENDED,
-                "fit, worker, a server or the database killed during a fit",
-                made="kill -9; servers and workers are started again",
-                left="one FINISHED run; others give the reason",
-            ),
-            id=victim,
-        )
-        for victim in victims
-    ]
-    return pytest.mark.parametrize("victim", cases)
+KILLED = fault(
+    Area.UNATTENDED,
+    "fit, worker, a server or the database killed during a fit",
+    made="kill -9; servers and workers are started again",
+    left="one FINISHED run; others give the reason",
+)
 
 
 def start_slow_fit(stack: Stack, dataset: str) -> FlowRun:
@@ -183,31 +170,22 @@ def assert_finished_once(stack: Stack, run: FlowRun, dataset: str) -> None:
             assert tracked.info.status in ("KILLED", "FAILED") and tracked.data.tags["failure"]
 
 
-@killed_in_a_fit("both", "worker", "flow process")
-def test_a_fit_whose_process_is_killed_is_finished_once(
-    stack: Stack, killed: dict[str, FlowRun], victim: str
-) -> None:
+@KILLED
+@pytest.mark.parametrize("victim", ["both", "worker", "flow process"])
+def test_a_fit_whose_process_is_killed_is_finished_once(stack, killed, victim) -> None:
     assert_finished_once(stack, killed[victim], f"killed {victim}")
 
 
-@pytest.fixture(scope="module")
-def without_servers(stack: Stack) -> FlowRun:
-    """A fit during which each server was killed and started again, one after the other."""
+@KILLED
+def test_a_fit_survives_the_kill_of_each_server(stack: Stack) -> None:
     stack.wait_until_idle()
     run = start_slow_fit(stack, "killed servers")
     for server in (stack.mlflow, stack.prefect, stack.postgres):
         server.kill()
         time.sleep(3)
         server.start_again()
-    return run
-
-
-@killed_in_a_fit("mlflow", "prefect", "postgres")
-def test_a_fit_survives_the_kill_of_each_server(
-    stack: Stack, without_servers: FlowRun, victim: str
-) -> None:
-    assert_finished_once(stack, without_servers, "killed servers")
-    assert "Traceback" not in str(stack.client.read_flow_run(without_servers.id).state), victim
+    assert_finished_once(stack, run, "killed servers")
+    assert "Traceback" not in str(stack.client.read_flow_run(run.id).state)
 
 
 @fault(

@@ -17,17 +17,8 @@ from schemas.dataset import Dataset
 from schemas.errors import UserError
 from schemas.release_status import ReleaseStatus, SeenRelease
 from tasks.runtime import prefect_runs as flow_runs
-from tasks.runtime.prefect_runs import (
-    MAX_ATTEMPTS,
-    NotDeployed,
-    close_lost,
-    refused_state,
-    reschedule_failed,
-    run_status,
-    start_once,
-)
 from tasks.runtime.progress import listen
-from tests.faults.catalogue import Area, fault
+from tests.faults.catalogue import Area, Classes, fault, variants
 from tests.integration.processes import wait_until
 
 pytestmark = [pytest.mark.integration]
@@ -53,47 +44,32 @@ def run_with_states(client: SyncPrefectClient, *states: State[Any]) -> FlowRun:
     return client.read_flow_run(run.id)
 
 
-ENDS: tuple[tuple[str, Any, str, str], ...] = (
-    ("Crashed", Crashed(), "loses its process", "at once"),
-    ("Failed", Failed(message="MLflow is away"), "fails", "after a minute"),
-)
+MADE = "its state set so at a Prefect server, as it is for such runs"
+LOST = fault(Area.UNATTENDED, "a flow run loses its process", made=MADE, left="restarted at once")
+AWAY = fault(Area.UNATTENDED, "a flow run fails", made=MADE, left="restarted after a minute")
+ENDS: Classes = [(LOST, [(Crashed(),)]), (AWAY, [(Failed(message="MLflow is away"),)])]
 
 
-@pytest.mark.parametrize(
-    "end",
-    [
-        pytest.param(
-            state,
-            marks=fault(
-                Area.UNATTENDED,
-                f"a flow run {what}",
-                made=f"its state set {name} at a Prefect server, as it is for such runs",
-                left=f"restarted {when}",
-            ),
-            id=name,
-        )
-        for name, state, what, when in ENDS
-    ],
-)
-def test_a_run_that_crashed_or_failed_is_scheduled_again(client, end) -> None:
+@pytest.mark.parametrize(("end", "told"), variants(ENDS))
+def test_a_run_that_crashed_or_failed_is_scheduled_again(client, end, told) -> None:
     run = run_with_states(client, Running(), end)
-    again, given_up = reschedule_failed([NAME])
+    again, given_up = flow_runs.reschedule_failed([NAME])
     assert ([one.id for one in again], given_up) == ([run.id], [])
     state = client.read_flow_run(run.id).state
     assert state.is_scheduled()
     wait = state.state_details.scheduled_time - datetime.now(UTC)
     expected = timedelta(minutes=1) if end.is_failed() else timedelta(0)
     assert abs(wait - expected) < timedelta(seconds=20)
-    assert reschedule_failed([NAME]) == ([], [])
+    assert flow_runs.reschedule_failed([NAME]) == ([], [])
 
 
 @pytest.mark.parametrize(
-    "end", [Completed(), Running(), Pending(), refused_state(UserError("oops"))], ids=str
+    "end", [Completed(), Running(), Pending(), flow_runs.refused_state(UserError("oops"))], ids=str
 )
 def test_a_run_that_is_done_running_or_refused_is_left_alone(client, end) -> None:
     end.data = None
     run = run_with_states(client, Running(), end)
-    assert reschedule_failed([NAME]) == ([], [])
+    assert flow_runs.reschedule_failed([NAME]) == ([], [])
     assert client.read_flow_run(run.id).state.name == end.name
 
 
@@ -104,8 +80,8 @@ def test_a_run_that_is_done_running_or_refused_is_left_alone(client, end) -> Non
     left="not restarted, but listed by `refresh-releases`",
 )
 def test_a_run_that_always_crashes_is_given_up(client) -> None:
-    run = run_with_states(client, *[Running(), Crashed()] * MAX_ATTEMPTS)
-    again, given_up = reschedule_failed([NAME])
+    run = run_with_states(client, *[Running(), Crashed()] * flow_runs.MAX_ATTEMPTS)
+    again, given_up = flow_runs.reschedule_failed([NAME])
     assert ([], [run.id]) == (again, [one.id for one in given_up])
     assert client.read_flow_run(run.id).state.is_crashed()
 
@@ -113,18 +89,18 @@ def test_a_run_that_always_crashes_is_given_up(client) -> None:
 def test_a_pending_run_without_a_worker_is_closed(client, monkeypatch) -> None:
     """Nothing else closes it: it has sent no heartbeat that could stop."""
     pending, running = run_with_states(client, Pending()), run_with_states(client, Running())
-    assert close_lost(NAME) == []
+    assert flow_runs.close_lost(NAME) == []
     monkeypatch.setattr(flow_runs, "PENDING_PATIENCE", timedelta(0))
-    assert [run.id for run in close_lost(NAME)] == [pending.id]
+    assert [run.id for run in flow_runs.close_lost(NAME)] == [pending.id]
     states = [client.read_flow_run(run.id).state_type for run in (pending, running)]
     assert states == [StateType.CRASHED, StateType.RUNNING]
-    assert close_lost(NAME) == []
+    assert flow_runs.close_lost(NAME) == []
 
 
 def test_a_key_starts_one_run(client) -> None:
-    first = start_once(NAME, "a key", {}, "name")
-    assert start_once(NAME, "a key", {}, "name").id == first.id
-    assert start_once(NAME, "another", {}, "name").id != first.id
+    first = flow_runs.start_once(NAME, "a key", {}, "name")
+    assert flow_runs.start_once(NAME, "a key", {}, "name").id == first.id
+    assert flow_runs.start_once(NAME, "another", {}, "name").id != first.id
 
 
 @fault(
@@ -135,15 +111,15 @@ def test_a_key_starts_one_run(client) -> None:
     left="nothing started",
 )
 def test_a_missing_or_outdated_deployment_is_reported(client) -> None:
-    with pytest.raises(NotDeployed, match=r"nothing-here.*screenbayes deploy"):
-        start_once("nothing-here", "a key", {}, "name")
+    with pytest.raises(flow_runs.NotDeployed, match=r"nothing-here.*screenbayes deploy"):
+        flow_runs.start_once("nothing-here", "a key", {}, "name")
     deployment = client.read_deployment_by_name(f"{NAME}/{NAME}")
     schema = {"type": "object", "properties": {"old": {"type": "string"}}, "required": ["old"]}
     client.create_deployment(
         deployment.flow_id, NAME, parameter_openapi_schema=schema, enforce_parameter_schema=True
     )
-    with pytest.raises(NotDeployed, match=r"of this version.*screenbayes deploy"):
-        start_once(NAME, "a key of another version", {"new": 1}, "name")
+    with pytest.raises(flow_runs.NotDeployed, match=r"of this version.*screenbayes deploy"):
+        flow_runs.start_once(NAME, "a key of another version", {"new": 1}, "name")
 
 
 @pytest.mark.parametrize(
@@ -151,19 +127,17 @@ def test_a_missing_or_outdated_deployment_is_reported(client) -> None:
     [
         ([Running()], "under way", "Running"),
         ([Completed()], "fitted", ""),
-        ([refused_state(UserError("correct the table"))], "refused", "correct the table"),
+        ([flow_runs.refused_state(UserError("correct the table"))], "refused", "correct the table"),
         ([Failed(message="MLflow is away")], "failed", "MLflow is away"),
         ([Cancelled()], "failed", "cancelled; `Retry`"),
-        ([Running(), Crashed(message="gone")] * MAX_ATTEMPTS, "failed", "gone; given up after 5"),
+        ([Running(), Crashed(message="gone")] * 5, "failed", "gone; given up after 5"),
     ],
     ids=lambda value: str(value)[:20],
 )
-def test_the_state_of_a_flow_run_becomes_the_status_of_a_release(
-    client, states, status, why
-) -> None:
+def test_the_state_of_a_flow_run_becomes_the_status_of_a_release(client, states, status, why):
     for state in states:
         state.data = None
-    found = run_status(run_with_states(client, *states))
+    found = flow_runs.run_status(run_with_states(client, *states))
     assert found[0] == status and found[1].startswith(why)
 
 

@@ -1,10 +1,8 @@
 """`screenbayes serve` in a browser: an analyst triggers a fit, and MLflow's pages show the fits."""
 
-import os
 import re
 import signal
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 import requests
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from deployments.cli.app import main
 from deployments.cli.demo import write_demo_dataset
@@ -22,7 +20,7 @@ from schemas.parameters import FitParameters
 from tasks.tracking.run import run_location
 from tests.faults.catalogue import Area, Left, fault
 from tests.integration.browser import SECONDS, shows
-from tests.integration.processes import PATIENCE, free_port, wait_until
+from tests.integration.processes import PATIENCE, Server, free_port, wait_until
 from tests.tasks.fits import convergence_of, results_of
 from tests.tasks.stores import track
 
@@ -49,30 +47,23 @@ class Served:
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("served")
     ports = ["--prefect-port", str(free_port()), "--mlflow-port", str(free_port())]
-    log = folder / "out.log"
-    with log.open("wb") as stream:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "deployments.cli.app", "serve", *ports],
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-            stdout=stream,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    command = [sys.executable, "-m", "deployments.cli.app", "serve", *ports]
+    server = Server("serve", folder, command, {"PYTHONPATH": str(Path(__file__).parents[2])})
     try:
-        wait_until(lambda: "Ctrl-C stops" in log.read_text(), PATIENCE, f"serve is up; see {log}")
-        printed = dict(re.findall(r"^([A-Z][\w ,]+): (\S+)$", log.read_text(), re.MULTILINE))
-        children = psutil.Process(process.pid).children(recursive=True)
+        server.start(lambda: "Ctrl-C stops" in server.log.read_text())
+        said = server.log.read_text()
+        process = psutil.Process(server.pid)
+        children = process.children(recursive=True)
         assert len(children) >= 3
+        printed = dict(re.findall(r"^([A-Z][\w ,]+): (\S+)$", said, re.MULTILINE))
         yield Served(folder, ports[1], printed)
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
-        assert "Stopped." in log.read_text()
+        assert "Stopped." in server.log.read_text()
         assert not [child for child in children if child.is_running()]
         socket.create_server(("127.0.0.1", int(ports[1]))).close()
     finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+        server.stop()
 
 
 def field(page: Page, title: str) -> Locator:
@@ -91,9 +82,7 @@ def fill(control: Locator, text: str) -> None:
 
 
 @pytest.mark.browser
-def test_an_analyst_triggers_a_fit_and_opens_its_run(
-    served: Served, browser: Browser, tmp_path: Path
-) -> None:
+def test_an_analyst_triggers_a_fit_and_opens_its_run(served: Served, browser, tmp_path) -> None:
     page = browser.new_page(viewport={"width": 1400, "height": 1400})
     page.set_default_timeout(60 * SECONDS)
     page.goto(served.printed["Trigger a fit"])
@@ -145,9 +134,7 @@ def test_an_analyst_triggers_a_fit_and_opens_its_run(
     made="a table with a word for a number, at a running workbench",
     left="a refused flow run with remedies; no run in MLflow",
 )
-def test_an_invalid_screen_is_refused_with_what_to_do(
-    served: Served, page: Page, tmp_path: Path
-) -> None:
+def test_an_invalid_screen_is_refused_with_what_to_do(served: Served, page, tmp_path) -> None:
     path = write_demo_dataset(tmp_path)
     table = tmp_path / "simulated_screen.csv"
     table.write_text(table.read_text().replace("-1.187443", "oops", 1))
@@ -183,9 +170,7 @@ def test_an_invalid_screen_is_refused_with_what_to_do(
     told=("--prefect-port: expected a free port", "is running already"),
     left=Left.AS_BEFORE,
 )
-def test_a_port_or_a_folder_is_served_once(
-    served: Served, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_a_port_or_a_folder_is_served_once(served: Served, capsys, tmp_path) -> None:
     free = ["--mlflow-port", str(free_port())]
     arguments = ["serve", "--prefect-port", served.prefect, "--folder", str(tmp_path), *free]
     assert main(arguments) == BAD_INPUT
@@ -214,19 +199,10 @@ class Tracked:
 def tracked(served: Served) -> Iterator[Tracked]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", served.mlflow)
-        first, _ = track(
-            results_of(
-                FitParameters(model="m4"),
-                status="fail",
-                convergence=convergence_of(rhat_max=float("nan"), divergences=7),
-            )
-        )
-        second, _ = track(
-            results_of(
-                FitParameters(model="m4_zero_mean"),
-                convergence=convergence_of(rhat_max=1.003, ess_bulk_min=1234.5),
-            )
-        )
+        poor = convergence_of(rhat_max=float("nan"), divergences=7)
+        good = convergence_of(rhat_max=1.003, ess_bulk_min=1234.5)
+        first, _ = track(results_of(status="fail", convergence=poor))
+        second, _ = track(results_of(FitParameters(model="m4_zero_mean"), convergence=good))
         for alias in ("champion", "challenger"):
             second.client.set_registered_model_alias("Avana sample", alias, "1")
         page = run_location(second)
@@ -255,9 +231,7 @@ def test_the_table_of_runs_shows_filters_and_sorts_the_fits(tracked: Tracked, pa
 
 
 @pytest.mark.browser
-def test_the_page_of_a_run_shows_verdict_report_pictures_and_model(
-    tracked: Tracked, page: Page
-) -> None:
+def test_the_page_of_a_run_shows_verdict_report_pictures_and_model(tracked: Tracked, page) -> None:
     page.goto(tracked.page)
     shows(page, "Verdict: pass", "rhat_max", "1.003", "Exponential(1)", "Finished")
     shows(page, "Datasets", "logfc", "Logged models (1)", "Registered models")

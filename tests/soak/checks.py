@@ -172,10 +172,8 @@ def _read(client: MlflowClient, run_id: str) -> None:
     """Read the files that people open."""
     names = ("gene_effects.parquet", "gene_effects.csv", "posterior.nc")
     with tempfile.TemporaryDirectory() as folder:
-        parquet, csv, posterior = (
-            client.download_artifacts(run_id, name, folder) for name in names
-        )
+        parquet, csv, draws = (client.download_artifacts(run_id, name, folder) for name in names)
         effects = pd.read_parquet(parquet).replace("", None)  # a CSV has no empty texts
         pd.testing.assert_frame_equal(effects, pd.read_csv(csv), check_dtype=False)
-        with closing(xr.open_datatree(posterior, engine="h5netcdf")) as tree:
+        with closing(xr.open_datatree(draws, engine="h5netcdf")) as tree:
             assert bool(tree["posterior"].to_dataset().notnull().all().to_array().all())

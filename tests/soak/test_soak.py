@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from random import Random
 
 import psycopg
@@ -16,7 +15,6 @@ from prefect.client.schemas.schedules import IntervalSchedule
 
 from schemas.calibration import CalibrationSettings
 from tests.faults.proxy import Proxy
-from tests.integration.conftest import s3_endpoint  # noqa: F401  # a fixture
 from tests.integration.processes import PATIENCE
 from tests.integration.stack import running_stack
 from tests.soak import faults, watch
@@ -43,11 +41,7 @@ SETTINGS = {
 
 @pytest.mark.integration
 @pytest.mark.soak
-def test_refreshes_survive_random_faults(
-    tmp_path: Path,
-    s3_endpoint: str,  # noqa: F811
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_refreshes_survive_random_faults(tmp_path, s3_endpoint, monkeypatch) -> None:
     temporary = tmp_path / "tmp"
     temporary.mkdir()
     for name, value in {**SETTINGS, "TMPDIR": str(temporary)}.items():

@@ -9,7 +9,6 @@ import pytest
 
 from tasks.reading import storage
 from tasks.reading.storage import StoredFile, find_files, join, list_folder, parent, stamp
-from tests.integration.conftest import s3_bucket, s3_endpoint  # noqa: F401  # fixtures
 
 
 def digest(content: bytes) -> str:
@@ -49,7 +48,7 @@ def test_names_are_relative_to_a_folder(folder: str, name: str, place: str):
 
 
 @pytest.mark.integration
-def test_a_bucket_is_connected_to_once_and_never_answers_from_memory(s3_bucket: str):  # noqa: F811
+def test_a_bucket_is_connected_to_once_and_never_answers_from_memory(s3_bucket: str):
     client, folder = boto3.client("s3"), f"s3://{s3_bucket}/r"
     for missing in (f"{folder}/none.csv", "s3://nobucket/none.csv"):
         with pytest.raises(FileNotFoundError):

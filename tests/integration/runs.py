@@ -10,28 +10,20 @@ from mlflow import MlflowClient
 from mlflow.entities import DatasetInput, Run
 
 from model.prediction.checks import QUANTITIES
-from schemas.run_catalog import (
-    CALIBRATION_METRICS,
-    COMPARISON_METRICS,
-    FIT_METRICS,
-    PART_METRICS,
-    TAGS,
-    TRIAL,
-    TRIAL_METRICS,
-    Metric,
-)
+from schemas import run_catalog as catalog
 
-METRICS: dict[str, dict[str, Metric]] = {
-    "fit": FIT_METRICS
+METRICS: dict[str, dict[str, catalog.Metric]] = {
+    "fit": catalog.FIT_METRICS
     | {
-        f"{prefix}{name}": Metric(quantity.description, of="the design can show it")
+        f"{prefix}{name}": catalog.Metric(quantity.description, of="the design can show it")
         for prefix in ("ppc_", "ppc_prior_")
         for name, quantity in QUANTITIES.items()
     },
-    "comparison": COMPARISON_METRICS,
-    "part": {name: Metric("") for name in PART_METRICS} | {"log_evidence": Metric("", "exact")},
-    "calibration": CALIBRATION_METRICS,
-    TRIAL: TRIAL_METRICS,
+    "comparison": catalog.COMPARISON_METRICS,
+    "part": {name: catalog.Metric("") for name in catalog.PART_METRICS}
+    | {"log_evidence": catalog.Metric("", "exact")},
+    "calibration": catalog.CALIBRATION_METRICS,
+    catalog.TRIAL: catalog.TRIAL_METRICS,
 }
 """Kind of run: its metrics, as the reference has them."""
 
@@ -74,7 +66,8 @@ def otherwise_than_described(run: Run) -> list[str]:
     there = run.data.metrics.keys()
     tags = {name for name in run.data.tags if not name.startswith("mlflow.")}
     wrong = [f"metric {it}" for it in there if not any(name.fullmatch(it) for name in metrics)]
-    wrong += [f"tag {it}" for it in tags if it not in TAGS or kind not in TAGS[it].kinds]
+    of_kind = {name for name, tag in catalog.TAGS.items() if kind in tag.kinds}
+    wrong += [f"tag {it}" for it in tags - of_kind]
     if run.info.status == "FINISHED":
         wrong += [
             f"no metric {name.pattern}"

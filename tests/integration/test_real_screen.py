@@ -18,9 +18,9 @@ from tests.integration.runs import artifact, inputs_of, runs_in, summary_of
 pytestmark = [pytest.mark.slow, pytest.mark.integration]
 
 
-def dataset_file(folder: Path, tables: str) -> str:
-    dataset = {"name": "avana", "release": "sample", "library": "Avana", "folder": tables}
-    path = folder / "avana.yaml"
+def dataset_file(folder: Path, tables: str, release: str = "sample") -> str:
+    dataset = {"name": "avana", "release": release, "library": "Avana", "folder": tables}
+    path = folder / f"{release}.yaml"
     path.write_text(yaml.safe_dump(dataset))
     return str(path)
 

@@ -29,9 +29,7 @@ SPOILED = (
 
 
 @pytest.mark.integration
-def test_a_fit_of_spoiled_tables_reports_all_of_them_and_leaves_no_run(
-    working_folder: Path, capsys: pytest.CaptureFixture[str]
-):
+def test_a_fit_of_spoiled_tables_reports_all_of_them_and_leaves_no_run(working_folder, capsys):
     release, chosen = complete_release(), [one for one in SPOILS if one.name in SPOILED]
     for spoil in chosen:
         release, _ = spoil.change(release, random.Random(1))

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-import yaml
 
 from flows.compare_runs import ComparisonOutcome, compare_runs
 from flows.fit_screen import fit_screen
 from schemas.parameters import FitParameters
 from tests.integration.runs import runs_in
+from tests.integration.test_real_screen import dataset_file
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration]
 
@@ -28,13 +28,6 @@ FLIPPED, FLIPPED_LINE = "L363-311Cas9_RepA_p6_Avana-3", "ACH-000183"
 RENAMED = ("SOX10 (6663)", "SOX10B (6663)")
 BATCH_LINES = {"ACH-000147", "ACH-001533", "ACH-001674", "ACH-002029", "ACH-002926"}
 """Lines with all their sequences in the batch."""
-
-
-def release(folder: Path, name: str, tables: Path) -> str:
-    path = folder / f"{name}.yaml"
-    dataset = {"name": "avana", "release": name, "library": "Avana", "folder": str(tables)}
-    path.write_text(yaml.safe_dump(dataset))
-    return str(path)
 
 
 def make_release_b(source: Path, target: Path) -> None:
@@ -58,8 +51,10 @@ def make_release_b(source: Path, target: Path) -> None:
 def two(working_folder: Path, shared: Path) -> ComparisonOutcome:
     source = shared / "data" / "avana_sample"
     make_release_b(source, working_folder / "b")
-    a = fit_screen(release(working_folder, "24Q2", source), EXACT, pictures="none")
-    b = fit_screen(release(working_folder, "24Q4", working_folder / "b"), EXACT, pictures="none")
+    a, b = (
+        fit_screen(dataset_file(working_folder, str(tables), release), EXACT, pictures="none")
+        for release, tables in (("24Q2", source), ("24Q4", working_folder / "b"))
+    )
     return compare_runs(a.run_id, b.run_id)
 
 
@@ -67,9 +62,7 @@ def test_each_change_is_named_and_its_effect_put_down_to_it(two, working_folder:
     found = two.found.comparison
     data = found.data
     assert data is not None
-    assert {one.item: one.b for one in data.cell_lines_lost} == dict.fromkeys(
-        DROPPED, "no sequence"
-    )
+    assert {it.item: it.b for it in data.cell_lines_lost} == dict.fromkeys(DROPPED, "no sequence")
     assert not data.cell_lines_gained and not data.genes_gained
     # What only the lost lines expressed does not vary any more.
     assert {one.b for one in data.genes_lost} == {"RNA SD below 0.1"}

@@ -1,7 +1,6 @@
 """MLflow stores for the tests of tracking, and two fits that are tracked once."""
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -27,16 +26,14 @@ def fresh_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def working_folder(
-    fresh_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Path]:
+def working_folder(fresh_store, tmp_path, monkeypatch) -> Path:
     """An empty working folder with an empty default store, and a folder for temporary files."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
     shutil.copy(fresh_store, tmp_path / "mlflow.db")
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
-    yield tmp_path
+    return tmp_path
 
 
 class Tracked(NamedTuple):
@@ -52,9 +49,7 @@ class Tracked(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def tracked_fits(
-    fresh_store: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Tracked, Tracked]:
+def tracked_fits(fresh_store, tmp_path_factory) -> tuple[Tracked, Tracked]:
     """A sampled fit for review, then the champion, and an integrated one that passes."""
     folder = tmp_path_factory.mktemp("tracked") / "my screen"
     folder.mkdir()

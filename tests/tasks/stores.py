@@ -1,6 +1,7 @@
 """Fits and calibrations put into an MLflow store for the tests of what is done with them."""
 
 from collections import Counter
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -62,6 +63,7 @@ def calibrated(settings: CalibrationSettings, engines: Counter[str], *, sound: b
         for index, (pit, engine) in enumerate(zip(pits, engines.elements(), strict=True))
     ]
     table, ecdf = pit_table(results), ecdf_table(results, settings)
-    with managed_run(open_calibration(settings)) as run:
+    drawing = mock.patch("tasks.tracking.calibration.as_bytes", return_value=b"")  # takes long
+    with managed_run(open_calibration(settings)) as run, drawing:
         track_calibration(run, judge_calibration(settings, results, ecdf), table, ecdf, 1.0)
     return run.run_id

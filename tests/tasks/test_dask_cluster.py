@@ -51,9 +51,8 @@ def dask(*words: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_the_exact_engine_draws_the_same_as_in_this_process(local, monkeypatch):
-    monkeypatch.setattr(
-        "model.engines.exact.blocks.BLOCK_SIZE", 100
-    )  # several blocks of a small screen
+    # Several blocks of a small screen.
+    monkeypatch.setattr("model.engines.exact.blocks.BLOCK_SIZE", 100)
     design = design_from_rows(nested_rows(12, 8, 3, 2)[0])
     parameters = FitParameters(model="m4_nested", engine="exact", sampling=Sampling(draws=200))
     here, there = (

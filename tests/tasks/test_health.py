@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError
 from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 from mlflow import MlflowClient
@@ -19,10 +20,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def refuses(error):
-    def refuse(*_, **__):
-        raise error
-
-    return refuse
+    return mock.Mock(side_effect=error)
 
 
 def on(version):

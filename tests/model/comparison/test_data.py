@@ -118,9 +118,7 @@ def test_lines_move_by_mean_and_sd_over_the_guides_that_both_measured(at_once, m
     labels = [
         (f"g{k // 3} ({k // 3})", f"g{k // 3}/{k}", f"c{n}") for k in range(9) for n in range(4)
     ]
-    a, b = (
-        long(*((*cell, random.normal(n, n, size=n).tolist()) for cell in labels)) for n in (2, 3)
-    )
+    a, b = (long(*((*cell, random.normal(n, n, n).tolist()) for cell in labels)) for n in (2, 3))
     a = a[(a.guide != "g0/1") | (a.cell_line != "c1")]
     a = a[(a.guide < "g1/3") | (a.cell_line != "c2")]
     b = b[(b.guide != "g2/7") | (b.cell_line != "c1")]

@@ -33,10 +33,8 @@ def fit(name: str, table: pd.DataFrame, seed: str = "1", **more: Any) -> Compare
         run_id=name, release=name, model="m4", engine="exact", verdict="pass", data_digest="same",
         n_genes=2, n_cell_lines=20, n_measurements=300, log_evidence=None,
     ).model_copy(update=of_summary)  # fmt: skip
-    parameters = pd.DataFrame(
-        {"parameter": ["sigma", "beta_g[X]"], "mean": [1.0, 2], "sd": [0.1, 0.2]}
-    )
-    return replace(ComparedFit(summary, table, {"model": "m4", "seed": seed}, parameters), **more)
+    scalars = pd.DataFrame({"parameter": ["sigma", "beta_g[X]"], "mean": [1, 2], "sd": [0.1, 0.2]})
+    return replace(ComparedFit(summary, table, {"model": "m4", "seed": seed}, scalars), **more)
 
 
 def compared(a: ComparedFit, b: ComparedFit) -> Comparison:

@@ -31,10 +31,8 @@ def slopes_of(run_id: str, slopes, settings=None, **summary) -> ComparedFit:
 
 
 def prepared(unit, reason, *genes: str) -> PreparationReport:
-    loss = Exclusion(unit=unit, reason=reason, count=len(genes), examples=genes)
-    return PreparationReport(
-        losses=(loss,), n_genes=4, n_cell_lines=40, n_guides=8, n_measurements=1000
-    )
+    losses = (Exclusion(unit=unit, reason=reason, count=len(genes), examples=genes),)
+    return PreparationReport(losses=losses, n_genes=4, n_cell_lines=9, n_guides=8, n_measurements=9)
 
 
 def against(
@@ -48,19 +46,10 @@ def against(
 
 
 def decided(
-    found=None,
-    evidence=EVIDENCE,
-    thresholds=None,
-    candidate=None,
-    packaged=OUTDATED,
-    given=None,
-    **settings,
+    found=None, evidence=EVIDENCE, candidate=None, packaged=OUTDATED, given=None, **settings
 ):
-    limits = {f"thresholds.{name}": str(limit) for name, limit in (thresholds or {}).items()}
-    after = slopes_of("b", HITS, limits | (given or {}), **candidate or {})
-    decision = evaluate_promotion(
-        "avana", after, evidence, packaged, found, GateSettings(**settings)
-    )
+    after, gate = slopes_of("b", HITS, given, **candidate or {}), GateSettings(**settings)
+    decision = evaluate_promotion("avana", after, evidence, packaged, found, gate)
     return decision, {one.name: (one.met, one.detail) for one in decision.conditions}
 
 
@@ -84,7 +73,7 @@ def without(gene: str, **more: tuple[float, float, float]):
     ],
 )
 def test_each_condition_can_refuse_a_fit(verdict, evidence, found, failing):
-    decision, by_name = decided(found, evidence, None, {"verdict": verdict}, lfsr_max=0.04)
+    decision, by_name = decided(found, evidence, {"verdict": verdict}, lfsr_max=0.04)
     assert decision.passed == (not failing)
     assert decision.outcome == (f"refused: {', '.join(failing)}" if failing else "passed")
     assert [name for name, (met, _) in by_name.items() if not met] == failing
@@ -115,7 +104,8 @@ LOOSER = {"rhat_max": 1.5, "ess_min": 10}
 def test_the_verdict_is_at_least_the_one_asked_for_by_usual_thresholds(
     verdict, asked, thresholds, met
 ):
-    _, by_name = decided(None, None, thresholds, {"verdict": verdict}, verdict=asked)
+    limits = {f"thresholds.{name}": str(limit) for name, limit in thresholds.items()}
+    _, by_name = decided(None, None, {"verdict": verdict}, given=limits, verdict=asked)
     found, detail = by_name["verdict"]
     assert found is met and ("--verdict review" in detail) == (not met and verdict != "fail")
     assert (f"rhat_max {LOOSER['rhat_max']} (1.01)" in detail) == (thresholds is LOOSER)
@@ -127,12 +117,7 @@ FEW = {"min_calibration_simulations": 60}
 @pytest.mark.parametrize(
     ("n", "verdict", "settings", "words"),
     [
-        (
-            None,
-            "",
-            {},
-            f"and {OUTDATED}: run `screenbayes calibrate --model m4_nested --engine nuts",
-        ),
+        (None, "", {}, f"and {OUTDATED}: run `screenbayes calibrate --model m4_nested --engine"),
         (1000, "pass", {}, ""),
         (1000, "fail", {}, "verdict fail, expected pass"),
         (999, "pass", {}, "of 999 simulations, has the verdict pass, but at least 1,000 are"),

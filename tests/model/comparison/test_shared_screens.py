@@ -1,6 +1,5 @@
 """What two screens share, compared with screens built from their rows."""
 
-from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
@@ -36,9 +35,7 @@ def screens() -> Rows:
 
 @pytest.mark.parametrize("rna_of_b", [False, True])
 @pytest.mark.parametrize("of_b", [(), ("c003",), ("c001", "c004"), LINES])
-def test_each_line_has_the_data_of_the_screen_it_is_taken_from(
-    screens: Rows, of_b: Collection[str], rna_of_b: bool
-):
+def test_each_line_has_the_data_of_the_screen_it_is_taken_from(screens, of_b, rna_of_b):
     a, b = screens
     shared = SharedScreens(standardised(a), standardised(b))
     assert (shared.genes, list(shared.cell_lines)) == (tuple(sorted(OF_BOTH.values())), LINES)

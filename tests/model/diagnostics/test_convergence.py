@@ -23,9 +23,7 @@ def assessed(beta: np.ndarray, **statistics: Any) -> tuple[pd.DataFrame, Converg
         "beta_g": ((*dims, "gene"), beta),
         "sigma": (dims, random.normal(size=beta.shape[:2])),
     }
-    by_draw = {
-        name: (dims, values) if np.ndim(values) else values for name, values in statistics.items()
-    }
+    by_draw = {name: (dims, of) if np.ndim(of) else of for name, of in statistics.items()}
     groups = {
         "posterior": xr.Dataset(posterior, {"gene": [*"ABCDEFGHI"][: beta.shape[2]]}),
         "sample_stats": xr.Dataset(by_draw),
@@ -111,7 +109,6 @@ def test_a_sparse_slope_and_its_probability_are_judged_by_each_other():
     statistics = xr.Dataset(dict.fromkeys(GibbsDiagnostics.model_fields, (dims[:2], moving)))
     tree = xr.DataTree.from_dict({"posterior": posterior, "sample_stats": statistics})
     assert np.isnan(assess_convergence(tree, parameter_summary(tree)).rhat_max)
-    tree = xr.DataTree.from_dict(
-        {"posterior": posterior.isel(gene=[0, 1]), "sample_stats": statistics}
-    )
+    two = posterior.isel(gene=[0, 1])
+    tree = xr.DataTree.from_dict({"posterior": two, "sample_stats": statistics})
     assert assess_convergence(tree, parameter_summary(tree)).rhat_max < 1.1

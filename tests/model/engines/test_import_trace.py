@@ -106,10 +106,6 @@ def changed(name, index, value):
     return change
 
 
-def observed(change):
-    return lambda trace: replace(trace, observed=change(trace.observed))
-
-
 def after(method, *args, **given):
     return lambda t: replace(t, posterior=getattr(t.posterior, method)(*args, **given))
 
@@ -117,8 +113,8 @@ def after(method, *args, **given):
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        (observed(lambda values: values[1:]), "300 measurements .*got 299; name the dataset"),
-        (observed(lambda values: np.where(values == values.max(), 50, values)),
+        (lambda t: replace(t, observed=t.observed[1:]), "300 measurements .*got 299; name the"),
+        (lambda t: replace(t, observed=np.where(t.observed == t.observed.max(), 50, t.observed)),
          "1 of 300 differ, such as 50 where .* has .*; name the dataset"),
         (after("transpose", "draw", "chain", ...), "mu_alpha by chain and draw, .* draw, chain; "),
         (after("isel", beta_g_dim_0=range(4)), " 5, got 4; .*--genes, --cell-lines, --lineages"),

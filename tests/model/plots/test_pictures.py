@@ -34,9 +34,8 @@ class Fit(NamedTuple):
 def fit_of(rows: pd.DataFrame, model: str) -> Fit:
     """A fit by the exact engine, with an energy as a sampler has one."""
     sampling = {"draws": 250, "predictive_draws": 200, "predictive_cells": 1000}
-    parameters = FitParameters.model_validate(
-        {"model": model, "engine": "exact", "sampling": sampling}
-    )
+    given = {"model": model, "engine": "exact", "sampling": sampling}
+    parameters = FitParameters.model_validate(given)
     design = design_from_rows(rows)
     tree = add_predictive_groups(run_engine(design, parameters), design, parameters)
     energy = np.random.default_rng(11).normal(500, 10, (4, 250))

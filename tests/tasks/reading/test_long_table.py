@@ -22,9 +22,8 @@ MODELLING = (
 
 def read(folder: Path, text: str, **more: str) -> RawScreen:
     (folder / "long.csv").write_text(text)
-    return read_screen(
-        Dataset(name="s", release="1", library="Lib", logfc=str(folder / "long.csv"), **more)
-    )
+    given = {"name": "s", "release": "1", "library": "Lib", "logfc": str(folder / "long.csv")}
+    return read_screen(Dataset.model_validate(given | more))
 
 
 def wide(raw: RawScreen) -> str:

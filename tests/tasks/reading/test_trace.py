@@ -85,12 +85,8 @@ def nothing(file, name, there):
     pass
 
 
-def numbers(file, name, there):
-    file[name] = np.ones(9)
-
-
-def text(file, name, there):
-    file[name] = np.full((2, 60), b"a")
+def these(values):
+    return lambda file, name, there: file.create_dataset(name, data=values)
 
 
 def link(file, name, there):
@@ -125,8 +121,8 @@ INCOMPLETE = cases(
     ("sample_stats", nothing, "there is no sample_stats"),
     ("observed_data", nothing, "there is no observed_data"),
     ("sample_stats/energy", nothing, "no energy; import a trace that NUTS sampled"),
-    ("observed_data/rna", numbers, "got logfc, rna; keep only the log fold change"),
-    (SIGMA, text, "expected numbers"),
+    ("observed_data/rna", these(np.ones(9)), "got logfc, rna; keep only the log fold change"),
+    (SIGMA, these(np.full((2, 60), b"a")), "expected numbers"),
 )
 ELSEWHERE = cases(
     "a trace with values in another file",

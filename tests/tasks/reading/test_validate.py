@@ -8,7 +8,6 @@ import pytest
 
 from model.fit import prepare_screen
 from model.screen.preparation import prepare
-from schemas.dataset import Dataset
 from schemas.parameters import FitParameters
 from schemas.reports import Finding
 from schemas.tables.coverage import JoinCoverage, check_coverage
@@ -44,9 +43,7 @@ def test_a_sound_dataset_is_read_once_and_ready(tmp_path: Path, monkeypatch: pyt
     }  # fmt: skip
 
 
-def test_copy_number_of_the_real_sample_is_told_from_rna_and_from_ratios(
-    avana: Dataset, shared: Path, tmp_path: Path
-):
+def test_copy_number_of_the_real_sample_is_told_from_rna_and_from_ratios(avana, shared, tmp_path):
     path = str(shared / "data" / "avana_sample" / "OmicsCNGene.csv")
     table = pd.read_csv(path, index_col=0)
     ratios, absolute = 2**table - 1, (2**table * 2 - 2).round().clip(upper=30)
@@ -78,9 +75,7 @@ def test_copy_number_of_the_real_sample_is_told_from_rna_and_from_ratios(
     assert screen.preparation.n_without_copy_number == 0
 
 
-def test_the_join_that_is_judged_is_the_design_that_is_fitted(
-    avana: Dataset, monkeypatch: pytest.MonkeyPatch
-):
+def test_the_join_that_is_judged_is_the_design_that_is_fitted(avana, monkeypatch) -> None:
     """On the real sample; the two are computed apart, and must agree."""
     judged: list[JoinCoverage] = []
 

@@ -111,9 +111,7 @@ def test_the_error_of_the_evidence_is_a_lower_bound_above_a_pareto_k(pareto_k, l
     shown = page("exact", "m4_nested", convergence=measured).text
     assert ("a lower bound: Pareto k above 0.5" in shown) == lower_bound
     words = describe_computation(measured)
-    assert (
-        "log evidence -123.5 with a Monte Carlo error of at least 0.013" in words
-    ) == lower_bound
+    assert ("-123.5 with a Monte Carlo error of at least 0.013" in words) == lower_bound
     assert words.endswith("log evidence -123.5") != lower_bound
 
 

@@ -11,14 +11,13 @@ AUTO = CalibrationSettings(model="m4", engine="auto")
 OF_OTHERS = CalibrationSettings(model="m4", simulated_model="m4_nested", engine="nuts")
 
 
-def test_the_latest_finished_calibration_of_model_and_engine_counts(working_folder, monkeypatch):
+def test_the_latest_finished_calibration_of_model_and_engine_counts(working_folder):
     def found(engine: str) -> tuple[object, ...]:
         latest = latest_calibration("m4", engine, 60)
         return () if latest is None else (latest.run_id, latest.verdict, latest.n_simulations)
 
     assert found("nuts") == ()
     first = calibrated(NUTS, Counter(nuts=60))
-    monkeypatch.setattr("tasks.tracking.calibration.as_bytes", lambda *_: b"")  # drawing takes long
     calibrated(CalibrationSettings(model="m4_nested", engine="nuts"), Counter(nuts=60), sound=False)
     calibrated(OF_OTHERS, Counter(nuts=60), sound=False)
     open_calibration(NUTS)  # not finished
@@ -33,11 +32,7 @@ def test_the_latest_finished_calibration_of_model_and_engine_counts(working_fold
     assert found("auto") == ()
 
 
-def test_few_simulations_that_passed_do_not_replace_more_and_a_failure_does(
-    working_folder, monkeypatch
-):
-    monkeypatch.setattr("tasks.tracking.calibration.as_bytes", lambda *_: b"")
-
+def test_few_simulations_that_passed_do_not_replace_more_and_a_failure_does(working_folder):
     def found(at_least: int) -> str | None:
         latest = latest_calibration("m4", "nuts", at_least)
         return None if latest is None else latest.run_id

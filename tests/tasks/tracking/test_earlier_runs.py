@@ -33,9 +33,8 @@ def test_versions_of_a_dead_run_are_withdrawn_and_the_challenger_goes_back(worki
     client = MlflowClient()
     experiment = client.create_experiment("avana")
     client.create_registered_model("avana")
-    finished, dead = (
-        client.create_run(experiment, tags={"flow_run": "over"}).info.run_id for _ in range(2)
-    )
+    tags = {"flow_run": "over"}
+    finished, dead = (client.create_run(experiment, tags=tags).info.run_id for _ in range(2))
     for run_id in (finished, dead):
         client.create_model_version("avana", "s3://bucket/model", run_id)
         move_challenger(client, "avana")

@@ -21,9 +21,7 @@ RUNS = {  # the later the newer
     "comparison": ("avana", "24Q4", "FINISHED"),
     "ky": ("ky", "24Q4", "FINISHED"),
 }
-NAMES = {
-    "latest": "new", "24Q2": "again", "24Q4": "new", "champion": "old", "challenger": "again",
-}  # fmt: skip
+NAMES = {"latest": "new", "24Q2": "again", "24Q4": "new", "champion": "old", "challenger": "again"}
 
 
 @pytest.fixture

@@ -9,14 +9,9 @@ from mlflow import MlflowClient
 
 from schemas.comparison import FitSummary
 from schemas.promotion import GateCondition, GateDecision, GateSettings
+from tasks.tracking import registry
 from tasks.tracking.promotion import one_promotion_at_a_time
-from tasks.tracking.registry import (
-    ChampionMoved,
-    champion_of,
-    move_challenger,
-    move_champion,
-    registered_version,
-)
+from tests.tasks.reports.test_markdown_pages import COMPARISON
 
 
 @pytest.fixture
@@ -35,10 +30,7 @@ def run_of(version: int) -> str:
 
 
 def fit(version: int) -> FitSummary:
-    return FitSummary(
-        run_id=run_of(version), release="24Q4", model="m4", engine="exact", verdict="pass",
-        data_digest="d", n_genes=1, n_cell_lines=1, n_measurements=1, log_evidence=None,
-    )  # fmt: skip
+    return COMPARISON.a.model_copy(update={"run_id": run_of(version)})
 
 
 def promote(version: int, champion: int | None, *, met: bool = True) -> None:
@@ -51,11 +43,11 @@ def promote(version: int, champion: int | None, *, met: bool = True) -> None:
         settings=GateSettings(),
         conditions=(GateCondition(name="verdict", met=met, detail=""),),
     )
-    move_champion(decision, registered_version("avana", run_of(version)))
+    registry.move_champion(decision, registry.registered_version("avana", run_of(version)))
 
 
 def champion() -> int | None:
-    found = champion_of("avana")
+    found = registry.champion_of("avana")
     return None if found is None else int(found.version)
 
 
@@ -71,7 +63,7 @@ def test_only_what_passed_and_was_compared_with_the_present_champion_becomes_cha
     assert champion() is None
     promote(2, None)
     for stale in (None, 1):
-        with pytest.raises(ChampionMoved, match="promote again"):
+        with pytest.raises(registry.ChampionMoved, match="promote again"):
             promote(3, stale)
     assert champion() == 2
 
@@ -103,5 +95,5 @@ def test_the_challenger_is_the_newest_whoever_comes_between(client):
                 client.set_registered_model_alias(name, alias, "5")
             super().set_registered_model_alias(name, alias, version)
 
-    move_challenger(Slow(client.tracking_uri), "avana")
+    registry.move_challenger(Slow(client.tracking_uri), "avana")
     assert int(client.get_model_version_by_alias("avana", "challenger").version) == 5

@@ -4,6 +4,7 @@ import re
 import sys
 import traceback
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from mlflow import MlflowClient
@@ -30,13 +31,6 @@ SHOWN = f"ValueError: {MASKED}/a sql://***@d/e@f"
 
 def begun():
     return managed_run(open_run(dataset_of(), FitParameters(), "0" * 64))
-
-
-def refuses(error: BaseException):
-    def refuse(*arguments: object, **named: object) -> None:
-        raise error
-
-    return refuse
 
 
 def interrupted() -> Exception:
@@ -97,7 +91,7 @@ MODEL = "tasks.tracking.log_fit.log_effect_model"
 def test_a_fit_that_cannot_be_stored_keeps_its_files_unless_interrupted(
     working_folder, monkeypatch, where, error, raised, words, kept
 ):
-    monkeypatch.setattr(where, refuses(error))
+    monkeypatch.setattr(where, mock.Mock(side_effect=error))
     with pytest.raises(raised, match=words or None) as found:
         track(results_of())
     shown = "".join(traceback.format_exception(found.value))
@@ -125,14 +119,13 @@ def test_a_run_closed_from_outside_leaves_no_version(working_folder, monkeypatch
     assert not list((working_folder / "temporary").iterdir())  # another makes this fit
 
 
+LOCAL, SERVED = "sqlite:////data/other store.db", "http://127.0.0.1:5000"
+
+
 @pytest.mark.parametrize(
     ("uri", "where"),
     [
-        (
-            "sqlite:////data/other store.db",
-            "mlflow ui --backend-store-uri 'sqlite:////data/other store.db'   and open   "
-            "http://127.0.0.1:5000/{page}",
-        ),
+        (LOCAL, f"mlflow ui --backend-store-uri '{LOCAL}'   and open   {SERVED}/{{page}}"),
         ("https://a:b@mlflow.example/", "https://***@mlflow.example/{page}"),
     ],
 )

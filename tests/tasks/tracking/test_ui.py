@@ -55,9 +55,8 @@ def test_an_experiment_is_described_once(store):
     describe_experiment(client, experiment)
     tags = client.get_experiment(experiment).tags
     assert {f"{VIEW}{key}" for key in VIEWS} <= set(tags)
-    require_page(
-        "experiment.md", tags[NOTE].replace(f"experiments/{experiment}/", "experiments/7/")
-    )
+    note = tags[NOTE].replace(f"experiments/{experiment}/", "experiments/7/")
+    require_page("experiment.md", note)
     client.set_experiment_tag(experiment, NOTE, "Mine.")
     client.set_experiment_tag(experiment, f"{VIEW}fits", "{}")
     describe_experiment(client, experiment)

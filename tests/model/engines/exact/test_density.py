@@ -97,9 +97,8 @@ def test_points_and_nodes_are_limited_by_the_memory_they_take(monkeypatch):
 @pytest.mark.parametrize("model", MODELS)
 def test_inside_the_box_the_density_is_that_of_the_screen(model, monkeypatch):
     around = Around(model)
-    monkeypatch.setattr(
-        module, "SUMS_AT_ONCE", 2 * around.pieces.marginal.n_sums
-    )  # nodes two by two
+    # Nodes two by two.
+    monkeypatch.setattr(module, "SUMS_AT_ONCE", 2 * around.pieces.marginal.n_sums)
     box = around.box(4)
     points, noise = around.thetas(9, sd=0.01)
     found = box(points, noise)

@@ -34,10 +34,8 @@ def parameters_of(model: ModelName, draws: int = 64, chains: int = 2, **of: Any)
 def test_evidence_is_the_likelihood_averaged_over_the_prior():
     """Against plain draws of the SDs from their exponential priors, and its error against seeds."""
     random, parameters = np.random.default_rng(1), parameters_of("m4_zero_mean", 256, 4)
-    names = MODEL_SPECS["m4_zero_mean"].sds
-    drawn = (
-        dict(zip(names, random.exponential(size=len(names)), strict=True)) for _ in range(4000)
-    )
+    sds = MODEL_SPECS["m4_zero_mean"].sds
+    drawn = (dict(zip(sds, random.exponential(size=len(sds)), strict=True)) for _ in range(4000))
     found = [dense("m4_zero_mean", ROWS, DESIGN, PRIORS, sd).log_likelihood for sd in drawn]
     averaged = logsumexp(found) - np.log(4000)
     fits = [sample(DESIGN, parameters, seed)["sample_stats"].dataset for seed in range(8)]
@@ -171,9 +169,8 @@ def awkward() -> dict[str, pd.DataFrame]:
 @pytest.mark.parametrize("model", ["m4", "m4_zero_mean"])
 @pytest.mark.parametrize("name", awkward())
 def test_awkward_screens_are_fitted(name, model):
-    tree = run_engine(
-        design_from_rows(awkward()[name]), parameters_of(model, 500, 4, priors=Priors())
-    )
+    parameters = parameters_of(model, 500, 4, priors=Priors())
+    tree = run_engine(design_from_rows(awkward()[name]), parameters)
     statistics = tree["sample_stats"].dataset
     assert statistics["pareto_k"] < 0.7
     assert statistics["importance_efficiency"] > 0.1
@@ -184,5 +181,5 @@ def test_awkward_screens_are_fitted(name, model):
 
 def test_a_screen_without_any_spread_is_refused():
     rows = nested_rows(4, 6, 2, 2)[0].assign(logfc=0.0)
-    with pytest.raises(NoIntegral, match="use --engine nuts"):
+    with pytest.raises(NoIntegral, match=r"got none: .*zero.*; use --engine nuts"):
         run_engine(design_from_rows(rows), FitParameters(model="m4", engine="exact"))

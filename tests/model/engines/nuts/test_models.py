@@ -62,10 +62,7 @@ def test_the_density_is_that_of_single_measurements(name, rows, tmp_path, monkey
     random = np.random.default_rng(1)
     ours, theirs = [], []
     for _ in range(6):
-        free = {
-            of: random.normal(0, 0.7, np.shape(value))
-            for of, value in model.initial_point().items()
-        }
+        free = {of: random.normal(0, 0.7, np.shape(x)) for of, x in model.initial_point().items()}
         point = dict(zip(variables, contract(free), strict=True))
         stretch = 0.0  # every other change of variables has a constant Jacobian
         if name == "m4_nested":

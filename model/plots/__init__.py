@@ -54,12 +54,13 @@ def all_figures(
     posterior = tree["posterior"].sizes
     few = _few_draws(tree)
     pictures: dict[str, Callable[[], Figure]] = {
-        "logfc_over_rna": lambda: logfc_over_rna(design, effects),
-        "logfc_over_rna_by_gene": lambda: logfc_over_rna_by_gene(tree, design, effects),
-        "logfc_by_cell_line": lambda: logfc_by_cell_line(design),
+        # RESULT_FIGURES first: the report begins with them.
+        "forest_beta": lambda: forest(few, "beta_g", effects.set_index("gene")["beta_mean"]),
         "volcano": lambda: volcano(effects, posterior["chain"] * posterior["draw"]),
         "top_genes": lambda: top_genes(tree, design, effects),
-        "forest_beta": lambda: forest(few, "beta_g", effects.set_index("gene")["beta_mean"]),
+        "logfc_over_rna_by_gene": lambda: logfc_over_rna_by_gene(tree, design, effects),
+        "logfc_over_rna": lambda: logfc_over_rna(design, effects),
+        "logfc_by_cell_line": lambda: logfc_by_cell_line(design),
         "forest_alpha": lambda: forest(few, "alpha_g"),
         "forest_gamma": lambda: forest(few, "gamma_c"),
         "posterior_predictive_by_gene": lambda: posterior_predictive_by_gene(tree, design, effects),

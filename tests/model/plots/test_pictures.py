@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from model.effects.gene_effects import gene_effects
 from model.engines.nuts.plain import MODELS, build_model
 from model.engines.run import add_predictive_groups, run_engine
-from model.plots import all_figures, as_bytes, model_graph
+from model.plots import RESULT_FIGURES, all_figures, as_bytes, model_graph
 from model.plots.gene_effects import fitted_lines, without_line_effects
 from model.plots.style import spaced
 from model.prediction.checks import replicated_quantities
@@ -96,7 +96,7 @@ def test_every_picture_is_drawn_under_its_name_and_names_what_it_shows(monkeypat
                 assert as_bytes(figure, "png").startswith(b"\x89PNG")
         assert plt.get_fignums() == []
         assert dict(mpl.rcParams) == before
-    assert set(written) == NAMES
+    assert set(written) == NAMES and tuple(written)[:4] == RESULT_FIGURES
     genes = fit.effects["gene"]
     panels = {
         name: [text for text in written[name] if text in fit.design.genes]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import xarray as xr
 
 from schemas.base import Frozen
 from schemas.errors import UserError
 from schemas.parameters import FitParameters
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 STATISTICS = ("diverging", "energy", "step_size")
 """Sample statistics of NUTS needed for the verdict, one per draw."""

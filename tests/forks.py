@@ -14,7 +14,13 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-IMPORTED = ["deployments.cli.terminal", "flows.fit_screen", "flows.calibrate", "matplotlib.pyplot"]
+IMPORTED = [
+    "deployments.cli.session", "flows.fit_screen", "flows.calibrate", "flows.compare_runs",
+    "flows.promote_fit", "model.engines.nuts.sampler", "model.engines.nuts.plain",
+    "model.engines.gibbs.sampler", "tasks.reports.html", "tasks.reports.figures",
+    "tasks.tracking.log_fit", "tasks.tracking.champion", "tasks.tracking.permutation",
+]  # fmt: skip
+"""Also what commands import only when they use it."""
 PROGRAM = """#!{python} -SE
 import json, os, socket, sys
 with socket.socket(socket.AF_UNIX) as connection:

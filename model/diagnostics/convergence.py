@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import arviz as az
 import numpy as np
 import pandas as pd
 import xarray as xr
 from arviz_stats.base.array import array_stats
+from arviz_stats.sampling_diagnostics import bfmi
 from scipy.stats import chi2
 
 from schemas.posterior import variable_of
@@ -122,7 +122,7 @@ def _nuts(tree: xr.DataTree) -> NutsDiagnostics:
     statistics = tree["sample_stats"].dataset
     return NutsDiagnostics(
         divergences=int(statistics["diverging"].sum()),
-        bfmi_min=float(np.min(az.bfmi(tree)["energy"].to_numpy())),
+        bfmi_min=float(np.min(bfmi(tree)["energy"].to_numpy())),
         step_size_min=float(statistics["step_size"].min()),
         step_size_max=float(statistics["step_size"].max()),
     )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import arviz as az
 import pandas as pd
 import xarray as xr
+from arviz_stats.visualization import hdi
 
 from model.diagnostics.convergence import assess_convergence
 from model.diagnostics.summary import parameter_summary
@@ -92,7 +92,7 @@ def carried_by_copy_number(effects: pd.DataFrame) -> pd.DataFrame:
 
 
 def _slope_columns(kappa: xr.DataArray) -> pd.DataFrame:
-    interval = az.hdi(kappa, prob=HDI_MASS, dim=["chain", "draw"])
+    interval = hdi(kappa, prob=HDI_MASS, dim=["chain", "draw"])
     return pd.DataFrame(
         {
             "gene": kappa["gene"].to_numpy(),

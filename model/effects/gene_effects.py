@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import arviz as az
 import numpy as np
 import pandas as pd
 import xarray as xr
+from arviz_stats.visualization import hdi
 
 from model.prediction.predictive import HDI_MASS
 from model.screen.design import ScreenDesign
@@ -99,7 +99,7 @@ def count_calls(effects: pd.DataFrame) -> dict[str, int]:
 def _posterior_columns(posterior: xr.Dataset, genes: list[str], min_effect: float) -> pd.DataFrame:
     beta = posterior["beta_g"].sel(gene=genes)
     draws = beta.stack(sample=("chain", "draw")).transpose("gene", "sample").to_numpy()
-    interval = az.hdi(beta, prob=HDI_MASS, dim=["chain", "draw"])
+    interval = hdi(beta, prob=HDI_MASS, dim=["chain", "draw"])
     columns = pd.DataFrame(
         {
             "beta_mean": draws.mean(axis=1),

@@ -23,13 +23,6 @@ from model.effects.leave_groups_out import (
     seconds_of_leaving_out,
     subsample_genes,
 )
-from model.effects.leave_out_by_draws import (
-    SampledScreen,
-    choose_genes,
-    leave_out_by_draws,
-    seconds_by_draws,
-    within_lineages_by_draws,
-)
 from model.effects.within_lineage import WithinLineages, within_lineages
 from model.runtime.progress import ProgressCallback, no_progress
 from model.screen.design import ScreenDesign
@@ -119,6 +112,8 @@ def leaving_out_seconds(name: ModelName, design: ScreenDesign) -> float:
     """Return the approximate seconds of `assess_influence`, within a factor of about two."""
     groups, _ = _groups(design)
     if model_spec(name, design.covariates).not_exact:
+        from model.effects.leave_out_by_draws import seconds_by_draws  # with Numba, as below
+
         return seconds_by_draws(design, len(groups))
     return seconds_of_leaving_out(name, design, len(groups))
 
@@ -156,6 +151,14 @@ def _by_draws(
     lineage: Sequence[str],
     progress: ProgressCallback,
 ) -> Fits:
+    # With Numba, which models that are integrated do without.
+    from model.effects.leave_out_by_draws import (
+        SampledScreen,
+        choose_genes,
+        leave_out_by_draws,
+        within_lineages_by_draws,
+    )
+
     part = choose_genes(design, posterior, len(groups), parameters.calls.error_max)
     screen = SampledScreen.of(parameters.model, part, parameters.priors, posterior)
     out = leave_out_by_draws(screen, groups, progress)

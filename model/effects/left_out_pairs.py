@@ -9,15 +9,19 @@ Gaussian latent variable models, JMLR 17).
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import xarray as xr
 from arviz_stats.base.array import array_stats
 
-from model.effects.leave_out_by_draws import SampledScreen, log_evidence
 from model.prediction.loo import LOG_2_PI, LOO_DRAWS, Loo, is_bad, loo_summary
 from model.screen.design import ScreenDesign
 from schemas.model_spec import model_spec
 from schemas.parameters import ModelName, Priors
+
+if TYPE_CHECKING:
+    from model.effects.leave_out_by_draws import SampledScreen
 
 
 def with_influential_pairs(
@@ -37,6 +41,9 @@ def with_influential_pairs(
     bad = np.flatnonzero(is_bad(loo.cells, pareto_k_max))
     if not bad.size or model_spec(name, design.covariates).not_gibbs:
         return loo
+    # With Numba, which fits without such pairs may do without.
+    from model.effects.leave_out_by_draws import SampledScreen
+
     cells = design.cells
     genes = np.unique(cells.gene[bad])
     part = design.of_genes(genes)
@@ -59,6 +66,8 @@ def _log_density(
 
     (S, lines), natural log, of densities per log2 unit, as `model.prediction.loo`.
     """
+    from model.effects.leave_out_by_draws import log_evidence  # as above
+
     n_lines = screen.data.columns.shape[2]
     groups = np.concatenate([np.zeros((1, n_lines), bool), np.eye(n_lines, dtype=bool)[lines]])
     evidence = log_evidence(screen, groups, slice(gene, gene + 1))[..., 0]

@@ -16,7 +16,6 @@ from model.effects.influence import can_leave_out, leaving_out_seconds
 from model.engines.exact import sampler as exact
 from model.engines.exact.proposal import NotIntegrable
 from model.engines.exact.workload import expected_seconds
-from model.engines.gibbs import sampler as gibbs
 from model.engines.memory import (
     Sizes,
     choose_draws,
@@ -25,9 +24,6 @@ from model.engines.memory import (
     n_parameters,
     posterior_bytes,
 )
-from model.engines.nuts import sampler as nuts
-from model.engines.nuts.plain import build_model
-from model.engines.nuts.sparse_slopes import add_slopes, sampled_variables
 from model.prediction.loo import log_likelihood_group
 from model.prediction.predictive import (
     data_groups,
@@ -82,6 +78,8 @@ def run_engine(
     parameters = choose_draws(parameters, Sizes.of(design), engine)
     seed = seeds(parameters.seed)[SAMPLE]
     if engine == "gibbs":
+        from model.engines.gibbs import sampler as gibbs  # with Numba, for this engine alone
+
         tree = gibbs.sample(design, parameters, seed, progress)
         tree.attrs["engine"] = "gibbs"
         return tree
@@ -101,6 +99,21 @@ def run_engine(
             if not failures or parameters.engine == "exact":
                 return tree
             fell_back = "; ".join(failures)
+    tree = _sample_by_nuts(design, parameters, seed, progress)
+    if fell_back:
+        tree.attrs["fell_back"] = fell_back
+    tree.attrs["engine"] = "nuts"
+    return tree
+
+
+def _sample_by_nuts(
+    design: ScreenDesign, parameters: FitParameters, seed: int, progress: ProgressCallback
+) -> xr.DataTree:
+    # With PyMC, which takes seconds to import and the other engines do without.
+    from model.engines.nuts import sampler as nuts
+    from model.engines.nuts.plain import build_model
+    from model.engines.nuts.sparse_slopes import add_slopes, sampled_variables
+
     spec = model_spec(parameters.model, design.covariates)
     tree = nuts.sample(
         build_model(parameters.model, design, parameters.priors),
@@ -109,12 +122,7 @@ def run_engine(
         seed,
         progress,
     )
-    if spec.mixture:
-        tree = add_slopes(tree, spec, design, seed)
-    if fell_back:
-        tree.attrs["fell_back"] = fell_back
-    tree.attrs["engine"] = "nuts"
-    return tree
+    return add_slopes(tree, spec, design, seed) if spec.mixture else tree
 
 
 def add_predictive_groups(
@@ -189,7 +197,11 @@ def fit_seconds(design: ScreenDesign, parameters: FitParameters) -> float | None
     if engine == "nuts":
         return None
     parameters = choose_draws(parameters, Sizes.of(design), engine)
-    return (expected_seconds if engine == "exact" else gibbs.expected_seconds)(design, parameters)
+    if engine == "exact":
+        return expected_seconds(design, parameters)
+    from model.engines.gibbs import sampler as gibbs  # with Numba, as above
+
+    return gibbs.expected_seconds(design, parameters)
 
 
 def first_engine(parameters: FitParameters) -> EngineName:

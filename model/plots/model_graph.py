@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import networkx as nx
 import numpy as np
-import pymc as pm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from model.plots.style import DARK, GREY, spaced, styled, title
+
+if TYPE_CHECKING:
+    import pymc as pm
 
 WIDTH, HEIGHT = 1.6, 1.35  # inches from box to box
 _FILLS = {"observed": "#cfd8e3", "computed": "#f6efe2", "unknown": "white"}
@@ -22,7 +25,9 @@ def model_graph(model: pm.Model, sizes: Mapping[str, int]) -> Figure:
 
     `sizes` are those of dims to show instead of the model's own.
     """
-    graph = pm.model_to_networkx(model)
+    from pymc import model_to_networkx  # the other pictures do without PyMC
+
+    graph = model_to_networkx(model)
     places = _layout(graph, [variable.name for variable in model.basic_RVs + model.deterministics])
     x, y = np.array(list(places.values())).T
     # Without pyplot, which would keep the figure and need a display.

@@ -209,7 +209,8 @@ def fitted_cells(posterior: xr.Dataset, design: ScreenDesign) -> pd.DataFrame:
     The expectation is that of `logfc_mean` with these guides, eps and zeta at 0. `posterior` may
     be of a larger design.
     """
-    import arviz as az  # here, because `export` loads this module without ArviZ
+    # Here, because `export` loads this module without ArviZ.
+    from arviz_stats.visualization import hdi
 
     spec = spec_of(posterior.data_vars)
     shape = (posterior.sizes["chain"], posterior.sizes["draw"], -1)
@@ -224,7 +225,7 @@ def fitted_cells(posterior: xr.Dataset, design: ScreenDesign) -> pd.DataFrame:
         values = (by_guide @ (share / cells.count)).reshape(shape)
         expectation = xr.DataArray(values, dims=("chain", "draw", "cell"))
         lines = cells.cell_line
-        interval = az.hdi(expectation, prob=HDI_MASS).to_numpy()
+        interval = hdi(expectation, prob=HDI_MASS).to_numpy()
         rows.append(
             pd.DataFrame(
                 {

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from model.engines.nuts.plain import build_model
-from model.fit import FitResults
 from model.plots import RESULT_FIGURES, all_figures, as_bytes, model_graph
 from model.screen.design import ScreenDesign
 from schemas.model_spec import model_spec
 from schemas.parameters import FitParameters, Pictures
+
+if TYPE_CHECKING:
+    from model.fit import FitResults
 
 GRAPH_GENES = 20
 """Genes on which a model is built to draw its graph."""
@@ -58,6 +60,8 @@ def draw_model_graph(design: ScreenDesign, parameters: FitParameters) -> str:
     """
     if model_spec(parameters.model, design.covariates).not_nuts:
         return ""
+    from model.engines.nuts.plain import build_model  # with PyMC, for this picture alone
+
     part = design.of_genes(range(min(GRAPH_GENES, len(design.genes))))
     model = build_model(parameters.model, part, parameters.priors)
     sizes = {dim: len(labels) for dim, labels in design.labels.items()}

@@ -10,7 +10,7 @@ import math
 from base64 import b64encode
 from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -18,7 +18,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from model.effects.copy_number import carried_by_copy_number
 from model.effects.gene_effects import NOT_ENOUGH_DATA
 from model.effects.influence import Influence
-from model.fit import FitResults
 from model.plots import RESULT_FIGURES, as_bytes
 from model.plots.comparison import slopes_figure
 from schemas.base import Frozen
@@ -29,7 +28,10 @@ from schemas.reports import EVIDENCE_ERROR_PARETO_K, Convergence
 from tasks.reports.comparison import describe_comparison, describe_data_changes
 from tasks.reports.fit import NOT_KNOWN, dominant_group, summarise_calls
 from tasks.tracking.artifacts import PARAMETERS_FILE, without_effect
-from tasks.tracking.comparison import ComparedFits
+
+if TYPE_CHECKING:
+    from model.fit import FitResults
+    from tasks.tracking.comparison import ComparedFits
 
 GENES_SHOWN = 20
 EXAMPLES_SHOWN = 20

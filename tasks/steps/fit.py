@@ -7,6 +7,8 @@ terminal a person can start it.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import xarray as xr
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -26,19 +28,15 @@ from schemas.trace import TraceOrigin
 from tasks.dask_cluster import workers_at
 from tasks.reading.trace import read_trace
 from tasks.reading.validate import ValidatedScreen, validate
-from tasks.reports.figures import FitReport, draw_model_graph, draw_pictures
-from tasks.reports.html import render_report
-from tasks.reports.permutation import describe_trial
-from tasks.reports.provenance import key_versions
 from tasks.runtime.prefect_runs import this_flow_run
 from tasks.runtime.progress import Progress, log_info
-from tasks.tracking.champion import since_champion
-from tasks.tracking.comparison import ComparedFits
-from tasks.tracking.load import DamagedFit
-from tasks.tracking.log_fit import track_fit
-from tasks.tracking.permutation import latest_trial
+from tasks.runtime.stopwatch import Stopwatch
 from tasks.tracking.run import FitRun
 from tasks.tracking.store import TrackingError, require_answer, tracking_uri
+
+if TYPE_CHECKING:
+    from tasks.reports.figures import FitReport
+    from tasks.tracking.comparison import ComparedFits
 
 MLFLOW_DELAYS: list[float] = [5, 10, 20, 40, *[60] * 10]
 """Seconds between requests to a tracking server that does not answer: eleven minutes."""
@@ -48,7 +46,6 @@ TERMINAL_DELAYS: list[float] = [5, 10, 15, 30]
 read_trace_task = task(name="read trace", cache_policy=NO_CACHE)(read_trace)
 import_task = task(name="import trace", cache_policy=NO_CACHE)(align_trace)
 prepare_task = task(name="prepare", cache_policy=NO_CACHE)(prepare_screen)
-track_task = task(name="track", cache_policy=NO_CACHE)(track_fit)
 
 
 @task(name="ask MLflow", cache_policy=NO_CACHE)
@@ -122,6 +119,11 @@ def report_task(
     It has the changes since the champion, and the latest permutation trial. `command` repeats the
     fit. Without pictures the graph of the model is left out too.
     """
+    # What draws and renders takes seconds to import, and the result is shown first.
+    from tasks.reports.figures import FitReport, draw_model_graph, draw_pictures
+    from tasks.reports.html import render_report
+    from tasks.reports.provenance import key_versions
+
     with Progress("drawing pictures") as progress:
         figures = draw_pictures(results, choice, progress)
     graph = "" if choice == "none" else draw_model_graph(results.design, results.parameters)
@@ -131,7 +133,18 @@ def report_task(
     return FitReport(html, figures, graph)
 
 
+@task(name="track", cache_policy=NO_CACHE)
+def track_task(run: FitRun, results: FitResults, report: FitReport, stopwatch: Stopwatch) -> None:
+    """Store everything in the run."""
+    from tasks.tracking.log_fit import track_fit  # with MLflow's models, as above
+
+    track_fit(run, results, report, stopwatch)
+
+
 def _permutation_trial(results: FitResults) -> str:
+    from tasks.reports.permutation import describe_trial
+    from tasks.tracking.permutation import latest_trial
+
     model = results.parameters.model
     try:
         trial = latest_trial(results.dataset.name, results.data_digest, model)
@@ -142,6 +155,9 @@ def _permutation_trial(results: FitResults) -> str:
 
 
 def _since_champion(run: FitRun, results: FitResults) -> ComparedFits | None:
+    from tasks.tracking.champion import since_champion
+    from tasks.tracking.load import DamagedFit
+
     try:
         wait_for_mlflow(fitted=True)
         return since_champion(run, results)

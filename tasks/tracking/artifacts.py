@@ -12,13 +12,13 @@ import pandas as pd
 from pydantic import BaseModel, TypeAdapter
 
 from model.screen.design import ScreenDesign, design_dataset
-from model.screen.inclusion import InclusionTable
 from schemas.reports import PredictiveCheck
 from schemas.tables.eligibility import INCLUDED
 from tasks.runtime.files import require_room
 
 if TYPE_CHECKING:  # reading a run needs neither the statistics nor the pictures of a fit
     from model.fit import FitResults
+    from model.screen.inclusion import InclusionTable
     from tasks.reports.figures import FitReport
 
 POSTERIOR_FILE = "posterior.nc"
@@ -103,7 +103,9 @@ def write_screen(design: ScreenDesign, inclusion: InclusionTable, folder: Path) 
 
 def environment() -> str:
     """Return Python and platform as comments, then `name==version` of every distribution."""
-    installed = {f"{found.name}=={found.version}" for found in distributions()}
+    # Each access to a name or a version parses all metadata again.
+    metadata = [found.metadata for found in distributions()]
+    installed = {f"{one['Name']}=={one['Version']}" for one in metadata}
     lines = [
         f"# Python {platform.python_version()} ({platform.python_implementation()})",
         f"# {platform.platform()}",

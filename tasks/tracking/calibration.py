@@ -7,8 +7,6 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from model.plots import as_bytes
-from model.plots.calibration import coverage_figure, ecdf_figure
 from model.simulation.packaged_calibration import main_engine, priors_among
 from schemas.calibration import ENOUGH_SIMULATIONS, CalibrationReport, CalibrationSettings
 from schemas.promotion import CalibrationEvidence
@@ -57,6 +55,10 @@ def track_calibration(
     run: FitRun, report: CalibrationReport, pits: pd.DataFrame, ecdf: pd.DataFrame, seconds: float
 ) -> None:
     """Store a calibration in its run and set it FINISHED; raise TrackingError."""
+    # Promotions and reports, which read these runs, do without what draws.
+    from model.plots import as_bytes
+    from model.plots.calibration import coverage_figure, ecdf_figure
+
     measures = {
         "n_simulations": report.n_simulations,
         "n_failed": report.n_failed,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from model.comparison.data import FittedScreen, data_changes
 from model.comparison.fits import ComparedFit, compare_fits
-from model.fit import FitResults
 from schemas.comparison import ComparisonSettings, FitSummary
 from schemas.posterior import posterior_digest
 from tasks.tracking.comparison import ComparedFits
@@ -12,6 +13,9 @@ from tasks.tracking.load import DamagedFit, TrackedFit, read_fit, settings_of
 from tasks.tracking.registry import CHAMPION, version_at
 from tasks.tracking.run import FitRun
 from tasks.tracking.store import NoSuchFit, tracking_errors
+
+if TYPE_CHECKING:
+    from model.fit import FitResults
 
 
 def since_champion(run: FitRun, results: FitResults) -> ComparedFits | None:

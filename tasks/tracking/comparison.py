@@ -10,11 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from model.comparison.attribution import PartFit
-from model.plots import as_bytes
-from model.plots.comparison import comparison_figures
 from model.screen.design import ScreenDesign
 from schemas.column_catalog import COMPARED_LINES
 from schemas.comparison import Comparison, ComparisonSettings
@@ -154,9 +151,13 @@ def comparison_name(comparison: Comparison) -> str:
 
 def track_comparison(run: FitRun, found: ComparedFits) -> None:
     """Store a comparison in its run and set it FINISHED; raise TrackingError."""
+    # Promotions and reports, which read these runs, do without what draws.
+    from model.plots import as_bytes
+    from model.plots.comparison import comparison_figures
+
     comparison = found.comparison
     page = comparison_markdown(comparison, found.genes)
-    figures: Mapping[str, Figure] = comparison_figures(found.genes, comparison)
+    figures = comparison_figures(found.genes, comparison)
     pictures = {f"plots/{name}.png": as_bytes(figure, "png") for name, figure in figures.items()}
     files = {**found.tables(), "comparison.md": page.encode(), **pictures}
     finish_run(run, files, _measures(comparison), page)

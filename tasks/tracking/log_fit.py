@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from mlflow.entities import Dataset, DatasetInput, InputTag, RunTag
@@ -20,12 +21,10 @@ from pydantic import BaseModel
 
 from model.effects.copy_number import FLAG as COPY_NUMBER_FLAG
 from model.effects.gene_effects import count_calls
-from model.fit import FitResults
 from schemas.errors import describe_os_error, was_interrupted
 from schemas.posterior import posterior_digest
 from schemas.reports import PredictiveCheck, TableSummary
 from schemas.trace import TraceOrigin
-from tasks.reports.figures import FitReport
 from tasks.runtime.files import TEMPORARY
 from tasks.runtime.stopwatch import Stopwatch
 from tasks.tracking.artifacts import write_artifacts
@@ -39,6 +38,10 @@ from tasks.tracking.run import (
 )
 from tasks.tracking.store import TrackingError, tracking_errors
 from tasks.tracking.ui import NOTE, run_note
+
+if TYPE_CHECKING:
+    from model.fit import FitResults
+    from tasks.reports.figures import FitReport
 
 LONGEST_DIGEST = 36  # characters that MLflow takes
 

@@ -6,6 +6,7 @@ import ast
 import inspect
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import mlflow.pyfunc
 import numpy as np
@@ -17,13 +18,15 @@ from mlflow.models import Model, ModelSignature
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from mlflow.types import ColSpec, DataType, Schema
 
-from model.fit import FitResults
 from model.likelihood import linear_predictor, spreads
 from model.prediction import portable
 from model.screen.design import ScreenDesign
 from schemas import model_spec
 from tasks.tracking.registry import CHALLENGER, CHAMPION, move_challenger
 from tasks.tracking.run import FitRun
+
+if TYPE_CHECKING:
+    from model.fit import FitResults
 
 NAME = "effects"
 SOURCES = (model_spec, linear_predictor, spreads, portable)

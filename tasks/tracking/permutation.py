@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pandas as pd
 
-from model.plots import as_bytes
-from model.plots.permutation import permutation_figure
 from schemas.dataset import Dataset
 from schemas.parameters import FitParameters, ModelName
 from schemas.permutation import PermutationReport, TrialEvidence, TrialSettings
@@ -59,6 +57,10 @@ def track_trial(
     run: FitRun, report: PermutationReport, counts: pd.DataFrame, seconds: float
 ) -> None:
     """Store a trial in its run and set it FINISHED; raise TrackingError."""
+    # Promotions and reports, which read these runs, do without what draws.
+    from model.plots import as_bytes
+    from model.plots.permutation import permutation_figure
+
     measures: dict[str, float] = {
         "n_permutations": report.settings.permutations,
         "n_genes": report.n_genes,

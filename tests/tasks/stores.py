@@ -63,7 +63,7 @@ def calibrated(settings: CalibrationSettings, engines: Counter[str], *, sound: b
         for index, (pit, engine) in enumerate(zip(pits, engines.elements(), strict=True))
     ]
     table, ecdf = pit_table(results), ecdf_table(results, settings)
-    drawing = mock.patch("tasks.tracking.calibration.as_bytes", return_value=b"")  # takes long
+    drawing = mock.patch("model.plots.as_bytes", return_value=b"")  # takes long
     with managed_run(open_calibration(settings)) as run, drawing:
         track_calibration(run, judge_calibration(settings, results, ecdf), table, ecdf, 1.0)
     return run.run_id

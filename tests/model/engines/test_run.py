@@ -51,8 +51,8 @@ def engines(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         return both.made[name]
 
     for name in ("exact", "nuts"):
-        monkeypatch.setattr(f"model.engines.run.{name}.sample", partial(engine, name))
-    monkeypatch.setattr("model.engines.run.build_model", lambda *given: ("model of", *given))
+        monkeypatch.setattr(f"model.engines.{name}.sampler.sample", partial(engine, name))
+    monkeypatch.setattr("model.engines.nuts.plain.build_model", lambda *given: ("model of", *given))
     return both
 
 
@@ -148,7 +148,7 @@ def test_the_cost_names_sizes_times_and_memory(seconds, words, monkeypatch):
     parameters = FitParameters(model="m4", sampling=Sampling(draws=50_000, chains=4, tune=3000))
     design = design_from_rows(ROWS[(ROWS.gene != "g001") | (ROWS.cell_line != "c002")])
     monkeypatch.setattr("model.engines.run.expected_seconds", lambda *of: seconds)
-    monkeypatch.setattr("model.engines.run.gibbs.expected_seconds", lambda *of: 3.0)
+    monkeypatch.setattr("model.engines.gibbs.sampler.expected_seconds", lambda *of: 3.0)
     times = {("m4", id(design)): 5 * seconds, ("m4_screen", id(design)): 70.0}
     monkeypatch.setattr(
         "model.engines.run.leaving_out_seconds", lambda model, screen: times[model, id(screen)]

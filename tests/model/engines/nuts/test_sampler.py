@@ -58,7 +58,7 @@ def compiled_once():
     built = cache(lambda model: build_model(model, design_of(model), PRIORS))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(nutpie, "compile_pymc_model", cache(nutpie.compile_pymc_model))
-        patch.setattr("model.engines.run.build_model", lambda model, *_: built(model))
+        patch.setattr("model.engines.nuts.plain.build_model", lambda model, *_: built(model))
         yield
 
 

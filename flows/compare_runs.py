@@ -20,7 +20,13 @@ from schemas.comparison import Comparison, ComparisonSettings
 from schemas.errors import UserError
 from schemas.parameters import form_title
 from tasks.reports.comparison import comparison_markdown
-from tasks.runtime.prefect_runs import describe_run, is_terminal, publish, refused_state
+from tasks.runtime.prefect_runs import (
+    describe_run,
+    in_flow_run,
+    is_terminal,
+    publish,
+    refused_state,
+)
 from tasks.runtime.progress import log_info
 from tasks.tracking.comparison import (
     ComparedFits,
@@ -76,15 +82,22 @@ def compare_runs(
         ExternalServiceError: MLflow cannot be reached.
     """
     try:
-        a, b = run_id_of(run_a, dataset), run_id_of(run_b, dataset)
-        if a == b:
-            raise OneFit(
-                f"{run_a} and {run_b} are the same fit, run {a}; expected two: ids of runs, "
-                "releases, latest, champion or challenger"
-            )
-        return _compare(a, b, settings)
+        return compare_tracked(run_a, run_b, settings, dataset)
     except UserError as error:
         return refused_state(error)  # type: ignore[return-value]  # Prefect raises what is in it
+
+
+def compare_tracked(
+    run_a: str, run_b: str, settings: ComparisonSettings, dataset: str = ""
+) -> ComparisonOutcome:
+    """Do what the flow `compare_runs` does, also without a Prefect server; raise what it raises."""
+    a, b = run_id_of(run_a, dataset), run_id_of(run_b, dataset)
+    if a == b:
+        raise OneFit(
+            f"{run_a} and {run_b} are the same fit, run {a}; expected two: ids of runs, "
+            "releases, latest, champion or challenger"
+        )
+    return _compare(a, b, settings)
 
 
 def _compare(run_a: str, run_b: str, settings: ComparisonSettings) -> ComparisonOutcome:
@@ -164,8 +177,9 @@ def _slopes(run: FitRun, part: PartFit, which: str) -> pd.DataFrame:
 
     design = part.screen()
     log_info(f"Fitting {part.name} ({which}): {describe_cost(design, part.parameters)}")
-    # mypy takes a DataTree for a coroutine: one of its bases is untyped.
-    tree: xr.DataTree = fit_task(design, part.parameters)  # type: ignore[assignment]
+    # Outside a flow, a task would start a server for itself.
+    fit = fit_task if in_flow_run() else fit_task.fn
+    tree: xr.DataTree = fit(design, part.parameters)
     measured = assess_convergence(tree, parameter_summary(tree))
     effects = gene_effects(tree, design)
     verdict = give_verdict(measured, (), part.parameters)

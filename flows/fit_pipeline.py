@@ -14,6 +14,7 @@ from schemas.trace import TraceOrigin
 from tasks.reading.validate import InvalidDataset, ValidatedScreen
 from tasks.reports.fit import result_markdown, reused_markdown
 from tasks.reports.validation import validation_markdown
+from tasks.runtime.listener import show_result
 from tasks.runtime.prefect_runs import publish
 from tasks.runtime.progress import log_info
 from tasks.runtime.stopwatch import Stopwatch
@@ -64,8 +65,9 @@ def track_posterior(
     pictures: Pictures = "all",
     without: WithoutCopyNumber | None = None,
 ) -> FitOutcome:
-    """Analyse the draws, render the report, and store everything in the run.
+    """Analyse the draws, show the result, render the report, and store everything in the run.
 
+    The result is shown first, since drawing and storing take longer than the fit of a small screen.
     `sampled` is what an engine returns (`model.engines.run.run_engine`); `command` repeats the fit;
     `origin` is the source of draws that were not sampled here; `without` are the results of the fit
     without copy number.
@@ -73,11 +75,11 @@ def track_posterior(
     with stopwatch.stage("checks"):
         results = analyse_task(sampled, screen, origin, without)
     log_info(f"Verdict: {results.verdict.status}")
-    report = report_task(run, results, command, pictures)
-    track_task(run, results, report, stopwatch)
-
     where = run_location(run)
     publish(result_markdown(results, where), key="result")
+    show_result(results)
+    report = report_task(run, results, command, pictures)
+    track_task(run, results, report, stopwatch)
     log_info(f"Tracked as run {run.run_id}: {where}")
     return FitOutcome(run.run_id, where, results)
 

@@ -58,11 +58,16 @@ def promote_fit(
         ExternalServiceError: MLflow cannot be reached, or another promotion moved the champion.
     """
     try:
-        candidate = read_fit(run_id_of(run, dataset), screen=False)
-        with one_promotion_at_a_time(candidate.dataset):
-            return _promote(candidate, settings)
+        return promote_tracked(run, settings, dataset)
     except UserError as error:
         return refused_state(error)  # type: ignore[return-value]  # Prefect raises what is in it
+
+
+def promote_tracked(run: str, settings: GateSettings, dataset: str = "") -> PromotionOutcome:
+    """Do what the flow `promote_fit` does, also without a Prefect server; raise what it raises."""
+    candidate = read_fit(run_id_of(run, dataset), screen=False)
+    with one_promotion_at_a_time(candidate.dataset):
+        return _promote(candidate, settings)
 
 
 def _promote(candidate: TrackedFit, settings: GateSettings) -> PromotionOutcome:

@@ -114,6 +114,7 @@ def fit(
         UserError: the tables, the dataset file or a setting must be changed.
         ExternalServiceError: storage, MLflow or memory fails.
     """
+    from deployments.server.embedded import embedded_server
     from schemas.flat_settings import with_settings
     from screenbayes.progress import shown_progress
     from tasks.tracking.stored_fit import read_stored_fit
@@ -121,12 +122,11 @@ def fit(
 
     chosen = with_settings(parameters or FitParameters(), settings)
     file = dataset_file(data, about)
-    with shown_progress():
-        from deployments.server.environment import interruptible_flow
+    with shown_progress(), embedded_server() as ready:
         from flows.fit_screen import fit_screen
 
-        with interruptible_flow():
-            outcome = fit_screen(file, chosen, repeat=repeat, pictures=pictures)
+        ready()
+        outcome = fit_screen(file, chosen, repeat=repeat, pictures=pictures)
     return read_stored_fit(outcome.run_id)
 
 
@@ -189,17 +189,17 @@ def compare(
         UserError: there is no such run, or both are the same.
         ExternalServiceError: MLflow cannot be reached.
     """
-    from deployments.server.environment import interruptible_flow
+    from deployments.server.embedded import is_configured
     from schemas.comparison import ComparisonSettings
     from screenbayes.progress import shown_progress
     from screenbayes.results import Compared
 
     run_a, run_b = (one if isinstance(one, str) else one.run_id for one in (a, b))
     with shown_progress():
-        from flows.compare_runs import compare_runs
+        from flows.compare_runs import compare_runs, compare_tracked
 
-        with interruptible_flow():
-            outcome = compare_runs(run_a, run_b, ComparisonSettings(**settings), dataset)
+        compare = compare_runs if is_configured() else compare_tracked
+        outcome = compare(run_a, run_b, ComparisonSettings(**settings), dataset)
     found = outcome.found
     return Compared(
         outcome.run_id, outcome.run_location, found.comparison, found.genes, found.cell_lines

@@ -8,11 +8,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from tasks.runtime.progress import listen
+from tasks.runtime.listener import listen
+
+if TYPE_CHECKING:
+    from model.fit import FitResults
 
 SECONDS_BETWEEN_UPDATES = 0.5
 
@@ -43,6 +46,9 @@ class NotebookProgress:
             self._stages[stage] = f"{stage}: {share}"
             if done == total or time.monotonic() - self._last_update > SECONDS_BETWEEN_UPDATES:
                 self._update()
+
+    def result(self, results: FitResults) -> None:
+        """Ignore the result: `fit` returns it, and the notebook shows it."""
 
     def _update(self) -> None:
         self._last_update = time.monotonic()

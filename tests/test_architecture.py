@@ -83,14 +83,33 @@ def test_modules_do_not_import_each_other_in_a_circle() -> None:
     TopologicalSorter(loaded_with(sources())).prepare()
 
 
-def test_refresh_of_releases_loads_no_statistics() -> None:
-    """It runs in a process of its own many times per fit; these would add a quarter of its time."""
-    graph, loaded = loaded_with(sources()), ["flows.refresh_releases"]
-    for module in loaded:
-        loaded += sorted(graph.get(module, set()) - set(loaded))
-    heavy = {"pymc", "arviz", "arviz_stats", "xarray", "scipy", "matplotlib", "plotnine"}
-    libraries = {name.split(".")[0] for name in loaded}
-    assert "mlflow" in libraries and not libraries & heavy
+STATISTICS = "pymc arviz arviz_stats xarray scipy matplotlib plotnine"
+PICTURES = "matplotlib plotnine arviz_plots"
+SAMPLERS = "pymc pytensor nutpie jax numba"
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        # In a process of its own many times per fit; these would add a quarter of its time.
+        ("flows.refresh_releases", STATISTICS),
+        # A fit imports what it uses when it does, and drawing after its result is shown.
+        ("flows.fit_screen", f"{PICTURES} {SAMPLERS} mlflow.pyfunc"),
+        ("flows.promote_fit", f"{PICTURES} {SAMPLERS} mlflow.pyfunc"),
+        ("flows.compare_runs", SAMPLERS),
+        ("tasks.tracking.export", f"{PICTURES} {SAMPLERS} arviz prefect"),
+        # What starts Prefect's server must not wait for Prefect.
+        ("deployments.cli.app", f"prefect mlflow pandas {STATISTICS}"),
+    ],
+)
+def test_a_command_loads_no_library_that_it_does_not_need(module: str, absent: str) -> None:
+    graph, loaded = loaded_with(sources()), [module]
+    for one in loaded:
+        loaded += sorted(graph.get(one, set()) - set(loaded))
+    assert "schemas.errors" in loaded
+    wrong = [name for name in loaded for library in absent.split()
+             if name == library or name.startswith(f"{library}.")]  # fmt: skip
+    assert wrong == []
 
 
 def named_in_the_tree() -> set[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
 from io import TextIOWrapper
@@ -29,10 +29,11 @@ from deployments.cli.options import (
     describe_usage_error,
     require_named,
 )
-from deployments.cli.outcome import print_fit_result
+from deployments.cli.outcome import print_results, print_run
 from deployments.cli.promote import promote
 from deployments.cli.runs import runs
 from deployments.cli.serve import serve
+from deployments.cli.session import flow_session
 from deployments.cli.show import show
 from deployments.cli.signals import (
     ReceivedSignal,
@@ -41,7 +42,7 @@ from deployments.cli.signals import (
     signals_as_interrupts,
 )
 from deployments.cli.simulate import simulate
-from deployments.server.environment import interruptible_flow, prepare_environment
+from deployments.server.environment import prepare_environment
 from deployments.server.register import deploy
 from schemas.errors import (
     MEMORY_REMEDIES,
@@ -55,10 +56,13 @@ from schemas.formatting import escape_unprintable
 from schemas.parameters import Pictures
 
 if TYPE_CHECKING:
-    from flows.fit_pipeline import FitOutcome
+    from model.fit import FitResults
     from schemas.parameters import FitParameters
 
 DEMO_FOLDER = Path("screenbayes-demo")
+NUTS_DRAWS = 20_000
+"""Draws per chain of a demonstration by NUTS: along the ridge between alpha and gamma, fifty count
+as one. Draws of the exact engine are independent, so its default number suffices."""
 
 
 def _usage_error(error: CycloptsError) -> Text:
@@ -112,22 +116,23 @@ def demo(*, options: FitOptions = FitOptions(), pictures: PicturesOption = "all"
     Writes the tables to screenbayes-demo/ and the run to MLflow. Fits m4 if no model is named, with
     20000 draws per chain by nuts.
     """
-    from deployments.cli.demo import (
-        NUTS_DRAWS,
-        comparison,
-        comparison_table,
-        published_applies,
-        write_demo_dataset,
-    )
-
-    dataset = write_demo_dataset(DEMO_FOLDER)
     parameters = options.fit_parameters(model="m4")
     if parameters.engine == "nuts":
         parameters = options.fit_parameters(model="m4", draws=NUTS_DRAWS)
-    outcome = _fit(str(dataset), parameters, pictures=pictures)
-    if outcome.results and published_applies(parameters):
-        Console().print(comparison_table(comparison(outcome.results.summary)), "\n")
-    return print_fit_result(outcome)
+
+    def dataset() -> str:
+        from deployments.cli.demo import write_demo_dataset
+
+        return str(write_demo_dataset(DEMO_FOLDER))
+
+    def show(results: FitResults) -> None:
+        from deployments.cli.demo import comparison, comparison_table, published_applies
+
+        if published_applies(parameters):
+            Console().print(comparison_table(comparison(results.summary)), "\n")
+        print_results(results)
+
+    return _fit(dataset, parameters, pictures=pictures, on_result=show)
 
 
 @app.command
@@ -152,7 +157,7 @@ def fit(
         (local), or at the address of a scheduler (tcp://host:8786). Results are the same.
     """
     require_named("a dataset file", dataset)
-    return print_fit_result(_fit(dataset, options.fit_parameters(), dask, pictures))
+    return _fit(lambda: dataset, options.fit_parameters(), dask, pictures)
 
 
 @app.command
@@ -200,20 +205,25 @@ def validate(dataset: str, *, options: FitOptions = FitOptions(), out: Path = Pa
 
 
 def _fit(
-    dataset: str, parameters: FitParameters, dask: str = "", pictures: Pictures = "all"
-) -> FitOutcome:
-    """Run the flow and show progress on the terminal."""
-    from deployments.cli.terminal import progress_bars
-    from tasks.runtime.progress import log_info
+    dataset: Callable[[], str],
+    parameters: FitParameters,
+    dask: str = "",
+    pictures: Pictures = "all",
+    on_result: Callable[[FitResults], None] = print_results,
+) -> int:
+    """Run the flow; print the results as soon as they are known, and in the end the run.
 
-    with progress_bars(Console(stderr=True)):
-        log_info("Starting Prefect")
-        # Prefect and PyMC take seconds to import; `--help` should not wait for them.
+    `dataset` returns the path of the dataset file, and is called while the server starts.
+    """
+    with flow_session(on_result) as ready:
+        # Imports take seconds: `--help` should not wait for them, and the server starts meanwhile.
         from flows.fit_screen import fit_screen
 
-        with interruptible_flow():
-            # Typing the command again means fitting again.
-            return fit_screen(dataset, parameters, dask, repeat=True, pictures=pictures)
+        path = dataset()
+        ready()
+        # Typing the command again means fitting again.
+        outcome = fit_screen(path, parameters, dask, repeat=True, pictures=pictures)
+    return print_run(outcome)
 
 
 @contextmanager

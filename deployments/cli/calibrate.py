@@ -21,7 +21,7 @@ from deployments.cli.options import (
     require_named,
     setting,
 )
-from deployments.server.environment import interruptible_flow
+from deployments.cli.session import flow_session
 from schemas.calibration import CalibrationSettings
 from schemas.parameters import ModelName, Priors, Sampling
 from schemas.permutation import TRIAL_PARAMETERS, PermutationReport, TrialSettings
@@ -122,18 +122,16 @@ def _run(
     arguments: tuple[Any, ...], file: str, out: Path | None
 ) -> CalibrationOutcome | TrialOutcome:
     """Run the flow, print its result, and write it as `file` into the folder `out`, if given."""
-    from deployments.cli.terminal import progress_bars
     from tasks.runtime.files import require_folder, write_atomic
-    from tasks.runtime.progress import log_info
 
     if out is not None:
         require_folder(out)  # before fitting
-    with progress_bars(Console(stderr=True)):
-        log_info("Starting Prefect")
+    with flow_session() as ready:
+        # While the server starts.
         from flows.calibrate import calibrate as run
 
-        with interruptible_flow():
-            outcome = run(*arguments)
+        ready()
+        outcome = run(*arguments)
     console = Console()
     _print_report(console, outcome)
     if out is not None:

@@ -12,7 +12,7 @@ from rich.markup import escape
 
 from deployments.cli.exit_codes import DONE
 from deployments.cli.options import FLAT, RUN_NAMES, require_named, setting
-from deployments.server.environment import interruptible_flow
+from deployments.cli.session import recorded_session
 from schemas.comparison import ComparisonSettings
 
 
@@ -45,23 +45,17 @@ def compare(
     out
         Folder for the tables comparison.* (by gene) and cell_lines.*, which MLflow stores too.
     """
-    from deployments.cli.terminal import progress_bars
-    from tasks.reports.comparison import comparison_markdown
     from tasks.runtime.files import require_folder, write_atomic
-    from tasks.runtime.progress import log_info
-    from tasks.tracking.find import run_id_of
 
     require_named(RUN_NAMES, run_a, run_b)
     if out is not None:
         require_folder(out)  # before computing
-    for name in (run_a, run_b):
-        run_id_of(name, dataset)  # before Prefect starts, which takes longer
-    with progress_bars(Console(stderr=True)):
-        log_info("Starting Prefect")
-        from flows.compare_runs import compare_runs
+    with recorded_session("comparing") as is_recorded:
+        from flows.compare_runs import compare_runs, compare_tracked
+        from tasks.reports.comparison import comparison_markdown
 
-        with interruptible_flow():
-            outcome = compare_runs(run_a, run_b, settings, dataset)
+        run = compare_runs if is_recorded else compare_tracked
+        outcome = run(run_a, run_b, settings, dataset)
     console = Console()
     found = outcome.found
     console.print(Markdown(comparison_markdown(found.comparison, found.genes)))

@@ -15,10 +15,6 @@ from model.simulation.original import original_screen
 from schemas.parameters import Filters, FitParameters, Priors
 from tasks.runtime.files import write_atomic
 
-NUTS_DRAWS = 20_000
-"""Draws per NUTS chain: along the ridge between alpha and gamma, fifty draws count as one. Draws of
-the exact engine are independent, so its default number suffices."""
-
 
 def write_demo_dataset(folder: Path) -> Path:
     """Write the simulated screen and its dataset file into `folder`; return the latter's path."""

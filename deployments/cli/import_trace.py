@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from rich.console import Console
-
 from deployments.cli.options import (
     FLAT,
     HIDDEN,
@@ -14,8 +12,8 @@ from deployments.cli.options import (
     require_named,
     setting,
 )
-from deployments.cli.outcome import print_fit_result
-from deployments.server.environment import interruptible_flow
+from deployments.cli.outcome import print_results, print_run
+from deployments.cli.session import flow_session
 from schemas.parameters import EngineName, ModelName, Sampling
 
 
@@ -47,15 +45,12 @@ def import_trace(
     dataset
         Dataset file (YAML) of the screen the trace was sampled from: a path or an s3:// address.
     """
-    from deployments.cli.terminal import progress_bars
-    from tasks.runtime.progress import log_info
-
     require_named("a netCDF file of a trace, and a dataset file", trace, dataset)
     settings = options.fit_parameters()
-    with progress_bars(Console(stderr=True)):
-        log_info("Starting Prefect")
+    with flow_session(print_results) as ready:
+        # While the server starts.
         from flows.import_trace import import_trace as run
 
-        with interruptible_flow():
-            outcome = run(trace, dataset, settings, pictures)
-    return print_fit_result(outcome)
+        ready()
+        outcome = run(trace, dataset, settings, pictures)
+    return print_run(outcome)

@@ -1,4 +1,4 @@
-"""Prints a finished or imported fit on the terminal, and returns its exit code."""
+"""Prints the results and the run of a fit on the terminal."""
 
 from __future__ import annotations
 
@@ -12,23 +12,25 @@ from deployments.cli.exit_codes import DONE, VERDICT_FAIL
 
 if TYPE_CHECKING:
     from flows.fit_pipeline import FitOutcome
+    from model.fit import FitResults
+
+VERDICT_COLOURS = {"pass": "green", "review": "yellow", "fail": "red", "failed": "red"}
+"""Colour of each verdict, and of a run that failed."""
 
 
-_COLOURS = {"pass": "green", "review": "yellow", "fail": "red"}
-
-
-def print_fit_result(outcome: FitOutcome) -> int:
-    """Print result, verdict and run; return the exit code of the verdict.
-
-    Of a fit that was reused, the run.
-    """
+def print_results(results: FitResults) -> None:
+    """Print the results of a fit and its verdict."""
     from tasks.reports.fit import result_markdown
 
-    console, status = Console(), ""
-    if outcome.results is not None:
-        status = outcome.results.verdict.status
-        console.print(Markdown(result_markdown(outcome.results)))
-        console.print(f"\n[bold]Verdict:[/bold] [{_COLOURS[status]} bold]{status}[/]")
+    console, status = Console(), results.verdict.status
+    console.print(Markdown(result_markdown(results)))
+    console.print(f"\n[bold]Verdict:[/bold] [{VERDICT_COLOURS[status]} bold]{status}[/]")
+
+
+def print_run(outcome: FitOutcome) -> int:
+    """Print the run of a fit that was tracked or reused; return the exit code of its verdict."""
+    console = Console()
     console.print(f"[bold]MLflow run:[/bold] {outcome.run_id}")
     console.print(f"[bold]View it:[/bold] {escape(outcome.run_location)}", soft_wrap=True)
-    return VERDICT_FAIL if status == "fail" else DONE
+    failed = outcome.results is not None and outcome.results.verdict.status == "fail"
+    return VERDICT_FAIL if failed else DONE

@@ -11,7 +11,7 @@ from rich.markup import escape
 
 from deployments.cli.exit_codes import DONE, REFUSED
 from deployments.cli.options import FLAT, HIDDEN, RUN_NAMES, require_named, setting
-from deployments.server.environment import interruptible_flow
+from deployments.cli.session import recorded_session
 from schemas.promotion import GateSettings
 
 
@@ -41,19 +41,12 @@ def promote(run: str, *, dataset: str = "", settings: GateOptions = GateOptions(
     dataset
         Name of the dataset; needed if the store has several and the fit is not named by id.
     """
-    from deployments.cli.terminal import progress_bars
-    from tasks.reports.promotion import gate_markdown
-    from tasks.runtime.progress import log_info
-    from tasks.tracking.find import run_id_of
-
     require_named(RUN_NAMES, run)
-    run_id_of(run, dataset)  # before Prefect starts, which takes longer
-    with progress_bars(Console(stderr=True)):
-        log_info("Starting Prefect")
-        from flows.promote_fit import promote_fit
+    with recorded_session("evaluating") as is_recorded:
+        from flows.promote_fit import promote_fit, promote_tracked
+        from tasks.reports.promotion import gate_markdown
 
-        with interruptible_flow():
-            outcome = promote_fit(run, settings, dataset)
+        outcome = (promote_fit if is_recorded else promote_tracked)(run, settings, dataset)
     decision = outcome.decision
     console = Console()
     console.print(Markdown(gate_markdown(decision)))

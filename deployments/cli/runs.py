@@ -12,9 +12,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from deployments.cli.exit_codes import DONE
+from deployments.cli.outcome import VERDICT_COLOURS
 from schemas.formatting import escape_unprintable
 
-VERDICT_COLOURS = {"pass": "green", "review": "yellow", "fail": "red", "failed": "red"}
 WIDE = 200
 """Columns of the output where it is no terminal, so that each run is on one line."""
 HEADINGS = ("run", "dataset", "release", "model", "verdict", "neg", "pos", "started", "kind")

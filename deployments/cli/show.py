@@ -8,7 +8,7 @@ from rich.markup import escape
 
 from deployments.cli.exit_codes import DONE
 from deployments.cli.options import RUN_NAMES, OptionError, require_named
-from deployments.cli.runs import VERDICT_COLOURS
+from deployments.cli.outcome import VERDICT_COLOURS
 
 
 def show(run: str = "latest", *, dataset: str = "", gene: str = "") -> int:

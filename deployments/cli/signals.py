@@ -7,7 +7,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
@@ -24,7 +24,6 @@ SECONDS_TO_CLOSE = 5.0
 """Further signals within this time are ignored, so that cleanup can finish."""
 SECONDS_UNTIL_RAISED_AGAIN = 0.05
 """Delay before a KeyboardInterrupt that Python discarded is raised again."""
-_signal_callbacks: list[Callable[[], None]] = []
 
 
 @dataclass
@@ -64,8 +63,6 @@ def signals_as_interrupts(*, even_ignored: bool = False) -> Iterator[ReceivedSig
         received.sign = signal.Signals(number)
         if number == signal.SIGHUP:
             discard_output()
-        for act in _signal_callbacks:
-            act()
         raise KeyboardInterrupt
 
     def on_unraisable(unraisable: sys.UnraisableHookArgs) -> None:
@@ -100,16 +97,6 @@ def signals_as_interrupts(*, even_ignored: bool = False) -> Iterator[ReceivedSig
         sys.excepthook = show
         for sign, handler in before.items():
             signal.signal(sign, handler)
-
-
-@contextmanager
-def on_signal(act: Callable[[], None]) -> Iterator[None]:
-    """Call `act` when a signal arrives in the block."""
-    _signal_callbacks.append(act)
-    try:
-        yield
-    finally:
-        _signal_callbacks.remove(act)
 
 
 def discard_output() -> None:

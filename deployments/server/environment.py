@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-from deployments.cli.signals import on_signal
-from deployments.server.preflight import require_prefect
 
 _ALWAYS = {
     # Library telemetry is off in everything ScreenBayes starts.
@@ -32,7 +27,7 @@ VARIABLES = {
     "the nearest `mlflow.db` in the working folder or above it, else a new one there; files are in "
     "`mlruns/` beside it.",
     "PREFECT_API_URL": "Prefect server that flows report to, such as `http://HOST:4200/api`. "
-    "Default: an embedded server for each flow.",
+    "Default: an embedded server for each command.",
     "AWS_ACCESS_KEY_ID": "Access key for `s3://` addresses.",
     "AWS_SECRET_ACCESS_KEY": "Secret of the access key.",
     "AWS_SESSION_TOKEN": "Token of temporary keys.",
@@ -61,33 +56,3 @@ def prepare_environment() -> None:
         os.environ.setdefault(name, value)
     # Hide errors of Prefect's log handler when a server is briefly unreachable.
     logging.raiseExceptions = False
-
-
-@contextmanager
-def interruptible_flow() -> Iterator[None]:
-    """Let Ctrl-C end a flow at once if Prefect's server is embedded.
-
-    The embedded server receives the Ctrl-C of the terminal too and stops first; Prefect would retry
-    requests to it for half a minute and print errors. Before Ctrl-C, retries stay enabled: the
-    server answers 503 when two of its own writes to SQLite collide.
-
-    Raises PrefectUnavailable if Prefect cannot be used.
-    """
-    from prefect.settings import (
-        PREFECT_API_URL,
-        PREFECT_LOGGING_TO_API_ENABLED,
-        temporary_settings,
-    )
-
-    require_prefect()
-    if PREFECT_API_URL.value() is not None:
-        yield
-        return
-    with temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: False}) as settings:
-
-        def give_up() -> None:
-            # Settings of a context cannot be replaced from a signal handler.
-            settings.client.max_retries = 0
-
-        with on_signal(give_up):
-            yield

@@ -26,18 +26,15 @@ class PrefectUnavailable(ExternalServiceError):
 
 def require_prefect() -> None:
     """Raise PrefectUnavailable if no flow can start."""
-    from prefect.settings import (
-        PREFECT_API_DATABASE_CONNECTION_URL,
-        PREFECT_API_URL,
-        PREFECT_HOME,
-    )
+    from prefect.settings import get_current_settings
 
-    address = PREFECT_API_URL.value()
-    if address is not None:
-        _require_server(address)
+    settings = get_current_settings()
+    if settings.api.url is not None:
+        _require_server(settings.api.url)
         return
-    url = PREFECT_API_DATABASE_CONNECTION_URL.value() or ""
-    _require_home(Path(PREFECT_HOME.value()), Path(url.partition(":///")[2]))
+    url = settings.server.database.connection_url
+    database = url.get_secret_value().partition(":///")[2] if url else ""
+    _require_home(settings.home, Path(database))
 
 
 def _require_server(address: str) -> None:

@@ -52,6 +52,11 @@ def refused_state(error: UserError) -> State[Any]:
     return Failed(name=REFUSED, message=str(error), data=error)
 
 
+def in_flow_run() -> bool:
+    """Return whether a flow run is under way in this process."""
+    return FlowRunContext.get() is not None
+
+
 def this_flow_run() -> str:
     """Return the id of the current flow run if a deployment started it; else ""."""
     context = FlowRunContext.get()
@@ -70,7 +75,9 @@ def describe_run(name: str, tags: Iterable[str]) -> None:
 
 
 def publish(markdown: str, key: str) -> None:
-    """Attach a Markdown page to the run; an unreachable server does not end the run."""
+    """Attach a Markdown page to the flow run, if any; an unreachable server does not end it."""
+    if not in_flow_run():
+        return
     try:
         # Lists of artifacts show the heading.
         create_markdown_artifact(

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
+from contextlib import suppress
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 from uuid import UUID
 
 import httpx
@@ -17,38 +15,16 @@ from prefect.context import FlowRunContext, TaskRunContext
 from prefect.logging import get_run_logger
 
 from schemas.errors import ExternalServiceError, UserError
+from tasks.runtime.listener import current_listener
 
 SECONDS_BETWEEN_UPDATES = 2.0
-
-
-class Listener(Protocol):
-    """Receives log lines and progress."""
-
-    def log_info(self, text: str) -> None:
-        """Receive a log line."""
-
-    def progress(self, stage: str, done: int, total: int | None) -> None:
-        """Receive how much of a stage is done, and the total if known."""
-
-
-_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
-
-
-@contextmanager
-def listen(listener: Listener) -> Iterator[None]:
-    """Send log lines and progress of the block to `listener` too."""
-    token = _listener.set(listener)
-    try:
-        yield
-    finally:
-        _listener.reset(token)
 
 
 def log_info(text: str) -> None:
     """Log a line to Prefect and to the listener."""
     if FlowRunContext.get() is not None:
         get_run_logger().info(text)
-    if (listener := _listener.get()) is not None:
+    if (listener := current_listener()) is not None:
         listener.log_info(text)
 
 
@@ -87,7 +63,7 @@ class Progress:
         self._done = 0
 
     def __enter__(self) -> Self:
-        self._listener = _listener.get()
+        self._listener = current_listener()
         self._artifact: UUID | None = None
         if TaskRunContext.get() is not None:
             with suppress(httpx.HTTPError):

@@ -19,6 +19,7 @@ from deployments.cli.app import main
 from deployments.cli.demo import comparison, published
 from deployments.cli.exit_codes import BAD_INPUT, DONE, SERVICE_ERROR
 from schemas.column_catalog import GENE_EFFECTS
+from schemas.errors import UserError
 from schemas.model_spec import MODEL_SPECS
 from schemas.parameters import FitParameters
 from schemas.posterior import check_contract
@@ -198,6 +199,24 @@ def test_what_cannot_be_fitted_leaves_no_run(demo, trace_file, capsys, command, 
     said = capsys.readouterr().err
     assert all(word in said for word in words) and "Traceback" not in said
     assert len(runs_in(Path.cwd())) == before
+
+
+def test_a_result_is_shown_and_published_before_it_is_drawn_and_stored(
+    demo, tmp_path, monkeypatch, capsys
+) -> None:
+    def no_ink(*_: object) -> None:
+        raise UserError("no ink")
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("flows.fit_pipeline.report_task", no_ink)
+    assert main(["demo", "--draws", "100"]) == BAD_INPUT
+    shown = capsys.readouterr()
+    assert "no ink" in shown.err and "MLflow run:" not in shown.out
+    assert all(words in shown.out for words in ("published values", "Hyperparameters", "Verdict:"))
+    (run,) = runs_in(tmp_path)
+    with get_client(sync_client=True) as client:
+        pages = [str(page.data) for page in client.read_artifacts() if page.key == "result"]
+    assert run.info.status == "FAILED" and any(run.info.run_id in page for page in pages)
 
 
 def test_a_defect_shows_its_traceback_and_is_no_verdict(monkeypatch, capsys) -> None:

@@ -8,11 +8,15 @@ from threading import Barrier, Event
 import pytest
 from mlflow import MlflowClient
 from prefect.client.orchestration import get_client
-from prefect.settings import PREFECT_API_URL
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_SERVER_EPHEMERAL_ENABLED,
+    temporary_settings,
+)
 
 from deployments.cli.app import main
 from deployments.cli.demo import write_demo_dataset
-from deployments.cli.exit_codes import BAD_INPUT
+from deployments.cli.exit_codes import BAD_INPUT, DONE
 from deployments.server.register import register
 from flows.refresh_releases import refresh_releases
 from schemas.calibration import CalibrationSettings
@@ -152,3 +156,18 @@ def test_a_look_at_releases_evaluates_the_newest_fit_once(working_folder, monkey
     assert look(promote=False) == []
     assert look(promote=True) == [newest.run_id]
     assert look(promote=True) == [newest.run_id]
+
+
+def test_commands_that_orchestrate_nothing_need_no_server(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    first, second = fitted(), fitted(WITHOUT_MYB, release="25Q2")
+    # Prefect starts none of its own, and refuses whatever would need one.
+    refused = {PREFECT_SERVER_EPHEMERAL_ENABLED: False}
+    with temporary_settings(refused, restore_defaults={PREFECT_API_URL}):
+        assert main(["compare", first.run_id, second.run_id]) == DONE
+        assert len(first.client.search_runs([first.experiment_id], "tags.kind = 'comparison'")) == 1
+        assert main(["promote", "latest"]) == 1
+        assert main(["compare", "latest", "latest"]) == BAD_INPUT
+        assert main(["export", "latest", "--out", "out"]) == DONE
+    assert "refused: calibration" in capsys.readouterr().out

@@ -17,7 +17,7 @@ from schemas.dataset import Dataset
 from schemas.errors import UserError
 from schemas.release_status import ReleaseStatus, SeenRelease
 from tasks.runtime import prefect_runs as flow_runs
-from tasks.runtime.progress import listen
+from tasks.runtime.listener import listen
 from tests.faults.catalogue import Area, Classes, fault, variants
 from tests.integration.processes import wait_until
 

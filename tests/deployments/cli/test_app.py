@@ -115,7 +115,7 @@ def test_service_errors_have_a_remedy(error, words):
 
 
 def test_only_a_demonstration_with_nuts_needs_many_draws(tmp_path, monkeypatch):
-    def fit(dataset, parameters, pictures):
+    def fit(dataset, parameters, pictures, on_result):
         raise ZeroDivisionError(parameters.sampling.draws, pictures)
 
     monkeypatch.setattr(command_line, "_fit", fit)

@@ -8,11 +8,7 @@ from threading import Barrier, Event
 import pytest
 from mlflow import MlflowClient
 from prefect.client.orchestration import get_client
-from prefect.settings import (
-    PREFECT_API_URL,
-    PREFECT_SERVER_EPHEMERAL_ENABLED,
-    temporary_settings,
-)
+from prefect.settings import PREFECT_API_URL, PREFECT_SERVER_EPHEMERAL_ENABLED, temporary_settings
 
 from deployments.cli.app import main
 from deployments.cli.demo import write_demo_dataset

@@ -10,13 +10,7 @@ import xarray as xr
 
 from model.engines.exact.proposal import NotIntegrable
 from model.engines.memory import Sizes, choose_draws, fit_bytes
-from model.engines.run import (
-    add_predictive_groups,
-    describe_cost,
-    needed_bytes,
-    run_engine,
-    seeds,
-)
+from model.engines.run import add_predictive_groups, describe_cost, needed_bytes, run_engine, seeds
 from model.prediction.loo import log_likelihood_group
 from model.prediction.predictive import data_groups, draw_prior, replicate_cells, thin
 from model.runtime.executors import LocalExecutor

@@ -23,15 +23,12 @@ def test_every_item_is_listed_with_its_reason():
     one, two = "ACH-000001", "ACH-000002"
     lineages = pd.DataFrame({"cell_line": [two, one, two], "lineage": ["Lung", "Skin", "Bowel"]})
     copies = {"profile": ["CN-1", "CN-2"], "cell_line": [one, two], "is_default": [True, False]}
+    of_a = pd.DataFrame({"AAA (1)": [1.0, 1.0]})
     of = replace(
         of,
         guide_map=pd.concat([of.guide_map[:1].assign(n_alignments=2), of.guide_map]),
         sequence_map=pd.concat([sequences, again], ignore_index=True),
-        covariates={
-            "copy_number": CovariateTable(
-                pd.DataFrame(copies), pd.DataFrame({"AAA (1)": [1.0, 1.0]})
-            )
-        },
+        covariates={"copy_number": CovariateTable(pd.DataFrame(copies), of_a)},
         model_table=lineages,
     )
     statistics = collect(of, logfc, PARAMETERS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from contextlib import closing
 
 import joblib
 from prefect import task
@@ -40,7 +41,8 @@ def simulations_task(settings: CalibrationSettings, engine: Engine) -> list[Simu
             initargs=(signal.SIGINT, signal.SIG_IGN),
         )(joblib.delayed(one_simulation)(settings, index, engine) for index in range(n))
         results = []
-        for result in found:
-            results.append(result)
-            progress(len(results), n)
+        with closing(found):  # an error outside of it, such as Ctrl-C, ends the processes too
+            for result in found:
+                results.append(result)
+                progress(len(results), n)
     return results

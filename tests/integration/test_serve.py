@@ -108,13 +108,13 @@ def test_an_analyst_triggers_a_fit_and_opens_its_run(served: Served, browser, tm
     page.get_by_text(FIT).click()
     expect(page.get_by_text("Artifacts", exact=True)).to_be_visible()
 
-    def result_is_listed() -> bool:
+    def is_completed() -> bool:  # the result is listed before the run in MLflow is finished
         page.reload()
         page.get_by_text("Artifacts", exact=True).click()
         expect(page.get_by_text("validation", exact=True)).to_be_visible()
-        return page.get_by_text("result", exact=True).count() > 0
+        return page.get_by_text("Completed", exact=True).count() > 0
 
-    wait_until(result_is_listed, PATIENCE, "the page `result` of the run")
+    wait_until(is_completed, PATIENCE, "the run is completed")
     page.get_by_text("result", exact=True).click()
     shows(page, "3 of 3 genes")
     page.screenshot(path=tmp_path / "result.png", full_page=True)

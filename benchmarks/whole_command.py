@@ -74,10 +74,10 @@ def whole_command(
     """
     load = os.getloadavg()[0]
     prepare_environment()
-    ours = {command: ["-m", "deployments.cli.app", *command.split()] for command in commands}
+    words = {command: command.split() for command in commands}
     if dataset is not None:
-        words = ["-m", "deployments.cli.app", "fit", str(dataset.resolve())]
-        ours[f"fit {dataset.name}"] = words
+        words[f"fit {dataset.name}"] = ["fit", str(dataset.resolve())]
+    ours = {what: ["-m", "deployments.cli.app", *these] for what, these in words.items()}
     found: list[dict[str, object]] = []
     for what, arguments in (ours | FLOORS).items():
         with tempfile.TemporaryDirectory() as folder:

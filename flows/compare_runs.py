@@ -20,14 +20,8 @@ from schemas.comparison import Comparison, ComparisonSettings
 from schemas.errors import UserError
 from schemas.parameters import form_title
 from tasks.reports.comparison import comparison_markdown
-from tasks.runtime.prefect_runs import (
-    describe_run,
-    in_flow_run,
-    is_terminal,
-    publish,
-    refused_state,
-)
-from tasks.runtime.progress import log_info
+from tasks.runtime.prefect_runs import describe_run, is_terminal, publish, refused_state
+from tasks.runtime.progress import in_flow_run, log_info
 from tasks.tracking.comparison import (
     ComparedFits,
     comparison_name,

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from schemas.errors import UserError
+from schemas.formatting import setting_problems
 from schemas.parameters import FitParameters
 from schemas.suggestions import suggestion
 
@@ -49,12 +50,7 @@ def with_settings(parameters: FitParameters, settings: Mapping[str, Any]) -> Fit
     try:
         return FitParameters.model_validate(changed)
     except ValidationError as error:
-        raise WrongSetting(
-            "\n".join(
-                f"{'.'.join(map(str, one['loc']))}: {one['msg']}, got {one['input']!r}"
-                for one in error.errors()
-            )
-        ) from None
+        raise WrongSetting("\n".join(setting_problems(error))) from None
 
 
 def _as_dict(section: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, ValidationError
 
 MOST_CHARACTERS = 2000
 """Characters of a text that are shown: a single value of a table may have a gigabyte."""
@@ -75,6 +75,14 @@ def list_first(names: Sequence[str], most: int) -> str:
     """Return the first names, at most `most`, joined by commas, and how many there are more."""
     more = f", and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def setting_problems(error: ValidationError) -> list[str]:
+    """Return each problem of a pydantic error as `setting: what is wrong, got VALUE`."""
+    return [
+        f"{'.'.join(map(str, one['loc']))}: {one['msg']}, got {one['input']!r}"
+        for one in error.errors()
+    ]
 
 
 def cut_list(text: str, most: int) -> str:

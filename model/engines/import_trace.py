@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from model.diagnostics.score_check import scores
 from model.likelihood.linear_predictor import linear_predictor
 from model.screen.design import ScreenDesign
+from schemas.formatting import setting_problems
 from schemas.model_spec import MODEL_SPECS, model_spec, spec_of
 from schemas.parameters import FitParameters, LinearModelName, ModelName, Priors
 from schemas.posterior import is_single
@@ -70,10 +71,7 @@ def parameters_of(trace: Trace, origin: TraceOrigin, parameters: FitParameters) 
     try:
         return FitParameters.model_validate(settings)
     except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, each['loc']))}: {each['msg']}, got {each['input']!r}"
-            for each in error.errors()
-        )
+        problems = "; ".join(setting_problems(error))
         raise TraceError(f"expected a trace within the limits, {problems}; sample again") from None
 
 

@@ -28,7 +28,7 @@ from prefect.states import Crashed, Failed, Scheduled
 
 from schemas.dataset import Dataset
 from schemas.errors import ExternalServiceError, UserError
-from tasks.runtime.progress import log_error, log_info
+from tasks.runtime.progress import in_flow_run, log_error, log_info
 
 REFUSED = "Refused"
 """State name of a run with unusable input: a retry would fail again."""
@@ -50,11 +50,6 @@ def refused_state(error: UserError) -> State[Any]:
     """Log the error and return the state `Refused` for a run with unusable input."""
     log_error(f"{REFUSED}: {error}")
     return Failed(name=REFUSED, message=str(error), data=error)
-
-
-def in_flow_run() -> bool:
-    """Return whether a flow run is under way in this process."""
-    return FlowRunContext.get() is not None
 
 
 def this_flow_run() -> str:

@@ -20,9 +20,14 @@ from tasks.runtime.listener import current_listener
 SECONDS_BETWEEN_UPDATES = 2.0
 
 
+def in_flow_run() -> bool:
+    """Return whether a flow run is under way in this process."""
+    return FlowRunContext.get() is not None
+
+
 def log_info(text: str) -> None:
     """Log a line to Prefect and to the listener."""
-    if FlowRunContext.get() is not None:
+    if in_flow_run():
         get_run_logger().info(text)
     if (listener := current_listener()) is not None:
         listener.log_info(text)
@@ -30,7 +35,7 @@ def log_info(text: str) -> None:
 
 def log_error(text: str) -> None:
     """Log to Prefect what ended the run; the caller of the flow reports it to the user."""
-    if FlowRunContext.get() is not None:
+    if in_flow_run():
         get_run_logger().error(text)
 
 

@@ -44,7 +44,7 @@ def run_id_of(name: str, dataset: str = "") -> str:
             return found
         fits = _fits_of(client, dataset)
         if not fits:
-            datasets = datasets_of(client)
+            datasets = _datasets(client)
             raise NoSuchFit(
                 f"expected a dataset with finished fits, {where} has none of {dataset!r}"
                 f"{suggestion(dataset, datasets)}{list_existing(datasets)}"
@@ -85,7 +85,7 @@ def _run_at_alias(alias: str, client: MlflowClient, dataset: str, where: str) ->
 
 
 def _only_dataset(client: MlflowClient, where: str) -> str:
-    datasets = datasets_of(client)
+    datasets = _datasets(client)
     if len(datasets) == 1:
         return datasets[0]
     if not datasets:
@@ -96,7 +96,7 @@ def _only_dataset(client: MlflowClient, where: str) -> str:
     )
 
 
-def datasets_of(client: MlflowClient) -> list[str]:
+def _datasets(client: MlflowClient) -> list[str]:
     """Return the datasets with finished fits, with one search per dataset."""
     left = {each.experiment_id: each.name for each in client.search_experiments()}
     found = []

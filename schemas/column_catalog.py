@@ -39,6 +39,7 @@ GENE_EFFECTS: Columns = {
 LINE_INFLUENCE_OF_GENES: Columns = {
     "most_influential_line": "the cell line that drives the effect or, where none does, changes it "
     "most",
+    "most_influential_line_name": "its name; present where the model table has names",
     "influence": "change of `beta_mean` without it, in posterior SDs",
     "carried_by_one_line": "whether the sign is sure with that line and not without it",
 }
@@ -68,6 +69,10 @@ COPY_NUMBER_OF_GENES: Columns = {
     "carried_by_copy_number": "whether the gene is called without copy number, and not so with it",
 }
 _GENE_AND_LINE: Columns = {"gene": "`SYMBOL (ENTREZ)`", "cell_line": "ModelID"}
+_LINE: Columns = {
+    "cell_line": "ModelID",
+    "cell_line_name": "its name; present where the model table has names",
+}
 _WITHOUT: Columns = {
     "beta_without": "posterior mean of beta without it, per SD of RNA over all lines",
     "change_in_sd": "change of beta without it, in posterior SDs",
@@ -103,6 +108,7 @@ COMPARED_GENES: Columns = {
 }
 COMPARED_LINES: Columns = {
     "cell_line": "ModelID",
+    "cell_line_name": "its name in the model table of B, else of A; empty where unknown",
     **dict.fromkeys("ab", "`fitted`, or the reason of its exclusion"),
     **dict.fromkeys(("n_sequences_a", "n_sequences_b"), "number of replicates"),
     **dict.fromkeys(("profile_a", "profile_b"), "default RNA profile"),
@@ -151,12 +157,12 @@ TABLES: Mapping[str, Columns] = {
         "pareto_k": "Pareto k of its weights; above 0.7 the density is unreliable",
     },
     "lines_left_out.parquet": {
-        "cell_line": "ModelID",
+        **_LINE,
         "elpd_lolo": "log density of the line's measurements, given all other lines",
         "pareto_k": "Pareto k of the weighted points without it; empty where a single point was "
         "used",
     },
-    "line_influence.parquet": {**_GENE_AND_LINE, **_WITHOUT},
+    "line_influence.parquet": {"gene": "`SYMBOL (ENTREZ)`", **_LINE, **_WITHOUT},
     "lineage_sensitivity.parquet": {
         "gene": "`SYMBOL (ENTREZ)`",
         "lineage": "as the model table names it",
@@ -177,6 +183,7 @@ TABLES: Mapping[str, Columns] = {
     },
     "screen/cell_lines.parquet": {
         "cell_line": "ModelID",
+        "cell_line_name": "its name in the model table",
         "lineage": "as the model table names it",
         "profile": "default RNA profile",
         "copy_number_profile": "default profile of the copy-number table",

@@ -47,7 +47,7 @@ class Dataset(Frozen):
     copy_number: Location | None = None
     """Copy number relative to the ploidy of the line: cell lines x genes (optional)."""
     model_table: Location | None = None
-    """Cell lines and their lineages (optional)."""
+    """Names and lineages of cell lines (optional)."""
     controls: Controls = Controls()
     """Control genes (optional)."""
     rna_units: Literal["log2_tpm", "z_score"] = "log2_tpm"

@@ -71,6 +71,11 @@ def format_p_value(value: float, n_draws: int) -> str:
     return f"p {words}" if words[0] in "<>" else f"p = {words}"
 
 
+def label_line(cell_line: str, name: str) -> str:
+    """Return the id of a cell line with its name, which may be empty: `ACH-000004 (HEL)`."""
+    return f"{cell_line} ({name})" if name and name != cell_line else cell_line
+
+
 def list_first(names: Sequence[str], most: int) -> str:
     """Return the first names, at most `most`, joined by commas, and how many there are more."""
     more = f", and {len(names) - most:,} more" if len(names) > most else ""

@@ -14,6 +14,7 @@ from model.screen.design import ScreenDesign
 from model.screen.inclusion import InclusionTable
 from schemas.column_catalog import COMPARED_LINES
 from schemas.comparison import BatchShift, DataChanges, ItemChange, ProfileChange
+from schemas.formatting import label_line
 from schemas.tables.eligibility import INCLUDED
 
 ENTREZ = re.compile(r"\((\d+)\)\s*$")
@@ -74,10 +75,14 @@ def data_changes(a: FittedScreen, b: FittedScreen) -> tuple[DataChanges, pd.Data
     own_genes = {gene_key(gene) for gene in a.design.genes} & {
         gene_key(gene) for gene in b.design.genes
     }
-    renewed = list(both.loc[both["values_changed"], "cell_line"])
     in_both = set(both["cell_line"])
     tables = (a.inclusion, b.inclusion)
     lost_lines, gained_lines = _item_changes([one.cell_lines for one in tables], "cell_line")
+
+    def labels(which: pd.Series) -> tuple[str, ...]:
+        rows = both[which]
+        return tuple(map(label_line, rows["cell_line"], rows["cell_line_name"]))
+
     lost_genes, gained_genes = _item_changes([_keyed(one.genes) for one in tables], "gene", "key")
     lost_guides, gained_guides = _item_changes(
         [_of_genes(one.guides, own_genes) for one in tables], "guide"
@@ -88,8 +93,8 @@ def data_changes(a: FittedScreen, b: FittedScreen) -> tuple[DataChanges, pd.Data
     return (
         DataChanges(
             n_cell_lines_joined=len(both),
-            cell_lines_lost=lost_lines,
-            cell_lines_gained=gained_lines,
+            cell_lines_lost=_with_names(lost_lines, a.inclusion),
+            cell_lines_gained=_with_names(gained_lines, b.inclusion),
             genes_lost=lost_genes,
             genes_gained=gained_genes,
             guides_lost=lost_guides,
@@ -97,19 +102,19 @@ def data_changes(a: FittedScreen, b: FittedScreen) -> tuple[DataChanges, pd.Data
             sequences_lost=lost_sequences,
             sequences_gained=gained_sequences,
             profiles_changed=tuple(
-                ProfileChange(cell_line=line, a=_text(before), b=_text(after))
-                for line, before, after in profiles[
-                    ["cell_line", "profile_a", "profile_b"]
+                ProfileChange(cell_line=label_line(line, name), a=_text(before), b=_text(after))
+                for line, name, before, after in profiles[
+                    ["cell_line", "cell_line_name", "profile_a", "profile_b"]
                 ].itertuples(index=False)
             ),
-            rna_changed=tuple(both.loc[both["rna_change"] > ROUNDING, "cell_line"]),
-            copy_number_changed=tuple(both.loc[both["copy_number_change"] > ROUNDING, "cell_line"]),
+            rna_changed=labels(both["rna_change"] > ROUNDING),
+            copy_number_changed=labels(both["copy_number_change"] > ROUNDING),
             copy_number_in=tuple(
                 name
                 for name, screen in (("A", a), ("B", b))
                 if COPY_NUMBER in screen.design.covariates
             ),
-            values_changed=tuple(renewed),
+            values_changed=labels(both["values_changed"]),
             batches=tuple(_batches(both[both["values_changed"]], b.inclusion.sequences)),
         ),
         lines,
@@ -124,11 +129,15 @@ def _lines(a: FittedScreen, b: FittedScreen, shared: SharedPart) -> pd.DataFrame
     states = [_states(screen.inclusion.cell_lines, "cell_line") for screen in (a, b)]
     fitted = [{line for line, state in one.items() if state == FITTED} for one in states]
     labels = sorted(fitted[0] | fitted[1])
-    table = pd.DataFrame({"cell_line": labels})
+    table = pd.DataFrame({"cell_line": labels, "cell_line_name": ""})
     for x, screen, state in zip("ab", (a, b), states, strict=True):
         sequences = screen.inclusion.sequences
         kept = sequences[sequences["reason"] == INCLUDED].groupby("cell_line")["sequence"]
-        profile = screen.inclusion.cell_lines.set_index("cell_line")["profile"]
+        of_lines = screen.inclusion.cell_lines.set_index("cell_line")
+        profile = of_lines["profile"]
+        if "cell_line_name" in of_lines:  # those of B, where both have some
+            names = table["cell_line"].map(of_lines["cell_line_name"])
+            table["cell_line_name"] = names.fillna(table["cell_line_name"])
         table[x] = [state.get(line, ABSENT) for line in labels]
         table[f"n_sequences_{x}"] = table["cell_line"].map(kept.size()).fillna(0).astype(int)
         table[f"profile_{x}"] = table["cell_line"].map(profile)
@@ -284,6 +293,17 @@ def _item_changes(
             pairs.append(ItemChange(item=text, cell_line=line, a=before, b=after))
         changes.append(tuple(pairs))
     return changes[0], changes[1]
+
+
+def _with_names(
+    changes: tuple[ItemChange, ...], inclusion: InclusionTable
+) -> tuple[ItemChange, ...]:
+    """Return changes of cell lines with the names of these lines."""
+    labels = inclusion.label_lines(change.item for change in changes)
+    return tuple(
+        change.model_copy(update={"item": label})
+        for change, label in zip(changes, labels, strict=True)
+    )
 
 
 def _states(table: pd.DataFrame, key: str) -> Mapping[str, str]:

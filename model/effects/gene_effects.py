@@ -89,6 +89,15 @@ def enough_data(design: ScreenDesign, calls: Calls) -> np.ndarray:
     return _call_reasons(table, design.rna_is_log2, calls) == ""
 
 
+def influential_lines(effects: pd.DataFrame) -> pd.Series:
+    """Return the most influential line of each gene with its name, if it has one (G,)."""
+    lines = effects["most_influential_line"]
+    if "most_influential_line_name" not in effects:
+        return lines
+    names = effects["most_influential_line_name"]
+    return lines.where(names.fillna("") == "", lines + " (" + names + ")")
+
+
 def count_calls(effects: pd.DataFrame) -> dict[str, int]:
     """Return the number of genes of a `gene_effects` table with each call."""
     return {

@@ -40,8 +40,8 @@ class GeneStory:
     """guide, n_cell_lines, logfc, slope: one row per guide; `slope` is that of least squares on
     RNA, log fold change per SD, without the effects of the model."""
     lines: pd.DataFrame
-    """cell_line, beta_without, change_in_sd, lfsr_without: the lines whose omission changes the
-    slope most, the most influential first; empty where none was left out."""
+    """cell_line (with its name), beta_without, change_in_sd, lfsr_without: the lines whose omission
+    changes the slope most, the most influential first; empty where none was left out."""
 
 
 def find_gene(name: str, genes: Sequence[str]) -> str:
@@ -85,9 +85,12 @@ def gene_story(
     mine = effects.index[effects["gene"] == gene][0]
     lines = pd.DataFrame(columns=["cell_line", "beta_without", "change_in_sd", "lfsr_without"])
     if line_influence is not None:
-        own = line_influence[line_influence["gene"] == gene].drop(columns="gene")
+        own = line_influence.loc[line_influence["gene"] == gene, lines.columns]
         order = own["change_in_sd"].abs().sort_values(ascending=False).index
         lines = own.loc[order].head(LINES_SHOWN).reset_index(drop=True)
+        lines["cell_line"] = lines["cell_line"].replace(
+            dict(zip(design.cell_lines, design.line_labels, strict=True))
+        )
     return GeneStory(
         gene=gene,
         effect=effects.loc[mine],

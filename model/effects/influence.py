@@ -43,10 +43,10 @@ class Influence:
     genes: pd.DataFrame
     """Columns for the table of genes, one row per evaluated gene."""
     lines: pd.DataFrame | None
-    """cell_line, elpd_lolo (natural log), pareto_k: one row per line; None where the density of the
-    measurements of a line is not known."""
+    """cell_line, cell_line_name where the release has names, elpd_lolo (natural log), pareto_k: one
+    row per line; None where the density of the measurements of a line is not known."""
     line_influence: pd.DataFrame
-    """gene, cell_line, beta_without, change_in_sd, lfsr_without."""
+    """gene, cell_line, cell_line_name likewise, beta_without, change_in_sd, lfsr_without."""
     lineage_sensitivity: pd.DataFrame | None
     """The same by lineage; None where lineages are unknown."""
 
@@ -94,11 +94,13 @@ def assess_influence(
     if lines.elpd is not None:
         columns = {"elpd_lolo": lines.elpd, "pareto_k": lines.pareto_k}
         of_lines = pd.DataFrame({"cell_line": list(design.cell_lines), **columns})
+        of_lines = _named(of_lines, "cell_line", design)
+    by_line = _largest_rows(by_line, parameters.influence.change_min)
     return Influence(
         summary=_summary(genes, lines, len(design.genes), len(lineages)),
-        genes=genes,
+        genes=_named(genes, LINE_COLUMNS[0], design),
         lines=of_lines,
-        line_influence=_largest_rows(by_line, parameters.influence.change_min),
+        line_influence=_named(by_line, "cell_line", design),
         lineage_sensitivity=by_lineage,
     )
 
@@ -193,6 +195,15 @@ def _part(out: GroupsOut, which: slice) -> GroupsOut:
     return GroupsOut(out.whole, out.without.part(which), elpd, pareto_k)
 
 
+def _named(table: pd.DataFrame, column: str, design: ScreenDesign) -> pd.DataFrame:
+    """Return the table with a column of the names of the lines in `column`, where there are any."""
+    if design.cell_line_name is not None:
+        names = dict(zip(design.cell_lines, design.cell_line_name, strict=True))
+        place = list(table).index(column) + 1
+        table.insert(place, f"{column}_name", table[column].map(names))
+    return table
+
+
 def _change(out: GroupsOut) -> np.ndarray:
     """Return the change of beta without each group, in its posterior SDs (O, G)."""
     return (out.without.mean - out.whole.mean) / out.whole.sd
@@ -242,7 +253,8 @@ def _gene_columns(
     driven = (out.whole.lfsr <= sure) & unsure.any(axis=0)
     # Prefer a group that drives the gene; another may move beta further, but away from 0.
     most = np.argmax(np.where(driven & ~unsure, 0, np.abs(change)), axis=0)
-    names = LINE_COLUMNS if unit == "line" else LINEAGE_COLUMNS
+    columns = LINE_COLUMNS if unit == "line" else LINEAGE_COLUMNS
+    names = [column for column in columns if not column.endswith("_name")]  # joined later
     return pd.DataFrame(
         {
             "gene": np.array(genes),

@@ -62,7 +62,7 @@ def all_figures(
         "logfc_over_rna": lambda: logfc_over_rna(design, effects),
         "logfc_by_cell_line": lambda: logfc_by_cell_line(design),
         "forest_alpha": lambda: forest(few, "alpha_g"),
-        "forest_gamma": lambda: forest(few, "gamma_c"),
+        "forest_gamma": lambda: forest(few, "gamma_c", labels=design.line_labels),
         "posterior_predictive_by_gene": lambda: posterior_predictive_by_gene(tree, design, effects),
         "predictive_checks": lambda: checked_quantities(quantities),
         "residual_spread": lambda: residual_spread(tree, design, "gene"),

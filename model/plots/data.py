@@ -92,10 +92,10 @@ def logfc_by_cell_line(design: ScreenDesign) -> Figure:
     median = table.groupby("cell_line")["logfc"].median()
     shown = median.index[ends(median.to_numpy())]
     table, note = _sample(table[table["cell_line"].isin(shown)])
-    order = [design.cell_lines[line] for line in shown]
+    order = [design.line_labels[line] for line in shown]
     table = table.assign(
         lineage=table["cell_line"].map(_lineages(design, shown)),
-        cell_line=labelled(table["cell_line"], design.cell_lines, order[::-1]),
+        cell_line=labelled(table["cell_line"], design.line_labels, order[::-1]),
     )
     picture = (
         p9.ggplot(table, p9.aes("cell_line", "logfc", fill="lineage"))

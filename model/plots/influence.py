@@ -10,6 +10,7 @@ import pandas as pd
 import plotnine as p9
 from matplotlib.figure import Figure
 
+from model.effects.gene_effects import influential_lines
 from model.plots.style import BETA_AXIS, BLUE, GREY, ORANGE, Z_SHOWN, styled, subtitle, theme
 
 MOST_GENES = 20
@@ -22,7 +23,7 @@ def influence_of_lines(effects: pd.DataFrame) -> Figure:
     known = effects.dropna(subset="influence")
     table = known.loc[known["influence"].abs().nlargest(MOST_GENES).index].assign(
         without=lambda t: t["beta_mean"] + t["influence"] * t["beta_sd"],
-        label=lambda t: t["gene"].str.partition(" (")[0] + ", " + t["most_influential_line"],
+        label=lambda t: t["gene"].str.partition(" (")[0] + ", " + influential_lines(t),
         carried=lambda t: np.where(
             t["carried_by_one_line"].astype(bool), "driven by that line", "others"
         ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import arviz as az
@@ -111,15 +112,18 @@ def forest(
     tree: xr.DataTree,
     variable: Literal["alpha_g", "beta_g", "gamma_c"],
     means: pd.Series | None = None,
+    labels: Sequence[str] = (),
 ) -> Figure:
     """Draw mean, 50 % and 89 % interval by gene or line, sorted; the extreme ones of many.
 
     Sorted by `means`, by label, if the draws were thinned, for the same order as a table of all
-    draws.
+    draws. `labels` are shown instead of those of the draws.
     """
     what, axis, items = _FORESTS[variable]
     draws = tree["posterior"][variable]
     dim = str(draws.dims[2])
+    if labels:
+        draws = draws.assign_coords({dim: list(labels)})
     labels_of_all = draws[dim].to_numpy()
     values = draws.mean(("chain", "draw")) if means is None else means.reindex(labels_of_all)
     shown = ends(values.to_numpy())
@@ -133,9 +137,9 @@ def forest(
     )
     figure = _figure(collection)
     title(figure, what, only_ends(shown.size, draws.sizes[dim], items))
-    labels, intervals = figure.axes
-    labels.spines["bottom"].set_visible(False)
-    labels.set_xticks([])
+    names, intervals = figure.axes
+    names.spines["bottom"].set_visible(False)
+    names.set_xticks([])
     intervals.axvline(0, color=GREY, linewidth=0.8, zorder=0)
     intervals.set_xlabel(axis)
     return figure

@@ -31,8 +31,9 @@ def spread_by(tree: xr.DataTree, design: ScreenDesign, what: Grouping) -> pd.Dat
 
     with expected_gc = alpha_g + gamma_c + beta_g rna_gc, plus the mean of its guides' delta_k where
     the model has them. It is about sigma if a model without other effects is right, and larger
-    where the model has effects of pairs. Columns gene or cell_line, data (mean over draws), low,
-    middle, high (89 % interval and median of the replicates), log2; for genes with replicates.
+    where the model has effects of pairs. Columns gene or cell_line (with its name), data (mean over
+    draws), low, middle, high (89 % interval and median of the replicates), log2; for genes with
+    replicates.
     """
     part = replicated_part(tree, design)
     cells, parts = part.cells, guide_lines(part)
@@ -46,7 +47,7 @@ def spread_by(tree: xr.DataTree, design: ScreenDesign, what: Grouping) -> pd.Dat
     )
     group, labels = {
         "gene": (cells.gene, part.genes),
-        "cell_line": (cells.cell_line, part.cell_lines),
+        "cell_line": (cells.cell_line, part.line_labels),
     }[what]
     order = np.argsort(group, kind="stable")
     first = np.flatnonzero(np.diff(group[order], prepend=-1))
@@ -89,7 +90,7 @@ def noise_by_line(tree: xr.DataTree, design: ScreenDesign) -> pd.DataFrame:
     )
     return pd.DataFrame(
         {
-            "cell_line": np.array(design.cell_lines)[used],
+            "cell_line": np.array(design.line_labels)[used],
             "data": np.sqrt(cells.line_within_ss[used] / df[used]),
             "low": low,
             "middle": middle,

@@ -16,6 +16,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from schemas.formatting import label_line
+
 
 @dataclass(frozen=True, eq=False)
 class Cells:
@@ -71,7 +73,9 @@ class ScreenDesign:
     sum_of_squares: np.ndarray
     """Sum of squared log fold change by gene and line (G, C), float64, 0 without measurements."""
     lineage: tuple[str, ...] | None = None
-    """Lineage of each cell line (C,), "" where unknown; None without a model table."""
+    """Lineage of each cell line (C,), "" where unknown; None where all are."""
+    cell_line_name: tuple[str, ...] | None = None
+    """Name of each cell line (C,), such as HEL, "" where unknown; None where all are."""
     measurements: pd.DataFrame | None = None
     """Single measurements: gene, cell_line, guide (integer codes into the labels above), replicate
     (running number in its guide and line), rna, logfc; None where they are too many to keep."""
@@ -85,6 +89,12 @@ class ScreenDesign:
     def labels(self) -> dict[str, tuple[str, ...]]:
         """Labels by dim of the posterior."""
         return {"gene": self.genes, "cell_line": self.cell_lines, "guide": self.guides}
+
+    @property
+    def line_labels(self) -> tuple[str, ...]:
+        """Cell lines (C,) as users read them: `ACH-000004 (HEL)`, or the label alone."""
+        names = self.cell_line_name or [""] * len(self.cell_lines)
+        return tuple(map(label_line, self.cell_lines, names))
 
     @property
     def n_measurements(self) -> int:
@@ -258,6 +268,8 @@ def guide_lines(design: ScreenDesign) -> GuideLines:
     )
 
 
+_OF_LINES = ("lineage", "cell_line_name")
+"""Optional labels of cell lines."""
 _DIMS: dict[str, tuple[str, ...]] = {
     "guide_gene": ("guide",),
     "rna": ("gene", "cell_line"),
@@ -272,8 +284,9 @@ _DIMS: dict[str, tuple[str, ...]] = {
 def design_dataset(design: ScreenDesign) -> xr.Dataset:
     """Return all arrays of a design with their labels, without single measurements."""
     coords: dict[str, object] = {dim: list(labels) for dim, labels in design.labels.items()}
-    if design.lineage is not None:
-        coords["lineage"] = ("cell_line", list(design.lineage))
+    for name in _OF_LINES:
+        if (values := getattr(design, name)) is not None:
+            coords[name] = ("cell_line", list(values))
     return xr.Dataset(
         {name: (dims, getattr(design, name)) for name, dims in _DIMS.items()}
         | {name: (_DIMS["rna"], values) for name, values in design.covariates.items()}
@@ -293,16 +306,17 @@ def design_of(dataset: xr.Dataset) -> ScreenDesign:
         return tuple(map(str, dataset[name].to_numpy()))
 
     arrays: dict[str, Any] = {name: dataset[name].to_numpy() for name in _DIMS}
+    of_lines: dict[str, Any] = {name: labels(name) for name in _OF_LINES if name in dataset.coords}
     others = {str(name): dataset[name].to_numpy() for name in set(dataset.data_vars) - set(_DIMS)}
     return ScreenDesign(
         genes=labels("gene"),
         cell_lines=labels("cell_line"),
         guides=labels("guide"),
         rna_is_log2=bool(dataset.attrs["rna_is_log2"]),
-        lineage=labels("lineage") if "lineage" in dataset.coords else None,
         covariates={name: values for name, values in others.items() if values.ndim == 2},
         covariate_means={
             name.removesuffix("_mean"): means for name, means in others.items() if means.ndim == 1
         },
+        **of_lines,
         **arrays,
     )

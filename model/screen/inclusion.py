@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pandas as pd
@@ -12,6 +13,7 @@ import pandas as pd
 from model.screen.covariates import COPY_NUMBER
 from model.screen.design import ScreenDesign
 from model.screen.selection import Selection, with_reason_of
+from schemas.formatting import label_line
 from schemas.reports import PreparationReport, Unit
 from schemas.tables.containers import Screen
 from schemas.tables.eligibility import INCLUDED
@@ -29,8 +31,16 @@ class InclusionTable:
     """One row per gene of guide map or RNA: gene, copy_number (whether the table of copy number
     has the gene), reason."""
     cell_lines: pd.DataFrame
-    """One row per cell line of sequence map or RNA: cell_line, lineage, profile,
+    """One row per cell line of sequence map or RNA: cell_line, cell_line_name, lineage, profile,
     copy_number_profile, reason; the default profiles of RNA and of copy number, or missing."""
+
+    def label_lines(self, cell_lines: Iterable[str]) -> list[str]:
+        """Return cell lines as users read them: `ACH-000004 (HEL)`, or the label alone."""
+        if "cell_line_name" not in self.cell_lines:  # of an earlier version
+            return [*cell_lines]
+        known = self.cell_lines.dropna(subset="cell_line_name")
+        names = dict(zip(known["cell_line"], known["cell_line_name"], strict=True))
+        return [label_line(line, names.get(line, "")) for line in cell_lines]
 
 
 def inclusion_table(
@@ -62,10 +72,11 @@ def inclusion_table(
             one = profiles[profiles["is_default"]].drop_duplicates("cell_line")
             default = one.set_index("cell_line")["profile"]
         cell_lines.insert(1, column, cell_lines["cell_line"].map(default))
-    lineage = pd.Series(dtype=object)
+    models = pd.DataFrame(columns=["lineage", "cell_line_name"], dtype=object)
     if screen.model_table is not None:
-        lineage = screen.model_table.drop_duplicates("cell_line").set_index("cell_line")["lineage"]
-    cell_lines.insert(1, "lineage", cell_lines["cell_line"].map(lineage))
+        models = screen.model_table.drop_duplicates("cell_line").set_index("cell_line")
+    for column in ("lineage", "cell_line_name"):
+        cell_lines.insert(1, column, cell_lines["cell_line"].map(models[column]))
     has_copies = genes.index.isin(() if copies is None else copies.values.columns)
     return InclusionTable(
         sequences=sequences[["sequence", "cell_line", "pdna_batch", "passes_qc", "reason"]],

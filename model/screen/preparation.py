@@ -216,7 +216,8 @@ def prepare(
         count=statistics.count[cells],
         total=statistics.total[cells],
         sum_of_squares=statistics.sum_of_squares[pairs],
-        lineage=_lineage(screen.model_table, cell_lines),
+        lineage=_of_lines("lineage", screen.model_table, cell_lines),
+        cell_line_name=_of_lines("cell_line_name", screen.model_table, cell_lines),
         measurements=_measurements(statistics, covariate, gene_kept, line_kept, guide_kept),
         covariates=deviations,
         covariate_means=means,
@@ -278,11 +279,14 @@ def _renumbered(kept: np.ndarray) -> np.ndarray:
     return np.cumsum(kept, dtype=np.int64) - 1
 
 
-def _lineage(model_table: pd.DataFrame | None, cell_lines: pd.Index) -> tuple[str, ...] | None:
+def _of_lines(
+    column: str, model_table: pd.DataFrame | None, cell_lines: pd.Index
+) -> tuple[str, ...] | None:
+    """Return a column of the model table by line, "" where unknown; None where all are."""
     if model_table is None:
         return None
-    lineage = model_table.drop_duplicates("cell_line").set_index("cell_line")["lineage"]
-    return tuple(lineage.reindex(cell_lines).fillna("").astype(object))
+    values = model_table.drop_duplicates("cell_line").set_index("cell_line")[column]
+    return tuple(values.reindex(cell_lines).fillna("").astype(object)) if any(values) else None
 
 
 def _measurements(

@@ -40,7 +40,7 @@ SEQUENCE_MAP_COLUMNS = (
     "excluded",
 )
 PROFILE_COLUMNS = ("profile", "cell_line", "is_default")
-MODEL_TABLE_COLUMNS = ("cell_line", "lineage")
+MODEL_TABLE_COLUMNS = ("cell_line", "lineage", "cell_line_name")
 
 
 @dataclass(frozen=True)

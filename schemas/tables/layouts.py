@@ -27,7 +27,10 @@ NUMBER = re.compile(
 
 @dataclass(frozen=True)
 class Layout:
-    """One published layout: file column -> canonical column; further columns are ignored."""
+    """One published layout: file column -> canonical column; further columns are ignored.
+
+    Of two columns for the same canonical one, the first that the file has is used.
+    """
 
     name: str
     table: TableName
@@ -163,9 +166,21 @@ LAYOUTS: dict[TableName, tuple[Layout, ...]] = {
     "rna": _by_profile("rna", "rna_expression"),
     "copy_number": _by_profile("copy_number", "log_copy_number"),
     "model_table": (
-        Layout("current", "model_table", {"ModelID": "cell_line", "OncotreeLineage": "lineage"}),
-        Layout("older", "model_table", {"DepMap_ID": "cell_line", "lineage": "lineage"}),
-        Layout("of_r", "model_table", {"depmap_id": "cell_line", "lineage": "lineage"}),
+        Layout(
+            "current",
+            "model_table",
+            {"ModelID": "cell_line", "OncotreeLineage": "lineage"},
+            dict.fromkeys(("CellLineName", "StrippedCellLineName"), "cell_line_name"),
+        ),
+        *(
+            Layout(
+                name,
+                "model_table",
+                {column: "cell_line", "lineage": "lineage"},
+                dict.fromkeys(("cell_line_name", "stripped_cell_line_name"), "cell_line_name"),
+            )
+            for name, column in (("older", "DepMap_ID"), ("of_r", "depmap_id"))
+        ),
     ),
     "essential": (
         Layout("current", "essential", {"Gene": "gene"}),

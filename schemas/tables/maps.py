@@ -240,6 +240,7 @@ def model_table_schema(free: bool) -> pa.DataFrameSchema:
                 *_unless(free, CELL_LINE_ID, CELL_LINE_PATTERN), _is_unique(CELL_LINE_UNIQUE)
             ),
             "lineage": _column(_is_plain(), nullable=True, required=False),
+            "cell_line_name": _column(_is_plain(), nullable=True, required=False),
         }
     )
 

@@ -97,12 +97,15 @@ def read_small_table(table: TableName, location: str) -> RawTable:
     """Read the columns of the layout as text; raise TableFormatError or StorageError."""
     file = open_table(table, location)
     layout = recognise(table, location, file.columns)
-    names = {column: name for column, name in layout.canonical.items() if column in file.columns}
-    positions = [file.columns.index(column) for column in names]
+    names: dict[str, str] = {}
+    for column, name in layout.canonical.items():
+        if column in file.columns:
+            names.setdefault(name, column)
+    positions = [file.columns.index(column) for column in names.values()]
     further = condition_columns(file.columns, layout) if table == "sequence_map" else []
     texts, _, lines = file.read([*positions, *map(file.columns.index, further)], [])
     columns = pd.DataFrame(dict(enumerate(texts)), lines, dtype="str")
-    frame = columns.iloc[:, : len(names)].set_axis([*names.values()], axis=1)
+    frame = columns.iloc[:, : len(names)].set_axis([*names], axis=1)
     conditions = columns.iloc[:, len(names) :].set_axis(further, axis=1)
     if further:
         conditions.insert(0, "cell_line", frame["cell_line"])

@@ -12,12 +12,12 @@ import pandas as pd
 
 from model.effects.copy_number import FLAG as COPY_NUMBER_FLAG
 from model.effects.copy_number import carried_by_copy_number
-from model.effects.gene_effects import CALLED, count_calls
+from model.effects.gene_effects import CALLED, count_calls, influential_lines
 from schemas.dataset import Dataset
 from schemas.formatting import format_probability, list_first
 from schemas.parameters import FitParameters
 from schemas.posterior import is_single
-from schemas.reports import Convergence, KnownGenes, PreparationReport, Verdict
+from schemas.reports import Convergence, Exclusion, KnownGenes, PreparationReport, Verdict
 from tasks.reports.markdown import as_text, link_to, markdown_table
 from tasks.tracking.artifacts import without_effect
 
@@ -107,7 +107,7 @@ def result_markdown(results: ReportedFit, run_location: str = "") -> str:
             "",
             *_points(results.verdict),
             "",
-            *_exclusions(results.preparation),
+            *_exclusions(results),
             "## Hyperparameters",
             "",
             *_hyperparameters(results.summary),
@@ -198,14 +198,14 @@ def dominant_group(effects: pd.DataFrame) -> pd.Series:
     where none of these does, and NOT_KNOWN of a gene without which no line was left out.
     """
     words = pd.Series(NOT_KNOWN, effects.index)
-    for flag, label in (
-        ("carried_by_one_lineage", "most_influential_lineage"),
-        ("carried_by_one_line", "most_influential_line"),
+    for flag, labels in (
+        ("carried_by_one_lineage", lambda of: of["most_influential_lineage"]),
+        ("carried_by_one_line", influential_lines),
     ):
         if flag in effects:
             carried = effects[flag].fillna(False).astype(bool)
             words[effects[flag].notna() & (words == NOT_KNOWN)] = ""
-            words[carried] = effects.loc[carried, label]
+            words[carried] = labels(effects[carried])
     if COPY_NUMBER_FLAG in effects:
         words[effects[COPY_NUMBER_FLAG]] = "copy number"
     return words
@@ -272,16 +272,18 @@ def _points(verdict: Verdict) -> list[str]:
     return reasons + [f"- note: {as_text(note)}" for note in verdict.notes]
 
 
-def _exclusions(prepared: PreparationReport) -> list[str]:
+def examples_shown(loss: Exclusion, inclusion: InclusionTable, most: int) -> str:
+    """Return the first excluded items, cell lines with their names."""
+    items = loss.examples[:most]
+    labels = inclusion.label_lines(items) if loss.unit == "cell line" else items
+    return ", ".join(labels) + (", ..." if loss.count > len(labels) > 0 else "")
+
+
+def _exclusions(results: ReportedFit) -> list[str]:
     """Return the table of what was excluded, why, and examples; nothing where nothing was."""
     rows = [
-        (
-            f"{one.count:,}",
-            one.unit,
-            one.reason,
-            ", ".join(one.examples[:4]) + (", ..." if one.count > 4 and one.examples else ""),
-        )
-        for one in prepared.losses
+        (f"{one.count:,}", one.unit, one.reason, examples_shown(one, results.inclusion, 4))
+        for one in results.preparation.losses
     ]
     if not rows:
         return []

@@ -11,7 +11,7 @@ import pandas as pd
 from model.effects.copy_number import FLAG as COPY_NUMBER_FLAG
 from model.effects.gene_effects import CALLED
 from model.effects.gene_story import GeneStory
-from schemas.formatting import format_probability
+from schemas.formatting import format_probability, label_line
 from tasks.reports.markdown import as_text, markdown_table
 
 HALF = 12
@@ -97,8 +97,11 @@ def _flags(effect: pd.Series) -> Iterator[str]:
         if _is_set(effect, f"carried_by_one_{group}"):
             change = effect["influence" if group == "line" else "lineage_influence"]
             what = "cell line" if group == "line" else "lineage"
+            dominant = effect[f"most_influential_{group}"]
+            if name := effect.get("most_influential_line_name") if group == "line" else "":
+                dominant = label_line(dominant, name)
             yield (
-                f"driven by one {what}: without {effect[f'most_influential_{group}']} the sign is "
+                f"driven by one {what}: without {dominant} the sign is "
                 f"not sure (the slope changes by {change:+.1f} SD)"
             )
     if _is_set(effect, "marks_lineage"):

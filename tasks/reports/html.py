@@ -26,7 +26,7 @@ from schemas.model_spec import model_spec
 from schemas.parameters import Priors, Thresholds
 from schemas.reports import EVIDENCE_ERROR_PARETO_K, Convergence
 from tasks.reports.comparison import describe_comparison, describe_data_changes
-from tasks.reports.fit import NOT_KNOWN, dominant_group, summarise_calls
+from tasks.reports.fit import NOT_KNOWN, dominant_group, examples_shown, summarise_calls
 from tasks.tracking.artifacts import PARAMETERS_FILE, without_effect
 
 if TYPE_CHECKING:
@@ -155,6 +155,7 @@ def render_report(
             for section, names in sections.items()
         },
         examples_shown=EXAMPLES_SHOWN,
+        examples=lambda loss: examples_shown(loss, results.inclusion, EXAMPLES_SHOWN),
         run_id=run_id,
         command=command,
         parameters_file=PARAMETERS_FILE,

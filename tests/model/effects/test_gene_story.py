@@ -1,5 +1,7 @@
 """The story of a gene: its data by RNA and guide as they are, and what a name may mean."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -17,8 +19,12 @@ def test_the_story_of_a_gene_is_that_of_its_measurements():
     ]
     effects = pd.DataFrame({"gene": ["C (3)", "A (1)"], "beta_mean": [np.nan, -1.0]})
     influence = pd.DataFrame({"gene": ["A (1)", "B (2)", "A (1)"], "change_in_sd": [0.5, 9, -1.5]})
-    story = gene_story("A (1)", effects, design_from_rows(pd.DataFrame(rows)), influence)
+    influence = influence.assign(cell_line=["L0", "L0", "L1"], beta_without=0.0, lfsr_without=0.0)
+    design = design_from_rows(pd.DataFrame(rows))
+    design = replace(design, cell_line_name=("", "HEL", *[""] * 8))
+    story = gene_story("A (1)", effects, design, influence)
     assert story.rank == 1 and list(story.lines["change_in_sd"]) == [-1.5, 0.5]
+    assert list(story.lines["cell_line"]) == ["L1 (HEL)", "L0"]
     assert story.guides[["guide", "n_cell_lines"]].to_numpy().tolist() == [["a1", 10], ["a2", 10]]
     np.testing.assert_allclose(story.guides["slope"], [-1, 0.5])
     np.testing.assert_allclose(story.by_rna["rna_low"], rna[::2])

@@ -81,6 +81,7 @@ def by_loops(
 def test_tables_and_flags_follow_from_the_slopes(monkeypatch, lineage, changed, most_rows, carried):
     settings = FitParameters.model_validate({"model": "m4", **changed})
     design, (every, within) = replace(DESIGN, lineage=lineage), given_slopes()
+    design = replace(design, cell_line_name=lineage)
     lines, lineages = list(design.cell_lines), ["Lung", "Skin"] if lineage else []
     of_lines = GroupsOut(
         every.whole, every.without.part(slice(5)), every.elpd[:5], every.pareto_k[:5]
@@ -103,6 +104,14 @@ def test_tables_and_flags_follow_from_the_slopes(monkeypatch, lineage, changed, 
     found = assess_influence(drawn_sds("m4"), design, settings, lambda *done: progress.append(done))
     assert found is not None
     assert progress == [(1, 2)]
+    if lineage:
+        names = dict(zip(design.cell_lines, lineage, strict=True))
+        for table, line in (
+            (found.genes, "most_influential_line"),
+            (found.line_influence, "cell_line"),
+            (found.lines, "cell_line"),
+        ):
+            assert table.pop(f"{line}_name").tolist() == [names[one] for one in table[line]]
     by_line, genes = by_loops(of_lines, "cell_line", lines, settings)
     assert " ".join(genes["gene"][genes["carried_by_one_line"]]) == carried
     n_carried, marks = int(genes["carried_by_one_line"].sum()), np.zeros(7, bool)

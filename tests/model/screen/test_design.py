@@ -56,7 +56,10 @@ def test_replicates_that_agree_leave_no_squares_below_zero():
 @pytest.mark.parametrize(("is_log2", "lineage"), [(True, None), (False, LINEAGE)])
 def test_a_design_comes_back_from_its_dataset(tmp_path, is_log2, lineage):
     design = dataclasses.replace(
-        design_from_rows(rows_of()), rna_is_log2=is_log2, lineage=lineage, measurements=None
+        design_from_rows(rows_of()),
+        **dict.fromkeys(("lineage", "cell_line_name"), lineage),
+        rna_is_log2=is_log2,
+        measurements=None,
     )
     design_dataset(design).to_netcdf(tmp_path / "design.nc", engine="h5netcdf")
     with xr.open_dataset(tmp_path / "design.nc", engine="h5netcdf") as stored:

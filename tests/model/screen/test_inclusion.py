@@ -22,6 +22,7 @@ def test_every_item_is_listed_with_its_reason():
     again = sequences[sequences["sequence"] == "1A"].assign(pdna_batch="z", passes_qc=False)
     one, two = "ACH-000001", "ACH-000002"
     lineages = pd.DataFrame({"cell_line": [two, one, two], "lineage": ["Lung", "Skin", "Bowel"]})
+    lineages["cell_line_name"] = ["A375", None, "A"]
     copies = {"profile": ["CN-1", "CN-2"], "cell_line": [one, two], "is_default": [True, False]}
     of_a = pd.DataFrame({"AAA (1)": [1.0, 1.0]})
     of = replace(
@@ -50,8 +51,9 @@ def test_every_item_is_listed_with_its_reason():
     pd.testing.assert_frame_equal(listed, sequences[columns], check_dtype=False)
     assert found.guides.query("guide in ['A0', 'D0']")["gene"].tolist() == ["AAA (1)", "DDD (4)"]
     assert found.genes.loc[found.genes["copy_number"], "gene"].tolist() == ["AAA (1)"]
-    assert found.cell_lines.iloc[:3, :4].fillna("-").to_numpy().tolist() == [
-        [one, "Skin", "q", "CN-1"],
-        [two, "Lung", "r", "-"],
-        ["ACH-000003", "-", "s", "-"],
+    assert found.cell_lines.iloc[:3, :5].fillna("-").to_numpy().tolist() == [
+        [one, "-", "Skin", "q", "CN-1"],
+        [two, "A375", "Lung", "r", "-"],
+        ["ACH-000003", "-", "-", "s", "-"],
     ]
+    assert found.label_lines([two, one, "X"]) == [f"{two} (A375)", one, "X"]

@@ -148,12 +148,14 @@ def test_single_measurements_are_kept_up_to_a_limit():
 
 
 def test_z_scores_and_the_first_lineage_are_used_as_they_are():
-    lineages = {"cell_line": [LINES[1], LINES[0], LINES[0]], "lineage": ["Skin", "Lung", "Bone"]}
-    of = replace(screen(), model_table=pd.DataFrame(lineages))
+    models = {"cell_line": [LINES[1], LINES[0], LINES[0]], "lineage": ["Skin", "Lung", "Bone"]}
+    names = ["A", None, "B"]
+    of = replace(screen(), model_table=pd.DataFrame({**models, "cell_line_name": names}))
     design, _ = prepared(of, z_score=True)
     np.testing.assert_array_equal(design.rna, of.rna.to_numpy().T)
     np.testing.assert_allclose(design.rna_sd, of.rna.std(ddof=1))
     assert (design.rna_is_log2, design.lineage) == (False, ("Lung", "Skin", "", ""))
+    assert design.line_labels == (LINES[0], f"{LINES[1]} (A)", *LINES[2:])
 
 
 @pytest.mark.parametrize("units", ["log2_ratio_plus_1", "ratio"])

@@ -9,7 +9,8 @@ from model.screen.preparation import PreparationError
 from schemas.parameters import Filters
 from tests.model.small_screens import GENES, LINES, LOOSE, prepared, screen
 
-MODELS = pd.DataFrame({"cell_line": LINES, "lineage": ["Skin", "Skin", "Skin", "Lung"]})
+LINEAGES = ["Skin", "Skin", "Skin", "Lung"]
+MODELS = pd.DataFrame({"cell_line": LINES, "lineage": LINEAGES, "cell_line_name": None})
 OF_LINEAGES = replace(screen(), model_table=MODELS)
 
 

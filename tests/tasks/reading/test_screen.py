@@ -31,6 +31,8 @@ def put(folder: Path, name: str, text: str) -> str:
          {2: ["A (1)"], 4: ["B (2)"]}),
         ("model_table", 'ModelID,OncotreeLineage\nACH-000001,"a, ""b""\nc"\n',
          ["cell_line", "lineage"], {2: ["ACH-000001", 'a, "b"\nc']}),
+        ("model_table", "ModelID,StrippedCellLineName,CellLineName,OncotreeLineage\nA,T47,T-47,x\n",
+         ["cell_line", "lineage", "cell_line_name"], {2: ["A", "x", "T-47"]}),
         ("essential", "Gene\n", ["gene"], {}),
     ],
 )  # fmt: skip

@@ -50,8 +50,14 @@ def check_kind(table: TableName, location: str, head: bytes) -> None:
         )
 
 
-def check_head(table: TableName, location: str, head: bytes, delimiter: str = ",") -> None:
-    """Raise an error where the first bytes are not those of a text table with this delimiter.
+def delimiter_of(header: bytes, suffix: str) -> str:
+    """Return the delimiter of a header: that of the suffix of its file, or the one it has."""
+    usual, other = (",", "\t") if suffix.startswith(".csv") else ("\t", ",")
+    return other if other.encode() in header and usual.encode() not in header else usual
+
+
+def check_head(table: TableName, location: str, head: bytes) -> None:
+    """Raise an error where the first bytes are not those of a text table with commas or tabs.
 
     Raises:
         TableFormatError: `empty_file`, `html_page`, `pointer_file`, `wrong_format`,
@@ -73,19 +79,16 @@ def check_head(table: TableName, location: str, head: bytes, delimiter: str = ",
         if start.startswith(magic):
             raise refuse(
                 "wrong_format",
-                f"expected comma-separated text, got {what} file",
+                f"expected text separated by commas or tabs, got {what} file",
                 f"save it as CSV or give it its own suffix ({', '.join(SUFFIXES)} are read)",
             )
     lines = start.split(b"\n", 2)
-    names = {",": "commas", "\t": "tabs", ";": "semicolons"}
-    if delimiter.encode() not in lines[0]:
-        for other, what in names.items():
-            if other.encode() in lines[0]:
-                raise refuse(
-                    "wrong_delimiter",
-                    f"expected columns separated by {names[delimiter]}, the header has {what}",
-                    "save the table comma-separated, or name one with tabs .tsv",
-                )
+    if b";" in lines[0] and not re.search(rb"[,\t]", lines[0]):
+        raise refuse(
+            "wrong_delimiter",
+            "expected columns separated by commas or tabs, the header has semicolons",
+            "save the table with commas or tabs, and decimals with a point",
+        )
     if len(lines) == 3 and lines[0] == lines[1]:
         raise refuse("repeated_header", "the header is on lines 1 and 2", "delete one of them")
 

@@ -203,7 +203,9 @@ def free_labels(layout: str) -> bool:
     return layout.startswith("long")
 
 
-SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".parquet", ".hdf5")
+TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".tab")
+"""Of text separated by commas or tabs, whichever the header has."""
+SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz", ".parquet", ".hdf5")
 
 
 def known_file_stems(table: TableName, library: str) -> tuple[str, ...]:

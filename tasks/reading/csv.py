@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -28,6 +30,9 @@ class ParsedLines(NamedTuple):
     numbers: np.ndarray
     """Requested number columns (n_lines, n_columns), float64, NaN where missing, in column-major
     order as in Arrow: transposing them would take longer than checking."""
+    lines: np.ndarray
+    """Line on which each row begins (n_rows,), from 0; a value may have line breaks in quotes."""
+    n_lines: int
     last: bytes
     """Last byte of the block."""
 
@@ -63,9 +68,27 @@ class CsvParser:
         )
         table = pa.csv.read_csv(pa.BufferReader(lines), reading, self._parsing, self._converting)
         (batch,) = table.to_batches()
+        first_lines, n_lines = self._first_lines(lines, batch.num_rows)
         return ParsedLines(
-            [as_objects(batch[name]) for name in self._texts], self._matrix(batch), lines[-1:]
+            [as_objects(batch[name]) for name in self._texts],
+            self._matrix(batch),
+            first_lines,
+            n_lines,
+            lines[-1:],
         )
+
+    def _first_lines(self, lines: bytes, n_rows: int) -> tuple[np.ndarray, int]:
+        """Return the line on which each row begins (n_rows,), and the number of lines."""
+        n_lines = lines.count(b"\n") + (lines[-1:] != b"\n")
+        if n_lines <= n_rows:
+            return np.arange(n_rows), n_rows
+        text = io.StringIO(lines.decode(), newline="")
+        reader = csv.reader(text, delimiter=self._parsing.delimiter)
+        try:
+            ends = [reader.line_num for _ in reader]
+        except csv.Error:  # of a value of 100 kB: lines are approximate then
+            return np.arange(n_rows), n_lines
+        return np.array([0, *ends[:-1]]), n_lines
 
     def _matrix(self, batch: pa.RecordBatch) -> np.ndarray:
         if not self._numbers:

@@ -8,6 +8,7 @@ import io
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import PurePath
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ import pyarrow.parquet
 from schemas.tables.containers import TableFormatError, TableName
 from schemas.tables.heads import (
     check_head,
+    delimiter_of,
     is_above_header,
     is_padded,
     lacks_row_labels,
@@ -25,7 +27,7 @@ from schemas.tables.heads import (
     parse_header,
     without_padding,
 )
-from schemas.tables.layouts import MISSING_VALUES, NUMBER, SUFFIXES, UNNAMED
+from schemas.tables.layouts import MISSING_VALUES, NUMBER, SUFFIXES, TEXT_SUFFIXES, UNNAMED
 from tasks.reading.csv import CsvParser, LineTooLong, as_objects, parse_ahead, whole_lines
 from tasks.reading.hdf5 import Hdf5File
 from tasks.reading.storage import StoredFile
@@ -51,8 +53,7 @@ def open_table(table: TableName, location: str) -> TableFile:
     """
     name = location.lower().removesuffix(".gz")
     formats: dict[str, type[CsvFile | ParquetFile | Hdf5File]] = {
-        ".csv": CsvFile,
-        ".tsv": TsvFile,
+        **dict.fromkeys(TEXT_SUFFIXES, CsvFile),
         ".parquet": ParquetFile,
         ".hdf5": Hdf5File,
     }
@@ -78,7 +79,7 @@ _OTHER_FORMATS = {
     "matrix with its row names",
     (".h5ad", ".h5", ".loom"): "save its matrix with its labels as Parquet or CSV",
     (".xlsx", ".xls", ".ods"): "save the sheet as CSV; check that it has made no dates of genes",
-    (".txt", ".gct", ".tab"): "save it as .tsv if its columns are separated by tabs, or as .csv",
+    (".gct",): "save its matrix without the lines above the header, as .tsv",
     (".zip", ".tar", ".bz2", ".xz", ".zst", ".7z"): "unpack it",
 }
 
@@ -87,14 +88,12 @@ _LINE_LIMIT = f"{MAX_LINE_BYTES / 1e6:.0f} MB a line"
 
 
 class CsvFile(TableFile):
-    """Comma-separated text, gzipped or not.
+    """Text separated by commas or tabs, gzipped or not.
 
     Read as if they were not there: empty lines above the header, blanks beside every delimiter, and
     columns at the end of the lines that have neither name nor value. The header may lack the name
     of the row labels.
     """
-
-    delimiter = ","
 
     def _read_columns(self) -> tuple[str, ...]:
         with self._open() as stream, self._decompressing():
@@ -105,7 +104,9 @@ class CsvFile(TableFile):
                 self._header_line += 1
             row = stream.readline(MAX_LINE_BYTES)
             head = header + row + stream.read(HEAD_BYTES)
-            check_head(self.table, location, head, self.delimiter)
+            check_head(self.table, location, head)
+            suffix = PurePath(location.lower().removesuffix(".gz")).suffix
+            self.delimiter = delimiter_of(header, suffix)
             if len(header) == MAX_LINE_BYTES:
                 raise self.too_large(_LINE_LIMIT)
             self._padded = is_padded(header, self.delimiter)
@@ -137,10 +138,10 @@ class CsvFile(TableFile):
             parser = CsvParser(self._n_columns, [*texts, *unnamed], numbers, self.delimiter)
             try:
                 for block in parse_ahead(parser, blocks):
-                    self._require_empty(block.texts[len(texts) :], line)
-                    named = block.texts[: len(texts)]
-                    yield from _between_empty_lines(Rows(named, block.numbers, line))
-                    line += len(block.numbers)
+                    lines = line + block.lines
+                    self._require_empty(block.texts[len(texts) :], lines)
+                    yield from _runs(block.texts[: len(texts)], block.numbers, lines)
+                    line += block.n_lines
                     last = block.last
             except pa.ArrowInvalid as error:
                 raise self._explain(line, numbers, str(error)) from error
@@ -152,14 +153,14 @@ class CsvFile(TableFile):
                     "; if it is whole, add a line break at its end",
                 )
 
-    def _require_empty(self, unnamed: Sequence[np.ndarray], first_line: int) -> None:
+    def _require_empty(self, unnamed: Sequence[np.ndarray], lines: np.ndarray) -> None:
         for column, values in enumerate(unnamed, len(self.columns) + 1):
             filled = np.flatnonzero(pd.notna(values))
             if len(filled):
                 raise self.error(
                     "unnamed_column",
                     f"expected a name of each column but the first, got none of column {column}, "
-                    f"which has {values[filled[0]]!r} on line {first_line + filled[0]}",
+                    f"which has {values[filled[0]]!r} on line {lines[filled[0]]}",
                     "name the column, or remove it",
                 )
 
@@ -197,8 +198,9 @@ class CsvFile(TableFile):
         with text:
             rows = csv.reader(text, delimiter=self.delimiter, skipinitialspace=self._padded)
             try:
-                for row in rows:
-                    line = rows.line_num
+                next_line = 1
+                for row in rows:  # a quoted line break belongs to its row
+                    line, next_line = next_line, rows.line_num + 1
                     if line < max(first_line, self._header_line + 1) or not row:
                         continue
                     if len(row) != self._n_columns:
@@ -224,12 +226,6 @@ class CsvFile(TableFile):
         return self.error(
             "damaged_file", f"expected a table of text, got: {cause}", "correct the file"
         )
-
-
-class TsvFile(CsvFile):
-    """Text separated by tabs."""
-
-    delimiter = "\t"
 
 
 # Arrow also raises OSError for damaged files; StorageError is not an OSError.
@@ -284,19 +280,18 @@ class ParquetFile(TableFile):
         return texts.astype(np.float64)
 
 
-def _between_empty_lines(rows: Rows) -> Iterator[Rows]:
-    """Yield the parts of a block between empty lines, which end most files."""
-    empty = np.ones(len(rows.numbers), dtype=bool)
-    for text in rows.texts:
+def _runs(texts: list[np.ndarray], numbers: np.ndarray, lines: np.ndarray) -> Iterator[Rows]:
+    """Yield the rows of a block that are on consecutive lines, without empty lines.
+
+    `lines`: the line on which each row begins (n_rows,). Empty lines end most files.
+    """
+    empty = np.ones(len(numbers), dtype=bool)
+    for text in texts:
         empty &= pd.isna(text)
-    empty[empty] = np.isnan(rows.numbers[empty]).all(axis=1)
-    if not empty.any():
-        yield rows
-        return
+    empty[empty] = np.isnan(numbers[empty]).all(axis=1)
     filled = np.flatnonzero(~empty)
-    for run in np.split(filled, np.flatnonzero(np.diff(filled) > 1) + 1):
+    apart = (np.diff(filled) > 1) | (np.diff(lines[filled]) > 1)
+    for run in np.split(filled, np.flatnonzero(apart) + 1):
         if len(run):
             part = slice(run[0], run[-1] + 1)
-            yield Rows(
-                [text[part] for text in rows.texts], rows.numbers[part], rows.first_line + run[0]
-            )
+            yield Rows([text[part] for text in texts], numbers[part], int(lines[run[0]]))

@@ -25,9 +25,9 @@ class Odd:
         return self.name
 
 
-def written(name: str, table: str, change: Callable[[bytes], bytes]) -> Odd:
+def written(name: str, table: str, change: Callable[[bytes], bytes], suffix: str = ".csv") -> Odd:
     """Change the bytes of a table."""
-    return Odd(name, lambda of: content(name, table, "", change).change(of, RANDOM)[0])
+    return Odd(name, lambda of: content(name, table, "", change, suffix).change(of, RANDOM)[0])
 
 
 def table(
@@ -65,10 +65,18 @@ def numbered(was: bytes) -> bytes:
     return b"\n".join([header, *(b"%d,%s" % pair for pair in enumerate(rows, 1)), b""])
 
 
+def tabs(was: bytes) -> bytes:
+    """Separate the values by tabs."""
+    return was.replace(b",", b"\t")
+
+
 SPACED, BOM = b", ", b"\xef\xbb\xbf"
 ODD = (
     written("empty lines on top", "logfc", lambda was: b"\n\r\n,,,\n" + was),
     written("a line that names the delimiter", "guide_map", lambda was: BOM + b"sep=,\n" + was),
+    written("tabs in a file named .csv", "logfc", tabs),
+    written("tabs in a file named .txt", "guide_map", tabs, ".txt"),
+    written("commas in a file named .tsv", "sequence_map", bytes, ".tsv"),
     written("blanks after commas", "rna", lambda was: was.replace(b",", SPACED)),
     written("blanks after commas of text", "guide_map", lambda was: was.replace(b",", SPACED)),
     written("blanks around commas", "logfc", lambda was: was.replace(b",", b" ,  ")),

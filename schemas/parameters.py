@@ -315,8 +315,8 @@ class Sampling(Settings):
     """Implementation of NUTS: nutpie (fastest), pymc (reference) or numpyro (JAX)."""
     draws: int | None = Field(None, ge=50, le=1_000_000)
     """Draws kept per chain (nuts, gibbs: after tuning; exact: per batch). If not set: 2,000, of
-    gibbs 1,000 from 100,000 guide-line pairs on; fewer, but at least 500, where they would take
-    over 1.5 GB."""
+    gibbs 1,000 or, until they have converged, up to 4,000; fewer, but at least 500, where they
+    would take over 1.5 GB."""
     tune: int = Field(2000, ge=50, le=1_000_000)
     """Tuning steps per chain, discarded (nuts only)."""
     chains: int = Field(4, ge=2, le=64)

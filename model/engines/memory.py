@@ -37,9 +37,10 @@ PASS_COPIES = 4
 """Arrays of the size of a block during a pass at many points."""
 
 
-MOST_DRAWS, LARGE_SCREEN = 2000, 100_000
-"""Draws per chain if none are asked for; half of them by the Gibbs engine in a screen of more
-guide-line pairs, where they take longer and depend on each other less."""
+MOST_DRAWS: dict[EngineName, int] = {"gibbs": 1000, "exact": 2000, "nuts": 2000}
+"""Draws per chain if none are asked for, by engine."""
+LONGEST_CHAIN = 4000
+"""The Gibbs engine doubles its draws, up to so many per chain, until they have converged."""
 FEWEST_DRAWS, LARGEST_POSTERIOR = 500, 1_500_000_000
 """They are halved, but not below, until the draws take at most so many bytes."""
 
@@ -63,15 +64,24 @@ class Sizes:
 
 def choose_draws(parameters: FitParameters, sizes: Sizes, engine: EngineName) -> FitParameters:
     """Return the parameters with a number of draws per chain, chosen if they have none."""
-    is_large = engine == "gibbs" and sizes.guides * sizes.cell_lines > LARGE_SCREEN
-    draws = MOST_DRAWS // 2 if is_large else MOST_DRAWS
+    draws = MOST_DRAWS.get(engine, 0)
     while parameters.sampling.draws is None:
-        sampling = parameters.sampling.model_copy(update={"draws": draws})
-        chosen = parameters.model_copy(update={"sampling": sampling})
+        chosen = _with_draws(parameters, draws)
         if draws <= FEWEST_DRAWS or posterior_bytes(sizes, chosen) <= LARGEST_POSTERIOR:
             parameters = chosen
         draws //= 2
     return parameters
+
+
+def can_double(parameters: FitParameters, sizes: Sizes, draws: int) -> bool:
+    """Return whether chains of so many draws may become twice as long."""
+    longer = _with_draws(parameters, 2 * draws)
+    return 2 * draws <= LONGEST_CHAIN and posterior_bytes(sizes, longer) <= LARGEST_POSTERIOR
+
+
+def _with_draws(parameters: FitParameters, draws: int) -> FitParameters:
+    sampling = parameters.sampling.model_copy(update={"draws": draws})
+    return parameters.model_copy(update={"sampling": sampling})
 
 
 def reading_bytes(sizes: Sizes) -> int:

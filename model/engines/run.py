@@ -6,18 +6,21 @@ The engines are the modules `sampler` of `model.engines.exact`, `gibbs` and `nut
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import xarray as xr
 
-from model.diagnostics.convergence import exact_diagnostics
-from model.diagnostics.verdict import exact_failures
+from model.diagnostics.convergence import assess_convergence, exact_diagnostics
+from model.diagnostics.summary import parameter_summary
+from model.diagnostics.verdict import exact_failures, give_verdict
 from model.effects.influence import can_leave_out, leaving_out_seconds
 from model.engines.exact import sampler as exact
 from model.engines.exact.proposal import NotIntegrable
 from model.engines.exact.workload import expected_seconds
 from model.engines.memory import (
     Sizes,
+    can_double,
     choose_draws,
     fit_bytes,
     format_bytes,
@@ -75,12 +78,14 @@ def run_engine(
     require_identified(parameters.model, design)
     require_engine(parameters)
     engine, fell_back = first_engine(parameters), ""
+    is_chosen = parameters.sampling.draws is None
     parameters = choose_draws(parameters, Sizes.of(design), engine)
     seed = seeds(parameters.seed)[SAMPLE]
     if engine == "gibbs":
         from model.engines.gibbs import sampler as gibbs  # with Numba, for this engine alone
 
-        tree = gibbs.sample(design, parameters, seed, progress)
+        enough = _needs_more(design, parameters) if is_chosen else gibbs.has_enough
+        tree = gibbs.sample(design, parameters, seed, progress, enough)
         tree.attrs["engine"] = "gibbs"
         return tree
     if engine == "exact":
@@ -104,6 +109,19 @@ def run_engine(
         tree.attrs["fell_back"] = fell_back
     tree.attrs["engine"] = "nuts"
     return tree
+
+
+def _needs_more(design: ScreenDesign, parameters: FitParameters) -> Callable[[xr.DataTree], bool]:
+    """Return whether chains of chosen length need more draws: not converged, with room for more."""
+    sizes = Sizes.of(design)
+
+    def needs_more(tree: xr.DataTree) -> bool:
+        if not can_double(parameters, sizes, tree["posterior"].sizes["draw"]):
+            return False
+        convergence = assess_convergence(tree, parameter_summary(tree))
+        return give_verdict(convergence, (), parameters).status == "fail"
+
+    return needs_more
 
 
 def _sample_by_nuts(
@@ -163,9 +181,10 @@ def add_predictive_groups(
 
 def describe_cost(design: ScreenDesign, parameters: FitParameters) -> str:
     """Return the size, expected time and expected memory of a fit, as a phrase."""
-    engine = first_engine(parameters)
-    parameters = choose_draws(parameters, Sizes.of(design), engine)
-    sampling, sizes = parameters.sampling, Sizes.of(design)
+    engine, sizes = first_engine(parameters), Sizes.of(design)
+    is_chosen = engine == "gibbs" and parameters.sampling.draws is None
+    parameters = choose_draws(parameters, sizes, engine)
+    sampling = parameters.sampling
     megabytes = posterior_bytes(sizes, parameters) / 1e6
     n_cells = np.count_nonzero(design.gene_count)
     seconds = fit_seconds(design, parameters)
@@ -175,6 +194,8 @@ def describe_cost(design: ScreenDesign, parameters: FitParameters) -> str:
         of = "x" if engine == "exact" else "chains of"
         draws = f"{sampling.chains} {of} {sampling.n_draws:,} draws"
     draws += f", {_duration(seconds)}" if seconds else ""
+    if is_chosen and can_double(parameters, sizes, sampling.n_draws):
+        draws += " (more if they have not converged)"
     memory = format_bytes(needed_bytes(design, parameters))
     return (
         f"{n_parameters(sizes, parameters):,} parameters, {n_cells:,} gene-line pairs, "

@@ -23,7 +23,7 @@ from model.engines.gibbs.metropolis import (
 from model.engines.gibbs.state import GibbsData, LineSums, State
 from model.likelihood.pair_sums import GAMMA, GUIDE_LINE, NOISE, SCALE
 
-STEPS, LARGE = 6, 1_000_000
+STEPS, LARGE = 3, 1_000_000
 """In a sweep; one in a screen of more guide-line pairs, where each costs more than it helps."""
 LARGEST_SETTLING = 0.3
 """Of a step of a log SD towards its mode."""

@@ -51,21 +51,32 @@ SWEEPS_TIMED = 6
 PROGRESS_EVERY = 20
 """Sweeps between two reports of progress."""
 
+NeedsMore = Callable[[xr.DataTree], bool]
+"""Whether chains need more draws than those of a tree."""
+
+
+def has_enough(tree: xr.DataTree) -> bool:
+    """Return False: a requested number of draws is never exceeded."""
+    return False
+
 
 def sample(
     design: ScreenDesign,
     parameters: FitParameters,
     seed: int,
     progress: ProgressCallback = no_progress,
+    needs_more: NeedsMore = has_enough,
 ) -> xr.DataTree:
     """Return draws from the posterior.
 
     Returns a tree with groups `posterior` (the variables of the contract, float64) and
     `sample_stats` (by chain and draw, the shares of proposals accepted: `accepted_spread`,
-    `accepted_lines`, `accepted_line_sds`). Equal arguments give equal draws.
+    `accepted_lines`, `accepted_line_sds`). While `needs_more` returns True of the tree, the chains
+    continue until they have twice as many draws. Equal arguments give equal draws.
     """
     spec = model_spec(parameters.model, design.covariates)
-    return sample_model(spec, design, parameters.priors, parameters.sampling, seed, progress)
+    sampling = parameters.sampling
+    return sample_model(spec, design, parameters.priors, sampling, seed, progress, needs_more)
 
 
 def sample_model(
@@ -75,54 +86,68 @@ def sample_model(
     sampling: Sampling,
     seed: int,
     progress: ProgressCallback = no_progress,
+    needs_more: NeedsMore = has_enough,
 ) -> xr.DataTree:
     """Return draws from the posterior of any model of the engine; `sample` says the rest."""
     data = GibbsData.of(spec, design, priors)
     part = None
     if len(design.genes) >= MANY_GENES:
         part = GibbsData.of(spec, _evenly(design, WARM_UP_GENES), priors)
-    n_sweeps = sampling.chains * (_warm_up(design) + sampling.n_draws)
+    seeds = np.random.SeedSequence(seed).spawn(sampling.chains)
+    chains = [_Chain(data, part, np.random.default_rng(one)) for one in seeds]
     counter = count()
 
-    def one_more() -> None:
-        done = next(counter) + 1
-        if done % PROGRESS_EVERY == 0 or done == n_sweeps:
-            progress(done, n_sweeps)
+    def extend(tree: xr.DataTree, n_draws: int) -> xr.DataTree:
+        """Return a tree with so many draws per chain, the first of them those of `tree`."""
+        n_before = tree["posterior"].sizes["draw"]
+        n_sweeps = sampling.chains * (_warm_up(design) + n_draws)
+        longer = _room(spec, design, sampling.chains, n_draws)
+        for group in longer.children:
+            for name, values in longer[group].data_vars.items():
+                values[:, :n_before] = tree[group].dataset[name]
 
+        def one_more() -> None:
+            done = next(counter) + 1
+            if done % PROGRESS_EVERY == 0 or done == n_sweeps:
+                progress(done, n_sweeps)
+
+        def run(number: int) -> None:
+            # The chains write into the result: the draws of a whole release exist once.
+            drawn, accepted = (
+                {str(name): v.values[number, n_before:] for name, v in group.data_vars.items()}
+                for group in (longer["posterior"], longer["sample_stats"])
+            )
+            chains[number].draw(drawn, accepted, one_more)
+
+        with one_blas_thread():
+            list(threaded_map(run, range(sampling.chains)))
+        return longer
+
+    tree = extend(_room(spec, design, sampling.chains, 0), sampling.n_draws)
+    while needs_more(tree):
+        tree = extend(tree, 2 * tree["posterior"].sizes["draw"])
+    return tree
+
+
+def _room(spec: ModelSpec, design: ScreenDesign, n_chains: int, n_draws: int) -> xr.DataTree:
+    """Return the tree of `sample` with draws that are not drawn yet."""
     labels = dict(design.labels)
     if spec.mixture:
         labels["component"] = spec.mixture.labels
-    shape = {"chain": sampling.chains, "draw": sampling.n_draws}
-    # The chains write into the result: the draws of a whole release exist once.
-    drawn = {
-        name: np.empty((*shape.values(), *(len(labels[dim]) for dim in dims)))
-        for name, dims in spec.variables.items()
-    }
-    accepted = {step: np.empty(tuple(shape.values())) for step in STEPS}
-
-    def run(chain: int) -> None:
-        _run_chain(
-            data,
-            part,
-            np.random.default_rng(seeds[chain]),
-            {name: values[chain] for name, values in drawn.items()},
-            {step: shares[chain] for step, shares in accepted.items()},
-            one_more,
-        )
-
-    seeds = np.random.SeedSequence(seed).spawn(sampling.chains)
-    with one_blas_thread():
-        list(threaded_map(run, range(sampling.chains)))
     used = {dim for dims in spec.variables.values() for dim in dims}
-    chain_and_draw = {name: np.arange(size) for name, size in shape.items()}
+    shape = {"chain": n_chains, "draw": n_draws}
+    coords = {name: np.arange(size) for name, size in shape.items()}
+    sizes = {dim: len(items) for dim, items in labels.items()} | shape
+
+    def empty(*dims: str) -> tuple[tuple[str, ...], np.ndarray]:
+        dims = ("chain", "draw", *dims)
+        return dims, np.empty([sizes[dim] for dim in dims])
+
     posterior = xr.Dataset(
-        {name: (("chain", "draw", *dims), drawn[name]) for name, dims in spec.variables.items()},
-        coords=chain_and_draw | {dim: list(items) for dim, items in labels.items() if dim in used},
+        {name: empty(*dims) for name, dims in spec.variables.items()},
+        coords=coords | {dim: list(items) for dim, items in labels.items() if dim in used},
     )
-    statistics = xr.Dataset(
-        {f"accepted_{step}": (("chain", "draw"), shares) for step, shares in accepted.items()},
-        coords=chain_and_draw,
-    )
+    statistics = xr.Dataset({f"accepted_{step}": empty() for step in STEPS}, coords=coords)
     return xr.DataTree.from_dict({"posterior": posterior, "sample_stats": statistics})
 
 
@@ -172,37 +197,51 @@ def _draws_lines(n_genes: int, sweep: int) -> bool:
     return n_genes < MANY_GENES or sweep % LINES_EVERY == 0
 
 
-def _run_chain(
-    data: GibbsData,
-    part: GibbsData | None,
-    random: np.random.Generator,
-    drawn: dict[str, np.ndarray],
-    accepted: dict[str, np.ndarray],
-    one_more: Callable[[], None],
-) -> None:
-    """Fill in draws by variable (draw, ...), and shares accepted by step (draw,).
+class _Chain:
+    """One chain, which warms up before its first draw and can continue after its last one.
 
     `part` is the screen with fewer genes, where the chain warms up on them first.
     """
-    first = part or data
-    state = start(first, random)
-    for sweep in range(WARM_UP):
-        _sweep(first, state, random, settling=sweep < SETTLING)
-        if not part:
+
+    def __init__(
+        self, data: GibbsData, part: GibbsData | None, random: np.random.Generator
+    ) -> None:
+        self._data, self._part, self._random = data, part, random
+        self._state: State | None = None
+        self._n_draws = 0
+        self._moved: dict[str, float] = {}
+
+    def draw(
+        self,
+        drawn: dict[str, np.ndarray],
+        accepted: dict[str, np.ndarray],
+        one_more: Callable[[], None],
+    ) -> None:
+        """Fill in draws by variable (draw, ...), and shares accepted by step (draw,)."""
+        state = self._state = self._state or self._warmed_up(one_more)
+        for at in range(len(accepted[f"accepted_{STEPS[0]}"])):
+            lines = _draws_lines(self._data.shape[0], self._n_draws)
+            self._moved |= _sweep(self._data, state, self._random, lines=lines)
+            self._n_draws += 1
+            for name, value in _variables(self._data.spec, state).items():
+                drawn[name][at] = value
+            for step, share in self._moved.items():
+                accepted[f"accepted_{step}"][at] = share
             one_more()
-    if part:
-        state = start_from(data, state)
-        for sweep in range(WARM_UP_OF_MANY):
-            _sweep(data, state, random, settling=sweep < SETTLING)
-            one_more()
-    moved: dict[str, float] = {}
-    for draw in range(len(accepted[STEPS[0]])):
-        moved |= _sweep(data, state, random, lines=_draws_lines(data.shape[0], draw))
-        for name, value in _variables(data.spec, state).items():
-            drawn[name][draw] = value
-        for step, shares in accepted.items():
-            shares[draw] = moved[step]
-        one_more()
+
+    def _warmed_up(self, one_more: Callable[[], None]) -> State:
+        first = self._part or self._data
+        state = start(first, self._random)
+        for sweep in range(WARM_UP):
+            _sweep(first, state, self._random, settling=sweep < SETTLING)
+            if not self._part:
+                one_more()
+        if self._part:
+            state = start_from(self._data, state)
+            for sweep in range(WARM_UP_OF_MANY):
+                _sweep(self._data, state, self._random, settling=sweep < SETTLING)
+                one_more()
+        return state
 
 
 def _sweep(

@@ -9,9 +9,10 @@ from model.diagnostics.convergence import assess_convergence
 from model.diagnostics.summary import parameter_summary
 from model.effects.gene_effects import gene_effects
 from model.engines.gibbs.sampler import sample_model
+from model.engines.memory import MOST_DRAWS
 from model.engines.nuts.screen import screen_model
 from model.engines.nuts.sparse_slopes import sampled_variables
-from model.engines.run import NoIntegral, add_predictive_groups, run_engine
+from model.engines.run import NoIntegral, add_predictive_groups, describe_cost, run_engine
 from model.prediction.loo import cell_log_likelihood
 from model.simulation.calibration import simulate_screen
 from schemas.calibration import CalibrationSettings
@@ -78,12 +79,25 @@ def test_what_follows_a_fit_knows_the_model(sparse):
     assert pairs.shape == (400, 480) and np.isfinite(pairs).all()
 
 
-def test_equal_seeds_give_equal_draws_and_others_others():
-    runs = [
-        sample_model(SCREEN, NESTED, Priors(), FEW, seed)["posterior"].dataset for seed in (1, 1, 2)
-    ]
-    assert runs[0].identical(runs[1])
-    assert not np.array_equal(runs[0]["beta_g"], runs[2]["beta_g"])
+def test_equal_seeds_give_equal_draws_however_often_the_chains_continue():
+    once, half, other = (
+        sample_model(
+            *(SCREEN, NESTED, Priors(), FEW.model_copy(update={"draws": draws}), seed),
+            needs_more=lambda tree, enough=enough: tree["posterior"].sizes["draw"] < enough,
+        )
+        for draws, seed, enough in ((200, 1, 0), (50, 1, 200), (200, 2, 0))
+    )
+    assert once.identical(half)
+    assert not np.array_equal(once["posterior"]["beta_g"], other["posterior"]["beta_g"])
+
+
+def test_chains_of_chosen_length_continue_until_they_have_converged(monkeypatch):
+    monkeypatch.setitem(MOST_DRAWS, "gibbs", 50)
+    parameters = FitParameters(sampling=Sampling(chains=2, predictive_draws=50))
+    assert "(more if they have not converged)" in describe_cost(NESTED, parameters)
+    assert run_engine(NESTED, parameters)["posterior"].sizes["draw"] > 200
+    monkeypatch.setattr("model.engines.memory.LONGEST_CHAIN", 100)
+    assert run_engine(NESTED, parameters)["posterior"].sizes["draw"] == 100
 
 
 @pytest.mark.parametrize("part", ["line_scale", "line_noise", "pair_spread", "mixture"])

@@ -15,7 +15,7 @@ from model.diagnostics.effective_sample_size import (
     potential_scale_reductions,
     split_chains,
 )
-from model.prediction.predictive import HDI_MASS
+from model.prediction.predictive import HDI_MASS, shortest_intervals
 from model.runtime.executors import threaded_map
 from schemas.posterior import parameter_names
 
@@ -60,7 +60,7 @@ def _block_summary(draws: np.ndarray) -> pd.DataFrame:
     folded = _rank_normalised(np.abs(split - np.median(split, axis=(1, 2), keepdims=True)))
     # A constant parameter has no variance to divide by, and draws may be infinite.
     with np.errstate(invalid="ignore", divide="ignore"):
-        low, high = _intervals(pooled)
+        low, high = shortest_intervals(pooled)
         squares = (draws - pooled.mean(axis=1)[:, None, None]) ** 2
         variance, sd = squares.mean(axis=(1, 2)), pooled.std(axis=1, ddof=1)
         of_squares = (squares**2).mean(axis=(1, 2)) - variance**2
@@ -79,16 +79,6 @@ def _block_summary(draws: np.ndarray) -> pd.DataFrame:
                 ),
             }
         )
-
-
-def _intervals(pooled: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the ends of the shortest intervals of mass HDI_MASS of draws (parameter, draw)."""
-    ordered = np.sort(pooled, axis=1)
-    n = ordered.shape[1]
-    inside = min(int(HDI_MASS * n), n - 1)
-    first = np.argmin(ordered[:, inside:] - ordered[:, : n - inside], axis=1)
-    row = np.arange(len(ordered))
-    return ordered[row, first], ordered[row, first + inside]
 
 
 def _ess_of_quantile(draws: np.ndarray, share: float) -> np.ndarray:

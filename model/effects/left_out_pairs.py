@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
-from arviz_stats.base.array import array_stats
 
 from model.prediction.loo import LOG_2_PI, LOO_DRAWS, Loo, is_bad, loo_summary
+from model.prediction.pareto_smoothing import leave_one_out
 from model.screen.design import ScreenDesign
 from schemas.model_spec import model_spec
 from schemas.parameters import ModelName, Priors
@@ -52,7 +52,7 @@ def with_influential_pairs(
     for at, gene in enumerate(genes):
         pairs = bad[cells.gene[bad] == gene]
         log_density = _log_density(screen, part, at, cells.cell_line[pairs])
-        elpd[pairs], pareto_k[pairs], _ = array_stats.loo(log_density.T, chain_axis=None)
+        elpd[pairs], pareto_k[pairs], _ = leave_one_out(log_density)
     # The log density of the pairs within the sample stays the same.
     p_loo = loo.summary.p_loo - float((elpd - loo.cells["elpd_loo"]).sum())
     again = loo.cells.assign(elpd_loo=elpd, pareto_k=pareto_k)

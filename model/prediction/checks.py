@@ -146,6 +146,8 @@ class Quantity:
     compute: Callable[[GuideCells], float]
     description: str
     can_show: Callable[[GuideLines], bool] = _always
+    of_fit: bool = True
+    """Whether it depends on the expected values as well as on the measurements."""
     bears_on_beta: bool = False
     """Whether a failure shows that measurements are not as independent as the model assumes. Then
     every interval of beta has a wrong width, and the verdict is `review`. Other failures leave the
@@ -153,13 +155,13 @@ class Quantity:
 
 
 QUANTITIES: dict[str, Quantity] = {
-    "mean": Quantity(_mean, "Mean of all measurements: the overall level."),
-    "sd": Quantity(_sd, "SD of all measurements: the overall spread."),
+    "mean": Quantity(_mean, "Mean of all measurements: the overall level.", of_fit=False),
+    "sd": Quantity(_sd, "SD of all measurements: the overall spread.", of_fit=False),
     "quantile_05": Quantity(
-        _quantile(0.05), "5 % quantile of guide-line means: the depleted tail."
+        _quantile(0.05), "5 % quantile of guide-line means: the depleted tail.", of_fit=False
     ),
     "quantile_95": Quantity(
-        _quantile(0.95), "95 % quantile of guide-line means: the enriched tail."
+        _quantile(0.95), "95 % quantile of guide-line means: the enriched tail.", of_fit=False
     ),
     "tail_weight": Quantity(
         _tail_weight,
@@ -181,6 +183,7 @@ QUANTITIES: dict[str, Quantity] = {
         "SD over cell lines of the log SD between replicates of a guide: lines whose measurements "
         "are noisier than others'.",
         lambda layout: int((layout.line_within_df > 1).sum()) > 1,
+        of_fit=False,
     ),
     "guide_variance": Quantity(
         _guide_variance,
@@ -200,6 +203,7 @@ QUANTITIES: dict[str, Quantity] = {
         "Variance between replicates of one guide in one line: replicates that agree more closely "
         "than the model's one noise SD allows.",
         lambda layout: layout.within_df > 0,
+        of_fit=False,
         bears_on_beta=True,
     ),
 }
@@ -219,6 +223,8 @@ def replicated_quantities(
     random = np.random.default_rng(seed)
     cells = guide_lines(design)
     shown = {name: quantity for name, quantity in QUANTITIES.items() if quantity.can_show(cells)}
+    alone = GuideCells(cells.mean, cells.line_within_ss, np.zeros_like(cells.mean), cells)
+    of_data = {name: one.compute(alone) for name, one in shown.items() if not one.of_fit}
     observed: dict[str, list[float]] = {name: [] for name in shown}
     replicated: dict[str, list[float]] = {name: [] for name in shown}
     for draw in draws(parameters, design):
@@ -226,7 +232,7 @@ def replicated_quantities(
         data = GuideCells(cells.mean, cells.line_within_ss, fitted, cells)
         replicate = GuideCells(*draw.replicate(fitted, cells, random), fitted, cells)
         for name, quantity in shown.items():
-            observed[name].append(quantity.compute(data))
+            observed[name].append(of_data[name] if name in of_data else quantity.compute(data))
             replicated[name].append(quantity.compute(replicate))
     return pd.concat(
         [

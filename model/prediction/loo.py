@@ -12,12 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import xarray as xr
-from arviz_stats.base.array import array_stats
 
 from model.likelihood.cell_covariance import pair_precision
 from model.likelihood.linear_predictor import linear_predictor
 from model.likelihood.spreads import spreads
+from model.prediction.pareto_smoothing import leave_one_out
 from model.prediction.predictive import of_design, replicated_part, thin
+from model.runtime.executors import threaded_map
 from model.screen.design import ScreenDesign, guide_lines
 from schemas.model_spec import spec_of
 from schemas.reports import LooSummary
@@ -48,10 +49,11 @@ def leave_one_pair_out(
     """
     parameters = thin(posterior, LOO_DRAWS)
     n_draws = parameters.sizes["chain"] * parameters.sizes["draw"]
-    parts = []
-    for genes in _pieces(design, n_draws):
-        log_likelihood = cell_log_likelihood(parameters, design.of_genes(genes))
-        parts.append(array_stats.loo(log_likelihood.T, chain_axis=None))
+
+    def of_some(genes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return leave_one_out(cell_log_likelihood(parameters, design.of_genes(genes)))
+
+    parts = threaded_map(of_some, _pieces(design, n_draws))
     elpd, pareto_k, p_loo = (np.concatenate(part) for part in zip(*parts, strict=True))
     pairs = design.cells
     cells = pd.DataFrame(

@@ -17,12 +17,25 @@ from model.likelihood.linear_predictor import linear_predictor
 from model.likelihood.priors import draw as draw_from
 from model.likelihood.priors import draw_factors, draw_slopes
 from model.likelihood.spreads import Spreads, noise_by_line, spreads
+from model.runtime.executors import threaded_map
 from model.screen.design import GuideLines, ScreenDesign, guide_lines
 from schemas.model_spec import ModelSpec, model_spec, spec_of
 from schemas.parameters import ModelName, Priors
 
 HDI_MASS = 0.89
 """Mass of every interval shown."""
+NUMBERS_AT_ONCE = 1_000_000
+"""Draws of guide-line pairs computed together, 8 MB; a few copies are made."""
+
+
+def shortest_intervals(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return both ends (n,) of the shortest intervals with HDI_MASS of the draws (n, S)."""
+    ordered = np.sort(draws, axis=1)
+    n_draws = ordered.shape[1]
+    inside = min(int(HDI_MASS * n_draws), n_draws - 1)
+    first = np.argmin(ordered[:, inside:] - ordered[:, : n_draws - inside], axis=1)
+    row = np.arange(len(ordered))
+    return ordered[row, first], ordered[row, first + inside]
 
 
 def prediction_subset(design: ScreenDesign, most_cells: int) -> ScreenDesign:
@@ -209,34 +222,32 @@ def fitted_cells(posterior: xr.Dataset, design: ScreenDesign) -> pd.DataFrame:
     The expectation is that of `logfc_mean` with these guides, eps and zeta at 0. `posterior` may
     be of a larger design.
     """
-    # Here, because `export` loads this module without ArviZ.
-    from arviz_stats.visualization import hdi
-
     spec = spec_of(posterior.data_vars)
-    shape = (posterior.sizes["chain"], posterior.sizes["draw"], -1)
-    design = replace(design, measurements=None)  # not needed, and costly to select gene by gene
-    rows = []
-    for index, gene in enumerate(design.genes):
-        part = design.of_genes([index])
+    n_draws = posterior.sizes["chain"] * posterior.sizes["draw"]
+    design = replace(design, measurements=None)  # not needed, and costly to select
+
+    def of_some(genes: np.ndarray) -> pd.DataFrame:
+        part = design.of_genes(genes)
         cells, units = part.cells, guide_lines(part)
-        by_guide = linear_predictor(spec, of_design(posterior, part), units)
-        share = np.zeros((units.count.size, cells.count.size))
-        share[np.arange(units.count.size), units.cell] = units.count
-        values = (by_guide @ (share / cells.count)).reshape(shape)
-        expectation = xr.DataArray(values, dims=("chain", "draw", "cell"))
-        lines = cells.cell_line
-        interval = hdi(expectation, prob=HDI_MASS).to_numpy()
-        rows.append(
-            pd.DataFrame(
-                {
-                    "gene": gene,
-                    "cell_line": np.array(design.cell_lines)[lines],
-                    "rna": cells.rna,
-                    "logfc_mean": cells.mean,
-                    "fitted": expectation.mean(("chain", "draw")).to_numpy(),
-                    "hdi_low": interval[:, 0],
-                    "hdi_high": interval[:, 1],
-                }
-            )
+        order = np.argsort(units.cell, kind="stable")
+        by_guide = linear_predictor(spec, of_design(posterior, part), units)[:, order]
+        first = np.flatnonzero(np.diff(units.cell[order], prepend=-1))
+        total = np.add.reduceat(units.count[order] * by_guide, first, axis=1)
+        expectation = np.ascontiguousarray((total / cells.count).T)
+        low, high = shortest_intervals(expectation)
+        return pd.DataFrame(
+            {
+                "gene": np.array(part.genes)[cells.gene],
+                "cell_line": np.array(design.cell_lines)[cells.cell_line],
+                "rna": cells.rna,
+                "logfc_mean": cells.mean,
+                "fitted": expectation.mean(axis=1),
+                "hdi_low": low,
+                "hdi_high": high,
+            }
         )
-    return pd.concat(rows, ignore_index=True)
+
+    numbers = n_draws * int(np.count_nonzero(design.count))
+    n_genes = len(design.genes)
+    pieces = np.array_split(np.arange(n_genes), min(n_genes, -(-numbers // NUMBERS_AT_ONCE)))
+    return pd.concat(threaded_map(of_some, pieces), ignore_index=True)

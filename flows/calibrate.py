@@ -69,8 +69,8 @@ def calibrate(
             cluster on this machine, or the address of a scheduler, tcp://host:8786.
 
     Raises:
-        UserError: Screens of this size do not identify the model, or the dataset, the filters or
-            the model must be changed.
+        UserError: Screens of this size do not identify the model, the engine does not support it,
+            or the dataset, the filters or the model must be changed.
         ExternalServiceError: A table, MLflow or the cluster cannot be reached.
     """
     try:

@@ -18,7 +18,7 @@ import xarray as xr
 from model.diagnostics.convergence import assess_convergence, exact_diagnostics
 from model.diagnostics.summary import parameter_summary
 from model.diagnostics.verdict import exact_failures, give_verdict
-from model.engines.run import NoIntegral, run_engine
+from model.engines.run import NoIntegral, require_engine, run_engine
 from model.likelihood.linear_predictor import Grid, linear_predictor
 from model.likelihood.priors import draw, draw_factors, draw_slopes
 from model.likelihood.spreads import noise_by_line, spreads
@@ -126,7 +126,13 @@ def simulate_screen(settings: CalibrationSettings, seed: np.random.SeedSequence)
 
 
 def require_possible(settings: CalibrationSettings) -> None:
-    """Raise NotIdentified where screens of this size do not identify the model."""
+    """Refuse an engine that does not support the model, and screens that do not identify it.
+
+    Raises:
+        NoIntegral: the engine does not support the model.
+        NotIdentified: screens of this size do not identify it.
+    """
+    require_engine(settings.fit_parameters(settings.seed))
     screen = simulate_screen(settings, np.random.SeedSequence(settings.seed))
     require_identified(settings.model, screen.design)
 

@@ -44,7 +44,7 @@ STAGES = (
         (("simulate", "--out", "release", "--genes", "5000", "--cell-lines", "300"),
          r"writing guides.* [1-9]\d*/"),)),
     (ended("Ctrl-C in a calibration"), (
-        (("calibrate", "--simulations", "100000", "--engine", "exact"),
+        (("calibrate", "--simulations", "100000", "--model", "m4"),
          r"simulating and fitting.* [1-9]\d*/"),)),
 )
 # fmt: on

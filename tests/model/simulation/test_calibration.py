@@ -121,11 +121,13 @@ def test_a_screen_is_drawn_from_the_priors_and_the_equation(model, simulated):
         np.testing.assert_allclose(screen.truth[name], values, rtol=1e-12, err_msg=name)
 
 
-def test_a_model_that_cannot_be_identified_from_its_screens_is_refused():
+def test_a_model_or_an_engine_that_its_screens_do_not_allow_is_refused():
     with pytest.raises(NotIdentified, match="m4_nested cannot be fitted"):
         require_possible(settings_of("m4_nested", replicates=1, simulated_model="m4"))
     require_possible(settings_of("m4", replicates=1, simulated_model="m4_nested"))
     require_possible(settings_of("m4_nested"))
+    with pytest.raises(NoIntegral, match="--engine gibbs or nuts"):
+        require_possible(settings_of("m4_screen", engine="exact"))
 
 
 @pytest.mark.parametrize("nested", [False, True])

@@ -57,8 +57,8 @@ def fit_screen(
             machine, or the address of a scheduler, tcp://host:8786.
         repeat: Fit again even where an equal fit (same content of the tables, same parameters) is
             in MLflow already. If not set, that fit is returned.
-        pictures: Which pictures to draw: `all`, `report` (those of the result, which the report
-            begins with) or `none`. They take longer than the fit of a small screen.
+        pictures: Which pictures to draw: `all`, `report` (those of the result and of its checks) or
+            `none`. All take longer than the fit of a small screen.
 
     Raises:
         UserError: The dataset, the filters, the model or `dask` must be changed; no run is begun.

@@ -45,7 +45,8 @@ def import_trace(
         dataset_file: The dataset file (YAML) of the screen the trace was sampled from.
         parameters: Filters, priors and preparation the trace was sampled with, and thresholds.
             Model, engine and number of draws are those of the trace.
-        pictures: Which pictures to draw: `all`, `report` (those of the result) or `none`.
+        pictures: Which pictures to draw: `all`, `report` (those of the result and of
+            its checks) or `none`.
 
     Raises:
         UserError: The trace cannot be read, or is not of this dataset; no run is begun. The flow

@@ -88,7 +88,7 @@ def fit(
     *,
     about: Mapping[str, Any] | None = None,
     repeat: bool = False,
-    pictures: Pictures = "all",
+    pictures: Pictures = "report",
     **settings: Any,
 ) -> StoredFit:
     """Validate a release, fit it, track the fit in MLflow, and return it.
@@ -101,7 +101,8 @@ def fit(
         about: Other keys of the dataset file, for tables: `{"name": "mine", "release": "1"}`.
         repeat: Fit again even if MLflow has an equal fit (same tables, same settings), which is
             returned otherwise.
-        pictures: Which pictures to draw: `all`, `report` or `none`.
+        pictures: Which pictures to draw: `report` (of the result and its checks), `all` or
+            `none`.
         **settings: Single settings, which override `parameters`: `model`, `engine`, `seed`, and
             those of filters and sampling such as `genes`, `cell_lines`, `lineages`, `draws`.
 

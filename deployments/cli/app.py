@@ -110,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 @app.command
-def demo(*, options: FitOptions = FitOptions(), pictures: PicturesOption = "all") -> int:
+def demo(*, options: FitOptions = FitOptions(), pictures: PicturesOption = "report") -> int:
     """Fit the simulated screen and compare the result with the true and the published values.
 
     Writes the tables to screenbayes-demo/ and the run to MLflow. Fits m4 if no model is named, with
@@ -141,7 +141,7 @@ def fit(
     *,
     options: FitOptions = FitOptions(),
     dask: str = "",
-    pictures: PicturesOption = "all",
+    pictures: PicturesOption = "report",
 ) -> int:
     """Validate a release, fit it, and track the fit in MLflow.
 
@@ -208,7 +208,7 @@ def _fit(
     dataset: Callable[[], str],
     parameters: FitParameters,
     dask: str = "",
-    pictures: Pictures = "all",
+    pictures: Pictures = "report",
     on_result: Callable[[FitResults], None] = print_results,
 ) -> int:
     """Run the flow; print the results as soon as they are known, and in the end the run.

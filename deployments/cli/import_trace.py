@@ -31,7 +31,7 @@ def import_trace(
     *,
     dataset: str,
     options: TraceOptions = TraceOptions(),
-    pictures: PicturesOption = "all",
+    pictures: PicturesOption = "report",
 ) -> int:
     """Import a trace sampled elsewhere, for example by pymc3, as a run in MLflow like a fit.
 

@@ -137,7 +137,7 @@ def _lines(a: FittedScreen, b: FittedScreen, shared: SharedPart) -> pd.DataFrame
         profile = of_lines["profile"]
         if "cell_line_name" in of_lines:  # those of B, where both have some
             names = table["cell_line"].map(of_lines["cell_line_name"])
-            table["cell_line_name"] = names.fillna(table["cell_line_name"])
+            table["cell_line_name"] = names.astype(object).fillna(table["cell_line_name"])
         table[x] = [state.get(line, ABSENT) for line in labels]
         table[f"n_sequences_{x}"] = table["cell_line"].map(kept.size()).fillna(0).astype(int)
         table[f"profile_{x}"] = table["cell_line"].map(profile)

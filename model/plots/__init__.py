@@ -29,10 +29,13 @@ from model.plots.predictive import (
 from model.prediction.predictive import thin
 from model.screen.design import ScreenDesign
 
-__all__ = ["RESULT_FIGURES", "all_figures", "as_bytes", "model_graph"]
+__all__ = ["REPORT_FIGURES", "RESULT_FIGURES", "all_figures", "as_bytes", "model_graph"]
 
 RESULT_FIGURES = ("forest_beta", "volcano", "top_genes", "logfc_over_rna_by_gene")
 """Names of the pictures of the result, which the report shows first."""
+
+REPORT_FIGURES = (*RESULT_FIGURES, "predictive_checks", "rank")
+"""With those of the checks: model and chains."""
 
 DRAWS_SHOWN = 4000
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from model.plots import RESULT_FIGURES, all_figures, as_bytes, model_graph
+from model.plots import REPORT_FIGURES, all_figures, as_bytes, model_graph
 from model.screen.design import ScreenDesign
 from schemas.model_spec import model_spec
 from schemas.parameters import FitParameters, Pictures
@@ -20,7 +20,7 @@ GRAPH_GENES = 20
 """Genes on which a model is built to draw its graph."""
 NAMES: dict[Pictures, tuple[str, ...] | None] = {
     "all": None,
-    "report": RESULT_FIGURES,
+    "report": REPORT_FIGURES,
     "none": (),
 }
 """Names of `model.plots` by choice of pictures; None for all."""
@@ -35,7 +35,7 @@ class FitReport:
     figures: Mapping[str, bytes]
     """PNG images by name of `model.plots`, without suffix."""
     model_graph_svg: str = ""
-    """Empty where no pictures were asked for."""
+    """Empty unless all pictures were asked for."""
 
 
 def draw_pictures(

@@ -117,7 +117,7 @@ def report_task(
     """Draw the chosen pictures and render the report.
 
     It has the changes since the champion, and the latest permutation trial. `command` repeats the
-    fit. Without pictures the graph of the model is left out too.
+    fit. The graph of the model is one of all pictures.
     """
     # What draws and renders takes seconds to import, and the result is shown first.
     from tasks.reports.figures import FitReport, draw_model_graph, draw_pictures
@@ -126,7 +126,7 @@ def report_task(
 
     with Progress("drawing pictures") as progress:
         figures = draw_pictures(results, choice, progress)
-    graph = "" if choice == "none" else draw_model_graph(results.design, results.parameters)
+    graph = draw_model_graph(results.design, results.parameters) if choice == "all" else ""
     changes = _since_champion(run, results)
     trial = _permutation_trial(results)
     html = render_report(results, figures, run.run_id, command, key_versions(), changes, trial)

@@ -31,7 +31,7 @@ PLACES = {
     "screenbayes demo ": "screenbayes demo --pictures none ",
     "screenbayes import-trace ": "screenbayes import-trace --pictures none ",
     # A small screen of equal lines needs more draws than the release that stands here.
-    "--draws 500": "--draws 4000",
+    " --draws 500": "",
     # Smaller versions.
     "--genes 18000 --cell-lines 1100": "--genes 180 --cell-lines 11",
     "--simulations 2000": "--simulations 60",

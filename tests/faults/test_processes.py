@@ -39,7 +39,8 @@ STAGES = (
     (ended("Ctrl-C while PyMC samples"), (
         ((*NUTS, "--sampler", "pymc"), r"sampling with pymc.* [1-9]\d*/"),)),
     (ended("Ctrl-C while the run is stored"), (
-        (("fit", "SCREEN", "--model", "m4", "--draws", "100"), r"drawing pictures.* 16/16"),)),
+        (("fit", "SCREEN", "--model", "m4", "--draws", "100", "--pictures", "all"),
+         r"drawing pictures.* 16/16"),)),
     (ended("Ctrl-C while a release is simulated", left=Left.AS_BEFORE), (
         (("simulate", "--out", "release", "--genes", "5000", "--cell-lines", "300"),
          r"writing guides.* [1-9]\d*/"),)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Annotated, Literal, Self
 
 from pydantic import StringConstraints, model_validator
@@ -24,6 +25,39 @@ class Controls(Frozen):
     """Genes known to be needed more where they are expressed more: path or s3:// address."""
 
 
+ColumnName = Annotated[str, StringConstraints(min_length=1)]
+
+
+class Columns(Frozen):
+    """Columns of a logFC table of one's own; those with usual names need not be named."""
+
+    gene: ColumnName | None = None
+    """Gene: symbol, Entrez number or `SYMBOL (ENTREZ)`."""
+    cell_line: ColumnName | None = None
+    """Cell line, as in the table of RNA."""
+    guide: ColumnName | None = None
+    """Guide; the column of genes where the table has one value per gene and line."""
+    logfc: ColumnName | None = None
+    """Log2 fold change."""
+    replicate: ColumnName | None = None
+    """Replicate of the cell line."""
+    rna: ColumnName | None = None
+    """RNA of the gene in the cell line."""
+
+    @property
+    def named(self) -> dict[str, str]:
+        """Column by role, of those that are named."""
+        return self.model_dump(exclude_none=True)
+
+    @model_validator(mode="after")
+    def _are_different(self) -> Self:
+        by_gene = self.guide == self.gene
+        names = [name for role, name in self.named.items() if not (by_gene and role == "guide")]
+        if twice := [name for name, count in Counter(names).items() if count > 1]:
+            raise ValueError(f"expected a column of its own for each, got {twice[0]!r} twice")
+        return self
+
+
 class Dataset(Frozen):
     """One release of one screen. Paths are local or `s3://`, relative to the dataset file."""
 
@@ -38,6 +72,8 @@ class Dataset(Frozen):
     """Release folder with tables under their known names; a table given here takes precedence."""
     logfc: Location | None = None
     """Log fold changes: guides x sequences, or a long table."""
+    columns: Columns = Columns()
+    """Names of the columns of a logFC table of one's own (optional)."""
     guide_map: Location | None = None
     """Target gene of each guide."""
     sequence_map: Location | None = None

@@ -30,8 +30,8 @@ def parameters_digest(parameters: FitParameters) -> str:
 def fit_key(dataset: Dataset, data: str, parameters: FitParameters) -> str:
     """Return the key shared by fits of the same data with the same settings.
 
-    `data` is the digest of the tables. Release and paths are not part of the key; library and
-    units are, as they decide what is read from the tables.
+    `data` is the digest of the tables. Release and paths are not part of the key; library, units
+    and named columns are, as they decide what is read from the tables.
     """
     content = {
         "dataset": dataset.name,
@@ -40,6 +40,8 @@ def fit_key(dataset: Dataset, data: str, parameters: FitParameters) -> str:
         "data": data,
         "parameters": parameters_digest(parameters),
     }
+    if dataset.columns.named:
+        content["columns"] = json.dumps(dataset.columns.named, sort_keys=True)
     if dataset.copy_number is not None:
         content["copy_number_units"] = dataset.copy_number_units
     return _digest(content)

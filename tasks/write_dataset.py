@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from schemas.dataset import Dataset
 from schemas.errors import UserError
 from schemas.tables.containers import TableName
-from tasks.reading.dataset_file import CONTROLS, TABLES
+from tasks.reading.dataset_file import CONTROLS, TABLES, explain_key
 from tasks.runtime.files import write_atomic
 
 FOLDER = Path("screenbayes-tables")
@@ -62,8 +62,7 @@ def dataset_file(data: Data, about: Mapping[str, Any] | None = None) -> str:
     try:
         dataset = Dataset.model_validate(content)
     except ValidationError as error:
-        problems = (f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
-        raise NotADataset("\n".join(problems)) from None
+        raise NotADataset("\n".join(map(explain_key, error.errors()))) from None
     return _write(dataset, {paths[name]: table for name, table in tables.items()})
 
 
@@ -84,6 +83,6 @@ def _write(dataset: Dataset, tables: Mapping[str, pd.DataFrame]) -> str:
 
 def _absolute(key: str, value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _absolute(name, path) for name, path in value.items()}
+        return value if key == "columns" else {one: _absolute(one, value[one]) for one in value}
     is_path = key in ("folder", *TABLES, *CONTROLS) and "://" not in value
     return str(Path(value).resolve()) if is_path else value

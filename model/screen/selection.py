@@ -61,6 +61,7 @@ def select(screen: Screen, sequences: Sequence[str], library: str, filters: Filt
             "not selected": ~genes.isin(asked_genes),
             "no guide": ~genes.isin(screened_genes),
             "no usable guide": ~genes.isin(by_guide.loc[by_guide["reason"] == INCLUDED, "gene"]),
+            "symbol of several genes": genes.isin(screen.ambiguous_genes),
             "no RNA": ~genes.isin(rna.columns),
         },
     )

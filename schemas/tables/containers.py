@@ -157,6 +157,8 @@ class RawScreen:
     unreadable: tuple[TableFormatError, ...] = ()
     findings: tuple[Finding, ...] = ()
     """What was taken for granted while a table was read."""
+    ambiguous_genes: tuple[str, ...] = ()
+    """Symbols of the guide map that fit several genes of RNA or copy number, or one twice."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,8 @@ class Screen:
     """Of COVARIATE_TABLES those that are given."""
     model_table: pd.DataFrame | None = None
     """MODEL_TABLE_COLUMNS, or None."""
+    ambiguous_genes: tuple[str, ...] = ()
+    """Symbols that fit several genes of RNA or copy number, or one twice; they are excluded."""
     essential: tuple[str, ...] = ()
     nonessential: tuple[str, ...] = ()
     expression_addictions: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ from schemas.dataset import Dataset
 from schemas.parameters import Contract
 from schemas.reports import Finding
 from schemas.tables.containers import RawProfiles
+from schemas.tables.layouts import free_labels
 from schemas.tables.maps import GENE_PATTERN
 from schemas.tables.profiles import (
     are_absolute,
@@ -86,16 +87,16 @@ def check_copy_number(raw: RawProfiles, dataset: Dataset, contract: Contract) ->
     """
     return [
         *broken_labels(raw),
-        *_broken_genes(raw.values.columns),
+        *_broken_genes(raw.values.columns, free_labels(raw.source.layout)),
         *broken_defaults("copy_number", raw.profiles),
         *_broken_values(raw, dataset, contract),
     ]
 
 
-def _broken_genes(columns: pd.Index) -> Iterator[Finding]:
+def _broken_genes(columns: pd.Index, is_free: bool) -> Iterator[Finding]:
     genes = pd.Series(columns.astype("str").str.strip())
     unnumbered = genes[~genes.str.fullmatch(GENE_PATTERN)]
-    if len(unnumbered):
+    if len(unnumbered) and not is_free:
         yield COPY_NUMBER_GENE_LABEL.broken(
             "copy_number", list(map(repr, unnumbered)), column="gene labels"
         )

@@ -11,8 +11,9 @@ import pandas as pd
 from schemas.reports import Finding
 from schemas.tables.containers import RawScreen
 from schemas.tables.eligibility import usable_guides, usable_sequences
-from schemas.tables.layouts import Layout, free_labels
+from schemas.tables.layouts import Layout, is_own
 from schemas.tables.maps import CELL_LINE_PATTERN, GENE_PATTERN, CheckedTables
+from schemas.tables.own_columns import plain
 from schemas.tables.rule import Rule
 
 SIMILAR_LABELS = Rule(
@@ -83,7 +84,7 @@ def label_key(label: str) -> str:
 def condition_columns(header: Sequence[str], layout: Layout) -> list[str]:
     """Return the columns beside a layout that tell screens, time points or treatments apart."""
     further = [name for name in header if name not in layout.canonical and header.count(name) == 1]
-    return [name for name in further if _plain(name) in ORIGINS | CONDITIONS]
+    return [name for name in further if plain(name) in ORIGINS | CONDITIONS]
 
 
 def same_label(missing: Sequence[str], others: Iterable[str], table: str) -> list[str]:
@@ -124,7 +125,7 @@ def check_labels(
 
 
 def _is_long(raw: RawScreen) -> bool:
-    return raw.rna is not None and free_labels(raw.rna.source.layout)
+    return raw.rna is not None and is_own(raw.rna.source.layout)
 
 
 def _broken_labels(table: str, column: str, labels: pd.Series) -> Iterator[Finding]:
@@ -150,11 +151,11 @@ def _conditions(raw: RawScreen, used: pd.DataFrame) -> Iterator[Finding]:
     conditions = raw.sequence_map.conditions
     if conditions is None:
         return
-    is_long = free_labels(raw.sequence_map.source.layout)
+    is_long = is_own(raw.sequence_map.source.layout)
     conditions = conditions if is_long else conditions[conditions.index.isin(used.index)]
     for column in conditions.columns.drop("cell_line"):
         lines, values = conditions["cell_line"], conditions[column].dropna()
-        if _plain(column) in CONDITIONS:
+        if plain(column) in CONDITIONS:
             yield from _several(column, lines, values)
         # Where each line has a value of its own, it is the name of its screen.
         elif is_long and 1 < values.nunique() < max(3, lines.nunique()):
@@ -182,10 +183,6 @@ def _similar_numbers(values: Iterable[str]) -> bool:
 
 def _marks(label: str) -> str:
     return " ".join(next(filter(None, match.groups())) for match in _TOKEN.finditer(label))
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\W_]", "", name).casefold()
 
 
 def _keys(label: str) -> list[str]:

@@ -1,20 +1,19 @@
-"""The published layouts of tables: columns, canonical names, recognition.
-
-A layout is recognised from the first bytes and the header of a file.
-"""
+"""The published layouts of tables: columns, canonical names, file names."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from schemas.tables.containers import TableFormatError, TableName
-from schemas.tables.foreign import foreign_source
+from schemas.tables.containers import TableName
 
 MISSING_VALUES = ("", "NA", "NaN", "nan")
 """Texts that mean a missing value, in text and number columns."""
+
+OWN = "own"
+"""Name of a layout, or its beginning, of tables with labels of any form beside an own logFC table.
+"""
 
 UNNAMED = ""
 """Name of an unnamed column: row labels in most published matrices."""
@@ -96,12 +95,6 @@ LAYOUTS: dict[TableName, tuple[Layout, ...]] = {
         Layout(
             "long", "logfc", {**_LONG, "guide": "guide"}, {"replicate": "replicate", "rna": "rna"}
         ),
-        Layout(
-            "long_sgrna",
-            "logfc",
-            {**_LONG, "sgrna": "guide"},
-            {"replicate": "replicate", "rna": "rna"},
-        ),
         # `sgrna_idx` numbers the guides within each gene.
         Layout(
             "long_simulated",
@@ -162,6 +155,7 @@ LAYOUTS: dict[TableName, tuple[Layout, ...]] = {
             {"replicate_ID": "sequence", "DepMap_ID": "cell_line", "passes_QC": "passes_qc"},
             {"pDNA_batch": "pdna_batch"},
         ),
+        Layout(OWN, "sequence_map", {"sequence": "sequence", "cell_line": "cell_line"}),
     ),
     "rna": _by_profile("rna", "rna_expression"),
     "copy_number": _by_profile("copy_number", "log_copy_number"),
@@ -179,7 +173,7 @@ LAYOUTS: dict[TableName, tuple[Layout, ...]] = {
                 {column: "cell_line", "lineage": "lineage"},
                 dict.fromkeys(("cell_line_name", "stripped_cell_line_name"), "cell_line_name"),
             )
-            for name, column in (("older", "DepMap_ID"), ("of_r", "depmap_id"))
+            for name, column in (("older", "DepMap_ID"), ("of_r", "depmap_id"), (OWN, "cell_line"))
         ),
     ),
     "essential": (
@@ -198,9 +192,14 @@ LAYOUTS: dict[TableName, tuple[Layout, ...]] = {
 """Layouts by table, the most specific first: the first match is used."""
 
 
+def is_own(layout: str) -> bool:
+    """Whether a logFC table brings its own guide map and sequence map, or these were made of it."""
+    return layout.startswith(("long", "wide"))
+
+
 def free_labels(layout: str) -> bool:
-    """Whether guides, genes and lines may have labels of any form, as in long tables."""
-    return layout.startswith("long")
+    """Whether guides, genes and lines may have labels of any form, as in tables of one's own."""
+    return is_own(layout) or layout.startswith(OWN)
 
 
 TEXT_SUFFIXES = (".csv", ".tsv", ".txt", ".tab")
@@ -239,127 +238,3 @@ def known_file_stems(table: TableName, library: str) -> tuple[str, ...]:
         "sequence_map": ("Achilles_replicate_map",),
     }
     return stems[table] + (older_avana.get(table, ()) if library == "Avana" else ())
-
-
-def recognise(table: TableName, location: str, header: Sequence[str]) -> Layout:
-    """Return the first layout of the table that matches the header.
-
-    Raises:
-        TableFormatError: `unknown_layout`, `foreign_table` or `other_table`; `unnamed_column`,
-            `gene_matrix` or `transposed` of a matrix; or `duplicate_column` where a column of the
-            layout is repeated (repeated columns of a matrix are checked with the values).
-    """
-    # Tables of their own kind before matrices, which may have columns of any name.
-    for layout in sorted(LAYOUTS[table], key=lambda one: bool(one.matrix_of)):
-        if layout.missing(header):
-            continue
-        if layout.matrix_of:
-            _require_no_other(table, location, header)
-            if not _reads_as_matrix(layout, header):
-                continue
-            _require_own_matrix(layout, location, header)
-        times = Counter(header)
-        twice = [column for column in layout.canonical if column and times[column] > 1]
-        if twice:
-            raise TableFormatError(
-                table,
-                location,
-                "duplicate_column",
-                f"expected each column once, got twice: {', '.join(twice)}",
-                "delete or rename one of them",
-            )
-        return layout
-    _require_no_other(table, location, header)
-
-    # A matrix may have all its columns, and others besides that belong to another layout.
-    incomplete = [layout for layout in LAYOUTS[table] if layout.missing(header)]
-    closest = max(incomplete or LAYOUTS[table], key=lambda layout: layout.share(header))
-    missing = ", ".join(closest.missing(header))
-    lacks = f"; for {closest.name} it lacks {missing}" if missing and closest.share(header) else ""
-    came = ", ".join(name or "(unnamed)" for name in header[:12])
-    more = f", ... ({len(header)} columns)" if len(header) > 12 else ""
-    names = {layout.name: str(layout) for layout in reversed(LAYOUTS[table])}
-    raise TableFormatError(
-        table,
-        location,
-        "unknown_layout",
-        f"expected the columns of one of [{'] ['.join(reversed(names.values()))}], "
-        f"got {came}{more}{lacks}",
-        "name the right file or rename its columns",
-    )
-
-
-def _require_no_other(table: TableName, location: str, header: Sequence[str]) -> None:
-    """Raise an error for a table of another kind, or of another source than a release."""
-    files = " or ".join(known_file_stems(table, "Avana"))
-    for other, layouts in LAYOUTS.items():
-        for layout in layouts if other != table else ():
-            n_columns = len(list(filter(None, layout.required)))
-            if not (layout.matrix_of or layout.missing(header)) and n_columns > 1:
-                raise TableFormatError(
-                    table,
-                    location,
-                    "other_table",
-                    f"expected {table}, the columns are those of {other}: "
-                    f"{', '.join(layout.required)}",
-                    f"name this file as `{other}`, and {files} or its like as `{table}`",
-                )
-    if source := foreign_source(header):
-        raise TableFormatError(
-            table,
-            location,
-            "foreign_table",
-            f"expected a table of a DepMap release, got {source}",
-            f"fetch {files} of a release (portal, Downloads, All data) in its place",
-        )
-
-
-def _require_own_matrix(layout: Layout, location: str, header: Sequence[str]) -> None:
-    if UNNAMED in header[1:]:
-        at = ", ".join(str(place + 1) for place, name in enumerate(header) if place and not name)
-        raise TableFormatError(
-            layout.table,
-            location,
-            "unnamed_column",
-            f"expected a name of each column but the first, got none of column {at} of "
-            f"{len(header)}",
-            "name the column, or remove it",
-        )
-    labels = header[1:]
-    if layout.matrix_of == "sequence" and _most(_GENE, labels):
-        raise TableFormatError(
-            layout.table,
-            location,
-            "gene_matrix",
-            f"expected guides x sequences, the columns are genes ({', '.join(labels[:3])}): a "
-            "matrix of cell lines x genes, as of gene effects or RNA",
-            "name the table of guides, such as AvanaLogfoldChange, with its guide map and sequence "
-            "map",
-        )
-    rows, turned = ("guides", _GUIDE) if layout.matrix_of == "sequence" else ("cell lines", _LINE)
-    if _most(turned, labels):
-        raise TableFormatError(
-            layout.table,
-            location,
-            "transposed",
-            f"expected {rows} x {layout.matrix_of}s, the columns are {rows} "
-            f"({', '.join(labels[:3])})",
-            "transpose the table",
-        )
-
-
-_GENE, _GUIDE, _LINE = r"\S+ \(\d+\)", r"[ACGT]{19,23}", r"ACH-\d{6}"
-
-
-def _most(pattern: str, labels: Sequence[str]) -> bool:
-    return 2 * sum(re.fullmatch(pattern, label) is not None for label in labels) > len(labels)
-
-
-def _reads_as_matrix(layout: Layout, header: Sequence[str]) -> bool:
-    """Whether the row labels come first and no other column belongs to another layout.
-
-    Otherwise every table saved with unnamed row numbers would be recognised as a matrix.
-    """
-    others = {name for other in LAYOUTS[layout.table] for name in other.required if name}
-    labels = set(header) - set(layout.canonical)
-    return header[0] in layout.canonical and bool(labels) and not labels & others

@@ -107,6 +107,7 @@ class CheckedTables:
     expression_addictions: tuple[str, ...]
     findings: tuple[Finding, ...]
     covariates: Mapping[str, CovariateTable] = field(default_factory=dict)
+    ambiguous_genes: tuple[str, ...] = ()
 
     def screen(self) -> Screen:
         """Return a `Screen`; raise ValueError where a table is missing."""
@@ -126,6 +127,7 @@ class CheckedTables:
             essential=self.essential,
             nonessential=self.nonessential,
             expression_addictions=self.expression_addictions,
+            ambiguous_genes=self.ambiguous_genes,
         )
 
 
@@ -182,15 +184,13 @@ def check_tables(raw: RawScreen, library: str) -> CheckedTables:
         nonessential=nonessential,
         expression_addictions=expression_addictions,
         findings=tuple(findings),
+        ambiguous_genes=raw.ambiguous_genes,
         covariates={
             name: CovariateTable(table, values)
             for name, (table, values) in of_covariates.items()
             if table is not None
         },
     )
-
-
-# ------------------------------------------------------------------------------------- schemas
 
 
 def guide_map_schema(free: bool) -> pa.DataFrameSchema:

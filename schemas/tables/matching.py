@@ -16,14 +16,20 @@ import pandas as pd
 
 from schemas.reports import Finding
 from schemas.tables.containers import RawProfiles, RawScreen, RawTable, RenamedLogfc
-from schemas.tables.layouts import free_labels
-from schemas.tables.rule import Rule
+from schemas.tables.layouts import OWN, free_labels, is_own
+from schemas.tables.maps import CELL_LINE_PATTERN, GENE_PATTERN
+from schemas.tables.rule import MOST_SHOWN, Rule
 
 GENES_MATCHED = Rule(
     "genes_matched",
-    "genes labelled SYMBOL (ENTREZ) as in {other}; {n_matched} of {n_all} labels were matched to "
-    "them by {by}",
+    "the gene labels of {other}; {n_matched} of {n_all} labels were matched to them by {by}{rest}",
     "none needed if these pairs are right; a symbol may have gone to another gene between releases",
+    "warning",
+)
+GENES_AMBIGUOUS = Rule(
+    "genes_ambiguous",
+    "symbols that each mean one gene of {other}, and no two the same",
+    "write these genes as SYMBOL (ENTREZ) to fit them: now they are excluded",
     "warning",
 )
 SEQUENCES_MATCHED = Rule(
@@ -34,24 +40,35 @@ SEQUENCES_MATCHED = Rule(
     "warning",
 )
 
+REPLICATES_MATCHED = Rule(
+    "replicates_matched",
+    "a sequence map, or columns with the labels of cell lines of RNA; {n_matched} of {n_all} "
+    "labels were taken as replicates of a line",
+    "none needed if these pairs are right; otherwise give a `sequence_map` with the columns "
+    "sequence and cell_line",
+    "warning",
+)
+
 _GENE = re.compile(r"(\S+) \((\d+)\)")
+_REPLICATE = re.compile(
+    r"(.+?)(?:[\s_.:/-]+(?:rep(?:licate)?|r)?|rep(?:licate)?|r)[\s_.-]*(?:\d{1,2}|[a-f])", re.I
+)
+"""A label of a cell line with the number or letter of a replicate."""
 
 
 def match_labels(raw: RawScreen) -> tuple[RawScreen, list[Finding]]:
     """Return the tables with the labels of one of them, and the findings on what was matched.
 
     RNA, copy number and lists of controls get the labels of the guide map. A guide map without any
-    label SYMBOL (ENTREZ) first gets those of RNA.
+    label SYMBOL (ENTREZ) first gets those of RNA or, where these have no numbers either, of copy
+    number; RNA of the same long table gets them too.
     """
     findings: list[Finding] = []
     raw = _match_sequences(raw, findings)
     if raw.guide_map is None or "gene" not in raw.guide_map.frame:
         return raw, findings
-    if raw.rna is not None and not free_labels(raw.rna.source.layout):
-        genes = _genes(raw.guide_map)
-        if not any(map(_GENE.fullmatch, genes)):
-            table = _relabel_column(raw.guide_map, raw.rna.values.columns, "rna", findings)
-            raw = replace(raw, guide_map=table)
+    if not any(map(_GENE.fullmatch, _genes(raw.guide_map))):
+        raw = _match_symbols(raw, findings)
     assert raw.guide_map is not None
     genes = _genes(raw.guide_map)
     tables: dict[str, Any] = {
@@ -61,13 +78,56 @@ def match_labels(raw: RawScreen) -> tuple[RawScreen, list[Finding]]:
     }
 
     def matched(table: RawProfiles) -> RawProfiles:
-        free = free_labels(table.source.layout)
-        return table if free else _relabel_matrix(table, genes, findings)
+        own = is_own(table.source.layout)
+        return table if own else _relabel_matrix(table, genes, findings)
 
     if raw.rna is not None:
         tables["rna"] = matched(raw.rna)
     tables["covariates"] = {name: matched(table) for name, table in raw.covariates.items()}
     return replace(raw, **tables), findings
+
+
+def _match_symbols(raw: RawScreen, findings: list[Finding]) -> RawScreen:
+    """Return the tables with the labels SYMBOL (ENTREZ) of the first table that has any."""
+    assert raw.guide_map is not None
+    tables = {"rna": raw.rna, **raw.covariates}
+    numbered = {
+        name: table.values.columns
+        for name, table in tables.items()
+        if table is not None and any(map(_GENE.fullmatch, table.values.columns))
+    }
+    if not numbered:
+        return raw
+    other, known = next(iter(numbered.items()))
+    symbols = _genes(raw.guide_map)
+    guide_map = _relabel_column(raw.guide_map, known, other, findings)
+    rna = raw.rna
+    if rna is not None and is_own(rna.source.layout):
+        found = matched_labels(symbols, known, gene_keys)
+        columns = pd.Index([found.get(gene, gene) for gene in rna.values.columns])
+        rna = replace(rna, values=rna.values.set_axis(columns, axis=1))
+    several = _several_meant(symbols, known)
+    if several:
+        found_in = [f"{symbol} = {' or '.join(meant)}" for symbol, meant in several.items()]
+        findings.append(
+            GENES_AMBIGUOUS.broken(f"guide_map+{other}", found_in, column="gene", other=other)
+        )
+    return replace(raw, guide_map=guide_map, rna=rna, ambiguous_genes=tuple(several))
+
+
+def _several_meant(labels: Iterable[str], known: Iterable[str]) -> dict[str, list[str]]:
+    """Return the labels that fit several known ones, or one that another label fits too."""
+    by_key: dict[str, list[str]] = {}
+    for label in dict.fromkeys(known):
+        for key in dict.fromkeys(gene_keys(label)):
+            by_key.setdefault(key, []).append(label)
+    meant = {label: by_key.get(gene_keys(label)[0], []) for label in dict.fromkeys(labels)}
+    times = Counter(label for fitting in meant.values() for label in fitting)
+    return {
+        label: sorted(fitting)
+        for label, fitting in meant.items()
+        if len(fitting) > 1 or any(times[one] > 1 for one in fitting)
+    }
 
 
 def matched_labels(
@@ -106,6 +166,61 @@ def r_name(label: str) -> str:
     return name if re.match(r"[^\W\d_]|\.(?!\d)", name) else f"X{name}"
 
 
+def with_own_labels(raw: RawScreen) -> RawScreen:
+    """Return the tables beside an own logFC table; those with other labels than DepMap's are own.
+
+    Most of the labels decide, so that a single wrong label is still reported.
+    """
+    if raw.sequence_map is None or not free_labels(raw.sequence_map.source.layout):
+        return raw
+
+    def own[T: RawTable | RawProfiles](table: T, *labels: tuple[pd.Series, str]) -> T:
+        others = any(2 * one.str.fullmatch(pattern).sum() < len(one) for one, pattern in labels)
+        if not others or free_labels(table.source.layout):
+            return table
+        return replace(table, source=replace(table.source, layout=f"{OWN}_{table.source.layout}"))
+
+    def own_profiles(table: RawProfiles) -> RawProfiles:
+        genes = pd.Series(table.values.columns.astype("str"))
+        lines = table.profiles["cell_line"].dropna()
+        return own(table, (lines, CELL_LINE_PATTERN), (genes, GENE_PATTERN))
+
+    lists = {
+        name: own(table, (table.frame["gene"].dropna(), GENE_PATTERN))
+        for name in ("essential", "nonessential", "expression_addictions")
+        if (table := getattr(raw, name)) is not None
+    }
+    lines = raw.model_table
+    return replace(
+        raw,
+        rna=None if raw.rna is None else own_profiles(raw.rna),
+        covariates={name: own_profiles(table) for name, table in raw.covariates.items()},
+        model_table=lines and own(lines, (lines.frame["cell_line"].dropna(), CELL_LINE_PATTERN)),
+        **lists,
+    )
+
+
+def match_replicates(
+    labels: Sequence[str], cell_lines: Iterable[str]
+) -> tuple[list[str], tuple[Finding, ...]]:
+    """Return the cell line of each label of a sequence, and the finding on those that differ.
+
+    `A375_R1` and `A375 rep B` are replicates of `A375` where that is a cell line and they are none.
+    """
+    known, found = set(cell_lines), {}
+    for label in labels:
+        replicate = None if label in known else _REPLICATE.fullmatch(label)
+        if replicate and replicate[1] in known:
+            found[label] = replicate[1]
+    if not found:
+        return list(labels), ()
+    pairs = [f"{label} of {line}" for label, line in found.items()]
+    finding = REPLICATES_MATCHED.broken(
+        "logfc", pairs, column="sequence", n_matched=len(found), n_all=len(labels)
+    )
+    return [found.get(label, label) for label in labels], (finding,)
+
+
 def _genes(guide_map: RawTable) -> list[str]:
     return list(guide_map.frame["gene"].dropna().str.strip().unique())
 
@@ -113,10 +228,19 @@ def _genes(guide_map: RawTable) -> list[str]:
 def _match_genes(
     table: str, labels: Iterable[str], known: Iterable[str], other: str, findings: list[Finding]
 ) -> Mapping[str, str]:
-    labels = list(dict.fromkeys(labels))
-    found = matched_labels(labels, known, gene_keys)
+    labels, known = list(dict.fromkeys(labels)), list(dict.fromkeys(known))
+    if any(map(_GENE.fullmatch, known)):
+        found = matched_labels(labels, known, gene_keys)
+    else:  # symbols: labels with numbers are matched to them
+        back = matched_labels(known, labels, gene_keys)
+        found = {label: symbol for symbol, label in back.items()}
     if found:
-        by = {"symbol" if gene_keys(one)[0].startswith("sy") else "Entrez number" for one in found}
+        by = {
+            "symbol" if any(gene_keys(one)[0].startswith("sy") for one in pair) else "Entrez number"
+            for pair in found.items()
+        }
+        rest = [label for label in labels if label not in found] if table == "guide_map" else []
+        shown = ", ".join(rest[:MOST_SHOWN]) + (", ..." if len(rest) > MOST_SHOWN else "")
         pairs = [f"{label} = {meant}" for label, meant in found.items()]
         findings.append(
             GENES_MATCHED.broken(
@@ -127,6 +251,7 @@ def _match_genes(
                 n_matched=len(found),
                 n_all=len(labels),
                 by=" or ".join(sorted(by)),
+                rest=f"; {len(rest)} were not: {shown}" if rest else "",
             )
         )
     return found

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from schemas.dataset import Controls, Dataset
+from schemas.base import Frozen
+from schemas.dataset import Columns, Controls, Dataset
 from schemas.errors import UserError
 from schemas.tables.containers import COVARIATE_TABLES, TableName
 from schemas.tables.layouts import SUFFIXES, known_file_stems
+from schemas.tables.own_columns import role_of
 from tasks.reading.storage import (
     MAX_TEXT_BYTES,
     NoSuchFile,
@@ -27,6 +29,7 @@ from tasks.reading.yaml_file import NotPlainYaml, read_yaml
 NEEDED: tuple[TableName, ...] = ("logfc", "guide_map", "sequence_map", "rna")
 TABLES: tuple[TableName, ...] = (*NEEDED, *COVARIATE_TABLES, "model_table")
 CONTROLS: tuple[TableName, ...] = ("essential", "nonessential", "expression_addictions")
+_SECTIONS: Mapping[object, type[Frozen]] = {"controls": Controls, "columns": Columns}
 
 
 class DatasetError(UserError):
@@ -100,24 +103,26 @@ def _read(location: str) -> Dataset:
     try:
         dataset = Dataset.model_validate(content)
     except ValidationError as error:
-        raise DatasetError(location, map(_explained, error.errors())) from None
+        raise DatasetError(location, map(explain_key, error.errors())) from None
     if problems := list(_unknown_schemes(dataset)):
         raise DatasetError(location, problems)
     return dataset
 
 
-def _explained(error: ErrorDetails) -> str:
-    """Return one pydantic error as `key: expected ..., got ...; remedy`."""
+def explain_key(error: ErrorDetails) -> str:
+    """Return one pydantic error of a `Dataset` as `key: expected ..., got ...; remedy`."""
     key = ".".join(map(str, error["loc"]))
     got = _shown(error["input"])
     context = error.get("ctx", {})
+    section = _SECTIONS.get(error["loc"][0]) if error["loc"] else None
     match error["type"]:
         case "missing":
             return f"{key}: expected a value, got none; add a line `{key}: ...`"
         case "extra_forbidden":
-            keys = list(Controls.model_fields if len(error["loc"]) > 1 else Dataset.model_fields)
+            keys = list((section or Dataset).model_fields)
             last = str(error["loc"][-1])
-            close = difflib.get_close_matches(last.lower(), keys, n=1)
+            close = [role_of(last)] if section is Columns and role_of(last) else []
+            close = close or difflib.get_close_matches(last.lower(), keys, n=1)
             remedy = f"did you mean `{close[0]}`?" if close else "remove it"
             return f"{key}: expected one of {', '.join(keys)}, got this unknown key; {remedy}"
         case "string_type":
@@ -131,13 +136,14 @@ def _explained(error: ErrorDetails) -> str:
             most = context["max_length"]
             return f"{key}: expected at most {most} characters, got {got}; shorten it"
         case "string_too_short":
-            return f"{key}: expected a path or an s3:// address, got {got}; give one"
+            what = "the name of a column" if section is Columns else "a path or an s3:// address"
+            return f"{key}: expected {what}, got {got}; give one"
         case "literal_error":
             return f"{key}: expected {context['expected']}, got {got}; write one of these"
         case "model_type" | "model_attributes_type":
+            keys = list((section or Dataset).model_fields)
             return (
-                f"{key}: expected the keys {', '.join(Controls.model_fields)}, got {got}; "
-                f"indent them under `{key}:`"
+                f"{key}: expected the keys {', '.join(keys)}, got {got}; indent them under `{key}:`"
             )
         case _:
             message = error["msg"].removeprefix("Value error, ")

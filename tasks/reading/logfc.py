@@ -5,10 +5,13 @@ A full release has 1.6e8 values, so it is read in blocks of guides.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
-from schemas.tables.containers import LogfcBlock, TableSource
+import pandas as pd
+
+from schemas.tables.containers import LogfcBlock, RawTable, TableName, TableSource
+from schemas.tables.eligibility import FITTED_SCREEN_TYPE
 from schemas.tables.layouts import Layout
 from tasks.reading.table_rows import TableFile
 
@@ -19,7 +22,9 @@ class WideLogfc:
     def __init__(self, file: TableFile, layout: Layout) -> None:
         self._file = file
         self._layout = layout
-        self.sequences = file.columns[1:]
+        self._at = {layout.canonical.get(name): i for i, name in enumerate(file.columns)}
+        self._values = [i for i, name in enumerate(file.columns) if name not in layout.canonical]
+        self.sequences = tuple(file.columns[i] for i in self._values)
         """Sequence labels, the columns of every block, in file order, with duplicates."""
 
     @cached_property
@@ -29,5 +34,23 @@ class WideLogfc:
 
     def blocks(self) -> Iterator[LogfcBlock]:
         """Yield the table in blocks of guides, in file order; raise TableFormatError."""
-        for rows in self._file.rows([0], range(1, len(self._file.columns))):
+        for rows in self._file.rows([self._at["guide"]], self._values):
             yield LogfcBlock(rows.texts[0], rows.numbers, rows.first_line)
+
+    def guide_map(self) -> RawTable | None:
+        """Return the guide map of a table with a column of genes; raise TableFormatError."""
+        if "gene" not in self._at:
+            return None
+        # With a column of numbers the table is read in blocks.
+        labels, _, lines = self._file.read([self._at["guide"], self._at["gene"]], self._values[:1])
+        frame = pd.DataFrame({"guide": labels[0], "gene": labels[1]}, lines, dtype="str")
+        return RawTable(self._part("guide_map"), frame.assign(n_alignments="1", used="True"))
+
+    def sequence_map(self, cell_lines: Sequence[str], library: str) -> RawTable:
+        """Return the sequence map of columns that are replicates of these cell lines, in order."""
+        frame = pd.DataFrame({"sequence": self.sequences, "cell_line": cell_lines}, dtype="str")
+        frame = frame.assign(screen_type=FITTED_SCREEN_TYPE, library=library, passes_qc="True")
+        return RawTable(self._part("sequence_map"), frame.drop_duplicates("sequence"))
+
+    def _part(self, name: TableName) -> TableSource:
+        return TableSource(name, self.source.location, self.source.layout, self.source.sha256)

@@ -64,7 +64,7 @@ def read_long(file: TableFile, layout: Layout, library: str, *, with_rna: bool) 
         TableFormatError: `missing_label`, `not_a_number`, `duplicate_measurement` or
             `rna_not_constant`.
     """
-    table, conditions = _read_frame(file, layout)
+    table, conditions = _read_frame(file, layout, with_rna=with_rna)
     table, findings = _labelled(table, conditions)
     _check_labels(file, table, ("gene", "cell_line", "guide", "sequence"))
     _check_unique(file, table, conditions)
@@ -86,7 +86,7 @@ def read_long(file: TableFile, layout: Layout, library: str, *, with_rna: bool) 
         logfc=LongLogfc(source, tuple(table["sequence"].unique()), measurements),
         guide_map=as_raw("guide_map", guides.assign(n_alignments="1", used="True")),
         sequence_map=sequence_map,
-        rna=_read_rna(file, source, table) if with_rna and "rna" in table else None,
+        rna=_read_rna(file, source, table) if "rna" in table else None,
         findings=findings,
     )
 
@@ -124,12 +124,14 @@ def read_long_profiles(file: TableFile, layout: Layout) -> RawProfiles:
     return RawProfiles(file.source(layout.name), profiles, pd.DataFrame(matrix, first, genes))
 
 
-def _read_frame(file: TableFile, layout: Layout) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _read_frame(
+    file: TableFile, layout: Layout, *, with_rna: bool
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the columns of the layout, and those of origin, time and treatment."""
     positions = {
         canonical: file.columns.index(column)
         for column, canonical in layout.canonical.items()
-        if column in file.columns
+        if column in file.columns and (with_rna or canonical != "rna")
     }
     texts = [name for name in positions if name not in NUMBERS]
     numbers = [name for name in positions if name in NUMBERS]
@@ -153,8 +155,11 @@ def _labelled(
     few repeated rows are errors, and so are those of several screens or conditions.
     """
     findings: tuple[Finding, ...] = ()
-    if "guide_of_gene" in table:
-        table["guide"] = table["gene"] + "/" + table.pop("guide_of_gene")
+    if "guide" not in table and "guide_of_gene" not in table:
+        table["guide"] = table["gene"]
+    elif "guide_of_gene" in table or _is_numbered(table, "guide", "gene"):
+        guide = table.pop("guide" if "guide" in table else "guide_of_gene")
+        table["guide"] = table["gene"] + "/" + guide
     if "replicate" in table:
         table["sequence"] = table["cell_line"] + "/" + table.pop("replicate")
     elif "sequence" not in table:
@@ -165,9 +170,14 @@ def _labelled(
             table["sequence"] += "/" + number.astype("str")
             found = (f"{len(table):,} rows of {n_pairs:,} guides in a line",)
             findings = (REPLICATES_NUMBERED.broken("logfc", found, column="replicate"),)
-    elif (table.groupby("sequence")["cell_line"].nunique() > 1).mean() >= LEAST_SHARED:
+    elif _is_numbered(table, "sequence", "cell_line"):
         table["sequence"] = table["cell_line"] + "/" + table["sequence"]
     return table, findings
+
+
+def _is_numbered(table: pd.DataFrame, label: str, within: str) -> bool:
+    """Whether most labels are repeated in several genes or lines, being numbers within each."""
+    return bool((table.groupby(label)[within].nunique() > 1).mean() >= LEAST_SHARED)
 
 
 def _check_labels(file: TableFile, table: pd.DataFrame, columns: Sequence[str]) -> None:

@@ -5,14 +5,14 @@ Errors of all tables are collected and reported together.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
 from schemas.dataset import Dataset
+from schemas.reports import Finding
 from schemas.tables.containers import (
     COVARIATE_TABLES,
-    LogfcSource,
     RawProfiles,
     RawScreen,
     RawTable,
@@ -20,7 +20,9 @@ from schemas.tables.containers import (
     TableName,
 )
 from schemas.tables.labels import condition_columns
-from schemas.tables.layouts import recognise
+from schemas.tables.layouts import is_own
+from schemas.tables.matching import match_replicates, with_own_labels
+from schemas.tables.recognition import recognise
 from tasks.reading.logfc import WideLogfc
 from tasks.reading.long_table import LongScreen, read_long, read_long_profiles
 from tasks.reading.table_file import open_table
@@ -51,18 +53,34 @@ def read_screen(dataset: Dataset) -> RawScreen:
     sequence_map = small_table("sequence_map", dataset.sequence_map)
     rna = profiles("rna", dataset.rna)
     logfc = opened.logfc if isinstance(opened, LongScreen) else opened
+    findings: tuple[Finding, ...] = ()
     if isinstance(opened, LongScreen):
         guide_map = guide_map if dataset.guide_map else opened.guide_map
         sequence_map = sequence_map if dataset.sequence_map else opened.sequence_map
         rna = rna if dataset.rna else opened.rna
+        findings = opened.findings
+    elif isinstance(opened, WideLogfc):
+        guide_map = guide_map if dataset.guide_map else attempt(opened.guide_map)
+        if guide_map and is_own(guide_map.source.layout) and not dataset.sequence_map:
+            known = set() if rna is None else set(rna.profiles["cell_line"].dropna())
+            cell_lines, findings = match_replicates(opened.sequences, known)
+            if known and known.isdisjoint(cell_lines):
+                unreadable.append(_unlike_lines(dataset, opened.sequences, sorted(known)))
+            else:
+                sequence_map = opened.sequence_map(cell_lines, dataset.library)
     wanted: dict[TableName, object] = {
         "guide_map": guide_map or dataset.guide_map,
         "sequence_map": sequence_map or dataset.sequence_map,
         "rna": rna or dataset.rna,
     }
     if opened is not None:
-        unreadable += [_not_named(table, dataset) for table, given in wanted.items() if not given]
-    return RawScreen(
+        named = {error.table for error in unreadable}
+        unreadable += [
+            _not_named(table, dataset)
+            for table, given in wanted.items()
+            if not given and table not in named
+        ]
+    raw = RawScreen(
         logfc=logfc,
         guide_map=guide_map,
         sequence_map=sequence_map,
@@ -79,15 +97,16 @@ def read_screen(dataset: Dataset) -> RawScreen:
             "expression_addictions", dataset.controls.expression_addictions
         ),
         unreadable=tuple(unreadable),
-        findings=opened.findings if isinstance(opened, LongScreen) else (),
+        findings=findings,
     )
+    return with_own_labels(raw)
 
 
-def open_logfc(dataset: Dataset) -> LogfcSource | LongScreen:
+def open_logfc(dataset: Dataset) -> WideLogfc | LongScreen:
     """Open a wide logFC table, or read a long one; raise TableFormatError or StorageError."""
     assert dataset.logfc is not None
     file = open_table("logfc", dataset.logfc)
-    layout = recognise("logfc", dataset.logfc, file.columns)
+    layout = recognise("logfc", dataset.logfc, file.columns, dataset.columns.named)
     if layout.matrix_of:
         return WideLogfc(file, layout)
     return read_long(file, layout, dataset.library, with_rna=dataset.rna is None)
@@ -133,6 +152,19 @@ def read_profiles(table: TableName, location: str) -> RawProfiles:
         profiles = profiles.assign(profile=profiles["cell_line"], is_default="Yes")
     columns = [file.columns[i] for i in genes]
     return RawProfiles(file.source(layout.name), profiles, pd.DataFrame(values, lines, columns))
+
+
+def _unlike_lines(
+    dataset: Dataset, sequences: Sequence[str], cell_lines: Sequence[str]
+) -> TableFormatError:
+    return TableFormatError(
+        "sequence_map",
+        dataset.name,
+        "missing_table",
+        f"expected `sequence_map`, as no column of the logFC table ({', '.join(sequences[:3])}, "
+        f"...) is a cell line of RNA ({', '.join(cell_lines[:3])}, ...) or a replicate of one",
+        "give a table with the columns sequence and cell_line, one row per column of logFC",
+    )
 
 
 def _not_named(table: TableName, dataset: Dataset) -> TableFormatError:

@@ -22,7 +22,7 @@ from schemas.tables.containers import (
 from schemas.tables.copy_number import check_copy_number
 from schemas.tables.coverage import check_coverage
 from schemas.tables.labels import check_labels
-from schemas.tables.layouts import free_labels
+from schemas.tables.layouts import is_own
 from schemas.tables.logfc import LogfcChecks
 from schemas.tables.maps import check_tables
 from schemas.tables.matching import match_labels
@@ -170,7 +170,7 @@ def _unreadable(error: TableFormatError) -> Finding:
 def _of_given_tables(findings: list[Finding], raw: RawScreen) -> list[Finding]:
     """Name the long table in findings on the tables that were made of it."""
     parts = {"guide_map": raw.guide_map, "sequence_map": raw.sequence_map, "rna": raw.rna}
-    made = {name for name, one in parts.items() if one and free_labels(one.source.layout)}
+    made = {name for name, one in parts.items() if one and is_own(one.source.layout)}
 
     def given(names: str) -> str:
         return "+".join(

@@ -95,6 +95,7 @@ WALKS = {
     ),
     "docs/mlflow.md": Walk(("fits",)),
     "docs/models.md": Walk(),
+    "docs/own-data.md": Walk(("embedded",)),
     "docs/production.md": Walk(("stack",)),
     # Refused: hits of the champion would be lost. Or allowed, where none would.
     "docs/registry.md": Walk(("fits",), exits={"screenbayes promote 24Q2 --dataset avana": (0, 1)}),

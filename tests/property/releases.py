@@ -46,7 +46,7 @@ class Release:
 
     others: dict[str, pd.DataFrame] = field(default_factory=dict)
     """Copy number, model table and lists of control genes, where there are any."""
-    entries: dict[str, str | None] = field(default_factory=dict)
+    entries: dict[str, Any] = field(default_factory=dict)
     """What the dataset says beside the tables, or in place of one."""
     rewrites: dict[str, Callable[[bytes], bytes]] = field(default_factory=dict)
     """What is done to the file of a table after it was written."""

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from tests.spoiled.spoil import complete_release, content, entry, frame
+from tests.spoiled.spoil import complete_release, content, entry, frame, long_release
 
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a21\nsize 1234567\n"
 PAGE = b"\n<!DOCTYPE html>\n<html><body>Log in</body></html>\n"
@@ -59,6 +59,10 @@ FILES = (
     frame("a repeated column", "guide_map", "duplicate_column",
           lambda guides: pd.concat([guides, guides[["Gene"]]], axis=1),
           "got twice: Gene"),
+    frame("two columns of log fold changes", "logfc", "ambiguous_column",
+          lambda long: long.rename(columns={"logfc": "LFC"}).assign(log2fc=0.5), of=long_release),
+    entry("a mapped column that is missing", "logfc", "mapped_column_missing", "columns",
+          {"gene": "target"}),
     entry("no file", "rna", "missing_file", "rna", "nowhere.csv"),
     entry("no sequence map named", "sequence_map", "missing_table", "sequence_map", None),
 )  # fmt: skip

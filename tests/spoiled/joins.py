@@ -8,7 +8,7 @@ import pandas as pd
 
 from schemas.tables.matching import r_name
 from tests.property.releases import Release
-from tests.spoiled.spoil import entry, frame, long_release, with_profiles
+from tests.spoiled.spoil import entry, frame, long_release, wide_release, with_profiles
 
 CONTROLS = "logfc+essential+nonessential"
 
@@ -279,6 +279,14 @@ JOINS = (
     frame("a gene of another symbol in RNA", "rna", "genes_matched",
           lambda rna: rna.rename(columns={"G4 (5)": "NEW4 (5)"}), "NEW4 (5) = G4 (5)",
           reported="rna+guide_map"),
+    frame("columns named as replicates of lines", "logfc", "replicates_matched",
+          lambda logfc: logfc, "ACH-000000 r1 of ACH-000000", of=wide_release),
+    frame("columns that are no lines", "logfc", "missing_table",
+          lambda logfc: logfc.rename(columns=lambda name: name.replace("ACH", "line")),
+          "is a cell line of RNA (ACH-000000", of=wide_release, reported="sequence_map"),
+    frame("a symbol of two genes in RNA", "rna", "genes_ambiguous",
+          lambda rna: rna.assign(**{"G0 (77)": rna["G0 (1)"] + 1}),
+          "G0 = G0 (1) or G0 (77)", of=wide_release, reported="logfc+rna"),
     frame("sequences named by R", "logfc", "sequences_matched",
           lambda logfc: logfc.rename(columns=r_name),
           "ACH.000000.r0 = ACH-000000 r0", reported="logfc+sequence_map"),

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -78,6 +79,15 @@ def long_release(_: Release | None = None) -> Release:
     frame = frame.assign(rna=rna, logfc=draws.normal(size=len(frame)))
     alone = {"guide_map": None, "sequence_map": None, "rna": None, "rna_units": "z_score"}
     return replace(complete_release(), logfc=frame, others={}, entries=alone)
+
+
+def wide_release(of: Release) -> Release:
+    """Return a release whose guides have a column of genes, by symbol, and no maps."""
+    genes = of.guide_map.set_index("sgRNA")["Gene"].reindex(of.logfc.index).str.split(" ").str[0]
+    frame = of.logfc.rename_axis("sgRNA").reset_index()
+    frame.insert(0, "Gene", genes.to_numpy())
+    alone = {"guide_map": None, "sequence_map": None}
+    return replace(of, logfc=frame, entries=of.entries | alone)
 
 
 # --------------------------------------------------------------- spoils that are a few words each
@@ -190,7 +200,7 @@ def content(
     return Spoil(name, table, rule, applied)
 
 
-def entry(name: str, table: str, rule: str, key: str, value: str | None) -> Spoil:
+def entry(name: str, table: str, rule: str, key: str, value: Any) -> Spoil:
     """Let the dataset say something else."""
     return Spoil(
         name, table, rule, lambda of, _: (replace(of, entries=of.entries | {key: value}), "")

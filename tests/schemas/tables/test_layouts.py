@@ -4,7 +4,8 @@ import pytest
 
 from schemas.tables.containers import TableFormatError, TableName
 from schemas.tables.heads import name_columns
-from schemas.tables.layouts import NUMBER, recognise
+from schemas.tables.layouts import NUMBER
+from schemas.tables.recognition import recognise
 
 PROFILES = ",SequencingID,ModelConditionID,ModelID,IsDefaultEntryForMC,IsDefaultEntryForModel"
 HEADERS: list[tuple[TableName, str, str]] = [
@@ -31,7 +32,13 @@ HEADERS: list[tuple[TableName, str, str]] = [
     ("copy_number", "one_value_per_row", "depmap_id,gene,log_copy_number,gene_name,entrez_id"),
     ("model_table", "of_r", "depmap_id,cell_line,aliases,lineage,lineage_subtype"),
     ("logfc", "current_named", "sgRNA,A2058_RepA"),
-    ("logfc", "long_sgrna", "gene,cell_line,sgrna,logfc"),
+    ("logfc", "long", "gene,cell_line,sgrna,logfc"),
+    # Of MAGeCK and drugZ with a column of lines, of CRISPRcleanR, and of PoolQ.
+    ("logfc", "long", "CellLine,sgrna,Gene,control_mean,treat_mean,LFC,FDR"),
+    ("logfc", "long", "model_id,sgRNA,genes,avgFC,correctedFC"),
+    ("logfc", "wide_with_gene", "sgRNA,Gene,A375,HT29"),
+    ("logfc", "wide_with_gene", ",Construct Barcode,Construct IDs,Gene Symbol,A375,HT29"),
+    ("sequence_map", "own", "sequence,cell_line"),
     ("copy_number", "one_profile", ",SOX10 (6663)"),
     ("copy_number", "several_profiles", f"{PROFILES},SOX10 (6663)"),
     ("model_table", "current", "ModelID,PatientID,CellLineName,OncotreeLineage"),

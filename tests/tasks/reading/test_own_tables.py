@@ -1,0 +1,90 @@
+"""One screen gives the same sums whatever form its own tables have."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from schemas.dataset import Columns, Dataset
+from schemas.digests import fit_key
+from schemas.parameters import FitParameters, Preparation
+from tasks.reading.validate import ValidatedScreen, validate
+
+LINES, SYMBOLS = ["A375", "HT29", "K562", "U2OS"], ["SOX10", "MYB", "KRAS"]
+DEPMAP = {line: f"ACH-{number:06}" for number, line in enumerate(LINES)}
+NUMBERED = {symbol: f"{symbol} ({number})" for number, symbol in enumerate(SYMBOLS, 1)}
+DRAWS = np.random.default_rng(3)
+RNA = pd.DataFrame(DRAWS.uniform(0, 9, (4, 3)).round(3), LINES, SYMBOLS)
+LONG = pd.DataFrame(
+    [
+        (gene, line, f"{gene}_{guide}", f"R{replicate}", round(DRAWS.normal(), 3))
+        for gene in SYMBOLS
+        for guide in range(2)
+        for line in LINES
+        for replicate in range(2)
+    ],
+    columns=["gene", "cell_line", "guide", "replicate", "logfc"],
+)
+WITH_RNA = LONG.join(pd.Series(RNA.stack(), name="rna"), on=["cell_line", "gene"])
+BY_LINE = LONG.assign(column=LONG["cell_line"] + "_" + LONG["replicate"]).pivot(
+    index=["guide", "gene"], columns="column", values="logfc"
+)
+MAGECK = BY_LINE.reset_index().rename(columns={"guide": "sgRNA", "gene": "Gene"})
+OF_DEPMAP = RNA.rename(index=DEPMAP, columns=NUMBERED)
+BOTH = LONG.assign(cell_line=LONG["cell_line"].map(DEPMAP))
+ODD = {"gene": "target", "cell_line": "model", "guide": "barcode", "logfc": "effect"}
+SAMPLES = MAGECK.rename(columns=lambda name: name.replace("_R", " of "))
+MAP = pd.DataFrame({"sequence": SAMPLES.columns[2:]})
+MAP["cell_line"] = MAP["sequence"].str.split(" ").str[0]
+PARAMETERS = FitParameters(preparation=Preparation(min_cell_lines_per_gene=3))
+
+
+def read(folder: Path, columns: dict[str, str] | None = None, **tables) -> ValidatedScreen:
+    for name, table in tables.items():
+        is_matrix = name in ("rna", "copy_number")
+        table.to_csv(folder / f"{name}.txt", sep="\t", index=is_matrix)
+    paths = {name: str(folder / f"{name}.txt") for name in tables}
+    content = {"name": "s", "release": "1", "columns": columns or {}, **paths}
+    return validate(Dataset.model_validate(content), PARAMETERS)
+
+
+@pytest.mark.parametrize(
+    ("tables", "columns", "rules"),
+    [
+        ({"logfc": LONG.rename(columns={"logfc": "LFC", "guide": "sgRNA"}), "rna": RNA}, None, []),
+        ({"logfc": WITH_RNA.rename(columns=ODD)}, ODD, []),
+        ({"logfc": MAGECK, "rna": RNA}, None, ["replicates_matched"]),
+        ({"logfc": SAMPLES, "rna": RNA, "sequence_map": MAP}, None, []),
+        ({"logfc": BOTH, "rna": OF_DEPMAP}, None, ["genes_matched"]),
+        ({"logfc": WITH_RNA, "copy_number": RNA.rename(columns=NUMBERED) * 0 + 1.1}, None,
+         ["genes_matched"]),
+    ],
+)  # fmt: skip
+def test_an_own_table_gives_the_sums_of_the_long_one(tmp_path: Path, tables, columns, rules):
+    sound, found = read(tmp_path, logfc=WITH_RNA), read(tmp_path, columns, **tables)
+    assert [one.rule for one in found.report.findings] == rules
+    assert sound.statistics is not None and found.statistics is not None
+    assert (found.statistics.total == sound.statistics.total).all()
+    by_number = "genes_matched" in rules
+    genes = sorted(NUMBERED.values() if by_number else SYMBOLS)
+    assert list(found.statistics.selection.rna.index) == genes
+
+
+def test_a_symbol_of_two_genes_is_excluded_with_the_reason(tmp_path: Path):
+    rna = OF_DEPMAP.assign(**{"MYB (99)": 3.0, "LAST (7)": 1.5})
+    found = read(tmp_path, logfc=BOTH, rna=rna)
+    assert found.statistics is not None
+    reasons = found.statistics.selection.genes
+    assert reasons["MYB"] == "symbol of several genes" and reasons["SOX10 (1)"] == ""
+    (matched,) = [one for one in found.report.findings if one.rule == "genes_matched"]
+    assert "2 of 3 labels were matched to them by symbol; 1 were not: MYB" in matched.expected
+
+
+def test_columns_are_part_of_the_key_of_a_fit_and_may_give_genes_as_guides(tmp_path: Path):
+    per_gene = LONG.query("replicate == 'R0'").drop_duplicates(["gene", "cell_line"])
+    found = read(tmp_path, {"guide": "gene"}, logfc=per_gene, rna=RNA)
+    assert found.statistics is not None and found.statistics.count.shape == (3, 4)
+    plain = Dataset(name="s", release="1", logfc="x")
+    mapped = plain.model_copy(update={"columns": Columns(logfc="corrected")})
+    assert fit_key(plain, "d", PARAMETERS) != fit_key(mapped, "d", PARAMETERS)

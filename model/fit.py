@@ -22,7 +22,7 @@ from model.effects.left_out_pairs import with_influential_pairs
 from model.engines.run import CHECKS, PRIOR_CHECKS, add_predictive_groups, seeds
 from model.prediction.checks import predictive_checks, replicated_quantities, slope_tails
 from model.prediction.loo import Loo, leave_one_pair_out
-from model.prediction.outliers import with_largest_outliers
+from model.prediction.outliers import noise_ratios, with_largest_outliers
 from model.prediction.predictive import fitted_cells, replicated_part, thin
 from model.runtime.progress import ProgressCallback, no_progress
 from model.screen.design import ScreenDesign
@@ -179,6 +179,7 @@ def analyse(
             parameters,
             tree.attrs.get("fell_back", ""),
             rhat_without_copy_number=without.rhat_max if without else None,
+            noise_of_lines=noise_ratios(design),
         ),
         effects=effects,
         known_genes=known_genes(effects, listed, parameters.seed) if listed else None,

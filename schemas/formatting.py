@@ -76,6 +76,17 @@ def label_line(cell_line: str, name: str) -> str:
     return f"{cell_line} ({name})" if name and name != cell_line else cell_line
 
 
+def format_setting(name: str, value: object) -> str:
+    """Return the value of a flat setting; an empty filter is `all`, or `none` of what is left out.
+
+    >>> format_setting("filters.without_cell_lines", "")
+    'none'
+    """
+    if value == "":
+        return "none" if "without" in name else "all"
+    return str(value)
+
+
 def list_first(names: Sequence[str], most: int) -> str:
     """Return the first names, at most `most`, joined by commas, and how many there are more."""
     more = f", and {len(names) - most:,} more" if len(names) > most else ""

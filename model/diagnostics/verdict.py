@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 
-from schemas.formatting import format_p_value
+from model.diagnostics.misfits import describe_misfit, describe_noisy_lines, numbers
 from schemas.parameters import FitParameters, ModelName, Thresholds
 from schemas.reports import (
     SLOPE_TAILS,
@@ -50,13 +50,15 @@ def give_verdict(
     parameters: FitParameters,
     fell_back: str = "",
     rhat_without_copy_number: float | None = None,
+    noise_of_lines: Sequence[tuple[str, float]] = (),
 ) -> Verdict:
     """Return the worst status of all findings, each finding as a sentence.
 
     A failed posterior predictive check that bears on beta gives `review`: where measurements are
     not as independent as the model assumes, every interval of beta has a wrong width. Other failed
-    checks are notes, and so are the reason of a fallback to another engine (`fell_back`) and an
-    R-hat above its limit of the fit without copy number, which is only compared with.
+    checks are notes, and so are the reason of a fallback to another engine (`fell_back`), an R-hat
+    above its limit of the fit without copy number, which is only compared with, and cell lines far
+    noisier than the others (`noise_of_lines`: see `describe_noisy_lines`).
     """
     failed_checks = [check for check in checks if _has_failed(check, parameters.thresholds)]
     findings = [
@@ -78,7 +80,12 @@ def give_verdict(
         notes=(
             *((f"NUTS was used because the exact engine failed: {fell_back}",) * bool(fell_back)),
             *_other_fit_notes(rhat_without_copy_number, parameters.thresholds),
-            *(_check_note(check) for check in failed_checks if not check.bears_on_beta),
+            *filter(None, [describe_noisy_lines(noise_of_lines, parameters.model)]),
+            *(
+                describe_misfit(check, parameters.model)
+                for check in failed_checks
+                if not check.bears_on_beta
+            ),
         ),
     )
 
@@ -105,8 +112,9 @@ def _convergence_findings(
         apart = _failing(measured, lambda v: v.rhat_judged <= thresholds.rhat_max)
         yield (
             "fail",
-            f"largest R-hat is {measured.rhat_max:.3f} ({measured.worst[0][0]}), expected at most "
-            f"{thresholds.rhat_max}: the chains disagree about {', '.join(apart)}; {remedy(apart)}",
+            f"the chains disagree about {', '.join(apart)}: largest R-hat is "
+            f"{measured.rhat_max:.3f} ({measured.worst[0][0]}), expected at most "
+            f"{thresholds.rhat_max}; {remedy(apart)}",
         )
     few = _failing(measured, lambda v: v.ess_bulk_min >= thresholds.ess_min)
     if not measured.ess_bulk_min >= thresholds.ess_min:
@@ -133,14 +141,14 @@ def _nuts_findings(
         share = measured.divergences / n_draws
         yield (
             "fail" if share > thresholds.max_divergence_share else "review",
-            f"{measured.divergences} of {n_draws} draws diverged ({share:.2%}): part of "
-            "the posterior may be missed; raise --target-accept",
+            f"part of the posterior may be missed: {measured.divergences} of {n_draws} draws "
+            f"diverged ({share:.2%}); raise --target-accept",
         )
     if not measured.bfmi_min >= thresholds.bfmi_min:
         yield (
             "fail" if math.isnan(measured.bfmi_min) else "review",
-            f"smallest energy BFMI is {measured.bfmi_min:.2f}, expected at least "
-            f"{thresholds.bfmi_min:.2f}: the sampler explores the tails slowly; raise --tune",
+            f"the sampler explores the tails slowly: smallest energy BFMI is "
+            f"{measured.bfmi_min:.2f}, expected at least {thresholds.bfmi_min:.2f}; raise --tune",
         )
 
 
@@ -151,30 +159,29 @@ def exact_findings(
     if not measured.pareto_k <= thresholds.pareto_k_max:
         yield (
             "fail",
-            f"Pareto k of the importance weights is {measured.pareto_k:.2f}, expected at most "
-            f"{thresholds.pareto_k_max:g}: a few points dominate, and the draws repeat them; "
+            "a few points dominate, and the draws repeat them: Pareto k of the importance weights "
+            f"is {measured.pareto_k:.2f}, expected at most {thresholds.pareto_k_max:g}; "
             f"{SAMPLE_INSTEAD}",
         )
     if not measured.n_effective_points >= thresholds.ess_min:
         yield (
             "fail",
-            f"the {measured.n_points} weighted points behind the draws are equivalent to "
-            f"{measured.n_effective_points:.0f} of equal weight, expected at least "
-            f"{thresholds.ess_min:g}: the draws repeat too few points; {MORE_DRAWS}, or "
-            f"{SAMPLE_INSTEAD}",
+            f"the draws repeat too few points: the {measured.n_points} weighted points behind them "
+            f"are equivalent to {measured.n_effective_points:.0f} of equal weight, expected at "
+            f"least {thresholds.ess_min:g}; {MORE_DRAWS}, or {SAMPLE_INSTEAD}",
         )
     if not measured.interpolation_error <= thresholds.interpolation_error_max:
         yield (
             "fail" if math.isnan(measured.interpolation_error) else "review",
-            f"the error of the interpolated log density is {measured.interpolation_error:.2g} at "
-            f"new points, expected at most {thresholds.interpolation_error_max:g}: the log weights "
-            f"of the draws may be wrong by as much; {SAMPLE_INSTEAD}",
+            "the log weights of the draws may be wrong: the error of the interpolated log density "
+            f"is {measured.interpolation_error:.2g} at new points, expected at most "
+            f"{thresholds.interpolation_error_max:g}; {SAMPLE_INSTEAD}",
         )
     if not math.isfinite(measured.log_evidence):
         yield (
             "fail",
-            f"the log evidence is {measured.log_evidence}, expected a finite number: the density "
-            f"could not be integrated; {SAMPLE_INSTEAD}",
+            f"the density could not be integrated: the log evidence is {measured.log_evidence}, "
+            f"expected a finite number; {SAMPLE_INSTEAD}",
         )
 
 
@@ -185,9 +192,8 @@ def exact_failures(measured: ExactDiagnostics, thresholds: Thresholds) -> list[s
 
 def _small_ess(kind: str, size: float, variables: list[str], thresholds: Thresholds) -> str:
     return (
-        f"smallest {kind} effective sample size is {size:.0f}, expected at least "
-        f"{thresholds.ess_min:.0f}: the draws of {', '.join(variables)} are too few or too "
-        "correlated; "
+        f"the draws of {', '.join(variables)} are too few or too correlated: smallest {kind} "
+        f"effective sample size is {size:.0f}, expected at least {thresholds.ess_min:.0f}; "
     )
 
 
@@ -208,9 +214,9 @@ def _dependence_findings(
         return
     yield (
         "fail" if any(math.isnan(check.p_value) for check in failed_checks) else "review",
-        "residual correlations of measurements of a guide, or of a gene in a line, differ from "
-        f"those {model} assumes, so that intervals of beta have a wrong width: "
-        + ", ".join(f"{check.name} is {_data_and_model(check)}" for check in failed_checks)
+        "the intervals of beta have a wrong width, because measurements depend on each other "
+        f"otherwise than {model} assumes: "
+        + "; ".join(describe_misfit(check, model) for check in failed_checks)
         + f"; {DEPENDENCE_REMEDIES[model]}",
     )
 
@@ -221,9 +227,10 @@ def _slope_findings(
     for check in failed_checks:
         yield (
             "review",
-            f"slopes are not Normal, as {model} assumes: {check.name}, their kurtosis, is "
-            f"{_data_and_model(check)}; if few genes have an effect, many calls are of genes "
-            "without one and the largest slopes are too small; use --model m4_screen",
+            f"a few genes have far larger slopes than the rest, which {model} does not expect: "
+            "many calls are then of genes without an effect, and the largest slopes are too small "
+            f"(kurtosis of the slopes, check {check.name}: {numbers(check)}); "
+            "use --model m4_screen",
         )
 
 
@@ -233,20 +240,3 @@ def _other_fit_notes(rhat: float | None, thresholds: Thresholds) -> Iterator[str
             f"largest R-hat of the fit without copy number is {rhat:.3f}, expected at most "
             f"{thresholds.rhat_max}: carried_by_copy_number is unreliable; {MORE_DRAWS}"
         )
-
-
-def _check_note(check: PredictiveCheck) -> str:
-    furthest = ", ".join(f"{label} ({ratio:.2g} times)" for label, ratio in check.largest_outliers)
-    return f"predictive check {check.name}: {_data_and_model(check)}. {check.description}" + (
-        f" Largest outliers, with the ratio of their spread to that of the model: {furthest}."
-        if furthest
-        else ""
-    )
-
-
-def _data_and_model(check: PredictiveCheck) -> str:
-    return (
-        f"{check.observed:.3g} in the data, {check.replicated_low:.3g} to "
-        f"{check.replicated_high:.3g} under the model "
-        f"({format_p_value(check.p_value, check.n_draws)})"
-    )

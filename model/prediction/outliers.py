@@ -20,6 +20,8 @@ from schemas.reports import PredictiveCheck
 Grouping = Literal["gene", "cell_line"]
 
 MOST_NAMED = 3
+FEWEST_DF = 10
+"""Degrees of freedom from which a line is noisier than others by more than chance."""
 
 
 def spread_by(tree: xr.DataTree, design: ScreenDesign, what: Grouping) -> pd.DataFrame:
@@ -97,6 +99,21 @@ def noise_by_line(tree: xr.DataTree, design: ScreenDesign) -> pd.DataFrame:
             "high": high,
         }
     )
+
+
+def noise_ratios(design: ScreenDesign) -> tuple[tuple[str, float], ...]:
+    """Return cell lines with the ratio of their noise to that of the median line, noisiest first.
+
+    The noise of a line is the SD of its measurements around their guide-line means; lines where it
+    has fewer than FEWEST_DF degrees of freedom are left out. Labels are those of users.
+    """
+    df = np.maximum(design.count.astype(np.int64) - 1, 0).sum(axis=0)
+    used = np.flatnonzero(df >= FEWEST_DF)
+    if not used.size:
+        return ()
+    noise = np.sqrt(design.within_ss_by_line(by_guide=True)[used] / df[used])
+    ratio = noise / np.median(noise)
+    return tuple((design.line_labels[used[at]], float(ratio[at])) for at in np.argsort(-ratio))
 
 
 def largest_outliers(table: pd.DataFrame) -> tuple[tuple[str, float], ...]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import pandas as pd
 
 from schemas.comparison import STEP_WORDS, Comparison, DataChanges, FitSummary, ItemChange
-from schemas.formatting import format_probability, list_first
+from schemas.formatting import format_probability, format_setting, list_first
 from tasks.reports.markdown import as_text, link_to, markdown_table
 
 GENES_SHOWN = 10
@@ -66,7 +66,10 @@ def comparison_markdown(comparison: Comparison, genes: pd.DataFrame, run_locatio
         ]
     if comparison.changed_parameters:
         lines += ["## Differences in the settings", ""]
-        changed = ((name, *both) for name, both in comparison.changed_parameters.items())
+        changed = (
+            (name, *(format_setting(name, value) for value in both))
+            for name, both in comparison.changed_parameters.items()
+        )
         lines += _table(("parameter", "A", "B"), changed)
     if not comparison.identical:
         lines += [*_attribution(comparison), *_model_tables(comparison), *_genes(comparison, genes)]

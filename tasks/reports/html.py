@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 from base64 import b64encode
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -21,28 +21,36 @@ from model.effects.influence import Influence
 from model.plots import RESULT_FIGURES, as_bytes
 from model.plots.comparison import slopes_figure
 from schemas.base import Frozen
-from schemas.formatting import format_probability
+from schemas.formatting import format_probability, format_setting
 from schemas.model_spec import model_spec
 from schemas.parameters import Priors, Thresholds
 from schemas.reports import EVIDENCE_ERROR_PARETO_K, Convergence
+from tasks.reports.answer import (
+    DIRECTIONS,
+    NOT_KNOWN,
+    STATUS_WORDS,
+    called_genes,
+    describe_answer,
+    describe_confidence,
+    describe_question,
+    describe_verdict,
+    dominant_group,
+)
 from tasks.reports.comparison import describe_comparison, describe_data_changes
-from tasks.reports.fit import NOT_KNOWN, dominant_group, examples_shown, summarise_calls
+from tasks.reports.fit import examples_shown
 from tasks.tracking.artifacts import PARAMETERS_FILE, without_effect
 
 if TYPE_CHECKING:
     from model.fit import FitResults
     from tasks.tracking.comparison import ComparedFits
 
+FIRST_SHOWN = 24
+"""Called genes of a sign on the first screen; the others are folded away."""
 GENES_SHOWN = 20
+"""Genes in a table of those that are not called."""
 EXAMPLES_SHOWN = 20
 CHANGES_SHOWN = 10
 OF_LINEAGES = {"n_lineages", "n_genes_carried_by_one_lineage", "n_genes_marking_a_lineage"}
-
-STATUS_WORDS = {
-    "pass": "the posterior may be used",
-    "review": "read the reasons before using the posterior",
-    "fail": "do not use the posterior",
-}
 
 CAPTIONS = {
     "influence_of_lines": "The further the coloured point is from the grey one, the more of the "
@@ -120,7 +128,12 @@ def render_report(
     placed = {name for names in SECTIONS.values() for name in names}
     sections = {**SECTIONS, "further": tuple(name for name in figures if name not in placed)}
     variables = model_spec(parameters.model, results.design.covariates).variables
-    strongest = results.effects.head(GENES_SHOWN)
+    effects = results.effects.assign(dominant_group=dominant_group(results.effects))
+    effects["driver"] = effects["dominant_group"].map(_short_label)
+    called = called_genes(effects)
+    in_table = pd.concat(called.values())
+    if in_table.empty:
+        in_table = effects.nsmallest(GENES_SHOWN, "lfsr")
     return _ENVIRONMENT.get_template("report.html.j2").render(
         results=results,
         parameters=parameters,
@@ -128,18 +141,26 @@ def render_report(
         loo=_rows(results.loo.summary),
         influence=_influence_rows(results.influence),
         engine_words=ENGINE_WORDS.get(results.engine, ""),
-        status_words=STATUS_WORDS[results.verdict.status],
-        effects=strongest.assign(dominant_group=dominant_group(strongest)).to_dict("records"),
+        question=describe_question(results),
+        answer=describe_answer(effects),
+        verdict=describe_verdict(results.verdict),
+        called=[
+            (call, DIRECTIONS[call].capitalize(), genes.to_dict("records"))
+            for call, genes in called.items()
+        ],
+        confidence=[*describe_confidence(results), trial],
+        first_shown=FIRST_SHOWN,
+        status_words=f"{STATUS_WORDS[results.verdict.status].capitalize()}.",
+        effects=in_table.to_dict("records"),
         not_known=NOT_KNOWN,
-        summarise_calls=[*summarise_calls(results), trial],
         without_effect=_by_reason(without_effect(results.inclusion)),
         called_neither=results.effects[results.effects["call"] == NOT_ENOUGH_DATA].to_dict(
             "records"
         ),
-        positive=_positive(results.effects),
         by_copy_number="kappa_g" in variables,
         carried=carried_by_copy_number(results.effects).head(GENES_SHOWN).to_dict("records"),
         nested="delta_k" in variables,
+        sparse="included_g" in variables,
         per_log2=bool(results.effects["beta_per_log2_mean"].notna().any()),
         priors=[
             (name, getattr(parameters.priors, name), _plain(field.description))
@@ -155,6 +176,7 @@ def render_report(
             for section, names in sections.items()
         },
         examples_shown=EXAMPLES_SHOWN,
+        setting=format_setting,
         examples=lambda loss: examples_shown(loss, results.inclusion, EXAMPLES_SHOWN),
         run_id=run_id,
         command=command,
@@ -179,10 +201,10 @@ def _since(found: ComparedFits) -> dict[str, object]:
     }
 
 
-def _positive(effects: pd.DataFrame) -> list[dict[Hashable, Any]]:
-    """Return the genes called positive, the largest slope first, as many as are shown."""
-    called = effects[effects["call"] == "positive"]
-    return called.nlargest(GENES_SHOWN, "beta_mean").to_dict("records")
+def _short_label(group: str) -> str:
+    """Return the name of what drives an effect without its id; empty where nothing does."""
+    name = group.partition(" (")[2].removesuffix(")")
+    return name or group.replace(NOT_KNOWN, "")
 
 
 def _by_reason(genes: pd.DataFrame) -> list[tuple[str, list[str]]]:

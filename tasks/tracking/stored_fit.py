@@ -93,7 +93,7 @@ class StoredFit:
         return f"<fit {self.run_id[:SHORTEST_ID]}: {of}, {self.verdict.status}>"
 
     def _repr_markdown_(self) -> str:
-        """Return verdict, hyperparameters and most negative slopes, for a notebook."""
+        """Return the answer, its reasons and hyperparameters, for a notebook."""
         return result_markdown(self, self.run_location)
 
     @cached_property

@@ -21,7 +21,8 @@ if TYPE_CHECKING:  # spares refresh_releases the import of the statistics
 
 NOTE = "mlflow.note.content"
 VIEW = "mlflow.sharedViewState."
-GENES_SHOWN = 5
+GENES_SHOWN = 10
+"""Called genes of each sign in the note of a run."""
 TRAINING_PAGES = "workflowType=machine_learning"
 """Query that makes MLflow's pages open on runs and metrics, not on language models."""
 
@@ -125,8 +126,8 @@ def _experiment_note(name: str, experiment_id: str) -> str:
             f"Fits of **{name}**. Views: {' · '.join(links.values())}",
             "",
             "A run is one fit of one release with one model and engine, as in its name. "
-            "Comparisons of two fits are runs too. The description of a run has its verdict and "
-            "most negative slopes; its artifact `report.html` summarises the fit.",
+            "Comparisons of two fits are runs too. The description of a run has its answer "
+            "and verdict; its artifact `report.html` summarises the fit.",
             "",
             *(f"- {links[key]}: {view.text}." for key, view in VIEWS.items()),
             "",
@@ -146,30 +147,50 @@ def _experiment_note(name: str, experiment_id: str) -> str:
 
 
 def run_note(results: FitResults, experiment_id: str, run_id: str) -> str:
-    """Return the note of a fit in Markdown: verdict, size, reasons, most negative slopes."""
-    from tasks.reports.fit import NOT_KNOWN, dominant_group  # as above
+    """Return the note of a fit in Markdown: the answer, the verdict with its reasons, and the rest.
 
-    fitted, verdict = results.preparation, results.verdict
+    MLflow shows the first lines until the note is unfolded.
+    """
+    from tasks.reports.answer import (  # as above
+        DIRECTIONS,
+        NOT_KNOWN,
+        called_genes,
+        describe_answer,
+        describe_confidence,
+        describe_question,
+        describe_verdict,
+        dominant_group,
+    )
+
+    verdict = results.verdict
     report = f"#/experiments/{experiment_id}/runs/{run_id}/artifacts/report.html?{TRAINING_PAGES}"
-    top = results.effects.nsmallest(GENES_SHOWN, "beta_mean")
-    carriers = dominant_group(top).replace(NOT_KNOWN, "")
-    genes = [
-        f"{as_text(gene)} {mean:.2f} ({low:.2f} to {high:.2f}"
-        + (f", driven by {as_text(carrier)})" if carrier else ")")
-        for gene, mean, low, high, carrier in zip(
-            *(top[name] for name in ("gene", "beta_mean", "beta_hdi_low", "beta_hdi_high")),
-            carriers,
-            strict=True,
-        )
-    ]
+    called = []
+    for call, genes in called_genes(results.effects).items():
+        top = genes.head(GENES_SHOWN)
+        carriers = dominant_group(top).replace(NOT_KNOWN, "")
+        named = [
+            f"{as_text(gene)} {mean:.2f} ({low:.2f} to {high:.2f}"
+            + (f", driven by {as_text(carrier)})" if carrier else ")")
+            for gene, mean, low, high, carrier in zip(
+                *(top[name] for name in ("gene", "beta_mean", "beta_hdi_low", "beta_hdi_high")),
+                carriers,
+                strict=True,
+            )
+        ]
+        more = f" and {len(genes) - len(top):,} more" if len(genes) > len(top) else ""
+        if named:
+            called += [f"{DIRECTIONS[call].capitalize()}: {', '.join(named)}{more}.", ""]
     lines = [
-        f"Verdict: **{verdict.status}** · [report]({report}) · {fitted.n_genes:,} genes x "
-        f"{fitted.n_cell_lines:,} cell lines, {fitted.n_measurements:,} measurements",
+        describe_answer(results.effects),
         "",
+        f"Verdict: **{as_text(describe_verdict(verdict))}** · [report]({report})",
+        "",
+        *called,
+        as_text(describe_question(results)),
+        "",
+        *(f"- {as_text(sentence)}" for sentence in describe_confidence(results)),
         *(f"- {as_text(reason)}" for reason in verdict.reasons),
         *(f"- note: {as_text(note)}" for note in verdict.notes),
-        "",
-        f"Most negative slopes (89 %): {'; '.join(genes)}",
     ]
     if results.origin is not None:
         lines += ["", f"Sampled by {results.origin.imported_from} and imported."]

@@ -162,7 +162,8 @@ def effects_of(beta: np.ndarray) -> pd.DataFrame:
     calls = ["negative", "none", "not enough data"]
     genes = pd.DataFrame({"gene": GENES, "call": calls, "n_guides": 2, "beta_mean": beta})
     genes = genes.assign(beta_hdi_low=beta - 0.1, beta_hdi_high=beta + 0.1)
-    return genes.assign(beta_sd=0.05, lfsr=np.where(np.abs(beta) > 0.2, 0.0, 0.4))
+    lfsr = np.where(np.abs(beta) > 0.2, 0.0, 0.4)
+    return genes.assign(beta_sd=0.05, lfsr=lfsr, call_error=lfsr)
 
 
 def results_of(

@@ -90,10 +90,10 @@ def test_poor_convergence_fails_with_variables_and_advice(
         ({"divergences": 2}, "fail", ["2 of 1000 draws", "(0.20%)", "raise --target-accept"]),
         ({"bfmi_min": 0.294}, "review", ["BFMI is 0.29", "at least 0.30", "raise --tune"]),
         ({"bfmi_min": np.nan}, "fail", ["BFMI is nan", "at least 0.30", "raise --tune"]),
-        ({"pareto_k": 0.712}, "fail", ["Pareto k", " 0.71", "at most 0.7:", "--engine nuts"]),
+        ({"pareto_k": 0.712}, "fail", ["Pareto k", " 0.71", "at most 0.7;", "--engine nuts"]),
         ({"importance_efficiency": 0.4}, "fail",
          ["800 weighted points", "320 of equal", "at least 400", "--draws", "--engine nuts"]),
-        ({"interpolation_error": 0.1234}, "review", ["log density is 0.12 ", "most 0.1:"]),
+        ({"interpolation_error": 0.1234}, "review", ["log density is 0.12 ", "most 0.1;"]),
         ({"interpolation_error": np.nan}, "fail", ["density is nan", "--engine nuts"]),
         ({"log_evidence": np.inf}, "fail", ["log evidence is inf", "finite", "--engine nuts"]),
         ({}, "fail", ["expected diagnostics", "--engine nuts"]),
@@ -114,14 +114,14 @@ def test_each_measure_of_an_engine_has_its_limit(changes, status, words):
 
 
 check = partial(check_of, observed=1.2345, replicated_low=1.8765, replicated_high=2.1234)
-NUMBERS = "1.23 in the data, 1.88 to 2.12 under the model"
+NUMBERS = "1.23 in the data, 1.88 to 2.12 under the model, p "
 
 
 @pytest.mark.parametrize(
     ("p_value", "status", "words"),
     [
-        (0.005, "pass", ""), (0.995, "pass", ""), (0.0049, "review", "(p = 0.005)"),
-        (0.9951, "review", "(p = 0.995)"), (0.0, "review", "(p < 0.002)"), (np.nan, "fail", ""),
+        (0.005, "pass", ""), (0.995, "pass", ""), (0.0049, "review", "p = 0.005)"),
+        (0.9951, "review", "p = 0.995)"), (0.0, "review", "p < 0.002)"), (np.nan, "fail", ""),
     ],
 )  # fmt: skip
 def test_a_check_beyond_its_limits_is_a_note_or_bears_on_beta(p_value, status, words):
@@ -132,9 +132,9 @@ def test_a_check_beyond_its_limits_is_a_note_or_bears_on_beta(p_value, status, w
     prior = check("one", p_value, stage="prior", bears_on_beta=True)
     assert verdict_of(measured(SAMPLED), prior) == PASSED
     if status != "pass":
-        assert f"one is {NUMBERS}" in bears.reasons[0] and words in bears.reasons[0]
-        assert f"check one: {NUMBERS}" in other.notes[0] and words in other.notes[0]
-        assert other.notes[0].endswith(". What one shows.")
+        assert f"What one shows (check one: {NUMBERS}" in bears.reasons[0]
+        assert f"What one shows (check one: {NUMBERS}" in other.notes[0]
+        assert words in bears.reasons[0] and words in other.notes[0]
 
 
 @pytest.mark.parametrize("model", ["m4", "m4_zero_mean", "m4_nested"])
@@ -147,12 +147,18 @@ def test_failures_come_before_dependence_and_notes_begin_with_the_engine_that_ga
     )
     evidence, error, dependence = verdict.reasons
     assert verdict.status == "fail" and "evidence" in evidence and "interpolated" in error
-    assert f"one is {NUMBERS} (p < 0.002), two is {NUMBERS} (p = 0.996); " in dependence
+    assert f"one: {NUMBERS}< 0.002); " in dependence and f"two: {NUMBERS}= 0.996)" in dependence
     assert f" {model} " in dependence and "intervals of beta" in dependence
     assert ("leave out" in dependence) == (model == "m4_nested")
     assert ("--model m4_screen" in dependence) == (model != "m4_nested")
     fell_back, note = verdict.notes
     assert "NUTS" in fell_back and fell_back.endswith(": no maximum")
-    assert note.endswith(": A (2.3 times), B (0.5 times).")
+    assert note.startswith(f"the measurements spread less than {model} expects: A 2.3 times, B 0.5")
+    noisy = (("L1 (HEL)", 5.83), ("L2", 2.9))
+    (note,) = give_verdict(
+        measured(SAMPLED), [], FitParameters(model=model), noise_of_lines=noisy
+    ).notes
+    assert note.startswith("one cell line, L1 (HEL), is 5.8 times as noisy as the median line; ")
+    assert "--without-cell-lines" in note and "L2" not in note
     unknown = [one, check("two", np.nan, bears_on_beta=True)]
     assert verdict_of(measured(SAMPLED), *unknown).status == "fail"

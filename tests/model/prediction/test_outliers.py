@@ -9,6 +9,7 @@ from scipy.stats import gamma
 from model.prediction.outliers import (
     largest_outliers,
     noise_by_line,
+    noise_ratios,
     spread_by,
     with_largest_outliers,
 )
@@ -58,7 +59,9 @@ def spreads(tree: xr.DataTree, rows: pd.DataFrame, what: str, replicated: bool) 
 
 
 @pytest.mark.parametrize("genes", [range(3), range(1, 3)])
-def test_spread_is_around_the_expectation_of_each_draw_and_noise_around_the_mean_of_a_guide(genes):
+def test_spread_is_around_the_expectation_of_each_draw_and_noise_around_the_mean_of_a_guide(
+    genes, monkeypatch
+):
     tree = tree_of(genes)
     rows = ROWS[ROWS.gene.isin([DESIGN.genes[gene] for gene in genes])]
     for what in ("gene", "cell_line"):
@@ -83,6 +86,11 @@ def test_spread_is_around_the_expectation_of_each_draw_and_noise_around_the_mean
         chi_squared = gamma.ppf(mass, free / 2, scale=2)
         expected[name] = tree["posterior"]["sigma"].to_numpy().mean() * np.sqrt(chi_squared / free)
     pd.testing.assert_frame_equal(noise_by_line(tree, DESIGN), expected.reset_index())
+    if len(genes) == 3:
+        monkeypatch.setattr("model.prediction.outliers.FEWEST_DF", 2)
+        ratios = (expected["data"] / expected["data"].median()).sort_values(ascending=False)
+        assert dict(noise_ratios(DESIGN)) == pytest.approx(ratios.to_dict())
+        assert [line for line, _ in noise_ratios(DESIGN)] == [*ratios.index]
 
 
 def test_three_furthest_outside_their_interval_are_named_furthest_first():

@@ -103,7 +103,7 @@ EFFECTS = pd.DataFrame(
     {
         "gene": GENES, "call": ["positive", "negative", "none"], "beta_mean": [0.5, -1.25, 0.0],
         "beta_sd": 0.25, "beta_hdi_low": [0.125, -1.5, -0.25], "beta_hdi_high": [0.75, -1, 0.375],
-        "lfsr": [0.01, 0.0, 0.5], "most_influential_line": "ACH-000007",
+        "lfsr": [0.01, 0.0, 0.5], "call_error": 0.03, "most_influential_line": "ACH-000007",
         "most_influential_line_name": ["", "T-47D", None],
         "carried_by_one_line": pd.array([False, True, None], "boolean"),
         "call_without_copy_number": ["positive", "none", "negative"],

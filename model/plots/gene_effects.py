@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
-import arviz as az
 import numpy as np
 import pandas as pd
 import plotnine as p9
 import xarray as xr
 from matplotlib.figure import Figure
 
+from model.effects.fitted_lines import fitted_lines, line_effects
 from model.effects.gene_effects import CALLED, NOT_ENOUGH_DATA
-from model.likelihood.linear_predictor import linear_predictor
 from model.plots.data import labelled, measured
 from model.plots.style import (
     BETA_AXIS,
@@ -26,11 +23,9 @@ from model.plots.style import (
     styled,
     theme,
 )
-from model.prediction.predictive import HDI_MASS, of_design, thin
 from model.screen.design import ScreenDesign
-from schemas.model_spec import spec_of
 
-N_DRAWS_OF_A_LINE = 500
+N_POINTS = 30
 N_LABELS = 16
 CALL_COLOURS = {
     **dict(zip(CALLED, (BLUE, ORANGE), strict=True)),
@@ -39,47 +34,18 @@ CALL_COLOURS = {
 }
 
 
-def fitted_lines(posterior: xr.Dataset, design: ScreenDesign, genes: list[str]) -> pd.DataFrame:
-    """Return the line of each gene, in a cell line of average gamma, with its 89 % band.
+def lines_table(posterior: xr.Dataset, design: ScreenDesign, genes: list[str]) -> pd.DataFrame:
+    """Return the fitted line of each gene (`model.effects.fitted_lines`) as a long table.
 
-    The linear predictor over RNA, with other covariates and guide effects at their means over the
-    gene's measurements. Columns gene, rna, fitted, low, high; rna covers the gene's range. The data
-    identify only the sum of alpha, mean gamma and mean delta (`model.engines.nuts.plain.m4`).
+    Columns gene, rna, fitted, low, high.
     """
-    draws, spec = thin(posterior, N_DRAWS_OF_A_LINE), spec_of(posterior.data_vars)
-    shape = (draws.sizes["chain"], draws.sizes["draw"], -1)
-    parts = []
-    for gene in genes:
-        part = design.of_genes([design.genes.index(gene)])
-        effects = of_design(draws, part)
-        for effect in spec.effects:
-            if effect.dim != "gene":
-                weights = part.count.sum(axis=1) if effect.dim == "guide" else None
-                average = np.average(effects[effect.name], axis=1, weights=weights)
-                effects[effect.name] = average[:, None]
-        if spec.line_scale:
-            effects[spec.line_scale.name] = np.ones((len(effects["alpha_g"]), 1))
-        rna = np.linspace(np.nanmin(part.rna), np.nanmax(part.rna), 30)
-        first = dict.fromkeys(("gene", "cell_line", "guide"), np.zeros(rna.size, int))
-        others = {effect.covariate: 0.0 for effect in spec.slopes}
-        at = SimpleNamespace(**first, covariates=others | {"rna": rna})
-        line = xr.DataArray(
-            linear_predictor(spec, effects, at).reshape(shape), dims=("chain", "draw", "rna")
-        )
-        band = az.hdi(line, prob=HDI_MASS, dim=["chain", "draw"])
-        parts.append(
-            pd.DataFrame(
-                {
-                    "gene": gene,
-                    "rna": rna,
-                    "fitted": line.mean(("chain", "draw")),
-                    "low": band.sel(ci_bound="lower"),
-                    "high": band.sel(ci_bound="upper"),
-                }
-            )
-        )
-    return pd.concat(parts).assign(
-        gene=lambda table: pd.Categorical(table["gene"], categories=genes)
+    indices = [design.genes.index(gene) for gene in genes]
+    lines = fitted_lines(posterior, design, indices, N_POINTS)
+    return pd.DataFrame(
+        {
+            "gene": pd.Categorical(np.repeat(genes, N_POINTS), categories=genes),
+            **{name: values.ravel() for name, values in vars(lines).items()},
+        }
     )
 
 
@@ -93,7 +59,7 @@ def logfc_over_rna_by_gene(
     points = measured(shown)
     return _panels(
         points.assign(gene=labelled(points["gene"], shown.genes, genes)),
-        fitted_lines(tree["posterior"].dataset, design, genes),
+        lines_table(tree["posterior"].dataset, design, genes),
         title="Log fold change over RNA, as measured",
         note="line and 89 % band: the fit in an average cell line" + _of(genes, design),
         y=LOGFC_AXIS,
@@ -110,7 +76,7 @@ def top_genes(tree: xr.DataTree, design: ScreenDesign, effects: pd.DataFrame) ->
     posterior = tree["posterior"].dataset
     return _panels(
         without_line_effects(posterior, design, genes),
-        fitted_lines(posterior, design, genes),
+        lines_table(posterior, design, genes),
         title="The most negative slopes on RNA, cell-line effects removed",
         note="one point per cell line, mean of its measurements; line and 89 % band: the fit"
         + _of(genes, design),
@@ -123,22 +89,16 @@ def without_line_effects(
 ) -> pd.DataFrame:
     """Return the means of gene-line pairs of some genes, shifted to a line of average gamma.
 
-        (cell_mean_gc - gamma_c) / s_c + mean over c of gamma_c
-
-    with the posterior means of gamma and of the scale s, 1 in a model without. Columns gene, rna
-    (SD), logfc (log2), one row per pair.
+    Columns gene, rna (SD), logfc (log2; `LineEffects.subtract`), one row per pair.
     """
-    of_lines = posterior[["gamma_c", *({"s_c"} & set(posterior))]]
-    means = of_lines.mean(("chain", "draw")).sel(cell_line=list(design.cell_lines))
-    gamma = means["gamma_c"].to_numpy()
-    scale = means["s_c"].to_numpy() if "s_c" in means else np.ones(gamma.size)
+    effects = line_effects(posterior, design.cell_lines)
     shown = design.of_genes(design.genes.index(gene) for gene in genes)
     cells = shown.cells
     return pd.DataFrame(
         {
             "gene": labelled(cells.gene, shown.genes, genes),
             "rna": cells.rna,
-            "logfc": (cells.mean - gamma[cells.cell_line]) / scale[cells.cell_line] + gamma.mean(),
+            "logfc": effects.subtract(cells.mean, cells.cell_line),
         }
     )
 

@@ -15,7 +15,7 @@ from model.effects.gene_effects import gene_effects
 from model.engines.nuts.plain import MODELS, build_model
 from model.engines.run import add_predictive_groups, run_engine
 from model.plots import RESULT_FIGURES, all_figures, as_bytes, model_graph
-from model.plots.gene_effects import fitted_lines, without_line_effects
+from model.plots.gene_effects import lines_table, without_line_effects
 from model.plots.style import spaced
 from model.prediction.checks import replicated_quantities
 from model.prediction.predictive import prediction_subset, thin
@@ -137,7 +137,7 @@ def test_graph_shows_every_variable_above_what_depends_on_it(name, small):
 
 def test_fitted_line_has_the_slope_of_its_gene_and_the_level_of_an_average_line(small):
     posterior = small.tree["posterior"].dataset
-    lines = fitted_lines(posterior, small.design, ["geneD", "geneA"])
+    lines = lines_table(posterior, small.design, ["geneD", "geneA"])
     for gene in ("geneD", "geneA"):
         line, rna = lines[lines["gene"] == gene], small.design.rna[small.design.genes.index(gene)]
         slope, level = np.polyfit(line["rna"], line["fitted"], 1)

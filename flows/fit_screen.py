@@ -58,7 +58,7 @@ def fit_screen(
         repeat: Fit again even where an equal fit (same content of the tables, same parameters) is
             in MLflow already. If not set, that fit is returned.
         pictures: Which pictures to draw: `all`, `report` (those of the result and of its checks) or
-            `none`. All take longer than the fit of a small screen.
+            `none`, without the gene explorer too. All take longer than the fit of a small screen.
 
     Raises:
         UserError: The dataset, the filters, the model or `dask` must be changed; no run is begun.

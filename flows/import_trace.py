@@ -46,7 +46,7 @@ def import_trace(
         parameters: Filters, priors and preparation the trace was sampled with, and thresholds.
             Model, engine and number of draws are those of the trace.
         pictures: Which pictures to draw: `all`, `report` (those of the result and of
-            its checks) or `none`.
+            its checks) or `none`, without the gene explorer too.
 
     Raises:
         UserError: The trace cannot be read, or is not of this dataset; no run is begun. The flow

@@ -29,7 +29,8 @@ EngineName = Literal["auto", "exact", "gibbs", "nuts"]
 SamplerName = Literal["nutpie", "pymc", "numpyro"]
 PriorPreset = Literal["as_run", "as_written"]
 Pictures = Literal["all", "report", "none"]
-"""Pictures of a fit: all, those of the result and of its checks (`report`), or none."""
+"""Pictures of a fit: all, those of the result and of its checks (`report`), or none, without the
+gene explorer too."""
 
 
 def form_title(title: str) -> dict[str, Any]:

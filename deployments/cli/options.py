@@ -32,7 +32,10 @@ HIDDEN = Parameter(parse=False)
 SEVERAL = Parameter(consume_multiple=(1, None), negative="", show_default=False)
 PicturesOption = Annotated[
     Pictures,
-    Parameter(help="Pictures to draw: report (of the result and its checks), all or none."),
+    Parameter(
+        help="Pictures to draw: report (of the result and its checks), all or none, which leaves "
+        "out the gene explorer too."
+    ),
 ]
 
 

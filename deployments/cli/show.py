@@ -33,6 +33,7 @@ def show(run: str = "latest", *, dataset: str = "", gene: str = "") -> int:
 
     require_named(RUN_NAMES, run)
     run_id, console = run_id_of(run, dataset), Console()
+    explorer = ""
     page, where = side_run_page(run_id)
     if page:
         if gene:
@@ -40,7 +41,7 @@ def show(run: str = "latest", *, dataset: str = "", gene: str = "") -> int:
         console.print(Markdown(page))
     else:
         fit = read_stored_fit(run_id)
-        where = fit.run_location
+        where, explorer = fit.run_location, fit.explorer
         console.print(Markdown(fit.gene(gene).markdown() if gene else result_markdown(fit)))
         name, release = fit.dataset
         console.print(f"\n[bold]Fit:[/bold] {escape(name)} {escape(release)}, {fit.tags['model']}")
@@ -48,4 +49,6 @@ def show(run: str = "latest", *, dataset: str = "", gene: str = "") -> int:
         console.print(f"[bold]Verdict:[/bold] [{VERDICT_COLOURS[status]} bold]{status}[/]")
     console.print(f"[bold]MLflow run:[/bold] {run_id}")
     console.print(f"[bold]View it:[/bold] {escape(where)}", soft_wrap=True)
+    if explorer:
+        console.print(f"[bold]Gene explorer:[/bold] {escape(explorer)}", soft_wrap=True)
     return DONE

@@ -36,6 +36,8 @@ class FitReport:
     """PNG images by name of `model.plots`, without suffix."""
     model_graph_svg: str = ""
     """Empty unless all pictures were asked for."""
+    explorer: str = ""
+    """The gene explorer, one self-contained page; empty where no pictures were asked for."""
 
 
 def draw_pictures(

@@ -38,7 +38,7 @@ from tasks.reports.answer import (
 )
 from tasks.reports.comparison import describe_comparison, describe_data_changes
 from tasks.reports.fit import examples_shown
-from tasks.tracking.artifacts import PARAMETERS_FILE, without_effect
+from tasks.tracking.artifacts import EXPLORER_FILE, PARAMETERS_FILE, without_effect
 
 if TYPE_CHECKING:
     from model.fit import FitResults
@@ -117,11 +117,14 @@ def render_report(
     versions: Mapping[str, str],
     since_champion: ComparedFits | None = None,
     trial: str = "",
+    *,
+    has_explorer: bool = False,
 ) -> str:
     """Return the page as HTML that needs no other file, no script and no network.
 
     `command` repeats the fit under these `versions`; `since_champion` compares it with the fit in
-    use (A), where there is one; `trial` describes what a permutation trial found. A figure whose
+    use (A), where there is one; `trial` describes what a permutation trial found; the page links to
+    the gene explorer beside it where the run has one (`has_explorer`). A figure whose
     name is unknown here is shown at the end.
     """
     parameters = results.parameters
@@ -179,6 +182,7 @@ def render_report(
         setting=format_setting,
         examples=lambda loss: examples_shown(loss, results.inclusion, EXAMPLES_SHOWN),
         run_id=run_id,
+        explorer_file=EXPLORER_FILE if has_explorer else "",
         command=command,
         parameters_file=PARAMETERS_FILE,
         versions=versions,

@@ -114,12 +114,13 @@ def analyse_task(
 def report_task(
     run: FitRun, results: FitResults, command: str, choice: Pictures = "all"
 ) -> FitReport:
-    """Draw the chosen pictures and render the report.
+    """Draw the chosen pictures and render the report and the gene explorer.
 
     It has the changes since the champion, and the latest permutation trial. `command` repeats the
-    fit. The graph of the model is one of all pictures.
+    fit. The graph of the model is one of all pictures; without pictures there is no explorer.
     """
     # What draws and renders takes seconds to import, and the result is shown first.
+    from tasks.reports.explorer import render_explorer
     from tasks.reports.figures import FitReport, draw_model_graph, draw_pictures
     from tasks.reports.html import render_report
     from tasks.reports.provenance import key_versions
@@ -127,10 +128,14 @@ def report_task(
     with Progress("drawing pictures") as progress:
         figures = draw_pictures(results, choice, progress)
     graph = draw_model_graph(results.design, results.parameters) if choice == "all" else ""
+    explorer = "" if choice == "none" else render_explorer(results, run.run_id)
     changes = _since_champion(run, results)
     trial = _permutation_trial(results)
-    html = render_report(results, figures, run.run_id, command, key_versions(), changes, trial)
-    return FitReport(html, figures, graph)
+    html = render_report(
+        *(results, figures, run.run_id, command, key_versions(), changes, trial),
+        has_explorer=bool(explorer),
+    )
+    return FitReport(html, figures, graph, explorer)
 
 
 @task(name="track", cache_policy=NO_CACHE)

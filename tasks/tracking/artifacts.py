@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # reading a run needs neither the statistics nor the pictures
 
 POSTERIOR_FILE = "posterior.nc"
 SUMMARY_FILE = "summary.csv"
+EXPLORER_FILE = "explorer.html"
 EFFECTS_FILE = "gene_effects.parquet"
 CELLS_FILE = "loo_cells.parquet"
 CHECKS_FILE = "predictive_checks.json"
@@ -79,6 +80,8 @@ def write_artifacts(results: FitResults, report: FitReport, folder: Path) -> Non
     for name, png in report.figures.items():
         (folder / "plots" / f"{name}.png").write_bytes(png)
     _write(folder / "report.html", report.html)
+    if report.explorer:
+        _write(folder / EXPLORER_FILE, report.explorer)
     if report.model_graph_svg:
         _write(folder / "model_graph.svg", report.model_graph_svg)
     _write(folder / "environment.txt", environment())

@@ -80,7 +80,7 @@ def track_fit(run: FitRun, results: FitResults, report: FitReport, stopwatch: St
             run_tags = {
                 **tags,
                 "posterior_digest": posterior_digest(posterior),
-                NOTE: run_note(results, run.experiment_id, run_id),
+                NOTE: run_note(results, run.experiment_id, run_id, explorer=bool(report.explorer)),
             }
             client.log_batch(
                 run_id,

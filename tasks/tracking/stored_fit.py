@@ -34,6 +34,7 @@ from tasks.tracking.artifacts import (
     CHECKS_FILE,
     DESIGN_FILE,
     EFFECTS_FILE,
+    EXPLORER_FILE,
     PARAMETERS_FILE,
     POSTERIOR_FILE,
     PREPARATION_FILE,
@@ -95,6 +96,20 @@ class StoredFit:
     def _repr_markdown_(self) -> str:
         """Return the answer, its reasons and hyperparameters, for a notebook."""
         return result_markdown(self, self.run_location)
+
+    @property
+    def explorer(self) -> str:
+        """Path of the gene explorer on this machine, else its name in the run; empty without."""
+        if EXPLORER_FILE not in self.files:
+            return ""
+        folder = self._local_folder
+        return EXPLORER_FILE if folder is None else str(folder / EXPLORER_FILE)
+
+    @property
+    def _local_folder(self) -> Path | None:
+        """The folder of the files, if it is on this machine."""
+        is_local = self.artifacts.startswith(("file:", "/"))
+        return Path(local_file_uri_to_path(self.artifacts)) if is_local else None
 
     @cached_property
     def effects(self) -> pd.DataFrame:
@@ -184,8 +199,8 @@ class StoredFit:
         """Return the parsed file of the run, which is read in place if it is on this machine."""
         with existing_store() as (client, uri), temporary_folder() as folder:
             with damage_errors(self.run_id, without_password(uri)):
-                if self.artifacts.startswith(("file:", "/")):
-                    return parse(Path(local_file_uri_to_path(self.artifacts), name))
+                if folder_here := self._local_folder:
+                    return parse(folder_here / name)
             path = client.download_artifacts(self.run_id, name, folder)
             with damage_errors(self.run_id, without_password(uri)):
                 return parse(Path(path))

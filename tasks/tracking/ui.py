@@ -146,10 +146,13 @@ def _experiment_note(name: str, experiment_id: str) -> str:
     )
 
 
-def run_note(results: FitResults, experiment_id: str, run_id: str) -> str:
+def run_note(
+    results: FitResults, experiment_id: str, run_id: str, *, explorer: bool = False
+) -> str:
     """Return the note of a fit in Markdown: the answer, the verdict with its reasons, and the rest.
 
-    MLflow shows the first lines until the note is unfolded.
+    It links to the report and, where the run has it, the gene explorer. MLflow shows the first
+    lines until the note is unfolded.
     """
     from tasks.reports.answer import (  # as above
         DIRECTIONS,
@@ -163,7 +166,10 @@ def run_note(results: FitResults, experiment_id: str, run_id: str) -> str:
     )
 
     verdict = results.verdict
-    report = f"#/experiments/{experiment_id}/runs/{run_id}/artifacts/report.html?{TRAINING_PAGES}"
+    files = f"#/experiments/{experiment_id}/runs/{run_id}/artifacts"
+    pages = f"[report]({files}/report.html?{TRAINING_PAGES})"
+    if explorer:
+        pages += f" · [genes]({files}/explorer.html?{TRAINING_PAGES})"
     called = []
     for call, genes in called_genes(results.effects).items():
         top = genes.head(GENES_SHOWN)
@@ -183,7 +189,7 @@ def run_note(results: FitResults, experiment_id: str, run_id: str) -> str:
     lines = [
         describe_answer(results.effects),
         "",
-        f"Verdict: **{as_text(describe_verdict(verdict))}** · [report]({report})",
+        f"Verdict: **{as_text(describe_verdict(verdict))}** · {pages}",
         "",
         *called,
         as_text(describe_question(results)),

@@ -235,11 +235,12 @@ def test_the_page_of_a_run_shows_verdict_report_pictures_and_model(tracked: Trac
     page.goto(tracked.page)
     shows(page, "Verdict: pass", "rhat_max", "1.003", "Exponential(1)", "Finished")
     shows(page, "Datasets", "logfc", "Logged models (1)", "Registered models")
-    with page.context.expect_page() as opened:
-        page.get_by_role("link", name="report", exact=True).click()
-    shows(opened.value, "report.html", "posterior.nc")
-    frame = opened.value.frame_locator("iframe").first
-    expect(frame.locator("body")).to_contain_text("Report")
+    for name, words in (("report", "Report"), ("genes", "Genes")):
+        with page.context.expect_page() as opened:
+            page.get_by_role("link", name=name, exact=True).click()
+        shows(opened.value, "report.html", "explorer.html", "posterior.nc")
+        frame = opened.value.frame_locator("iframe").first
+        expect(frame.locator("body")).to_contain_text(words)
 
     path = f"runs/{tracked.runs[0]}/artifacts/plots/trace.png"
     page.goto(f"{tracked.address}/#/experiments/{tracked.experiment_id}/{path}")

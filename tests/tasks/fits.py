@@ -28,7 +28,8 @@ PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6kgAAAABJRU5ErkJggg=="
 )
 FIGURES = {"trace": PNG, "volcano": PNG}
-REPORT = FitReport("<p>Report</p>", FIGURES, '<svg xmlns="http://www.w3.org/2000/svg"/>')
+SVG = '<svg xmlns="http://www.w3.org/2000/svg"/>'
+REPORT = FitReport("<p>Report</p>", FIGURES, SVG, "<p>Genes</p>")
 SECONDS: Any = SimpleNamespace(
     seconds={"validate": 1.5, "prepare": 0.5, "fit": 20.0, "checks": 2.0}, total=lambda: 30.0
 )

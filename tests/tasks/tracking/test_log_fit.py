@@ -92,3 +92,4 @@ def test_all_files_can_be_read_back(nuts_fit):
         assert repr(read) == repr(report)  # NaN equals nothing
     assert (folder / "plots" / "trace.png").read_bytes() == PNG
     assert (folder / "report.html").read_text() == REPORT.html
+    assert (folder / "explorer.html").read_text() == REPORT.explorer

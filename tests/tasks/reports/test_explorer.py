@@ -1,0 +1,123 @@
+"""The gene explorer as a file: its numbers, names that are markup, and its use in a browser."""
+
+import gzip
+import json
+import re
+from base64 import b64decode
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from playwright.sync_api import expect
+
+from model.effects.gene_effects import gene_effects
+from schemas.model_spec import MODEL_SPECS
+from tasks.reports.explorer import MISSING, ROUNDED, render_explorer
+from tests.designs import design_from_rows, nested_rows, random_draws
+from tests.integration.browser import chromium
+from tests.tasks.fits import results_of
+
+MARKUP = "</script><script>document.title='x'</script><b>"
+LINE = "&lt;b&gt;<img src=x onerror=document.title='y'>"
+GENES = ("A (1)", "B (2)", MARKUP, "D (4)")
+FRAME = """html => {
+  const frame = document.createElement("iframe");
+  frame.sandbox = "allow-scripts"; frame.style = "width: 1300px; height: 1500px";
+  frame.src = URL.createObjectURL(new Blob([html], {type: "text/html"}));
+  document.body.append(frame);
+}"""
+"""Shows a page as MLflow's viewer of artifacts does."""
+
+
+@pytest.fixture(scope="module")
+def results():
+    rows, _ = nested_rows(4, 12, 2, 2)
+    names = {f"g{at:03d}": name for at, name in enumerate(GENES)}
+    lines = {f"c{at:03d}": f"{LINE}{at:02d}" for at in range(12)}
+    design = design_from_rows(rows.replace({"gene": names, "cell_line": lines}))
+    design = replace(design, lineage=(*["Skin"] * 6, *[LINE] * 6))
+    draws = random_draws(MODEL_SPECS["m4"], design.labels, 2, 40)
+    draws["beta_g"][:] += [-3, -2, 0, 1]  # genes are sorted: MARKUP is the first
+    tree = xr.DataTree.from_dict({"posterior": draws})
+    return results_of(tree=tree, design=design, effects=gene_effects(tree, design))
+
+
+def unpacked(page: str) -> dict[str, bytes]:
+    packed = re.findall(r'<script type="text/plain" id="packed-(\w+)">([\w+/=]*)</script>', page)
+    return {name: gzip.decompress(b64decode(content)) for name, content in packed}
+
+
+def test_the_page_carries_rounded_numbers_and_names_cannot_break_out_of_it(results):
+    page = render_explorer(results, "run-17")
+    assert "<img src=x" not in page and MARKUP not in page
+    assert page.count("&lt;img src=x") == 1  # a lineage to choose
+    assert not re.search(r"(src|href)\s*=\s*[\"']?(https?:)?//", page.replace("\\", ""))
+    for words in ("plotly.js", "SpryMedia", "jQuery", "THE SOFTWARE IS PROVIDED", "run-17"):
+        assert words in page
+    facts, numbers = json.loads(unpacked(page)["facts"]), unpacked(page)["arrays"]
+
+    def stored(place) -> np.ndarray:
+        part = slice(place["at"], place["at"] + place["length"] * np.dtype(place["type"]).itemsize)
+        if not place["scale"]:
+            return np.frombuffer(numbers[part], place["type"])
+        low, high = np.frombuffer(numbers[part], "u1").reshape(2, -1).astype(int)
+        code = low + 256 * high
+        whole = np.where(code % 2, -(code + 1) // 2, code // 2)
+        return np.where(whole == MISSING, np.nan, whole * place["scale"])
+
+    columns = {column["name"]: column["values"] for column in facts["columns"]}
+    assert columns["gene"] == list(results.effects["gene"])
+    for name in ("beta_mean", "lfsr", "rna_sd", "n_guides"):
+        np.testing.assert_allclose(stored(columns[name]), results.effects[name], rtol=1e-6)
+    start = np.cumsum([0, *stored(facts["pairs"]["n"])])
+    for at, gene in enumerate(columns["gene"]):
+        cells = results.design.of_genes([results.design.genes.index(gene)]).cells
+        mine = slice(start[at], start[at + 1])
+        lines = np.cumsum(stored(facts["pairs"]["step"])[mine])
+        np.testing.assert_array_equal(lines, cells.cell_line)
+        for name, values in (("logfc", cells.mean), ("rna", cells.rna)):
+            kept = stored(facts["pairs"][name])[mine]
+            np.testing.assert_allclose(kept, values, atol=ROUNDED * 0.501)
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_the_page_is_used_from_a_file_and_inside_a_sandbox(results, tmp_path):
+    path = tmp_path / "explorer.html"
+    path.write_text(render_explorer(results, "run-17"), encoding="utf-8")
+    with chromium() as browser:
+        page, errors = browser.new_page(viewport={"width": 1400, "height": 900}), []
+        page.on("pageerror", lambda error: errors.append(error))
+        page.goto(path.as_uri())
+        name = page.locator("#name")
+        expect(name).to_have_text(MARKUP)  # the most negative slope
+        page.get_by_role("button", name="B (2)").focus()
+        page.keyboard.press("Enter")
+        expect(name).to_have_text("B (2)")
+        page.keyboard.press("ArrowUp")
+        expect(name).to_have_text("A (1)")
+        page.locator("#rank .point").nth(2).click(force=True)
+        expect(name).to_have_text("D (4)")
+        expect(page.locator("#genes tr.chosen")).to_contain_text("D (4)")
+        page.locator("#over-rna .scatterlayer .point").first.hover(force=True)
+        expect(page.locator(".hovertext").first).to_contain_text(LINE)
+        with page.expect_download() as download:
+            page.get_by_role("button", name="CSV").click()
+        table, ours = pd.read_csv(download.value.path()), results.effects
+        pd.testing.assert_frame_equal(
+            table[ours.columns], ours.replace("", np.nan), check_dtype=False, rtol=1e-5
+        )
+        page.get_by_label("Search").fill("script")
+        expect(page.locator("#genes tbody tr")).to_have_count(1)
+        page.locator("#by-call").select_option("positive")
+        expect(page.locator("#genes")).to_contain_text("No matching records")
+
+        page.goto("about:blank")
+        page.evaluate(FRAME, path.read_text(encoding="utf-8"))
+        frame = page.frame_locator("iframe")
+        expect(frame.locator("#name")).to_have_text(MARKUP)
+        frame.get_by_role("button", name="Copy as table").click()
+        expect(frame.locator(".dt-button-info")).to_contain_text("Copied 4 rows")
+        assert frame.locator("img").count() == 0 and page.title() == "" and not errors

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from schemas.base import Settings
-from schemas.parameters import LinearModelName
+from schemas.parameters import ModelName
 
 
 class TrueValues(Settings):
@@ -13,7 +13,8 @@ class TrueValues(Settings):
 
     They are lme4's estimates of `m4_nested` on a sample of DepMap's Avana screen (105 genes, 41
     cell lines): SDs by restricted maximum likelihood, mu_beta the mean of its slopes; mu_alpha is
-    the mean of the sample's log fold changes.
+    the mean of the sample's log fold changes. Of `m4_screen` they are posterior means on the sample
+    (`of_real_screen`), but for the share of genes with a slope: the sample is of chosen genes.
     """
 
     mu_alpha: float = Field(-0.3, allow_inf_nan=False)
@@ -31,27 +32,49 @@ class TrueValues(Settings):
     sigma: float = Field(0.55, gt=0, allow_inf_nan=False)
     """SD of one measurement around its mean, log2."""
     sigma_guide: float = Field(0.30, ge=0, allow_inf_nan=False)
-    """SD over the guides of a gene of delta, log2 (`m4_nested` only)."""
+    """SD over the guides of a gene of delta, log2 (`m4_nested`, `m4_screen`)."""
     sigma_gene_line: float = Field(0.34, ge=0, allow_inf_nan=False)
-    """SD over gene-line pairs of epsilon, log2 (`m4_nested` only)."""
+    """SD over gene-line pairs of epsilon, log2 (`m4_nested`; of a typical gene, `m4_screen`)."""
     sigma_guide_line: float = Field(0.31, ge=0, allow_inf_nan=False)
-    """SD over guide-line pairs of zeta, log2 (`m4_nested` only)."""
+    """SD over guide-line pairs of zeta, log2 (`m4_nested`, `m4_screen`)."""
+    sigma_omega: float = Field(0.0, ge=0, allow_inf_nan=False)
+    """SD over genes of log omega, the SD of their gene-line pairs (`m4_screen` only)."""
+    sigma_s: float = Field(0.0, ge=0, allow_inf_nan=False)
+    """SD over cell lines of log s, the scale of their effects (`m4_screen` only)."""
+    sigma_f: float = Field(0.0, ge=0, allow_inf_nan=False)
+    """SD over cell lines of log f, their noise over sigma (`m4_screen` only)."""
+    share_nonzero: float = Field(0.1, ge=0, le=1)
+    """Probability that the slope of a gene is not 0 (`m4_screen` only)."""
+    share_negative: float = Field(0.75, ge=0, le=1)
+    """Probability that a slope that is not 0 is negative (`m4_screen` only)."""
 
     @classmethod
-    def of_real_screen(cls, model: LinearModelName) -> TrueValues:
-        """Return lme4's estimates on the sample under a model.
+    def of_real_screen(cls, model: ModelName) -> TrueValues:
+        """Return estimates on the sample under a model.
 
         Without guide, gene-line and guide-line terms, their variance is part of the noise.
         """
         if model == "m4_nested":
             return cls()
+        if model == "m4_screen":
+            return cls(
+                sigma_alpha=0.18,
+                sigma_gamma=0.26,
+                sigma=0.40,
+                sigma_guide=0.27,
+                sigma_gene_line=0.13,
+                sigma_guide_line=0.19,
+                sigma_omega=0.94,
+                sigma_s=0.47,
+                sigma_f=0.43,
+            )
         return cls(sigma_alpha=0.28, sigma_gamma=0.41, sigma_beta=0.18, sigma=0.75)
 
 
 class Simulation(Settings):
     """Everything that determines the files of a simulated screen."""
 
-    model: LinearModelName = "m4_nested"
+    model: ModelName = "m4_screen"
     """Model the log fold changes are drawn from."""
     genes: int = Field(100, ge=1, le=100_000)
     """Number of genes."""

@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 
 from model.likelihood.linear_predictor import Grid, linear_predictor
-from schemas.model_spec import MODEL_SPECS, ModelSpec
+from model.likelihood.priors import draw_factors
+from model.likelihood.spreads import Spreads, spreads
+from schemas.model_spec import MODEL_SPECS, Mixture, ModelSpec
 from schemas.posterior import parameter_name
 from schemas.simulation import Simulation
 
@@ -20,6 +22,9 @@ GUIDE_LENGTH = 20
 GUIDES_PER_BLOCK = 256
 """Guides drawn at once. Part of the definition: noise is drawn block by block."""
 RNA_DECIMALS = 6
+SCALE_SHARES = (0.1, 0.25, 0.35, 0.25, 0.05, 0.0)
+"""Probabilities of the scales of slopes that are not 0 in the mixture of `m4_screen`: mostly 0.1 to
+0.4 log2 per SD of RNA, as those of known expression addictions."""
 LINEAGES = (
     "Lung", "Lymphoid", "Bowel", "CNS/Brain", "Skin", "Breast", "Ovary/Fallopian Tube", "Myeloid",
     "Pancreas", "Kidney",
@@ -34,7 +39,9 @@ class SimulatedRelease:
 
         logfc_ks = alpha_g + gamma_c + beta_g r_gc + delta_k + epsilon_gc + zeta_kc + noise_ks,
 
-    with delta, epsilon and zeta only in `m4_nested`.
+    with delta, epsilon and zeta only in `m4_nested` and `m4_screen`. In the latter all terms but
+    gamma and noise are multiplied by the scale of the line, epsilon has an SD by gene and noise one
+    by line, and slopes are 0 or half-normal, with components of scale as SCALE_SHARES says.
 
     r is the z-score, ddof 1, of the RNA as rounded for the tables, over the lines in which the gene
     is measured, as computed by `model.screen.preparation` if no guide or sequence is excluded. Beta
@@ -59,14 +66,20 @@ class SimulatedRelease:
     parameters: dict[str, np.ndarray]
     """True value by variable of the posterior contract; (), (G,), (C,) or (K,)."""
     cell_mean: np.ndarray
-    """alpha_g + gamma_c + beta_g r_gc + epsilon_gc (G, C), log2."""
+    """gamma_c + s_c (alpha_g + beta_g r_gc + epsilon_gc) (G, C), log2."""
 
     def truth(self) -> pd.DataFrame:
-        """Return `parameter` and `value`, named as in `summary.csv`: `mu_beta`, `beta_g[...]`."""
+        """Return `parameter` and `value`, named as in `summary.csv`: `mu_beta`, `beta_g[...]`.
+
+        The probability that a slope is not 0 depends on the data, and has no true value.
+        """
+        spec = MODEL_SPECS[self.settings.model]
         labels = {"gene": self.genes, "cell_line": self.cell_lines, "guide": self.guides}
+        if spec.mixture:
+            labels["component"] = np.array(spec.mixture.labels)
         names: list[str] = []
-        for variable, dims in MODEL_SPECS[self.settings.model].variables.items():
-            if dims:
+        for variable in self.parameters:
+            if dims := spec.variables[variable]:
                 names += [parameter_name(variable, label) for label in labels[dims[0]]]
             else:
                 names.append(variable)
@@ -81,14 +94,18 @@ class SimulatedRelease:
         """Yield guides and their log fold changes (n_guides, S), NaN where missing."""
         settings, spec = self.settings, MODEL_SPECS[self.settings.model]
         random = _random(settings, "noise")
+        scale = self.parameters[spec.line_scale.name] if spec.line_scale else 1.0
         for guides, missing in _missing(settings):
-            mean = self.cell_mean[self.guide_gene[guides]]
+            genes = self.guide_gene[guides]
+            sds = _spreads(spec, self.parameters, Grid(genes, settings.cell_lines))
+            mean = self.cell_mean[genes]
             if spec.guide_effect:
-                mean = mean + self.parameters[spec.guide_effect.name][guides, None]
+                mean = mean + scale * self.parameters[spec.guide_effect.name][guides, None]
             if spec.guide_line_sd:
-                mean += random.normal(0, self.parameters[spec.guide_line_sd], mean.shape)
+                mean += random.normal(0, sds.guide_line[0], mean.shape)
             values = np.repeat(mean, settings.replicates, axis=1)
-            values += random.normal(0, self.parameters[spec.noise_sd], values.shape)
+            noise = np.broadcast_to(sds.noise[0], mean.shape)
+            values += random.normal(0, np.repeat(noise, settings.replicates, axis=1))
             values[missing] = np.nan
             yield guides, values
 
@@ -102,13 +119,14 @@ def simulate_release(settings: Simulation) -> SimulatedRelease:
     letters = [chr(ord("A") + replicate) for replicate in range(settings.replicates)]
     log2_tpm = _rna(settings)
     r = _z_score(log2_tpm, _measured(settings, guide_gene))
-    parameters, epsilon = _draw_parameters(settings)
     spec = MODEL_SPECS[settings.model]
-    of_pairs = {name: values for name, values in parameters.items() if name != _guides(spec)}
     at = Grid(np.arange(settings.genes), settings.cell_lines, rna=r)
+    random = _random(settings, "parameters")
+    parameters = _draw_parameters(settings, random)
+    of_pairs = {name: values for name, values in parameters.items() if name != _guides(spec)}
     cell_mean = linear_predictor(spec, of_pairs, at)
-    if epsilon is not None:
-        cell_mean += epsilon
+    if spec.gene_line_sd:
+        cell_mean += random.normal(0, _spreads(spec, parameters, at).gene_line[0], r.shape)
     return SimulatedRelease(
         settings=settings,
         genes=np.array([f"SIM{1 + gene} ({900_001 + gene})" for gene in range(settings.genes)]),
@@ -205,11 +223,9 @@ def _z_score(log2_tpm: np.ndarray, measured: np.ndarray) -> np.ndarray:
     return r
 
 
-def _draw_parameters(
-    settings: Simulation,
-) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
-    """Return draws of the variables of the posterior contract, in order, and epsilon (G, C)."""
-    random, spec = _random(settings, "parameters"), MODEL_SPECS[settings.model]
+def _draw_parameters(settings: Simulation, random: np.random.Generator) -> dict[str, np.ndarray]:
+    """Return draws of the variables of the posterior contract, in order."""
+    spec = MODEL_SPECS[settings.model]
     n_items = {
         "gene": settings.genes,
         "cell_line": settings.cell_lines,
@@ -219,13 +235,35 @@ def _draw_parameters(
         name: np.array(getattr(settings.population, name)) for name in (*spec.means, *spec.sds)
     }
     for effect in spec.effects:
+        if spec.mixture and not effect.sd:
+            values |= _sparse_slopes(settings, spec.mixture, effect.name, random)
+            continue
         centre = values[effect.mean] if effect.mean else 0.0
         values[effect.name] = random.normal(centre, values[effect.sd], n_items[effect.dim])
-    epsilon = None
-    if spec.gene_line_sd:
-        shape = (settings.genes, settings.cell_lines)
-        epsilon = random.normal(0, values[spec.gene_line_sd], shape)
-    return values, epsilon
+    for factor in spec.factors:
+        one = {name: value[None] for name, value in values.items() if not value.ndim}
+        values[factor.name] = draw_factors(factor, one, n_items[factor.dim], random)[0]
+    return {name: values[name] for name in spec.variables if name in values}
+
+
+def _sparse_slopes(
+    settings: Simulation, mixture: Mixture, name: str, random: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Return the slopes `name` (G,), and the weights of the mixture they are drawn from."""
+    population, of_scales = settings.population, np.array(SCALE_SHARES)
+    negative = population.share_nonzero * population.share_negative * of_scales
+    positive = population.share_nonzero * (1 - population.share_negative) * of_scales
+    weights = np.concatenate([[1 - population.share_nonzero], negative, positive])
+    component = random.choice(len(weights), settings.genes, p=weights / weights.sum())
+    scale = np.array(mixture.signed_scales)[component]
+    return {
+        name: scale * np.abs(random.standard_normal(settings.genes)),
+        mixture.weights: weights,
+    }
+
+
+def _spreads(spec: ModelSpec, parameters: dict[str, np.ndarray], at: Grid) -> Spreads:
+    return spreads(spec, {name: value[None] for name, value in parameters.items()}, at)
 
 
 def _guides(spec: ModelSpec) -> str:

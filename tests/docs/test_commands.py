@@ -73,7 +73,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from tasks.write_simulation import write_release
 
     folder = tmp_path_factory.mktemp("depmap")
-    settings = Simulation(genes=40, cell_lines=16, guides=3, replicates=2)
+    settings = Simulation(model="m4_nested", genes=40, cell_lines=16, guides=3)
     for release in RELEASES:
         dataset = write_release(simulate_release(settings), folder / release)
         dataset.unlink()  # it would be a release of its own where releases land

@@ -26,7 +26,7 @@ from tests.tasks.stores import track
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration]
 
-FIT = "simulated-release m4_nested-seed103 m4_zero_mean"
+FIT = "simulated-release m4_screen-seed103 m4_zero_mean"
 RUN_NAMES = ("24Q4 m4 nuts", "24Q4 m4_zero_mean nuts")
 
 
@@ -122,7 +122,7 @@ def test_an_analyst_triggers_a_fit_and_opens_its_run(served: Served, browser, tm
     page.get_by_text("The run in MLflow").click()
     page.wait_for_timeout(2 * SECONDS)  # in this tab or in a new one
     run = page.context.pages[-1]
-    expect(run.get_by_text("m4_nested-seed103 m4_zero_mean exact").first).to_be_visible()
+    expect(run.get_by_text("m4_screen-seed103 m4_zero_mean exact").first).to_be_visible()
     expect(run.get_by_text("Finished").first).to_be_visible()
     assert run.url.startswith(served.mlflow)
 

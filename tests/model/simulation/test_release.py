@@ -4,19 +4,22 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from model.simulation.release import LINEAGES, simulate_release
 from schemas.model_spec import MODEL_SPECS
-from schemas.parameters import LinearModelName
+from schemas.parameters import ModelName
 from schemas.simulation import Simulation, TrueValues
 
 
-@pytest.mark.parametrize("model", get_args(LinearModelName))
+@pytest.mark.parametrize("model", get_args(ModelName))
 def test_the_truth_names_every_parameter_of_the_posterior_once(model):
     release = simulate_release(Simulation(model=model, genes=3, cell_lines=5, guides=2))
     truth = release.truth().set_index("parameter")["value"]
-    sizes = {(): 1, ("gene",): 3, ("cell_line",): 5, ("guide",): 6}
-    assert len(truth) == sum(sizes[dims] for dims in MODEL_SPECS[model].variables.values())
+    sizes = {(): 1, ("gene",): 3, ("cell_line",): 5, ("guide",): 6, ("component",): 13}
+    variables = MODEL_SPECS[model].variables
+    n_known = sum(sizes[dims] for name, dims in variables.items() if name != "included_g")
+    assert len(truth) == n_known
     assert truth.index.is_unique
     assert truth["beta_g[SIM2 (900002)]"] == release.parameters["beta_g"][1]
     assert truth["gamma_c[ACH-000005]"] == release.parameters["gamma_c"][4]
@@ -87,3 +90,27 @@ def test_settings_determine_every_number(model, missing):
     assert [(part.start, part.stop) for part, _ in release.blocks()] == [(0, 256), (256, 300)]
     found = np.concatenate([values for _, values in release.blocks()])
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+
+
+def test_a_screen_of_m4_screen_has_sparse_slopes_and_unequal_lines_and_genes():
+    values = TrueValues.of_real_screen("m4_screen").model_copy(
+        update={"sigma_alpha": 0.0, "mu_alpha": 0.0, "share_nonzero": 0.2}
+    )
+    settings = Simulation(genes=2000, cell_lines=30, guides=2, true_values=values)
+    release = simulate_release(settings)
+    true, r = release.parameters, stats.zscore(release.log2_tpm, axis=1, ddof=1)
+    beta, scale = true["beta_g"], true["s_c"]
+    assert np.mean(beta != 0) == pytest.approx(0.2, abs=0.03)
+    assert np.mean(beta[beta != 0] < 0) == pytest.approx(0.75, abs=0.06)
+    assert 0.1 < np.median(np.abs(beta[beta != 0])) < 0.4
+    assert np.log(scale).sum() == pytest.approx(0, abs=1e-9)
+    pairs = (release.cell_mean - true["gamma_c"]) / scale - beta[:, None] * r
+    assert (pairs / true["omega_g"][:, None]).std(axis=0) == pytest.approx(1, abs=0.08)
+    measured = np.concatenate([block for _, block in release.blocks()]).reshape(4000, 30, 2)
+    noise = np.ptp(measured, axis=2) / np.sqrt(2)
+    of_lines = np.sqrt((noise**2).mean(axis=0))
+    assert of_lines == pytest.approx(true["sigma"] * true["f_c"], rel=0.06)
+    of_guides = measured.mean(axis=2) - release.cell_mean[release.guide_gene]
+    left = of_guides / scale - true["delta_k"][:, None]
+    expected = np.sqrt(0.19**2 + (true["sigma"] * true["f_c"] / scale) ** 2 / 2)
+    assert left.std(axis=0) == pytest.approx(expected, rel=0.06)

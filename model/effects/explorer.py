@@ -111,7 +111,7 @@ def explorer(
         pairs=_pairs(design, genes, _most_pairs_of(design, genes, effects, most_pairs)),
         rna_is_log2=design.rna_is_log2,
         fitted=FittedLines(mean + sd * fitted.rna, fitted.fitted, fitted.low, fitted.high),
-        histograms=_histograms(thin(posterior, MOST_DRAWS)["beta_g"], effects["gene"]),
+        histograms=_histograms(thin(posterior[["beta_g"]], MOST_DRAWS)["beta_g"], effects["gene"]),
         guides=_guides(design, genes),
         left_out=_left_out(
             {"cell_line": line_influence, "lineage": lineage_sensitivity},

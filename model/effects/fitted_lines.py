@@ -42,7 +42,8 @@ def fitted_lines(
     gene's measurements. The data identify only the sum of alpha, mean gamma and mean delta
     (`model.engines.nuts.plain.m4`).
     """
-    draws, spec = thin(posterior, N_DRAWS_OF_A_LINE), spec_of(posterior.data_vars)
+    spec = spec_of(posterior.data_vars)
+    draws = thin(posterior[[effect.name for effect in spec.effects]], N_DRAWS_OF_A_LINE)
     design = replace(design, measurements=None)  # not needed, and costly to select
     parts = []
     for start in range(0, len(genes), GENES_AT_ONCE):

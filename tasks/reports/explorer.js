@@ -145,7 +145,7 @@ async function main() {
     pageLength: 10,
     lengthChange: false,
     autoWidth: false,
-    language: { search: "Search", info: "_START_ to _END_ of _TOTAL_ genes" },
+    language: { search: "Search", info: "_START_ to _END_ of _TOTAL_ genes", infoFiltered: "(_MAX_ in all)" },
     layout: {
       topStart: {
         buttons: [
@@ -173,17 +173,18 @@ async function main() {
 
   const among = () => table.rows({ search: "applied", order: "applied" }).data().toArray();
 
-  function filterBy(select, name, matches) {
+  function filterBy(select, matches) {
     byId(select)?.addEventListener("change", (event) => {
       const wanted = event.target.value;
-      table.column(`${name}:name`).search.fixed("chosen", wanted ? (text) => matches(text, wanted) : null);
-      table.draw();
+      table.search.fixed(select, wanted ? (_, gene) => matches(gene, wanted) : null).draw();
     });
   }
-  filterBy("by-call", "call", (call, wanted) => call === wanted);
-  filterBy("by-flag", "flags", (flags, wanted) =>
-    wanted === "none" ? flags === "" : flags.split(", ").includes(wanted));
-  filterBy("by-lineage", "driven by", (by, wanted) => by === wanted);
+  const flagsOf = (gene) => column.flags[gene].split(", ");
+  filterBy("by-call", (gene, wanted) => column.call[gene] === wanted);
+  filterBy("by-flag", (gene, wanted) =>
+    wanted === "none" ? column.flags[gene] === "" : flagsOf(gene).includes(wanted));
+  filterBy("by-lineage", (gene, wanted) =>
+    column.most_influential_lineage[gene] === wanted && flagsOf(gene).some((flag) => flag.includes("lineage")));
 
   function markRow() {
     const body = table.table().body();
@@ -299,11 +300,15 @@ async function main() {
     const logfc = ({ line, at }) =>
       measured ? pairs.logfc[at] : (pairs.logfc[at] - lines.gamma[line]) / lines.scale[line] + meanGamma;
     const x = (points) => points.map(({ at }) => pairs.rna[at]);
+    const without = new Map(rowsLeftOut(gene, "cell_line").map(({ at, label }) => [label, at]));
+    const influence = (at) => at === undefined ? "" :
+      `without it: slope ${number(leftOut.beta[at])}, changed by ${number(leftOut.change[at], 2)} SD`;
     const text = (points) => points.map(({ line, at }) => [
       lines.label[line], lines.lineage[line],
       `RNA ${number(pairs.rna[at], 2)} ${facts.rnaUnit}`,
       `log fold change ${number(pairs.logfc[at], 2)} as measured`,
       pairs.copyNumber ? `copy number ${number(pairs.copyNumber[at], 2)} log2(ratio + 1)` : "",
+      influence(without.get(lines.label[line])),
     ].filter(Boolean).map(plain).join("<br>"));
     const points = linesOf(gene);
     const drawn = (some, more) => ({
@@ -328,8 +333,7 @@ async function main() {
       }
       traces.push(drawn(some, { name: plain(name), marker, showlegend: by === "lineage" }));
     });
-    const most = new Set(rowsLeftOut(gene, "cell_line").map(({ label }) => label));
-    traces.push(drawn(points.filter(({ line }) => most.has(lines.label[line])), {
+    traces.push(drawn(points.filter(({ line }) => without.has(lines.label[line])), {
       name: "most influential lines", showlegend: false,
       marker: { size: 13, symbol: "circle-open", color: CHOSEN, line: { width: 2 } },
     }));

@@ -86,7 +86,8 @@ def explorer_page(data: Explorer, title: str, run_id: str, n_draws: int) -> str:
         rounded=ROUNDED,
         calls=[call for call in CALL_COLOURS if (data.effects["call"] == call).any()],
         flags=_flags_of_any(data.effects),
-        lineages=sorted(set(data.cell_lines["lineage"]) - {""}),
+        flagged_lineages=_flagged_lineages(data.effects),
+        has_lineages=bool((data.cell_lines["lineage"] != "").any()),
         has_copy_number=data.pairs.copy_number is not None,
         blobs={
             "facts": _packed(facts.encode()),
@@ -245,6 +246,12 @@ def _words(effects: pd.DataFrame) -> dict[str, list[str]]:
 def _flags_of_any(effects: pd.DataFrame) -> list[str]:
     found = _flags(effects)
     return [short for short in (*FLAGS.values(), NOT_ASSESSED) if found.str.contains(short).any()]
+
+
+def _flagged_lineages(effects: pd.DataFrame) -> list[str]:
+    """Return the lineages that drive a slope or that a gene marks."""
+    flagged = _flags(effects).str.contains("lineage")
+    return sorted(set(effects.loc[flagged, "most_influential_lineage"])) if flagged.any() else []
 
 
 def _packed(content: bytes) -> str:

@@ -27,7 +27,7 @@ def test_a_run_or_a_gene_is_shown(nuts_fit, capsys):
     tags = {"kind": "comparison", "mlflow.note.content": "# No changes"}
     other = run.client.create_run(run.experiment_id, tags=tags).info.run_id
     for command, code, words in (
-        (["show", "latest", "--dataset", dataset], DONE, (dataset, "Verdict")),
+        (["show", "latest", "--dataset", dataset], DONE, (dataset, "Verdict", "explorer.html")),
         (["show", run.run_id[:9], "--gene", "sox10"], DONE, ("(6663)", "guide 4", "ACH-000003")),
         (["show", run.run_id, "--gene", "SOX11"], BAD_INPUT, ("did you mean SOX10?",)),
         (["show", other], DONE, ("No changes",)),

@@ -22,7 +22,7 @@ GUIDE_LENGTH = 20
 GUIDES_PER_BLOCK = 256
 """Guides drawn at once. Part of the definition: noise is drawn block by block."""
 RNA_DECIMALS = 6
-SCALE_SHARES = (0.1, 0.25, 0.35, 0.25, 0.05, 0.0)
+SCALE_SHARES = (0.1, 0.3, 0.4, 0.2, 0.0, 0.0)
 """Probabilities of the scales of slopes that are not 0 in the mixture of `m4_screen`: mostly 0.1 to
 0.4 log2 per SD of RNA, as those of known expression addictions."""
 LINEAGES = (

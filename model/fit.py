@@ -180,6 +180,7 @@ def analyse(
             tree.attrs.get("fell_back", ""),
             rhat_without_copy_number=without.rhat_max if without else None,
             noise_of_lines=noise_ratios(design),
+            gene_level=design.is_gene_level,
         ),
         effects=effects,
         known_genes=known_genes(effects, listed, parameters.seed) if listed else None,

@@ -35,6 +35,12 @@ SHIFT_REMEDIES: dict[ModelName, str] = {
 }
 
 _SCREEN = "use --model m4_screen, which has a variance for each"
+_GENE_LEVEL = (
+    "the screen has one value per gene and cell line, so that {model} has one residual SD for all "
+    "genes, and calls of genes that vary more are often wrong; count wrong calls with `screenbayes "
+    "calibrate --on`, or provide log fold changes of guides, to which m4_screen can be fitted"
+)
+_GUIDES = "provide log fold changes of guides, to which m4_screen can be fitted"
 _OUTLIERS = "check the pictures of the spread by gene and by line, and leave out the outliers"
 DEPENDENCE_REMEDIES: dict[ModelName, str] = {
     "m4": _SCREEN,
@@ -51,6 +57,8 @@ def give_verdict(
     fell_back: str = "",
     rhat_without_copy_number: float | None = None,
     noise_of_lines: Sequence[tuple[str, float]] = (),
+    *,
+    gene_level: bool = False,
 ) -> Verdict:
     """Return the worst status of all findings, each finding as a sentence.
 
@@ -58,7 +66,8 @@ def give_verdict(
     not as independent as the model assumes, every interval of beta has a wrong width. Other failed
     checks are notes, and so are the reason of a fallback to another engine (`fell_back`), an R-hat
     above its limit of the fit without copy number, which is only compared with, and cell lines far
-    noisier than the others (`noise_of_lines`: see `describe_noisy_lines`).
+    noisier than the others (`noise_of_lines`: see `describe_noisy_lines`). `gene_level`: whether
+    there is one value per gene-line pair; then the verdict is `review` at best.
     """
     failed_checks = [check for check in checks if _has_failed(check, parameters.thresholds)]
     findings = [
@@ -68,8 +77,11 @@ def give_verdict(
             parameters.model,
         ),
         *_slope_findings(
-            [check for check in failed_checks if check.name == SLOPE_TAILS], parameters.model
+            [check for check in failed_checks if check.name == SLOPE_TAILS],
+            parameters.model,
+            _GUIDES if gene_level else "use --model m4_screen",
         ),
+        *([("review", _GENE_LEVEL.format(model=parameters.model))] if gene_level else []),
     ]
     statuses = {status for status, _ in findings}
     status: Status = "fail" if "fail" in statuses else "review" if "review" in statuses else "pass"
@@ -222,15 +234,14 @@ def _dependence_findings(
 
 
 def _slope_findings(
-    failed_checks: Sequence[PredictiveCheck], model: ModelName
+    failed_checks: Sequence[PredictiveCheck], model: ModelName, remedy: str
 ) -> Iterator[tuple[Status, str]]:
     for check in failed_checks:
         yield (
             "review",
             f"a few genes have far larger slopes than the rest, which {model} does not expect: "
             "many calls are then of genes without an effect, and the largest slopes are too small "
-            f"(kurtosis of the slopes, check {check.name}: {numbers(check)}); "
-            "use --model m4_screen",
+            f"(kurtosis of the slopes, check {check.name}: {numbers(check)}); {remedy}",
         )
 
 

@@ -102,6 +102,11 @@ class ScreenDesign:
         return int(self.count.sum(dtype=np.int64))
 
     @cached_property
+    def is_gene_level(self) -> bool:
+        """Whether there is one value per gene-line pair, as in tables of gene effects."""
+        return len(self.guides) == len(self.genes) and bool((self.count <= 1).all())
+
+    @cached_property
     def first_guide(self) -> np.ndarray:
         """Index of the first guide of each gene (G,)."""
         return np.flatnonzero(np.diff(self.guide_gene, prepend=-1))

@@ -22,7 +22,17 @@ class NotIdentified(UserError):
 
 def require_identified(name: ModelName, design: ScreenDesign) -> None:
     """Raise NotIdentified, naming all SDs of model `name` that the design cannot distinguish."""
-    by_guide = model_spec(name, design.covariates).by_guide
+    spec = model_spec(name, design.covariates)
+    by_guide = spec.by_guide
+    if by_guide and design.is_gene_level and not any(_plain(design)):
+        guide = (spec.guide_effect.sd,) if spec.guide_effect else ()
+        dropped = ", ".join((*guide, *spec.pair_sds))
+        raise NotIdentified(
+            f"{name} cannot be fitted to this screen: {dropped} and {spec.noise_sd} cannot be "
+            "distinguished in one value per gene and cell line; use --model m4_zero_mean, which "
+            f"has {spec.noise_sd} alone, or provide log fold changes of guides, such as "
+            "AvanaLogfoldChange with AvanaGuideMap and ScreenSequenceMap"
+        )
     problems = list(_nested(design) if by_guide else _plain(design))
     if problems:
         remedy = "fit more genes or cell lines, or provide the single replicates"

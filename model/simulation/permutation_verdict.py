@@ -161,7 +161,7 @@ def _findings(one: MethodCalls, parameters: FitParameters) -> Iterator[tuple[Sta
     elif one.low > level:
         remedy = "lower calls.error_max and repeat"
         if model != "m4_screen":
-            remedy = "use --model m4_screen"
+            remedy = "use --model m4_screen, which needs guides and replicates"
         status: Status = "fail" if one.false_share > FAR_ABOVE * level else "review"
         yield status, f"{found}; do not report these calls: {remedy}"
     elif one.high > INCONCLUSIVE * level:

@@ -15,6 +15,8 @@ OWN = "own"
 """Name of a layout, or its beginning, of tables with labels of any form beside an own logFC table.
 """
 
+GENE_EFFECTS = "gene_effects"
+"""Layout of a logFC table of cell lines, or of screens, x genes."""
 UNNAMED = ""
 """Name of an unnamed column: row labels in most published matrices."""
 
@@ -73,17 +75,20 @@ _UNUSED = {
 }
 
 
+_LINES = ("ModelID", "DepMap_ID", "depmap_id", "model_id", "cell_line")
+"""Names of a first column of cell lines."""
+
+
 def _by_profile(table: TableName, value: str) -> tuple[Layout, ...]:
     """Return the layouts of a table of cell lines x genes.
 
     `value`: the column of values in the tables of the R package depmap, one row per value.
     """
-    names = ("ModelID", "DepMap_ID", "depmap_id", "model_id", "cell_line")
     long = {"depmap_id": "cell_line", "gene": "gene", value: "value"}
     return (
         Layout("several_profiles", table, _PROFILES, _UNUSED, matrix_of="gene"),
         Layout("one_profile", table, {UNNAMED: "cell_line"}, matrix_of="gene"),
-        *(Layout("one_profile_named", table, {n: "cell_line"}, matrix_of="gene") for n in names),
+        *(Layout("one_profile_named", table, {n: "cell_line"}, matrix_of="gene") for n in _LINES),
         Layout("one_value_per_row", table, long),
     )
 
@@ -113,6 +118,10 @@ LAYOUTS: dict[TableName, tuple[Layout, ...]] = {
                 "depmap_id": "cell_line",
             },
             {"rna_expr": "rna"},
+        ),
+        *(
+            Layout(GENE_EFFECTS, "logfc", {name: "row"}, matrix_of="gene")
+            for name in (UNNAMED, *_LINES, "ScreenID")
         ),
         Layout("older", "logfc", {"Construct Barcode": "guide"}, matrix_of="sequence"),
         Layout("current_named", "logfc", {"sgRNA": "guide"}, matrix_of="sequence"),
@@ -147,7 +156,11 @@ LAYOUTS: dict[TableName, tuple[Layout, ...]] = {
                 "Library": "library",
                 "PassesQC": "passes_qc",
             },
-            {"pDNABatch": "pdna_batch", "ExcludeFromCRISPRCombined": "excluded"},
+            {
+                "pDNABatch": "pdna_batch",
+                "ExcludeFromCRISPRCombined": "excluded",
+                "ScreenID": "screen",
+            },
         ),
         Layout(
             "older",
@@ -194,7 +207,12 @@ LAYOUTS: dict[TableName, tuple[Layout, ...]] = {
 
 def is_own(layout: str) -> bool:
     """Whether a logFC table brings its own guide map and sequence map, or these were made of it."""
-    return layout.startswith(("long", "wide"))
+    return layout.startswith(("long", "wide", GENE_EFFECTS))
+
+
+def is_gene_level(layout: str) -> bool:
+    """Whether a logFC table has one value per gene and cell line, without guides."""
+    return layout in (GENE_EFFECTS, "long_by_gene", "wide_by_gene")
 
 
 def free_labels(layout: str) -> bool:

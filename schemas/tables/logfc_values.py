@@ -39,6 +39,13 @@ LOGFC_ZEROS = Rule(
     "leave unknown values empty, where 0 stands for them, and provide more than one decimal",
     "warning",
 )
+GENE_LEVEL = Rule(
+    "gene_level",
+    "log fold changes of guides and replicates; this table has one value per gene and cell line",
+    "none needed with --model m4_zero_mean or m4: their sigma includes noise of guides and "
+    "replicates, which cannot be told from differences between lines",
+    "warning",
+)
 LOGFC_NOT_Z_SCORE = Rule(
     "logfc_not_z_score",
     "log2 fold changes, not standardised",

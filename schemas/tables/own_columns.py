@@ -116,6 +116,8 @@ def _wide(
 ) -> Layout | None:
     if "guide" not in found or {"guide", "gene"} & set(unclear):
         return None
+    if found.get("gene") == found["guide"]:
+        return Layout("wide_by_gene", "logfc", {found["gene"]: "gene"}, matrix_of="sequence")
     ignored = {name: "" for name in header if plain(name) in ANNOTATIONS}
     ignored |= {UNNAMED: ""} if header[0] == UNNAMED else {}
     if "gene" in found:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 
 from schemas.tables.containers import TableFormatError, TableName
 from schemas.tables.foreign import foreign_source
-from schemas.tables.layouts import LAYOUTS, OWN, UNNAMED, Layout, known_file_stems
+from schemas.tables.layouts import GENE_EFFECTS, LAYOUTS, OWN, UNNAMED, Layout, known_file_stems
 from schemas.tables.own_columns import lacking_roles, own_layout
 
 OF_PROGRAMS = ("long_simulated", "long_modelling_frame")
@@ -30,8 +30,8 @@ def recognise(
     `mapping`: role -> column of an own logFC table (`columns` of the dataset file).
 
     Raises:
-        TableFormatError: `unknown_layout`, `foreign_table` or `other_table`; `unnamed_column`,
-            `gene_matrix` or `transposed` of a matrix; `duplicate_column` where a column of the
+        TableFormatError: `unknown_layout`, `foreign_table` or `other_table`; `unnamed_column`
+            or `transposed` of a matrix; `duplicate_column` where a column of the
             layout is repeated (repeated columns of a matrix are checked with the values);
             `mapped_column_missing` or `ambiguous_column` of an own logFC table.
     """
@@ -54,6 +54,8 @@ def recognise(
         if layout.matrix_of:
             _require_no_other(table, location, header)
             if not _reads_as_matrix(layout, header):
+                continue
+            if layout.name == GENE_EFFECTS and not _most(_GENE, header[1:]):
                 continue
             _require_own_matrix(layout, location, header)
         _require_once(layout, location, header)
@@ -136,16 +138,6 @@ def _require_own_matrix(layout: Layout, location: str, header: Sequence[str]) ->
             "name the column, or remove it",
         )
     labels = header[1:]
-    if layout.matrix_of == "sequence" and _most(_GENE, labels):
-        raise TableFormatError(
-            layout.table,
-            location,
-            "gene_matrix",
-            f"expected guides x sequences, the columns are genes ({', '.join(labels[:3])}): a "
-            "matrix of cell lines x genes, as of gene effects or RNA",
-            "name the table of guides, such as AvanaLogfoldChange, with its guide map and sequence "
-            "map",
-        )
     rows, turned = ("guides", _GUIDE) if layout.matrix_of == "sequence" else ("cell lines", _LINE)
     if _most(turned, labels):
         raise TableFormatError(

@@ -23,6 +23,7 @@ class WideLogfc:
         self._file = file
         self._layout = layout
         self._at = {layout.canonical.get(name): i for i, name in enumerate(file.columns)}
+        self._at.setdefault("guide", self._at.get("gene", 0))  # a table of genes has no guides
         self._values = [i for i, name in enumerate(file.columns) if name not in layout.canonical]
         self.sequences = tuple(file.columns[i] for i in self._values)
         """Sequence labels, the columns of every block, in file order, with duplicates."""
@@ -42,8 +43,9 @@ class WideLogfc:
         if "gene" not in self._at:
             return None
         # With a column of numbers the table is read in blocks.
-        labels, _, lines = self._file.read([self._at["guide"], self._at["gene"]], self._values[:1])
-        frame = pd.DataFrame({"guide": labels[0], "gene": labels[1]}, lines, dtype="str")
+        at = list(dict.fromkeys((self._at["guide"], self._at["gene"])))  # one, of a table of genes
+        labels, _, lines = self._file.read(at, self._values[:1])
+        frame = pd.DataFrame({"guide": labels[0], "gene": labels[-1]}, lines, dtype="str")
         return RawTable(self._part("guide_map"), frame.assign(n_alignments="1", used="True"))
 
     def sequence_map(self, cell_lines: Sequence[str], library: str) -> RawTable:

@@ -20,9 +20,11 @@ from schemas.tables.containers import (
     TableName,
 )
 from schemas.tables.labels import condition_columns
-from schemas.tables.layouts import is_own
+from schemas.tables.layouts import GENE_EFFECTS, is_gene_level, is_own
+from schemas.tables.logfc_values import GENE_LEVEL
 from schemas.tables.matching import match_replicates, with_own_labels
 from schemas.tables.recognition import recognise
+from tasks.reading.gene_effects import GeneEffects, one_row_per_screen, read_gene_effects
 from tasks.reading.logfc import WideLogfc
 from tasks.reading.long_table import LongScreen, read_long, read_long_profiles
 from tasks.reading.table_file import open_table
@@ -59,6 +61,12 @@ def read_screen(dataset: Dataset) -> RawScreen:
         sequence_map = sequence_map if dataset.sequence_map else opened.sequence_map
         rna = rna if dataset.rna else opened.rna
         findings = opened.findings
+    elif isinstance(opened, GeneEffects):  # maps of guides and replicates do not apply
+        guide_map = opened.guide_map()
+        if not opened.of_screens:
+            sequence_map = opened.sequence_map(dataset.library)
+        elif sequence_map is not None:
+            sequence_map = one_row_per_screen(sequence_map)
     elif isinstance(opened, WideLogfc):
         guide_map = guide_map if dataset.guide_map else attempt(opened.guide_map)
         if guide_map and is_own(guide_map.source.layout) and not dataset.sequence_map:
@@ -75,11 +83,15 @@ def read_screen(dataset: Dataset) -> RawScreen:
     }
     if opened is not None:
         named = {error.table for error in unreadable}
+        of_screens = isinstance(opened, GeneEffects) and opened.of_screens
         unreadable += [
-            _not_named(table, dataset)
+            _not_named(table, dataset, of_screens=of_screens)
             for table, given in wanted.items()
             if not given and table not in named
         ]
+    if guide_map is not None and is_gene_level(guide_map.source.layout):
+        what = f"{len(guide_map.frame):,} genes without guides"
+        findings = (*findings, GENE_LEVEL.broken("logfc", (what,)))
     raw = RawScreen(
         logfc=logfc,
         guide_map=guide_map,
@@ -102,11 +114,13 @@ def read_screen(dataset: Dataset) -> RawScreen:
     return with_own_labels(raw)
 
 
-def open_logfc(dataset: Dataset) -> WideLogfc | LongScreen:
+def open_logfc(dataset: Dataset) -> WideLogfc | GeneEffects | LongScreen:
     """Open a wide logFC table, or read a long one; raise TableFormatError or StorageError."""
     assert dataset.logfc is not None
     file = open_table("logfc", dataset.logfc)
     layout = recognise("logfc", dataset.logfc, file.columns, dataset.columns.named)
+    if layout.name == GENE_EFFECTS:
+        return read_gene_effects(file, layout)
     if layout.matrix_of:
         return WideLogfc(file, layout)
     return read_long(file, layout, dataset.library, with_rna=dataset.rna is None)
@@ -167,8 +181,10 @@ def _unlike_lines(
     )
 
 
-def _not_named(table: TableName, dataset: Dataset) -> TableFormatError:
+def _not_named(table: TableName, dataset: Dataset, *, of_screens: bool) -> TableFormatError:
     column = "; a long table may have a column `rna` instead" if table == "rna" else ""
+    if of_screens and table == "sequence_map":
+        column = ": ScreenSequenceMap has the cell lines of the screens in the rows of logFC"
     return TableFormatError(
         table,
         dataset.name,

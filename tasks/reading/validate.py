@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,9 +21,9 @@ from schemas.tables.containers import (
     TableSource,
 )
 from schemas.tables.copy_number import check_copy_number
-from schemas.tables.coverage import check_coverage
+from schemas.tables.coverage import GUIDES_PER_GENE, check_coverage
 from schemas.tables.labels import check_labels
-from schemas.tables.layouts import is_own
+from schemas.tables.layouts import GENE_EFFECTS, is_gene_level, is_own
 from schemas.tables.logfc import LogfcChecks
 from schemas.tables.maps import check_tables
 from schemas.tables.matching import match_labels
@@ -177,7 +178,22 @@ def _of_given_tables(findings: list[Finding], raw: RawScreen) -> list[Finding]:
             dict.fromkeys("logfc" if name in made else name for name in names.split("+"))
         )
 
-    return [finding.model_copy(update={"table": given(finding.table)}) for finding in findings]
+    findings = [finding.model_copy(update={"table": given(finding.table)}) for finding in findings]
+    layout = raw.guide_map.source.layout if raw.guide_map else ""
+    if is_gene_level(layout):
+        findings = [finding for finding in findings if finding.rule != GUIDES_PER_GENE.name]
+    if layout != GENE_EFFECTS:
+        return findings
+    return [  # genes are columns
+        finding.model_copy(
+            update={
+                "found": tuple(re.sub(r"^line (?=\d)", "column ", one) for one in finding.found)
+            }
+        )
+        if finding.table == "logfc"
+        else finding
+        for finding in findings
+    ]
 
 
 def _has_error(findings: list[Finding]) -> bool:

@@ -160,5 +160,7 @@ def test_failures_come_before_dependence_and_notes_begin_with_the_engine_that_ga
     ).notes
     assert note.startswith("one cell line, L1 (HEL), is 5.8 times as noisy as the median line; ")
     assert "--without-cell-lines" in note and "L2" not in note
+    per_gene = give_verdict(measured(SAMPLED), (), FitParameters(model=model), gene_level=True)
+    assert per_gene.status == "review" and "calibrate --on" in per_gene.reasons[0]
     unknown = [one, check("two", np.nan, bears_on_beta=True)]
     assert verdict_of(measured(SAMPLED), *unknown).status == "fail"

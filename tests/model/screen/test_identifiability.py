@@ -30,6 +30,16 @@ def test_two_of_each_are_enough(model, sizes):
     require_identified(model, design_from_rows(rows(*sizes)))
 
 
+@pytest.mark.parametrize("model", ["m4_nested", "m4_screen"])
+def test_one_value_per_pair_needs_a_model_without_guides(model):
+    design = design_from_rows(rows(n_guides=1, n_replicates=1))
+    with pytest.raises(NotIdentified) as error:
+        require_identified(model, design)
+    assert "sigma_guide, sigma_gene_line, sigma_guide_line and sigma cannot" in str(error.value)
+    assert "use --model m4_zero_mean" in str(error.value).split("; ")[-1]
+    require_identified("m4_zero_mean", design)
+
+
 GAPS = {
     "LINE": "sigma_gamma cannot be distinguished: expected several measurements of a cell line",
     "GENE": "sigma and sigma_alpha cannot be distinguished: expected several measurements",

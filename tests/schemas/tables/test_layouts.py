@@ -38,6 +38,8 @@ HEADERS: list[tuple[TableName, str, str]] = [
     ("logfc", "long", "model_id,sgRNA,genes,avgFC,correctedFC"),
     ("logfc", "wide_with_gene", "sgRNA,Gene,A375,HT29"),
     ("logfc", "wide_with_gene", ",Construct Barcode,Construct IDs,Gene Symbol,A375,HT29"),
+    ("logfc", "gene_effects", "X,SOX10..6663.,MYB..4602."),
+    ("logfc", "gene_effects", "ModelID,SOX10 (6663),MYB (4602)"),
     ("sequence_map", "own", "sequence,cell_line"),
     ("copy_number", "one_profile", ",SOX10 (6663)"),
     ("copy_number", "several_profiles", f"{PROFILES},SOX10 (6663)"),
@@ -89,7 +91,6 @@ RENAME = "; name the right file or rename its columns"
         ("rna", ",gene,cell_line,guide,logfc", "other_table", "the columns are those of logfc"),
         ("rna", "V1,ACH-000001,ACH-000002", "transposed", "the columns are cell lines"),
         ("logfc", ",ACGTACGTACGTACGTACGT", "transposed", "guides x sequences"),
-        ("logfc", "X,SOX10..6663.,MYB..4602.", "gene_matrix", "SOX10 (6663)"),
     ],
 )  # fmt: skip
 def test_another_header_is_refused_by_name(table: TableName, header: str, rule: str, words: str):

@@ -1,6 +1,7 @@
 """One screen gives the same sums whatever form its own tables have."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -40,12 +41,14 @@ MAP["cell_line"] = MAP["sequence"].str.split(" ").str[0]
 PARAMETERS = FitParameters(preparation=Preparation(min_cell_lines_per_gene=3))
 
 
-def read(folder: Path, columns: dict[str, str] | None = None, **tables) -> ValidatedScreen:
+def read(
+    folder: Path, columns: dict[str, str] | None = None, library: str = "unknown", **tables
+) -> ValidatedScreen:
     for name, table in tables.items():
-        is_matrix = name in ("rna", "copy_number")
+        is_matrix = not isinstance(table.index, pd.RangeIndex) and table.index.dtype != int
         table.to_csv(folder / f"{name}.txt", sep="\t", index=is_matrix)
     paths = {name: str(folder / f"{name}.txt") for name in tables}
-    content = {"name": "s", "release": "1", "columns": columns or {}, **paths}
+    content = {"name": "s", "release": "1", "library": library, "columns": columns or {}, **paths}
     return validate(Dataset.model_validate(content), PARAMETERS)
 
 
@@ -81,10 +84,49 @@ def test_a_symbol_of_two_genes_is_excluded_with_the_reason(tmp_path: Path):
     assert "2 of 3 labels were matched to them by symbol; 1 were not: MYB" in matched.expected
 
 
-def test_columns_are_part_of_the_key_of_a_fit_and_may_give_genes_as_guides(tmp_path: Path):
-    per_gene = LONG.query("replicate == 'R0'").drop_duplicates(["gene", "cell_line"])
-    found = read(tmp_path, {"guide": "gene"}, logfc=per_gene, rna=RNA)
-    assert found.statistics is not None and found.statistics.count.shape == (3, 4)
+EFFECTS = (
+    LONG[LONG["replicate"] == "R0"]
+    .drop_duplicates(["gene", "cell_line"])
+    .pivot(index="cell_line", columns="gene", values="logfc")
+    .rename(index=DEPMAP, columns=NUMBERED)
+)
+SCREENS = pd.DataFrame(
+    [(f"{line}{r}", f"SC-{i:06}.AV01", line, "2DS", "AV", r > 0)
+     for i, line in enumerate(EFFECTS.index) for r in (0, 1)],
+    columns=["SequenceID", "ScreenID", "ModelID", "ScreenType", "Library", "PassesQC"],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("of_screens", [False, True])
+def test_gene_effects_are_one_value_per_gene_and_line(tmp_path: Path, of_screens):
+    tables: dict[str, Any] = {"logfc": EFFECTS, "rna": OF_DEPMAP}
+    if of_screens:  # the map has two replicates of each screen, the second of which passes
+        screens = EFFECTS.set_axis(SCREENS["ScreenID"].unique())
+        refused = read(tmp_path, logfc=screens, rna=OF_DEPMAP).report.errors
+        assert ["ScreenSequenceMap has the" in one.remedy for one in refused] == [True]
+        tables |= {"logfc": screens, "sequence_map": SCREENS}
+    found = read(tmp_path, library="AV", **tables)
+    assert [one.rule for one in found.report.findings] == ["gene_level"]
+    assert found.statistics is not None
+    assert (found.statistics.count == 1).all()
+    np.testing.assert_array_equal(found.statistics.total, EFFECTS.T.loc[found.statistics.guides])
+
+
+@pytest.mark.parametrize("form", ["long", "wide"])
+def test_genes_may_be_mapped_as_guides(tmp_path: Path, form):
+    named = EFFECTS.rename(index={one: line for line, one in DEPMAP.items()}).rename(
+        columns={one: gene for gene, one in NUMBERED.items()}
+    )
+    table = named.T.rename_axis("gene").reset_index()
+    if form == "long":
+        table = table.melt("gene", var_name="cell_line", value_name="logfc")
+    found = read(tmp_path, {"guide": "gene"}, logfc=table, rna=RNA)
+    assert [one.rule for one in found.report.findings] == ["gene_level"]
+    assert found.statistics is not None
+    np.testing.assert_array_equal(found.statistics.total, EFFECTS.T.sort_index())
+
+
+def test_columns_are_part_of_the_key_of_a_fit():
     plain = Dataset(name="s", release="1", logfc="x")
     mapped = plain.model_copy(update={"columns": Columns(logfc="corrected")})
     assert fit_key(plain, "d", PARAMETERS) != fit_key(mapped, "d", PARAMETERS)

@@ -39,6 +39,24 @@ def test_density_and_conditional_means_equal_those_of_the_dense_normal(model, se
     assert_agree(model, rows, np.random.default_rng(seed).normal(0, 0.7, 7), digits=1e-8)
 
 
+@pytest.mark.parametrize("model", ["m4", "m4_zero_mean"])
+def test_of_one_value_per_pair_only_the_sum_of_the_variances_is_known(model):
+    """As of gene effects: SDs of guides and pairs are dropped, and sigma stands for them."""
+    rows = random_rows(3, 5, 6, 1, 1).drop_duplicates(["gene", "cell_line"])
+    theta = np.random.default_rng(3).normal(0, 0.5, 7)
+    assert_agree(model, rows, theta, digits=1e-9)
+    if model == "m4":
+        pieces = Pieces("m4", rows, theta)
+        found, half = pieces.factored.log_likelihood[0], np.sqrt(0.5)
+        split = pieces.sd | {
+            **dict.fromkeys(("sigma", "sigma_gene_line"), half * pieces.sd["sigma"]),
+            **dict.fromkeys(("sigma_alpha", "sigma_guide"), half * pieces.sd["sigma_alpha"]),
+            "sigma_guide_line": 0.0,
+        }
+        nested = dense("m4_nested", rows, pieces.design, PRIORS, split)
+        assert found == pytest.approx(nested.log_likelihood, rel=1e-9)
+
+
 @examples(30)
 @given(
     model=st.sampled_from(MODELS),

@@ -27,6 +27,8 @@ from model.screen.design import ScreenDesign
 
 N_POINTS = 30
 N_LABELS = 16
+LABELS_OF_A_CALL = 4
+"""Of these at least so many of either sign, if as many are called."""
 CALL_COLOURS = {
     **dict(zip(CALLED, (BLUE, ORANGE), strict=True)),
     "none": GREY,
@@ -129,6 +131,17 @@ def _panels(points: pd.DataFrame, lines: pd.DataFrame, *, title: str, note: str,
     return picture.draw()
 
 
+def _named(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the genes to label: the surest of each call, so that none of them is left out."""
+    order = ["confidence", "size"]
+    of_calls = [
+        table[table["call"] == call].nlargest(LABELS_OF_A_CALL, order).index for call in CALLED
+    ]
+    first = of_calls[0].append(of_calls[1])
+    others = table.drop(first).nlargest(N_LABELS - len(first), order).index
+    return table.loc[first.append(others)]
+
+
 @styled
 def volcano(effects: pd.DataFrame, n_draws: int) -> Figure:
     """Draw confidence in the sign over effect size, one point per gene, the largest labelled.
@@ -141,7 +154,7 @@ def volcano(effects: pd.DataFrame, n_draws: int) -> Figure:
         confidence=lambda t: -np.log10(t["lfsr"].clip(lower=1 / n_draws)),
         size=lambda t: t["beta_mean"].abs(),
     )
-    named = table.nlargest(N_LABELS, ["confidence", "size"])
+    named = _named(table)
     width = np.ptp(table["beta_mean"]) if len(table) > 1 else 1.0
     picture = (
         p9.ggplot(table, p9.aes("beta_mean", "confidence"))

@@ -12,13 +12,22 @@ import numpy as np
 import pandas as pd
 
 from schemas.reports import Finding
-from schemas.tables.containers import LogfcBlock, RawProfiles, RawTable, TableName, TableSource
+from schemas.tables.containers import (
+    LogfcBlock,
+    RawProfiles,
+    RawTable,
+    TableFormatError,
+    TableName,
+    TableSource,
+)
 from schemas.tables.eligibility import FITTED_SCREEN_TYPE
 from schemas.tables.labels import REPLICATES_NUMBERED, condition_columns
 from schemas.tables.layouts import Layout
 from tasks.reading.table_rows import TableFile
 
 NUMBERS = ("logfc", "rna")
+LABELS = ["gene", "cell_line", "guide", "sequence"]
+"""Columns that tell the rows apart."""
 LEAST_SHARED = 0.5
 """Share of replicates in several cell lines from which they are numbered within each line."""
 ROUNDING = 1e-4
@@ -55,19 +64,24 @@ class LongScreen:
     sequence_map: RawTable
     rna: RawProfiles | None
     findings: tuple[Finding, ...] = ()
+    errors: tuple[TableFormatError, ...] = ()
+    """`missing_label`, `duplicate_measurement` and `rna_not_constant`; these rows are left out, so
+    that the other rules can be checked too."""
 
 
 def read_long(file: TableFile, layout: Layout, library: str, *, with_rna: bool) -> LongScreen:
     """Read a whole long table, including RNA if it has some and `with_rna`.
 
-    Raises:
-        TableFormatError: `missing_label`, `not_a_number`, `duplicate_measurement` or
-            `rna_not_constant`.
+    Raises TableFormatError: `not_a_number`.
     """
     table, conditions = _read_frame(file, layout, with_rna=with_rna)
     table, findings = _labelled(table, conditions)
-    _check_labels(file, table, ("gene", "cell_line", "guide", "sequence"))
-    _check_unique(file, table, conditions)
+    errors = [*_missing_labels(file, table, LABELS)]
+    table = table.dropna(subset=LABELS)
+    errors += _repeated_measurements(file, table, conditions)
+    table = table.drop_duplicates(LABELS)
+    if "rna" in table:
+        errors += _unequal_rna(file, table)
     source = file.source(layout.name)
 
     def as_raw(name: TableName, frame: pd.DataFrame) -> RawTable:
@@ -86,8 +100,9 @@ def read_long(file: TableFile, layout: Layout, library: str, *, with_rna: bool) 
         logfc=LongLogfc(source, tuple(table["sequence"].unique()), measurements),
         guide_map=as_raw("guide_map", guides.assign(n_alignments="1", used="True")),
         sequence_map=sequence_map,
-        rna=_read_rna(file, source, table) if "rna" in table else None,
+        rna=_read_rna(source, table) if "rna" in table else None,
         findings=findings,
+        errors=tuple(errors),
     )
 
 
@@ -102,7 +117,8 @@ def read_long_profiles(file: TableFile, layout: Layout) -> RawProfiles:
     table = pd.DataFrame(
         {"cell_line": labels[0], "gene": labels[1], "value": values[:, 0]}, index=lines
     )
-    _check_labels(file, table, ("gene", "cell_line"))
+    for error in _missing_labels(file, table, ["gene", "cell_line"]):
+        raise error
     again = table.duplicated(["gene", "cell_line"])
     if again.any():
         line = table.index[again][0]
@@ -180,11 +196,15 @@ def _is_numbered(table: pd.DataFrame, label: str, within: str) -> bool:
     return bool((table.groupby(label)[within].nunique() > 1).mean() >= LEAST_SHARED)
 
 
-def _check_labels(file: TableFile, table: pd.DataFrame, columns: Sequence[str]) -> None:
+def _missing_labels(
+    file: TableFile, table: pd.DataFrame, columns: Sequence[str]
+) -> Iterator[TableFormatError]:
+    reported = pd.Series(False, table.index)  # a sequence is named after its line
     for column in columns:
-        missing = table.index[table[column].isna()]
+        missing = table.index[table[column].isna() & ~reported]
+        reported |= table[column].isna()
         if len(missing):
-            raise file.error(
+            yield file.error(
                 "missing_label",
                 f"expected a {column.replace('_', ' ')} in every row, got none on line "
                 f"{missing[0]} ({len(missing)} such rows)",
@@ -192,16 +212,17 @@ def _check_labels(file: TableFile, table: pd.DataFrame, columns: Sequence[str]) 
             )
 
 
-def _check_unique(file: TableFile, table: pd.DataFrame, conditions: pd.DataFrame) -> None:
-    key = ["gene", "cell_line", "guide", "sequence"]
-    again = table.duplicated(key)
+def _repeated_measurements(
+    file: TableFile, table: pd.DataFrame, conditions: pd.DataFrame
+) -> Iterator[TableFormatError]:
+    again = table.duplicated(LABELS)
     if again.any():
         line = table.index[again][0]
-        which = table.loc[line, key]
-        first = table.index[(table[key] == which).all(axis=1)][0]
+        which = table.loc[line, LABELS]
+        first = table.index[(table[LABELS] == which).all(axis=1)][0]
         differs = conditions.loc[[first, line]].nunique(dropna=False) > 1
         differing = list(conditions.columns[differs])
-        raise file.error(
+        yield file.error(
             "duplicate_measurement",
             "expected one row for each gene, cell line, guide and replicate, got "
             f"{', '.join(which)} on lines {first} and {line} ({again.sum()} such rows)",
@@ -211,7 +232,7 @@ def _check_unique(file: TableFile, table: pd.DataFrame, conditions: pd.DataFrame
         )
 
 
-def _read_rna(file: TableFile, source: TableSource, table: pd.DataFrame) -> RawProfiles:
+def _unequal_rna(file: TableFile, table: pd.DataFrame) -> Iterator[TableFormatError]:
     known = table.dropna(subset="rna")
     cells = known.groupby(["cell_line", "gene"], sort=False)["rna"]
     varies = (known["rna"] - cells.transform("first")).abs() > ROUNDING
@@ -219,13 +240,17 @@ def _read_rna(file: TableFile, source: TableSource, table: pd.DataFrame) -> RawP
         line = known.index[varies][0]
         cell_line, gene, rna = known.loc[line, ["cell_line", "gene", "rna"]]
         first = cells.get_group((cell_line, gene))
-        raise file.error(
+        yield file.error(
             "rna_not_constant",
             f"expected one RNA value for gene {gene} in cell line {cell_line}, got "
             f"{first.iloc[0]:.10g} on line {first.index[0]} and {rna:.10g} on line {line} "
             f"({varies.sum()} such rows)",
             "give each gene one RNA value per cell line",
         )
+
+
+def _read_rna(source: TableSource, table: pd.DataFrame) -> RawProfiles:
+    cells = table.dropna(subset="rna").groupby(["cell_line", "gene"], sort=False)["rna"]
     lines = table.drop_duplicates("cell_line")["cell_line"]
     values = cells.first().unstack("gene").reindex(lines, columns=table["gene"].unique())
     profiles = pd.DataFrame({"profile": lines, "cell_line": lines, "is_default": "Yes"})

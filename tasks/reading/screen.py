@@ -61,6 +61,7 @@ def read_screen(dataset: Dataset) -> RawScreen:
         sequence_map = sequence_map if dataset.sequence_map else opened.sequence_map
         rna = rna if dataset.rna else opened.rna
         findings = opened.findings
+        unreadable += opened.errors
     elif isinstance(opened, GeneEffects):  # maps of guides and replicates do not apply
         guide_map = opened.guide_map()
         if not opened.of_screens:

@@ -10,10 +10,12 @@ from tasks.reports.markdown import as_text, markdown_head, markdown_row, markdow
 from tasks.runtime.files import write_atomic
 
 MAX_SHOWN = 3
+FEW = 3
+"""Findings that need no overview."""
 
 
 def validation_markdown(report: ValidationReport) -> str:
-    """Return the tables read and the findings: an overview table, then each finding in full.
+    """Return the tables read and the findings: an overview of many, then each finding in full.
 
     A long table counts as several tables. Prefect does not wrap lines in tables, so remedies would
     run off the page.
@@ -26,13 +28,13 @@ def validation_markdown(report: ValidationReport) -> str:
     )
     lines = [f"## Validation of {report.dataset} {report.release}", "", _summary(report), ""]
     lines += [*markdown_table(("table", "layout", "rows", "columns", "file"), files), ""]
-    if findings:
+    if len(findings) > FEW:
         lines += markdown_head(header)
         lines += [markdown_row(_overview_row(finding)) for finding in findings]
     for finding in findings:
         lines += [
             "",
-            f"### {finding.rule} ({finding.table})",
+            f"### {_heading(finding)}",
             "",
             *(
                 f"- **{what}**: {as_text(text)}"
@@ -44,6 +46,11 @@ def validation_markdown(report: ValidationReport) -> str:
             ),
         ]
     return "\n".join(lines) + "\n"
+
+
+def _heading(finding: Finding) -> str:
+    where = finding.table + (f", column {as_text(finding.column)}" if finding.column else "")
+    return f"{finding.severity.capitalize()}: {finding.rule} ({where})"
 
 
 def _overview_row(finding: Finding) -> tuple[str, ...]:

@@ -65,6 +65,7 @@ def large() -> Fit:
         beta_within_lineage_mean=fit.effects["beta_mean"] * np.where(number == 5, 0, 0.9),
         beta_within_lineage_sd=0.1,
         marks_lineage=number == 5,
+        call=np.where(np.isin(number, (33, 34)), "positive", "none"),  # of small slopes
     )
     return fit._replace(effects=known)
 
@@ -110,6 +111,7 @@ def test_every_picture_is_drawn_under_its_name_and_names_what_it_shows(monkeypat
     }
     assert f"{genes[4].split(' ')[0]}, c003" in written["influence_of_lines"]
     assert genes[5].split(" ")[0] in written["within_lineages"]
+    assert {genes[33].split(" ")[0], genes[34].split(" ")[0]} <= {*written["volcano"]}
     for name, of_figure in written.items():
         noted = any("41 evenly spaced genes of the 66 of the screen" in one for one in of_figure)
         assert noted == name.startswith(("posterior_predictive", "residual_spread"))

@@ -56,5 +56,7 @@ def test_rna_comes_from_its_own_table_or_is_asked_for(tmp_path: Path):
     raw = read(tmp_path, INCONSTANT, rna=str(tmp_path / "rna.csv"))
     assert raw.unreadable == ()
     assert raw.rna is not None and raw.rna.values.to_numpy().tolist() == [[7, 8]]
-    raw = read(tmp_path, "gene,cell_line,guide,logfc\nG,L1,A,1\n")
-    assert [(error.table, error.rule) for error in raw.unreadable] == [("rna", "missing_table")]
+    raw = read(tmp_path, "gene,cell_line,guide,logfc\nG,L1,A,1\nG,L1,A,2\nG,,B,1\nG,L2,B,1\n")
+    assert [(error.table, error.rule) for error in raw.unreadable] == [
+        ("logfc", "missing_label"), ("logfc", "duplicate_measurement"), ("rna", "missing_table"),
+    ]  # fmt: skip

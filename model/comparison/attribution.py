@@ -26,6 +26,8 @@ from schemas.parameters import FitParameters
 
 STEPS: tuple[StepName, ...] = tuple(STEP_WORDS)
 GENES_NAMED = 5
+SMALLEST_MOVE = 5e-4
+"""Smallest change of a slope that is shown as other than 0.000."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,10 +61,13 @@ def plan_refits(
 
     `changes` and `cell_lines` are those of `model.comparison.data.data_changes`.
     """
+    # Of lines with other replicates everything is renewed, as of all lines of another library.
+    guides_changed = bool(changes.guides_lost or changes.guides_gained)
+    some_kept = int(cell_lines["sequences_changed"].sum()) < changes.n_cell_lines_joined
     changed: dict[StepName, bool] = {
         "lost": bool(changes.cell_lines_lost or changes.genes_lost),
         "sequences": bool(cell_lines["sequences_changed"].any()),
-        "values": bool(changes.values_changed or changes.guides_lost or changes.guides_gained),
+        "values": bool(changes.values_changed) or (guides_changed and some_kept),
         "rna": bool(
             changes.rna_changed or changes.copy_number_changed or len(changes.copy_number_in) == 1
         ),
@@ -116,7 +121,9 @@ def attribute_differences(
     for step, (before, after) in zip(route_taken.steps, pairwise(by_gene), strict=True):
         moved = after.reindex(keys).to_numpy() - before.reindex(keys).to_numpy()
         columns[f"due_to_{step}"] = moved
-        largest = np.argsort(-np.nan_to_num(np.abs(moved)), kind="stable")[:GENES_NAMED]
+        size = np.nan_to_num(np.abs(moved))
+        largest = np.argsort(-size, kind="stable")[:GENES_NAMED]
+        largest = largest[size[largest] >= SMALLEST_MOVE]
         found.append(
             Step(
                 name=step,

@@ -13,6 +13,8 @@ from tasks.reports.markdown import as_text, link_to, markdown_table
 
 GENES_SHOWN = 10
 NAMES_SHOWN = 12
+MOST_ITEMS = {"Guides": 0, "Sequences": 4}
+"""Items named of these kinds, whose names say little; comparison.json has all."""
 SMALLEST_SHIFT = 0.1
 """Batches with a shift below this share of the largest are not listed."""
 COLUMNS = {
@@ -26,6 +28,8 @@ COLUMNS = {
     "hit": "hit",
 }
 """Headers of the table of genes, short enough for a terminal of 80 columns."""
+DECIMALS = {"difference_z": 1, "prob_sign_change": 2, "prob_practical": 2}
+"""Of columns of that table; 3 of the others."""
 LEGEND = (
     "A and B: posterior means of beta. z: B-A in combined posterior SDs. sign: probability that "
     "beta has the other sign in B. moved: probability that it differs by more than the practical "
@@ -129,7 +133,8 @@ def describe_data_changes(data: DataChanges) -> Iterator[str]:
     }.items():
         changes, other = items
         if changes:
-            yield f"{what}: {_shorten(_with_reason(changes, other))}."
+            most = MOST_ITEMS.get(what.partition(" ")[0], NAMES_SHOWN)
+            yield f"{what}: {_shorten(_with_reason(changes, other), most)}."
     if data.profiles_changed:
         named = [f"{one.cell_line} ({one.a} -> {one.b})" for one in data.profiles_changed]
         yield f"Default RNA profiles changed: {_shorten(named)}."
@@ -197,20 +202,28 @@ def _model_tables(comparison: Comparison) -> list[str]:
 
 
 def _genes(comparison: Comparison, genes: pd.DataFrame) -> list[str]:
-    columns = {f"due_to_{step.name}": step.name for step in comparison.steps}
-    shown = genes[[*COLUMNS, *columns]].head(GENES_SHOWN)
-    header = (*COLUMNS.values(), *(f"due to {name}" for name in columns.values()))
-    rows = (
-        tuple(value if isinstance(value, str) else f"{value:.3f}" for value in row)
-        for row in shown.itertuples(index=False)
-    )
-    return [
+    shown = genes.head(GENES_SHOWN)
+    steps = {f"due_to_{step.name}": step.name for step in comparison.steps}
+    lines = [
         f"## Largest differences of {comparison.n_genes_joined} genes",
         "",
-        *_table(header, rows),
+        *_table(tuple(COLUMNS.values()), _as_text(shown, COLUMNS)),
         LEGEND,
         "",
     ]
+    if len(steps) > 1:
+        header = ("gene", "B-A, due to", *steps.values())
+        rows = _as_text(shown, ("gene", "difference", *steps))
+        lines += [*_table(header, rows), "The parts of a difference by step, as above.", ""]
+    return lines
+
+
+def _as_text(genes: pd.DataFrame, columns: Iterable[str]) -> Iterator[tuple[str, ...]]:
+    for row in genes[[*columns]].itertuples(index=False):
+        yield tuple(
+            value if isinstance(value, str) else f"{value:.{DECIMALS.get(name, 3)}f}"
+            for name, value in zip(columns, row, strict=True)
+        )
 
 
 def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
@@ -226,8 +239,10 @@ def _with_reason(changes: Iterable[ItemChange], other: str) -> list[str]:
     return [f"{change.item} ({getattr(change, other)})" for change in changes]
 
 
-def _shorten(names: Sequence[str]) -> str:
-    return f"{len(names)}: {list_first(names, NAMES_SHOWN)}" if names else "none"
+def _shorten(names: Sequence[str], most: int = NAMES_SHOWN) -> str:
+    if not (names and most):
+        return f"{len(names):,}" if names else "none"
+    return f"{len(names):,}: {list_first(names, most)}"
 
 
 def _format_value(value: str | float | None) -> str:

@@ -66,13 +66,17 @@ COMPARISON = Comparison(
     elpd_loo_difference=-3.5, elpd_loo_difference_se=1.25, data=DATA,
     scalars=(ScalarChange(parameter="sigma", mean_a=1, sd_a=0.1, mean_b=float("nan"), sd_b=0),),
     checks=(CheckChange(check="sd", p_value_a=1, n_draws_a=200, p_value_b=0.25, n_draws_b=0),),
-    steps=(Step(name="values", mean_abs_difference=0.4, n_genes_moved=1, largest=("NEW (1)",)),),
+    steps=(
+        Step(name="values", mean_abs_difference=0.4, n_genes_moved=1, largest=("NEW (1)",)),
+        Step(name="rna", mean_abs_difference=0.0, n_genes_moved=0, largest=()),
+    ),
 )  # fmt: skip
 COMPARED = pd.DataFrame(
     {
         "gene": ["NEW (1)", "B|b (4)", "C (5)"], "beta_mean_a": -1.0, "beta_mean_b": -0.25,
         "difference": [0.75, -0.5, 0.0], "difference_z": 5.5, "prob_sign_change": 0.125,
         "prob_practical": 0.99951, "hit": ["lost", "opposite sign", "both"], "due_to_values": 0.5,
+        "due_to_rna": 0.0,
     }
 )  # fmt: skip
 IDENTICAL = COMPARISON.model_copy(

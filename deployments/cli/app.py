@@ -161,18 +161,17 @@ def fit(
 
 
 @app.command
-def validate(dataset: str, *, options: FitOptions = FitOptions(), out: Path = Path()) -> int:
+def validate(dataset: str, *, options: FitOptions = FitOptions(), out: Path | None = None) -> int:
     """Check the tables of a release against every rule, and whether they can be fitted.
 
-    Prints the problems, also those for which fit with the same options would refuse the screen, and
-    writes validation.json.
+    Prints the problems, also those for which fit with the same options would refuse the screen.
 
     Parameters
     ----------
     dataset
         Dataset file (YAML), a path or an s3:// address.
     out
-        Folder for validation.json.
+        Folder for validation.json, which has all offending values; none is written without it.
     """
     from deployments.cli.terminal import progress_bars
     from tasks.reading.dataset_file import load_dataset
@@ -184,20 +183,20 @@ def validate(dataset: str, *, options: FitOptions = FitOptions(), out: Path = Pa
     require_named("a dataset file", dataset)
     console = Console()
     settings = options.fit_parameters()
-    require_folder(out)
-    out.mkdir(parents=True, exist_ok=True)
+    if out is not None:
+        require_folder(out)
+        out.mkdir(parents=True, exist_ok=True)
     with progress_bars(Console(stderr=True)), Progress("reading guides") as progress:
         is_chosen = "model" in options.model_fields_set or options.parameters is not None
         report, note = validate_for_fit(
             load_dataset(dataset), settings, progress, is_chosen=is_chosen
         )
     console.print(Markdown(validation_markdown(report)))
-    path = write_validation(report, out)
+    written = "" if out is None else f" Written to {escape(str(write_validation(report, out)))}"
     outcome = "[green bold]valid[/]" if report.passed else "[red bold]not valid[/]"
     console.print(
         f"{escape(report.dataset)} {escape(report.release)} is {outcome}: "
-        f"{len(report.errors)} error(s), {len(report.warnings)} warning(s). Written to "
-        f"{escape(str(path))}"
+        f"{len(report.errors)} error(s), {len(report.warnings)} warning(s).{written}"
     )
     if note:
         console.print(f"A fit needs another model than the default: {escape(note)}")

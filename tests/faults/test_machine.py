@@ -47,7 +47,7 @@ OUTPUTS: Classes = (
 
 @pytest.mark.parametrize(("out", "environment", "told"), variants(OUTPUTS, 2))
 def test_an_output_that_is_poor_or_none(out, environment, told, forked, screen):
-    code = forked.end(forked.begin("validate", screen, out=out, **environment)).code
+    code = forked.end(forked.begin("validate", screen, "--out", ".", out=out, **environment)).code
     assert (forked.folder / "validation.json").exists() == (code == DONE)
 
 

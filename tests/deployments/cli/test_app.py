@@ -80,12 +80,15 @@ def test_a_wrong_option_is_named_with_what_to_do(arguments, words, capsys, tmp_p
     assert not list(tmp_path.iterdir())
 
 
-def test_what_is_simulated_is_valid(tmp_path, capsys):
+def test_what_is_simulated_is_valid(tmp_path, capsys, monkeypatch):
     out = tmp_path / "screen"
     options = ["--genes", "12", "--cell-lines", "7", "--guides", "3", "--replicates", "2"]
     assert main(["simulate", *options, "--missing", "0.1", "--out", str(out)]) == DONE
     shown = " ".join(capsys.readouterr().out.split())
     assert "36 guides of 12 genes x 14 sequences of 7 cell lines" in shown
+    monkeypatch.chdir(tmp_path)
+    assert main(["validate", str(out / "dataset.yaml")]) == DONE
+    assert [*tmp_path.iterdir()] == [out]  # nothing is written where it was not asked for
     report = tmp_path / "[/b]"  # markup where it is printed
     assert main(["validate", str(out / "dataset.yaml"), "--out", str(report)]) == DONE
     assert "[/b]/validation.json" in capsys.readouterr().out.replace("\n", "")

@@ -48,6 +48,8 @@ SAMPLE, PRIOR, PRIOR_REPLICATES, REPLICATES, PRIOR_CHECKS, CHECKS = range(6)
 """Purpose of each seed of `seeds`, by position."""
 
 
+FULLY_JUDGED = 100_000_000
+"""Bytes of a posterior all of whose parameters are judged before chains end."""
 ATTRIBUTES = ("engine", "fell_back", "imported_from")
 """Attributes on the origin of draws."""
 
@@ -112,13 +114,23 @@ def run_engine(
 
 
 def _needs_more(design: ScreenDesign, parameters: FitParameters) -> Callable[[xr.DataTree], bool]:
-    """Return whether chains of chosen length need more draws: not converged, with room for more."""
+    """Return whether chains of chosen length need more draws: not converged, with room for more.
+
+    Of a large posterior, parameters of genes and guides are not judged: they take as long as a part
+    of the fit, and hardly ever converge later than what they share.
+    """
     sizes = Sizes.of(design)
 
     def needs_more(tree: xr.DataTree) -> bool:
         if not can_double(parameters, sizes, tree["posterior"].sizes["draw"]):
             return False
-        convergence = assess_convergence(tree, parameter_summary(tree))
+        judged = tree
+        if tree["posterior"].nbytes > FULLY_JUDGED:
+            shared = tree["posterior"].dataset.drop_dims(["gene", "guide"])
+            judged = xr.DataTree.from_dict(
+                {"posterior": shared, "sample_stats": tree["sample_stats"]}
+            )
+        convergence = assess_convergence(judged, parameter_summary(judged))
         return give_verdict(convergence, (), parameters).status == "fail"
 
     return needs_more

@@ -91,7 +91,9 @@ def test_equal_seeds_give_equal_draws_however_often_the_chains_continue():
     assert not np.array_equal(once["posterior"]["beta_g"], other["posterior"]["beta_g"])
 
 
-def test_chains_of_chosen_length_continue_until_they_have_converged(monkeypatch):
+@pytest.mark.parametrize("fully_judged", [0, 10**9])
+def test_chains_of_chosen_length_continue_until_they_have_converged(fully_judged, monkeypatch):
+    monkeypatch.setattr("model.engines.run.FULLY_JUDGED", fully_judged)
     monkeypatch.setitem(MOST_DRAWS, "gibbs", 50)
     parameters = FitParameters(sampling=Sampling(chains=2, predictive_draws=50))
     assert "(more if they have not converged)" in describe_cost(NESTED, parameters)

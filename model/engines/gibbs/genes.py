@@ -11,78 +11,116 @@ from __future__ import annotations
 
 import numpy as np
 
+from model.engines.gibbs.compiled import inlined, part
+from model.engines.gibbs.half_normals import above_zero
+from model.engines.gibbs.layout import ABSENT, COLUMN, MEAN, SD, SLOPE, Layout
 from model.engines.gibbs.metropolis import log_prior_ratio
-from model.engines.gibbs.mixture import SMALLEST_PRECISION, above_zero, draw_slopes
+from model.engines.gibbs.mixture import SMALLEST_PRECISION, draw_slopes
 from model.engines.gibbs.small_matrices import (
     inverse_factors,
     log_diagonals,
     times,
     transposed_times,
 )
-from model.engines.gibbs.state import GibbsData, State
-from schemas.model_spec import Effect
+from model.engines.gibbs.state import Screen, State, gene_sums_of
 
 STEP = 2.4
 """Typical step of a log SD, in SDs of its posterior if the effects were known."""
 SMALLEST_SD = 1e-4
 """Log2: effects of a smaller SD are none, and their precision would swallow the data."""
-STEPS_BETWEEN = -0.5, 1.0
+FEWEST, MOST = -0.5, 1.0
 """Decimal logs of the factors between which the size of a step is drawn."""
 
 
-def draw_effects(data: GibbsData, state: State, random: np.random.Generator) -> None:
+@part
+def draw_effects(screen: Screen, layout: Layout, state: State, random: np.random.Generator) -> None:
     """Draw SDs and population means of effects, slopes, and effects of genes and guides."""
-    spec, at = data.spec, data.spec.rna_column
-    _, q, _ = data.shape
-    gram, score = state.gene_sums(data)
-    normal = np.arange(gram.shape[1])
-    right = score
-    if spec.mixture:
-        normal = np.delete(normal, at)
-        right = score[:, normal] - gram[:, normal, at] * state.effects[:, at, None]
-    own = gram[:, normal[:, None], normal]
-    inverse_factor = _draw_sds(data, state, own, right, random)
-    precision, mean = _prior(data, state)
-    if spec.mixture:
-        coupled = times(inverse_factor, gram[:, normal, at])
-        projected = times(inverse_factor, score[:, normal] + precision * mean)
-        information = gram[:, at, at] - (coupled**2).sum(axis=1)
-        slope_score = score[:, at] - (coupled * projected).sum(axis=1)
-        slopes = draw_slopes(spec.mixture, state, information, slope_score, random)
-        state.effects[:, at] = slopes
-        right = score[:, normal] - gram[:, normal, at] * slopes[:, None]
+    gram, score = gene_sums_of(screen, layout, state)
+    normal, priors, shared, at = layout.normal, layout.priors, state.shared, layout.sparse
+    own, right, across = gram, score, np.zeros((0, 0))
+    if at != ABSENT:
+        own, right, across = _without(gram, score, at)
+        _add_multiples(right, -1.0, across, state.effects[:, at])
+    n_guides = state.delta.size
+    inverse_factor = _draw_sds(normal, priors, shared, own, right, n_guides, random)
+    if at != ABSENT:
+        _add_multiples(right, 1.0, across, state.effects[:, at])
+        coupled = times(inverse_factor, across)
+        projected = times(inverse_factor, _with_prior(normal, shared, right))
+        information, slope_score = gram[:, at, at].copy(), score[:, at].copy()
+        for g in range(len(coupled)):
+            for i in range(coupled.shape[1]):
+                information[g] -= coupled[g, i] ** 2
+                slope_score[g] -= coupled[g, i] * projected[g, i]
+        draw_slopes(layout, state, information, slope_score, random)
+        _add_multiples(right, -1.0, across, state.effects[:, at])
 
-    n_means = len(_own(data))
-    _draw_means(data, state, inverse_factor, own, right, random)
-    right = right + precision * _prior(data, state)[1]
+    _draw_means(normal, priors, shared, inverse_factor, own, right, random)
+    standard = times(inverse_factor, _with_prior(normal, shared, right))
     noise = random.standard_normal(right.shape)
-    drawn = transposed_times(inverse_factor, times(inverse_factor, right) + noise)
-    columns = [column for column in range(q) if column in normal]
-    state.effects[:, columns] = drawn[:, :n_means]
-    if spec.guide_effect:
-        state.delta = drawn[data.guide_gene, n_means + data.slot]
-    _rescale_slopes(data, state, gram, score, random)
+    _add_multiples(standard, 1.0, noise, np.ones(len(noise)))
+    drawn = transposed_times(inverse_factor, standard)
+    n_means = len(normal) - 1
+    for i in range(n_means):
+        for g in range(len(drawn)):
+            state.effects[g, normal[i, COLUMN]] = drawn[g, i]
+    for k in range(n_guides):
+        state.delta[k] = drawn[screen.guide_gene[k], n_means + screen.slot[k]]
+    _rescale_slopes(screen, layout, state, gram, score, random)
 
 
-def _own(data: GibbsData) -> list[Effect]:
-    """Return the effects of genes with a Normal prior."""
-    return [effect for effect in data.spec.gene_effects if effect.sd]
+@inlined
+def _without(
+    gram: np.ndarray, score: np.ndarray, at: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return information (G, p, p) and score (G, p) without one effect, and the column of it."""
+    n_genes, p = len(score), score.shape[1] - 1
+    own, right, across = np.zeros((n_genes, p, p)), np.zeros((n_genes, p)), np.zeros((n_genes, p))
+    for g in range(n_genes):
+        for i in range(p):
+            row = i + (i >= at)
+            across[g, i], right[g, i] = gram[g, row, at], score[g, row]
+            for j in range(p):
+                own[g, i, j] = gram[g, row, j + (j >= at)]
+    return own, right, across
 
 
-def _prior(data: GibbsData, state: State) -> tuple[np.ndarray, np.ndarray]:
-    """Return prior precisions and means of the Normal effects of a gene, then of its guides."""
-    own, guide, shared = _own(data), data.spec.guide_effect, state.shared
-    of_guide = shared[guide.sd] ** -2 if guide else 1.0
-    precision = [shared[effect.sd] ** -2 for effect in own] + [of_guide] * data.most_guides
-    mean = [shared[effect.mean] for effect in own] + [0.0] * data.most_guides
-    return np.array(precision), np.array(mean)
+@part
+def _add_multiples(values: np.ndarray, sign: float, rows: np.ndarray, factors: np.ndarray) -> None:
+    """Add a multiple of each row to values (G, p), in place."""
+    for g in range(len(values)):
+        for i in range(values.shape[1]):
+            values[g, i] += sign * factors[g] * rows[g, i]
 
 
+@part
+def _precision(normal: np.ndarray, shared: np.ndarray, p: int) -> np.ndarray:
+    """Return prior precisions (p,) of the Normal effects of a gene, then of its guides."""
+    precision = np.zeros(p)
+    for i in range(p):
+        precision[i] = shared[normal[min(i, len(normal) - 1), SD]] ** -2.0
+    return precision
+
+
+@part
+def _with_prior(normal: np.ndarray, shared: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return scores (G, p) with the prior added: the product of its precision and its mean."""
+    total = right.copy()
+    for i in range(len(normal) - 1):
+        of_prior = shared[normal[i, SD]] ** -2.0 * shared[normal[i, MEAN]]
+        for g in range(len(right)):
+            total[g, i] += of_prior
+    return total
+
+
+@part
 def _draw_sds(
-    data: GibbsData,
-    state: State,
+    normal: np.ndarray,
+    priors: np.ndarray,
+    shared: np.ndarray,
     gram: np.ndarray,
     right: np.ndarray,
+    n_guides: int,
     random: np.random.Generator,
 ) -> np.ndarray:
     """Draw the SDs of Normal effects; return the inverse Cholesky factors of their precisions.
@@ -90,27 +128,26 @@ def _draw_sds(
     `gram` (G, p, p) and `right` (G, p) are what the data say of the effects. One SD at a time, by
     random steps of its log.
     """
-    n_genes, n_guides = len(gram), len(data.guide_gene)
-    guide = data.spec.guide_effect
-    sizes = {effect.sd: n_genes for effect in _own(data)} | ({guide.sd: n_guides} if guide else {})
-    value, inverse_factor = _marginal(data, state, gram, right)
-    for name, n in sizes.items():
-        present = state.shared[name]
-        size = STEP / np.sqrt(2 * n) * 10 ** random.uniform(*STEPS_BETWEEN)
-        proposed = float(present * np.exp(size * random.standard_normal()))
-        state.shared[name] = proposed
-        new_value, new_factor = _marginal(data, state, gram, right)
-        log_ratio = new_value - value + log_prior_ratio(data.sd_priors[name], proposed, present)
+    value, inverse_factor = _marginal(normal, shared, gram, right)
+    for i in range(len(normal)):
+        sd, n = normal[i, SD], len(gram) if i < len(normal) - 1 else n_guides
+        present = shared[sd]
+        size = STEP / np.sqrt(2 * n) * 10 ** random.uniform(FEWEST, MOST)
+        proposed = present * np.exp(size * random.standard_normal())
+        shared[sd] = proposed
+        new_value, new_factor = _marginal(normal, shared, gram, right)
+        log_ratio = new_value - value + log_prior_ratio(priors[sd], proposed, present)
         possible = proposed > min(SMALLEST_SD, present)
-        if possible and np.log(random.uniform()) < log_ratio:
+        if possible and np.log(random.random()) < log_ratio:
             value, inverse_factor = new_value, new_factor
         else:
-            state.shared[name] = present
+            shared[sd] = present
     return inverse_factor
 
 
+@part
 def _marginal(
-    data: GibbsData, state: State, gram: np.ndarray, right: np.ndarray
+    normal: np.ndarray, shared: np.ndarray, gram: np.ndarray, right: np.ndarray
 ) -> tuple[float, np.ndarray]:
     """Return the log likelihood with the effects integrated out, and inverse Cholesky factors.
 
@@ -118,16 +155,23 @@ def _marginal(
 
         sum_g ((h + D m)' A^-1 (h + D m) - m' D m + log|D| - log|A|) / 2
     """
-    precision, mean = _prior(data, state)
-    inverse_factor = inverse_factors(gram + np.diag(precision))
-    solved = times(inverse_factor, right + precision * mean)
-    of_prior = 0.5 * len(gram) * (np.log(precision) - precision * mean**2).sum()
-    value = 0.5 * (solved**2).sum() + log_diagonals(inverse_factor).sum() + of_prior
-    return float(value), inverse_factor
+    precision = _precision(normal, shared, right.shape[1])
+    inverse_factor = inverse_factors(gram, precision)
+    solved = times(inverse_factor, _with_prior(normal, shared, right))
+    value = log_diagonals(inverse_factor).sum()
+    for i in range(precision.size):
+        mean = shared[normal[i, MEAN]] if i < len(normal) - 1 else 0.0
+        value += 0.5 * len(gram) * (np.log(precision[i]) - precision[i] * mean**2)
+    for of_gene in solved:
+        for x in of_gene:
+            value += 0.5 * x * x
+    return value, inverse_factor
 
 
+@inlined
 def _rescale_slopes(
-    data: GibbsData,
+    screen: Screen,
+    layout: Layout,
     state: State,
     gram: np.ndarray,
     score: np.ndarray,
@@ -141,31 +185,43 @@ def _rescale_slopes(
 
         Normal(sum_g u_g h_g / t, t^-1/2) above 0 x prior,   t = sum_g u_g^2 gram_g
     """
-    _, q, _ = data.shape
+    n_genes, q = state.effects.shape
     every = np.zeros(score.shape)
-    every[:, :q] = state.effects
-    every[data.guide_gene, q + data.slot] = state.delta
-    for at, effect in enumerate(data.spec.gene_effects):
-        if not (effect.covariate and effect.sd):
+    for at in range(q):
+        for g in range(n_genes):
+            every[g, at] = state.effects[g, at]
+    for k in range(state.delta.size):
+        every[screen.guide_gene[k], q + screen.slot[k]] = state.delta[k]
+    for i in range(len(layout.normal) - 1):
+        effect = layout.normal[i]
+        if not effect[SLOPE]:
             continue
-        mean, sd = state.shared[effect.mean], state.shared[effect.sd]
-        own, deviation = gram[:, at, at], state.effects[:, at] - mean
-        at_mean = score[:, at] - (gram[:, at] * every).sum(axis=1) + own * deviation
-        standard = deviation / sd
-        prior = getattr(data.priors, effect.sd)
-        (argument,) = prior.arguments
-        half_normal = prior.family == "HalfNormal"
-        total = float(standard @ at_mean) - (0.0 if half_normal else argument)
-        precision = float(standard**2 @ own) + (argument**-2 if half_normal else 0.0)
+        at, sd = effect[COLUMN], effect[SD]
+        mean, present = state.shared[effect[MEAN]], state.shared[sd]
+        # rate sigma^power of the prior: linear in sigma if exponential, quadratic if half-normal.
+        rate, power = layout.priors[sd, 0], layout.priors[sd, 1]
+        total, precision = (0.0, 2 * rate) if power == 2 else (-rate, 0.0)
+        for g in range(n_genes):
+            at_mean = score[g, at]
+            for j in range(score.shape[1]):
+                if j != at:
+                    at_mean -= gram[g, at, j] * every[g, j]
+            at_mean -= gram[g, at, at] * mean
+            standard = (state.effects[g, at] - mean) / present
+            total += standard * at_mean
+            precision += standard**2 * gram[g, at, at]
         root = np.sqrt(max(precision, SMALLEST_PRECISION))
-        drawn = float(above_zero(np.array([total / root]), random)[0] / root)
-        state.effects[:, at] = mean + drawn * standard
-        state.shared[effect.sd] = drawn
+        drawn = above_zero(total / root, random.random()) / root
+        for g in range(n_genes):
+            state.effects[g, at] = mean + drawn * ((state.effects[g, at] - mean) / present)
+        state.shared[sd] = drawn
 
 
+@part
 def _draw_means(
-    data: GibbsData,
-    state: State,
+    normal: np.ndarray,
+    priors: np.ndarray,
+    shared: np.ndarray,
     inverse_factor: np.ndarray,
     gram: np.ndarray,
     right: np.ndarray,
@@ -180,22 +236,35 @@ def _draw_means(
 
     as D - D A^-1 D = D A^-1 gram, which does not cancel where D is large.
     """
-    names = [effect.mean for effect in _own(data)]
-    n = len(names)
-    precision = _prior(data, state)[0][:n]
-    priors = [getattr(data.priors, name).arguments for name in names]
-    centre, sd = (np.array(values) for values in zip(*priors, strict=True))
+    n = len(normal) - 1
+    score, information = np.zeros((1, n)), np.zeros((1, n, n))
+    precision, of_prior = _precision(normal, shared, n), np.zeros(n)
+    solved = _sum_solved(inverse_factor, right)
+    for i in range(n):
+        centre, width = priors[normal[i, MEAN], 0], priors[normal[i, MEAN], 1]
+        of_prior[i] = width**-2.0
+        score[0, i] = precision[i] * solved[i] + centre * of_prior[i]
+    for j in range(n):
+        solved = _sum_solved(inverse_factor, gram[:, :, j].copy())
+        for i in range(n):
+            half = precision[i] * solved[i] / 2
+            information[0, i, j] += half
+            information[0, j, i] += half
+    factor = inverse_factors(information, of_prior)
+    standard = times(factor, score)
+    noise = random.standard_normal(n)
+    for i in range(n):
+        standard[0, i] += noise[i]
+    drawn = transposed_times(factor, standard)
+    for i in range(n):
+        shared[normal[i, MEAN]] = drawn[0, i]
 
-    def inverse_times(vectors: np.ndarray) -> np.ndarray:
-        product = transposed_times(inverse_factor, times(inverse_factor, vectors))
-        total: np.ndarray = product.sum(axis=0)[:n]
-        return total
 
-    solved = precision * inverse_times(right)
-    information = np.stack([inverse_times(gram[:, :, j]) for j in range(n)], axis=1)
-    information *= precision[:, None]
-    total = np.diag(sd**-2.0) + (information + information.T) / 2
-    lower = np.linalg.cholesky(total)
-    mean = np.linalg.solve(total, solved + centre * sd**-2.0)
-    drawn = mean + np.linalg.solve(lower.T, random.standard_normal(n))
-    state.shared |= dict(zip(names, map(float, drawn), strict=True))
+@part
+def _sum_solved(inverse_factor: np.ndarray, vectors: np.ndarray) -> np.ndarray:
+    """Return the sum over genes of A^-1 times a vector (p,)."""
+    total = np.zeros(vectors.shape[1])
+    for of_gene in transposed_times(inverse_factor, times(inverse_factor, vectors)):
+        for i in range(total.size):
+            total[i] += of_gene[i]
+    return total

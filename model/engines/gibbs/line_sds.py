@@ -10,17 +10,30 @@ drawn with them.
 
 from __future__ import annotations
 
-import numpy as np
-from numba import njit
+from typing import NamedTuple
 
+import numpy as np
+
+from model.engines.gibbs.compiled import inlined, part
+from model.engines.gibbs.layout import (
+    ABSENT,
+    ALONG_GAMMA,
+    ALONG_NOISE,
+    ALONG_SCALE,
+    COMMON_NOISE,
+    GUIDE_LINE_SD,
+    Layout,
+)
 from model.engines.gibbs.metropolis import (
     NEWTON_SHARE,
     NEWTON_SHARE_LARGE,
     Expansion,
+    accepts,
     expand_priors,
-    joint_step,
+    propose,
 )
-from model.engines.gibbs.state import GibbsData, LineSums, State
+from model.engines.gibbs.small_matrices import inverse_factors, times, transposed_times
+from model.engines.gibbs.state import LineSums, Screen, State, line_sums_of
 from model.likelihood.pair_sums import GAMMA, GUIDE_LINE, NOISE, SCALE
 
 STEPS, LARGE = 3, 1_000_000
@@ -29,126 +42,130 @@ LARGEST_SETTLING = 0.3
 """Of a step of a log SD towards its mode."""
 
 
+_DERIVATIVES = np.zeros(5, np.int64)
+"""Position among the derivatives of `pair_sums` of what an SD moves."""
+_DERIVATIVES[COMMON_NOISE] = _DERIVATIVES[ALONG_NOISE] = NOISE
+_DERIVATIVES[ALONG_GAMMA], _DERIVATIVES[ALONG_SCALE] = GAMMA, SCALE
+_DERIVATIVES[GUIDE_LINE_SD] = GUIDE_LINE
+
+
+@part
 def draw_line_sds(
-    data: GibbsData, state: State, sums: LineSums, random: np.random.Generator
+    screen: Screen, layout: Layout, state: State, sums: LineSums, random: np.random.Generator
 ) -> float:
     """Draw the SDs from the present sums of lines; return the share of steps that moved them."""
-    moves = _LineSds(data, state)
-    present, expanded = moves.present, moves.expanded(sums)
-    n_steps, share = (STEPS, NEWTON_SHARE) if data.count.size < LARGE else (1, NEWTON_SHARE_LARGE)
-    n_moved = 0
+    standard = _standardised(layout, state)
+    n_steps, share = STEPS, NEWTON_SHARE
+    if screen.counts.size >= LARGE:
+        n_steps, share = 1, NEWTON_SHARE_LARGE
+    present, n_moved = _log_sds(layout, state), 0
+    expanded = _expanded(layout, state, sums)
     for _ in range(n_steps):
-        present, expanded, moved = joint_step(present, moves.expand, random, expanded, share)
-        n_moved += moved
-    moves.move_to(present)
+        proposal = propose(present, expanded, random, share)
+        _move_to(layout, state, standard, proposal.point)
+        new_expanded = _expanded(layout, state, line_sums_of(screen, layout, state))
+        if accepts(present, expanded, proposal, new_expanded, random):
+            present, expanded = proposal.point, new_expanded
+            n_moved += 1
+    _move_to(layout, state, standard, present)
     return n_moved / n_steps
 
 
-def settle_line_sds(data: GibbsData, state: State) -> None:
+@part
+def settle_line_sds(screen: Screen, layout: Layout, state: State) -> None:
     """Move the SDs towards their mode, from a start far from it."""
-    moves = _LineSds(data, state)
-    _, gradient, information = moves.expanded(state.line_sums(data))
-    step = np.linalg.solve(information, gradient)
-    moves.move_to(moves.present + np.clip(step, -LARGEST_SETTLING, LARGEST_SETTLING))
+    standard = _standardised(layout, state)
+    present = _log_sds(layout, state)
+    sums = line_sums_of(screen, layout, state)
+    _, gradient, information = _expanded(layout, state, sums)
+    factor = inverse_factors(information[None], np.zeros(gradient.size))
+    step = transposed_times(factor, times(factor, gradient[None]))[0]
+    for i in range(step.size):
+        present[i] += min(max(step[i], -LARGEST_SETTLING), LARGEST_SETTLING)
+    _move_to(layout, state, standard, present)
 
 
-class _LineSds:
-    """Log SDs (d,) of a state that move its lines with them."""
+class _Standardised(NamedTuple):
+    """Deviations of lines over their SDs (C,), which stay as the SDs move."""
 
-    def __init__(self, data: GibbsData, state: State) -> None:
-        spec, shared = data.spec, state.shared
-        self._data, self._state = data, state
-        moved = {spec.noise_sd: _COMMON_NOISE, spec.line_effect.sd: _GAMMA}
-        if spec.line_noise:
-            moved[spec.line_noise.sd] = _NOISE
-        if spec.line_scale:
-            moved[spec.line_scale.sd] = _SCALE
-        moved[spec.guide_line_sd] = _GUIDE_LINE
-        self._names, self._along = list(moved), np.array(list(moved.values()))
-        rate, power = np.array([data.sd_priors[name] for name in moved]).T
-        self._priors = rate, power
-        self.present = np.log([shared[name] for name in self._names])
-        self._noise = state.log_noise - np.log(shared[spec.noise_sd])
-        if spec.line_noise:
-            self._noise /= shared[spec.line_noise.sd]
-        self._level = (state.gamma - self._mean()) / shared[spec.line_effect.sd]
-        self._scale = state.log_scale / (shared[spec.line_scale.sd] if spec.line_scale else 1.0)
-
-    def _mean(self) -> float:
-        mean = self._data.spec.line_effect.mean
-        return self._state.shared[mean] if mean else 0.0
-
-    def move_to(self, log_sds: np.ndarray) -> None:
-        """Set the SDs of the state, and its lines with them."""
-        spec, state = self._data.spec, self._state
-        shared = state.shared
-        shared |= dict(zip(self._names, map(float, np.exp(log_sds)), strict=True))
-        state.gamma = self._mean() + shared[spec.line_effect.sd] * self._level
-        spread = shared[spec.line_noise.sd] if spec.line_noise else 1.0
-        state.log_noise = np.log(shared[spec.noise_sd]) + spread * self._noise
-        if spec.line_scale:
-            state.log_scale = shared[spec.line_scale.sd] * self._scale
-
-    def expand(self, log_sds: np.ndarray) -> Expansion:
-        """Move to these log SDs; return log density, gradient (d,) and information (d, d) there."""
-        self.move_to(log_sds)
-        return self.expanded(self._state.line_sums(self._data))
-
-    def expanded(self, sums: LineSums) -> Expansion:
-        """Return the same for the present state and its sums of lines."""
-        state, shared = self._state, self._state.shared
-        log_sds = np.log([shared[name] for name in self._names])
-        return expand_sds(
-            *sums,
-            self._along,
-            log_sds,
-            state.gamma - self._mean(),
-            state.log_noise - np.log(shared[self._data.spec.noise_sd]),
-            state.log_scale,
-            *self._priors,
-        )
+    gamma: np.ndarray
+    log_noise: np.ndarray
+    log_scale: np.ndarray
 
 
-_COMMON_NOISE, _GAMMA, _NOISE, _SCALE, _GUIDE_LINE = range(5)
-"""What an SD moves: all noises alike, one of the three parameters of each line in proportion to its
-deviation, or itself (that of guide-line pairs)."""
+@part
+def _standardised(layout: Layout, state: State) -> _Standardised:
+    shared, n_lines = state.shared, state.gamma.size
+    gamma, log_noise, log_scale = np.zeros(n_lines), np.zeros(n_lines), np.zeros(n_lines)
+    mean, spread, of_scale = _mean(layout, state), 1.0, 1.0
+    log_sd = np.log(shared[layout.noise_sd])
+    if layout.line_noise_sd != ABSENT:
+        spread = shared[layout.line_noise_sd]
+    if layout.line_scale_sd != ABSENT:
+        of_scale = shared[layout.line_scale_sd]
+    for line in range(n_lines):
+        gamma[line] = (state.gamma[line] - mean) / shared[layout.line_sd]
+        log_noise[line] = (state.log_noise[line] - log_sd) / spread
+        log_scale[line] = state.log_scale[line] / of_scale
+    return _Standardised(gamma, log_noise, log_scale)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def expand_sds(
-    value: np.ndarray,
-    score: np.ndarray,
-    information: np.ndarray,
-    along: np.ndarray,
-    log_sds: np.ndarray,
-    gamma: np.ndarray,
-    log_noise: np.ndarray,
-    log_scale: np.ndarray,
-    rate: np.ndarray,
-    power: np.ndarray,
-) -> tuple[float, np.ndarray, np.ndarray]:
-    """Return log density, gradient (d,) and information (d, d) of the log SDs.
+@inlined
+def _mean(layout: Layout, state: State) -> float:
+    return state.shared[layout.line_mean] if layout.line_mean != ABSENT else 0.0
 
-    From value (C,), score (C, 4) and information (C, 4, 4) of the lines and their deviations (C,)
-    from their centres. `along` (d,) says what an SD moves, `rate` and `power` (d,) are its prior's.
-    """
-    d = log_sds.size
-    of_prior, gradient = expand_priors(log_sds, rate, power)
-    info = np.eye(d)
-    of = np.zeros(d, np.int64)
+
+@part
+def _log_sds(layout: Layout, state: State) -> np.ndarray:
+    log_sds = np.zeros(len(layout.moving))
+    for i in range(log_sds.size):
+        log_sds[i] = np.log(state.shared[layout.moving[i, 0]])
+    return log_sds
+
+
+@part
+def _move_to(layout: Layout, state: State, standard: _Standardised, log_sds: np.ndarray) -> None:
+    """Set the SDs of the state, and its lines with them."""
+    shared = state.shared
+    for i in range(log_sds.size):
+        shared[layout.moving[i, 0]] = np.exp(log_sds[i])
+    mean, spread, of_scale = _mean(layout, state), 1.0, 0.0
+    log_sd = np.log(shared[layout.noise_sd])
+    if layout.line_noise_sd != ABSENT:
+        spread = shared[layout.line_noise_sd]
+    if layout.line_scale_sd != ABSENT:
+        of_scale = shared[layout.line_scale_sd]
+    for line in range(state.gamma.size):
+        state.gamma[line] = mean + shared[layout.line_sd] * standard.gamma[line]
+        state.log_noise[line] = log_sd + spread * standard.log_noise[line]
+        state.log_scale[line] = of_scale * standard.log_scale[line]
+
+
+@part
+def _expanded(layout: Layout, state: State, sums: LineSums) -> Expansion:
+    """Return log density, gradient (d,) and information (d, d) of the present log SDs."""
+    value, score, information = sums
+    log_sds, mean = _log_sds(layout, state), _mean(layout, state)
+    log_sd, d = np.log(state.shared[layout.noise_sd]), log_sds.size
+    priors, of = np.zeros((d, 2)), np.zeros(d, np.int64)
+    info, move = np.zeros((d, d)), np.ones(d)
     for i in range(d):
-        of[i] = (NOISE, GAMMA, NOISE, SCALE, GUIDE_LINE)[along[i]]
-    move = np.ones(d)
+        sd, what = layout.moving[i, 0], layout.moving[i, 1]
+        priors[i], of[i] = layout.priors[sd], _DERIVATIVES[what]
+        info[i, i] = 1
+    total, gradient = expand_priors(log_sds, priors)
     for line in range(value.size):
+        total += value[line]
         for i in range(d):
-            if along[i] == _GAMMA:
-                move[i] = gamma[line]
-            elif along[i] == _NOISE:
-                move[i] = log_noise[line]
-            elif along[i] == _SCALE:
-                move[i] = log_scale[line]
+            what = layout.moving[i, 1]
+            if what == ALONG_GAMMA:
+                move[i] = state.gamma[line] - mean
+            elif what == ALONG_NOISE:
+                move[i] = state.log_noise[line] - log_sd
+            elif what == ALONG_SCALE:
+                move[i] = state.log_scale[line]
         for i in range(d):
             gradient[i] += move[i] * score[line, of[i]]
             for j in range(d):
                 info[i, j] += move[i] * move[j] * information[line, of[i], of[j]]
-    return value.sum() + of_prior, gradient, info
+    return total, gradient, info

@@ -6,10 +6,12 @@ random groups, each of which keeps its sum and is accepted on its own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
+from model.engines.gibbs.compiled import part
+from model.engines.gibbs.layout import ABSENT, Layout
 from model.engines.gibbs.small_matrices import (
     inverse_factors,
     log_diagonals,
@@ -17,66 +19,93 @@ from model.engines.gibbs.small_matrices import (
     times,
     transposed_times,
 )
-from model.engines.gibbs.state import GibbsData, LineSums, State
-from model.likelihood.pair_sums import GAMMA, NOISE, SCALE
-from schemas.model_spec import ModelSpec
+from model.engines.gibbs.state import LineSums, Screen, State, line_sums_of
+from model.likelihood.pair_sums import GAMMA, SCALE
 
 GROUP, GROUP_GENES = 6, 100
 """Lines of a group in a screen of at most so many genes: few, so that nearly every proposal is
 accepted."""
 
 
+@part
 def draw_lines(
-    data: GibbsData, state: State, random: np.random.Generator
+    screen: Screen, layout: Layout, state: State, random: np.random.Generator
 ) -> tuple[float, LineSums]:
     """Draw gamma_c, log s_c and log sigma_c of every line.
 
     Returns the share that moved, and the sums of the lines afterwards.
     """
-    spec = data.spec
-    used = _used(spec)
-    n_lines = len(state.gamma)
+    n_lines = state.gamma.size
     # The scale of a line moves no further than those of its group allow, which is little for one
     # known less well; the more genes, the closer to Normal, and the more are accepted at once.
-    size = int(GROUP * max(1.0, np.sqrt(data.shape[0] / GROUP_GENES)))
-    group = random.permutation(n_lines) // size
+    size = int(GROUP * max(1.0, np.sqrt(screen.columns.shape[0] / GROUP_GENES)))
+    group = np.arange(n_lines)
+    _shuffle(group, random)
+    group //= size
+    n_groups = (n_lines - 1) // size + 1
 
-    sums = state.line_sums(data)
-    at = _expanded(data, state, used, sums)
-    move = at.step + transposed_times(at.factor, random.standard_normal(at.step.shape))
-    if spec.line_scale:
-        move = _kept_sum(move, at.covariance_with(used.index(SCALE)), used.index(SCALE), group)
-    forward = _log_proposal(move - at.step, at, used, group)
-    _set(state, at.present + move, used)
-    new_sums = state.line_sums(data)
-    to = _expanded(data, state, used, new_sums)
-    back = _log_proposal(-move - to.step, to, used, group)
-    log_ratio = np.bincount(group, to.value - at.value) + back - forward
-    accepted = (np.log(random.uniform(size=log_ratio.shape)) < log_ratio)[group]
-    _set(state, np.where(accepted[:, None], to.present, at.present), used)
-    of_value, of_score, of_information = zip(new_sums, sums, strict=True)
-    return float(accepted.mean()), (
-        np.where(accepted, *of_value),
-        np.where(accepted[:, None], *of_score),
-        np.where(accepted[:, None, None], *of_information),
-    )
+    sums = line_sums_of(screen, layout, state)
+    at = _expanded(layout, state, sums)
+    move = transposed_times(at.factor, random.standard_normal(at.step.shape))
+    _add(move, 1.0, at.step)
+    if layout.scale_at != ABSENT:
+        _keep_sum(move, at.factor, layout.scale_at, group, n_groups)
+    forward = _log_proposal(layout.scale_at, move, 1.0, at, group, n_groups)
+    _add(move, 1.0, at.present)
+    _set(layout.of_line, state, move)
+    _add(move, -1.0, at.present)
+    new_sums = line_sums_of(screen, layout, state)
+    to = _expanded(layout, state, new_sums)
+    back = _log_proposal(layout.scale_at, move, -1.0, to, group, n_groups)
+    log_ratio = _sum_by_group(to.value, group, n_groups) + back - forward
+    log_ratio -= _sum_by_group(at.value, group, n_groups)
+    accepted = np.log(random.random(n_groups)) < log_ratio
+    present, n_accepted = to.present, 0
+    for line in range(n_lines):
+        if accepted[group[line]]:
+            n_accepted += 1
+            continue
+        present[line] = at.present[line]
+        new_sums[0][line] = sums[0][line]
+        new_sums[1][line] = sums[1][line]
+        new_sums[2][line] = sums[2][line]
+    _set(layout.of_line, state, present)
+    return n_accepted / n_lines, new_sums
 
 
-def settle_lines(data: GibbsData, state: State) -> None:
+@part
+def settle_lines(screen: Screen, layout: Layout, state: State) -> None:
     """Move the lines half a Newton step towards their mode, from a start far from it."""
-    spec = data.spec
-    used = _used(spec)
-    at = _expanded(data, state, used, state.line_sums(data))
+    at = _expanded(layout, state, line_sums_of(screen, layout, state))
     step = at.step
-    if spec.line_scale:
-        everybody = np.zeros(len(step), np.int64)
-        column = used.index(SCALE)
-        step = _kept_sum(step, at.covariance_with(column), column, everybody)
-    _set(state, at.present + step / 2, used)
+    if layout.scale_at != ABSENT:
+        _keep_sum(step, at.factor, layout.scale_at, np.zeros(len(step), np.int64), 1)
+    _add(at.present, 0.5, step)
+    _set(layout.of_line, state, at.present)
 
 
-@dataclass(frozen=True)
-class _Expansion:
+@part
+def _shuffle(values: np.ndarray, random: np.random.Generator) -> None:
+    """Shuffle an array (n,) in place, as NumPy does: its own function takes seconds to compile."""
+    for i in range(values.size - 1, 0, -1):
+        mask = 1
+        while mask < i:
+            mask = 2 * mask + 1
+        j = random.integers(0, 1 << 32) & mask
+        while j > i:
+            j = random.integers(0, 1 << 32) & mask
+        values[i], values[j] = values[j], values[i]
+
+
+@part
+def _add(values: np.ndarray, factor: float, others: np.ndarray) -> None:
+    """Add a multiple of other values to values (C, d), in place."""
+    for line in range(values.shape[0]):
+        for i in range(values.shape[1]):
+            values[line, i] += factor * others[line, i]
+
+
+class _Expansion(NamedTuple):
     """The log density of each line around the present value of its d parameters."""
 
     present: np.ndarray
@@ -90,69 +119,95 @@ class _Expansion:
     factor: np.ndarray
     """Inverse Cholesky factor of the precision (C, d, d)."""
 
-    def covariance_with(self, column: int) -> np.ndarray:
-        """Return the covariance of all parameters with one of them (C, d)."""
-        return transposed_times(self.factor, np.ascontiguousarray(self.factor[:, :, column]))
 
-
-def _used(spec: ModelSpec) -> list[int]:
-    """Return the positions of the parameters that each line has."""
-    return [GAMMA] + [SCALE] * bool(spec.line_scale) + [NOISE] * bool(spec.line_noise)
-
-
-def _expanded(data: GibbsData, state: State, used: list[int], sums: LineSums) -> _Expansion:
-    spec, shared = data.spec, state.shared
+@part
+def _expanded(layout: Layout, state: State, sums: LineSums) -> _Expansion:
+    shared, of_line = state.shared, layout.of_line
     value, score, information = sums
-    line = spec.line_effect
-    of_line = [(state.gamma, shared[line.mean] if line.mean else 0.0, shared[line.sd])]
-    if spec.line_scale:
-        of_line.append((state.log_scale, 0.0, shared[spec.line_scale.sd]))
-    if spec.line_noise:
-        of_line.append((state.log_noise, np.log(shared[spec.noise_sd]), shared[spec.line_noise.sd]))
-    present = np.stack([values for values, _, _ in of_line], axis=1)
-    deviation = present - [centre for _, centre, _ in of_line]
-    weight = np.array([sd for _, _, sd in of_line]) ** -2
-    own = np.array(used)
-    gradient = score[:, own] - weight * deviation
-    precision = information[:, own[:, None], own] + np.diag(weight)
-    factor = inverse_factors(precision)
-    return _Expansion(
-        present=present,
-        value=value - 0.5 * (weight * deviation**2).sum(axis=1),
-        step=transposed_times(factor, times(factor, gradient)),
-        precision=precision,
-        factor=factor,
-    )
+    n_lines, d = state.gamma.size, of_line.size
+    present, gradient = np.zeros((n_lines, d)), np.zeros((n_lines, d))
+    value, precision = value.copy(), np.zeros((n_lines, d, d))
+    for i in range(d):
+        if of_line[i] == GAMMA:
+            values, sd = state.gamma, shared[layout.line_sd]
+            centre = shared[layout.line_mean] if layout.line_mean != ABSENT else 0.0
+        elif of_line[i] == SCALE:
+            values, sd, centre = state.log_scale, shared[layout.line_scale_sd], 0.0
+        else:
+            values, sd = state.log_noise, shared[layout.line_noise_sd]
+            centre = np.log(shared[layout.noise_sd])
+        weight = sd**-2.0
+        for line in range(n_lines):
+            deviation = values[line] - centre
+            present[line, i] = values[line]
+            value[line] -= 0.5 * weight * deviation**2
+            gradient[line, i] = score[line, of_line[i]] - weight * deviation
+            for j in range(d):
+                precision[line, i, j] = information[line, of_line[i], of_line[j]]
+            precision[line, i, i] += weight
+    factor = inverse_factors(precision, np.zeros(d))
+    step = transposed_times(factor, times(factor, gradient))
+    return _Expansion(present, value, step, precision, factor)
 
 
-def _set(state: State, values: np.ndarray, used: list[int]) -> None:
-    by_position = dict(zip(used, values.T, strict=True))
-    state.gamma = by_position[GAMMA].copy()
-    if SCALE in used:
-        state.log_scale = by_position[SCALE].copy()
-    if NOISE in used:
-        state.log_noise = by_position[NOISE].copy()
+@part
+def _set(of_line: np.ndarray, state: State, values: np.ndarray) -> None:
+    for i in range(of_line.size):
+        target = state.log_noise
+        if of_line[i] == GAMMA:
+            target = state.gamma
+        elif of_line[i] == SCALE:
+            target = state.log_scale
+        for line in range(target.size):
+            target[line] = values[line, i]
 
 
-def _kept_sum(move: np.ndarray, covariance: np.ndarray, at: int, group: np.ndarray) -> np.ndarray:
-    """Return Normal moves (C, d) given that column `at` sums to 0 in every group.
-
-    `covariance` (C, d) is that of all columns with this one.
-    """
-    total = np.bincount(group, move[:, at]) / np.bincount(group, covariance[:, at])
-    kept: np.ndarray = move - covariance * total[group][:, None]
-    return kept
+@part
+def _covariance_with(factor: np.ndarray, column: int) -> np.ndarray:
+    """Return the covariance of all parameters with one of them (C, d)."""
+    return transposed_times(factor, factor[:, :, column].copy())
 
 
+@part
+def _sum_by_group(values: np.ndarray, group: np.ndarray, n_groups: int) -> np.ndarray:
+    total = np.zeros(n_groups)
+    for line in range(group.size):
+        total[group[line]] += values[line]
+    return total
+
+
+@part
+def _keep_sum(
+    move: np.ndarray, factor: np.ndarray, column: int, group: np.ndarray, n_groups: int
+) -> None:
+    """Make Normal moves (C, d), in place, such that a column sums to 0 in every group."""
+    covariance = _covariance_with(factor, column)
+    total = _sum_by_group(move[:, column].copy(), group, n_groups)
+    total /= _sum_by_group(covariance[:, column].copy(), group, n_groups)
+    for line in range(group.size):
+        for i in range(move.shape[1]):
+            move[line, i] -= covariance[line, i] * total[group[line]]
+
+
+@part
 def _log_proposal(
-    deviation: np.ndarray, around: _Expansion, used: list[int], group: np.ndarray
+    scale_at: int,
+    move: np.ndarray,
+    sign: float,
+    around: _Expansion,
+    group: np.ndarray,
+    n_groups: int,
 ) -> np.ndarray:
-    """Return the log density of the moves of each group, given that they keep its sum of scales."""
-    squares = quadratic_forms(around.precision, deviation)
-    log_density = np.bincount(group, -0.5 * squares - log_diagonals(around.factor))
-    if SCALE in used:
-        at = used.index(SCALE)
-        mean = np.bincount(group, around.step[:, at])
-        variance = np.bincount(group, around.covariance_with(at)[:, at])
+    """Return the log density of moves (C, d) of a sign by group, given that they keep its sum."""
+    deviation = np.zeros(move.shape)
+    _add(deviation, sign, move)
+    _add(deviation, -1.0, around.step)
+    log_density = -0.5 * quadratic_forms(around.precision, deviation)
+    log_density -= log_diagonals(around.factor)
+    log_density = _sum_by_group(log_density, group, n_groups)
+    if scale_at != ABSENT:
+        covariance = _covariance_with(around.factor, scale_at)
+        mean = _sum_by_group(around.step[:, scale_at].copy(), group, n_groups)
+        variance = _sum_by_group(covariance[:, scale_at].copy(), group, n_groups)
         log_density += 0.5 * (np.log(variance) + mean**2 / variance)
     return log_density

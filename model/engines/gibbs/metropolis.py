@@ -8,12 +8,12 @@ steps, which leave the long tail of an SD near 0, from where a Newton step is ha
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import isfinite, log, sqrt
+from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 
+from model.engines.gibbs.compiled import part
 from model.engines.gibbs.small_matrices import (
     inverse_factors,
     log_diagonals,
@@ -24,10 +24,6 @@ from model.engines.gibbs.small_matrices import (
 
 Expansion = tuple[float, np.ndarray, np.ndarray]
 """Log density at a point of d dimensions, its derivative (d,) and its information (d, d)."""
-Expand = Callable[[np.ndarray], Expansion]
-
-SdPrior = tuple[float, int]
-"""Rate and power of the prior of an SD (`model.likelihood.priors.rate_and_power`)."""
 
 WIDTH = 0.7
 """SD of random steps."""
@@ -40,37 +36,55 @@ LEAST_INFORMATION = 0.25
 """Of a proposal around a Newton step, whose SD is then 2."""
 
 
-def joint_step(
-    present: np.ndarray,
-    expand: Expand,
-    random: np.random.Generator,
-    expanded: Expansion,
-    newton_share: float = NEWTON_SHARE,
-) -> tuple[np.ndarray, Expansion, bool]:
-    """Return the next value of dependent parameters (d,), and whether they have moved.
+class Proposal(NamedTuple):
+    """A next value of dependent parameters."""
 
-    `expanded` is the expansion at the present value; that at the next one is returned. A Newton
-    step moves all of them, a random step one.
+    point: np.ndarray
+    """(d,)."""
+    by_newton: bool
+    log_density: float
+    """Of a proposal around a Newton step, but for a constant."""
+
+
+@part
+def propose(
+    present: np.ndarray, expanded: Expansion, random: np.random.Generator, newton_share: float
+) -> Proposal:
+    """Return a proposal from the present value of dependent parameters (d,).
+
+    `expanded` is the expansion there. A Newton step moves all of them, a random step one.
     """
-    value, gradient, information = expanded
-    by_newton = random.uniform() < newton_share
+    _, gradient, information = expanded
+    by_newton = random.random() < newton_share
     normal = random.standard_normal(present.size)
     if by_newton:
-        proposed, log_forward = newton_proposal(present, gradient, information, normal)
-    else:
-        proposed = present.copy()
-        proposed[random.integers(present.size)] += WIDTH * normal[0]
-    new_expanded = expand(proposed)
-    log_ratio = new_expanded[0] - value
+        point, log_density = newton_proposal(present, gradient, information, normal)
+        return Proposal(point, by_newton, log_density)
+    point = present.copy()
+    point[random.integers(0, present.size)] += WIDTH * normal[0]
+    return Proposal(point, by_newton, 0.0)
+
+
+@part
+def accepts(
+    present: np.ndarray,
+    expanded: Expansion,
+    proposal: Proposal,
+    new_expanded: Expansion,
+    random: np.random.Generator,
+) -> bool:
+    """Return whether a proposal, with the expansion there, is accepted."""
+    log_ratio = new_expanded[0] - expanded[0]
     if not isfinite(log_ratio):
-        return present, expanded, False
-    if by_newton:
-        log_ratio += newton_log_density(proposed, *new_expanded[1:], present) - log_forward
-    accepted = log(random.uniform()) < log_ratio
-    return (proposed, new_expanded, True) if accepted else (present, expanded, False)
+        return False
+    if proposal.by_newton:
+        _, gradient, information = new_expanded
+        back = newton_log_density(proposal.point, gradient, information, present)
+        log_ratio += back - proposal.log_density
+    return np.log(random.random()) < log_ratio
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@part
 def newton_proposal(
     point: np.ndarray, gradient: np.ndarray, information: np.ndarray, normal: np.ndarray
 ) -> tuple[np.ndarray, float]:
@@ -80,50 +94,69 @@ def newton_proposal(
     information (d, d) is not positive definite.
     """
     step, factor = _newton_step(gradient, information)
-    log_density = -log_diagonals(factor)[0] - 0.5 * (normal**2).sum()
-    return point + step + transposed_times(factor, normal[None])[0], log_density
+    drawn = transposed_times(factor, normal[None])
+    log_density = -log_diagonals(factor)[0]
+    for i in range(point.size):
+        drawn[0, i] += point[i] + step[0, i]
+        log_density -= 0.5 * normal[i] ** 2
+    return drawn[0], log_density
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@part
 def newton_log_density(
     point: np.ndarray, gradient: np.ndarray, information: np.ndarray, to: np.ndarray
 ) -> float:
     """Return the log density of proposing `to` (d,) from a point; the rest as above."""
     step, factor = _newton_step(gradient, information)
-    squares: float = quadratic_forms(information[None], (to - point - step)[None])[0]
+    for i in range(point.size):
+        step[0, i] = to[i] - point[i] - step[0, i]
+    squares: float = quadratic_forms(information[None], step)[0]
     return -log_diagonals(factor)[0] - 0.5 * squares
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _newton_step(gradient: np.ndarray, information: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the bounded step (d,), and the inverse factor of the information (1, d, d)."""
-    factor = inverse_factors(information[None])
-    step = transposed_times(factor, times(factor, gradient[None]))[0]
-    return np.minimum(np.maximum(step, -LARGEST_STEP), LARGEST_STEP), factor
+    """Return the bounded step (1, d), and the inverse factor of the information (1, d, d)."""
+    factor = inverse_factors(information[None], np.zeros(gradient.size))
+    step = transposed_times(factor, times(factor, gradient[None]))
+    for i in range(gradient.size):
+        step[0, i] = min(max(step[0, i], -LARGEST_STEP), LARGEST_STEP)
+    return step, factor
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def expand_priors(
-    log_sds: np.ndarray, rate: np.ndarray, power: np.ndarray
-) -> tuple[float, np.ndarray]:
-    """Return the log prior density of log SDs (d,), but for a constant, and its gradient (d,)."""
-    tilt = rate * np.exp(power * log_sds)
-    return (log_sds - tilt).sum(), 1 - power * tilt
+@part
+def expand_priors(log_sds: np.ndarray, priors: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return the log prior density of log SDs (d,), but for a constant, and its gradient (d,).
+
+    `priors` (d, 2) are their rows of `Layout.priors`.
+    """
+    value, gradient = 0.0, np.zeros(log_sds.size)
+    for i in range(log_sds.size):
+        rate, power = priors[i, 0], priors[i, 1]
+        tilt = rate * np.exp(power * log_sds[i])
+        value += log_sds[i] - tilt
+        gradient[i] = 1 - power * tilt
+    return value, gradient
 
 
-def log_prior_ratio(prior: SdPrior, proposed: float, present: float) -> float:
-    """Return how much larger the log density of the log of one SD is than that of another."""
-    rate, power = prior
+@part
+def log_prior_ratio(prior: np.ndarray, proposed: float, present: float) -> float:
+    """Return how much larger the log density of the log of one SD is than that of another.
+
+    `prior` is its row of `Layout.priors`, as below.
+    """
+    rate, power = prior[0], prior[1]
     return log(proposed / present) - rate * (proposed**power - present**power)
 
 
+@part
 def draw_sd(
-    present: float, squares: float, n: int, prior: SdPrior, random: np.random.Generator
+    present: float, squares: float, n: int, prior: np.ndarray, random: np.random.Generator
 ) -> float:
     """Return the next SD of n Normal effects with this sum of squares around their mean.
 
     Proposes from the posterior under a flat prior of log SD, squares / SD^2 ~ chi-squared(n).
     """
     proposed = sqrt(squares / (2 * random.standard_gamma(n / 2)))
-    accepted = log(random.uniform()) < log_prior_ratio(prior, proposed, present)
+    accepted = np.log(random.random()) < log_prior_ratio(prior, proposed, present)
     return proposed if accepted else present

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from model.engines.gibbs.compiled import part
+from model.engines.gibbs.layout import ABSENT, Layout
 from model.engines.gibbs.metropolis import (
     LARGEST_STEP,
     LEAST_INFORMATION,
+    NEWTON_SHARE,
     WIDTH,
-    Expansion,
+    accepts,
     expand_priors,
-    joint_step,
+    propose,
 )
-from model.engines.gibbs.state import GibbsData, State
+from model.engines.gibbs.state import Room, Screen, State, set_pair_sums
 from model.likelihood.pair_sums import spread_sum, spread_sums
 
 STEPS, SD_STEPS = 3, 6
@@ -21,77 +23,71 @@ STEPS, SD_STEPS = 3, 6
 slowest of all to mix."""
 
 
-def draw_spreads(data: GibbsData, state: State, random: np.random.Generator) -> float:
-    """Draw omega_g of each gene, or one for all; return the share that moved."""
-    weight, total = state.pair_sums(data)
-    share_moved = 0.0
-    if data.spec.pair_spread:
-        shape = STEPS, len(state.log_omega)
-        state.log_omega, n_moved = spread_steps(
-            weight,
-            total,
-            state.log_omega,
-            np.log(state.shared[data.spec.gene_line_sd]),
-            state.shared[data.spec.pair_spread.sd] ** -2,
-            random.standard_normal(shape),
-            random.uniform(size=shape) < 0.5,
-            np.log(random.uniform(size=shape)),
-        )
-        share_moved = n_moved / (STEPS * len(state.log_omega))
-    moved_sds = _draw_sds(data, state, weight, total, random)
-    return share_moved if data.spec.pair_spread else moved_sds
-
-
-def _draw_sds(
-    data: GibbsData,
-    state: State,
-    weight: np.ndarray,
-    total: np.ndarray,
-    random: np.random.Generator,
+@part
+def draw_spreads(
+    screen: Screen, layout: Layout, state: State, room: Room, random: np.random.Generator
 ) -> float:
+    """Draw omega_g of each gene, or one for all; return the share that moved."""
+    set_pair_sums(screen, layout, state, room)
+    if layout.pair_spread_sd == ABSENT:
+        return _draw_sds(layout, state, room, random)
+    shape = STEPS, state.log_omega.size
+    n_moved = spread_steps(
+        room,
+        state.log_omega,
+        np.log(state.shared[layout.gene_line_sd]),
+        state.shared[layout.pair_spread_sd] ** -2.0,
+        random.standard_normal(shape),
+        random.random(shape) < 0.5,
+        np.log(random.random(shape)),
+    )
+    _draw_sds(layout, state, room, random)
+    return n_moved / (STEPS * state.log_omega.size)
+
+
+@part
+def _draw_sds(layout: Layout, state: State, room: Room, random: np.random.Generator) -> float:
     """Draw the common SD of pairs and its spread over genes, with standardised spreads kept.
 
     As `model.engines.gibbs.line_sds`, and for the same reason. Returns the share of steps that
     moved them.
     """
-    spread = data.spec.pair_spread
-    names = [data.spec.gene_line_sd, *([spread.sd] if spread else [])]
-    present = np.log([state.shared[name] for name in names])
-    standard = state.log_omega - present[0]
-    if spread:
-        standard /= state.shared[spread.sd]
-    rate, power = np.array([data.sd_priors[name] for name in names]).T
-
-    def expand(log_sds: np.ndarray) -> Expansion:
-        return expand_sds(weight, total, standard, log_sds, rate, power)
-
-    expanded, n_moved = expand(present), 0
+    sds = layout.gene_line_sd, layout.pair_spread_sd
+    d = 1 if layout.pair_spread_sd == ABSENT else 2
+    present, priors = np.zeros(d), np.zeros((d, 2))
+    for i in range(d):
+        present[i], priors[i] = np.log(state.shared[sds[i]]), layout.priors[sds[i]]
+    spread = state.shared[layout.pair_spread_sd] if d > 1 else 1.0
+    standard = (state.log_omega - present[0]) / spread
+    expanded, n_moved = expand_sds(room, standard, present, priors), 0
     for _ in range(SD_STEPS):
-        present, expanded, moved = joint_step(present, expand, random, expanded)
-        n_moved += moved
-    state.log_omega = spread_around(standard, present)
-    state.shared |= dict(zip(names, map(float, np.exp(present)), strict=True))
+        proposal = propose(present, expanded, random, NEWTON_SHARE)
+        new_expanded = expand_sds(room, standard, proposal.point, priors)
+        if accepts(present, expanded, proposal, new_expanded, random):
+            present, expanded = proposal.point, new_expanded
+            n_moved += 1
+    state.log_omega[:] = spread_around(standard, present)
+    for i in range(d):
+        state.shared[sds[i]] = np.exp(present[i])
     return n_moved / SD_STEPS
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@part
 def spread_steps(
-    weight: np.ndarray,
-    total: np.ndarray,
+    room: Room,
     log_omega: np.ndarray,
     centre: float,
     precision: float,
     normal: np.ndarray,
     by_newton: np.ndarray,
     log_uniform: np.ndarray,
-) -> tuple[np.ndarray, int]:
-    """Return log omega_g (G,) after steps of each, and how many of the steps moved one.
+) -> int:
+    """Take steps of each log omega_g (G,), in place; return how many of the steps moved one.
 
-    Each is Normal(`centre`, `precision`^-1/2) a priori. `weight` and `total` (G, C) are those of
-    `pair_sums`; the others, (steps, G), are random. A proposal around a Newton step, where
-    `by_newton`, else a random step.
+    Each is Normal(`centre`, `precision`^-1/2) a priori. The others, (steps, G), are random. A
+    proposal around a Newton step, where `by_newton`, else a random step.
     """
-    log_omega, n_moved = log_omega.copy(), 0
+    weight, total, n_moved = room.weight, room.total, 0
     for g in range(log_omega.size):
         present = log_omega[g]
         value, newton, info = _expand_spread(weight[g], total[g], present, centre, precision)
@@ -109,10 +105,10 @@ def spread_steps(
                 present, value, newton, info = proposed, new_value, new_newton, new_info
                 n_moved += 1
         log_omega[g] = present
-    return log_omega, n_moved
+    return n_moved
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@part
 def _expand_spread(
     weight: np.ndarray, total: np.ndarray, log_omega: float, centre: float, precision: float
 ) -> tuple[float, float, float]:
@@ -125,7 +121,7 @@ def _expand_spread(
     return value - 0.5 * precision * deviation**2, log_omega + step, info
 
 
-@njit(cache=True)
+@part
 def spread_around(standard: np.ndarray, log_sds: np.ndarray) -> np.ndarray:
     """Return log omega_g (G,) from standardised ones, the log of the SD of pairs and of its spread.
 
@@ -135,24 +131,24 @@ def spread_around(standard: np.ndarray, log_sds: np.ndarray) -> np.ndarray:
     return log_sds[0] + spread * standard
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@part
 def expand_sds(
-    weight: np.ndarray,
-    total: np.ndarray,
+    room: Room,
     standard: np.ndarray,
     log_sds: np.ndarray,
-    rate: np.ndarray,
-    power: np.ndarray,
+    priors: np.ndarray,
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """Return log density, gradient (d,) and information (d, d) of the log SDs.
 
-    `weight` and `total` (G, C) are those of `pair_sums`, `rate` and `power` (d,) of the priors.
+    `priors` (d, 2) are their rows of `Layout.priors`.
     """
     d = log_sds.size
     log_omega = spread_around(standard, log_sds)
-    value, gradient, information = spread_sums(weight, total, log_omega)
-    of_prior, by_sds = expand_priors(log_sds, rate, power)
-    info = np.eye(d)
+    value, gradient, information = spread_sums(room.weight, room.total, log_omega)
+    of_prior, by_sds = expand_priors(log_sds, priors)
+    info = np.zeros((d, d))
+    for i in range(d):
+        info[i, i] = 1
     along = np.ones(d)
     for g in range(log_omega.size):
         if d > 1:

@@ -22,12 +22,10 @@ from itertools import count
 import numpy as np
 import xarray as xr
 
-from model.engines.gibbs.genes import draw_effects
-from model.engines.gibbs.line_sds import LARGE, draw_line_sds, settle_line_sds
-from model.engines.gibbs.lines import draw_lines, settle_lines
-from model.engines.gibbs.pairs import draw_spreads
-from model.engines.gibbs.shared import draw_shared
-from model.engines.gibbs.state import GibbsData, State, start, start_from
+from model.engines.gibbs.layout import shared_names
+from model.engines.gibbs.line_sds import LARGE
+from model.engines.gibbs.state import STEPS, GibbsData, State, start, start_from
+from model.engines.gibbs.sweeps import AT_ONCE, FULL, SETTLE, WITHOUT_LINES, run_sweeps
 from model.runtime.executors import n_threads, one_blas_thread, threaded_map
 from model.runtime.progress import ProgressCallback, no_progress
 from model.screen.design import ScreenDesign
@@ -44,12 +42,8 @@ sweep of the genes hardly moves them."""
 WARM_UP_GENES, WARM_UP_OF_MANY = 1000, 50
 """A chain of many genes warms up on so many of them, taken evenly, which say nearly as well where
 lines and SDs lie, and widely enough for R-hat; then in so many sweeps on all."""
-STEPS = ("spread", "lines", "line_sds")
-"""Steps that propose and accept."""
 GENES_TIMED = 64
 SWEEPS_TIMED = 6
-PROGRESS_EVERY = 20
-"""Sweeps between two reports of progress."""
 
 NeedsMore = Callable[[xr.DataTree], bool]
 """Whether chains need more draws than those of a tree."""
@@ -108,7 +102,7 @@ def sample_model(
 
         def one_more() -> None:
             done = next(counter) + 1
-            if done % PROGRESS_EVERY == 0 or done == n_sweeps:
+            if done % AT_ONCE == 0 or done == n_sweeps:
                 progress(done, n_sweeps)
 
         def run(number: int) -> None:
@@ -185,16 +179,34 @@ def _seconds_of_sweep(design: ScreenDesign, parameters: FitParameters, n_genes: 
     random = np.random.default_rng(0)
     state = start(data, random)
     with one_blas_thread():
-        for settling in (True, False):  # compiles, or loads what was compiled
-            _sweep(data, state, random, settling=settling)
+        # The first sweep compiles, or loads what was compiled.
+        _run_all(data, state, random, np.array([SETTLE]))
         started = time.perf_counter()
-        for sweep in range(SWEEPS_TIMED):
-            _sweep(data, state, random, lines=_draws_lines(len(design.genes), sweep))
+        _run_all(data, state, random, _kinds(len(design.genes), 0, SWEEPS_TIMED))
     return (time.perf_counter() - started) / SWEEPS_TIMED
 
 
-def _draws_lines(n_genes: int, sweep: int) -> bool:
-    return n_genes < MANY_GENES or sweep % LINES_EVERY == 0
+def _kinds(n_genes: int, first: int, n_sweeps: int) -> np.ndarray:
+    """Return the kinds of sweeps of a chain that is settled, from the `first` on."""
+    sweep = np.arange(first, first + n_sweeps)
+    return np.where((n_genes < MANY_GENES) | (sweep % LINES_EVERY == 0), FULL, WITHOUT_LINES)
+
+
+def _settling(n_sweeps: int) -> np.ndarray:
+    """Return the kinds of sweeps of a chain that starts."""
+    return np.where(np.arange(n_sweeps) < SETTLING, SETTLE, FULL)
+
+
+def _run_all(
+    data: GibbsData,
+    state: State,
+    random: np.random.Generator,
+    kinds: np.ndarray,
+    one_more: Callable[[], None] = lambda: None,
+) -> None:
+    for rows, _ in run_sweeps(data, state, random, kinds):
+        for _ in range(rows.start, rows.stop):
+            one_more()
 
 
 class _Chain:
@@ -209,7 +221,6 @@ class _Chain:
         self._data, self._part, self._random = data, part, random
         self._state: State | None = None
         self._n_draws = 0
-        self._moved: dict[str, float] = {}
 
     def draw(
         self,
@@ -219,68 +230,46 @@ class _Chain:
     ) -> None:
         """Fill in draws by variable (draw, ...), and shares accepted by step (draw,)."""
         state = self._state = self._state or self._warmed_up(one_more)
-        for at in range(len(accepted[f"accepted_{STEPS[0]}"])):
-            lines = _draws_lines(self._data.shape[0], self._n_draws)
-            self._moved |= _sweep(self._data, state, self._random, lines=lines)
-            self._n_draws += 1
-            for name, value in _variables(self._data.spec, state).items():
-                drawn[name][at] = value
-            for step, share in self._moved.items():
-                accepted[f"accepted_{step}"][at] = share
-            one_more()
+        n_more = len(accepted[f"accepted_{STEPS[0]}"])
+        kinds = _kinds(self._data.shape[0], self._n_draws, n_more)
+        for rows, after in run_sweeps(self._data, state, self._random, kinds):
+            for name, values in _variables(self._data.spec, after).items():
+                drawn[name][rows] = values
+            for at, step in enumerate(STEPS):
+                accepted[f"accepted_{step}"][rows] = after.accepted[:, at]
+            for _ in range(rows.start, rows.stop):
+                one_more()
+        self._n_draws += n_more
 
     def _warmed_up(self, one_more: Callable[[], None]) -> State:
-        first = self._part or self._data
-        state = start(first, self._random)
-        for sweep in range(WARM_UP):
-            _sweep(first, state, self._random, settling=sweep < SETTLING)
-            if not self._part:
-                one_more()
-        if self._part:
-            state = start_from(self._data, state)
-            for sweep in range(WARM_UP_OF_MANY):
-                _sweep(self._data, state, self._random, settling=sweep < SETTLING)
-                one_more()
+        if self._part is None:
+            state = start(self._data, self._random)
+            _run_all(self._data, state, self._random, _settling(WARM_UP), one_more)
+            return state
+        of_part = start(self._part, self._random)
+        _run_all(self._part, of_part, self._random, _settling(WARM_UP))
+        state = start_from(self._data, of_part)
+        _run_all(self._data, state, self._random, _settling(WARM_UP_OF_MANY), one_more)
         return state
 
 
-def _sweep(
-    data: GibbsData,
-    state: State,
-    random: np.random.Generator,
-    *,
-    settling: bool = False,
-    lines: bool = True,
-) -> dict[str, float]:
-    """Draw every parameter once; return the shares of proposals accepted, by step."""
-    draw_effects(data, state, random)
-    moved = {"spread": draw_spreads(data, state, random)}
-    if settling:
-        settle_lines(data, state)
-        settle_line_sds(data, state)
-    elif lines:
-        moved["lines"], sums = draw_lines(data, state, random)
-        moved["line_sds"] = draw_line_sds(data, state, sums, random)
-    draw_shared(data, state, random)
-    return moved
-
-
-def _variables(spec: ModelSpec, state: State) -> dict[str, np.ndarray]:
-    """Return the present value of every variable of the contract."""
-    values = {name: np.asarray(value) for name, value in state.shared.items()}
-    values |= {e.name: state.effects[:, at] for at, e in enumerate(spec.gene_effects)}
-    values |= {spec.line_effect.name: state.gamma}
+def _variables(spec: ModelSpec, states: State) -> dict[str, np.ndarray]:
+    """Return the values of every variable of the contract in states (sweeps, ...)."""
+    values = dict(zip(shared_names(spec), states.shared.T, strict=True))
+    values |= {e.name: states.effects[:, :, at] for at, e in enumerate(spec.gene_effects)}
+    values |= {spec.line_effect.name: states.gamma}
     if spec.guide_effect:
-        values[spec.guide_effect.name] = state.delta
+        values[spec.guide_effect.name] = states.delta
     if spec.mixture:
         values |= {
-            spec.mixture.weights: state.weights,
-            spec.mixture.included: state.prob_nonzero,
+            spec.mixture.weights: states.weights,
+            spec.mixture.included: states.prob_nonzero,
         }
     if spec.pair_spread:
-        values[spec.pair_spread.name] = np.exp(state.log_omega)
+        values[spec.pair_spread.name] = np.exp(states.log_omega)
     if spec.line_scale:
-        values[spec.line_scale.name] = state.scale
+        values[spec.line_scale.name] = np.exp(states.log_scale)
     if spec.line_noise:
-        values[spec.line_noise.name] = np.exp(state.log_noise) / state.shared[spec.noise_sd]
+        noise = values[spec.noise_sd][:, None]
+        values[spec.line_noise.name] = np.exp(states.log_noise) / noise
     return values

@@ -8,14 +8,13 @@ of two to ten rows NumPy spends more time on calls than on sums.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
-_compiled = njit(cache=True, nogil=True, error_model="numpy")
+from model.engines.gibbs.compiled import cached
 
 
-@_compiled
-def inverse_factors(matrices: np.ndarray) -> np.ndarray:
-    """Return F (n, p, p) of each of the matrices (n, p, p).
+@cached
+def inverse_factors(matrices: np.ndarray, diagonal: np.ndarray) -> np.ndarray:
+    """Return F (n, p, p) of each of the matrices (n, p, p), with a diagonal (p,) added to it.
 
     Raises LinAlgError where one is not positive definite.
     """
@@ -30,7 +29,7 @@ def inverse_factors(matrices: np.ndarray) -> np.ndarray:
                 for k in range(j):
                     s -= lower[i, k] * lower[j, k]
                 lower[i, j] = s * inverse[j, j]
-            s = own[i, i]
+            s = own[i, i] + diagonal[i]
             for k in range(i):
                 s -= lower[i, k] * lower[i, k]
             if not s > 0:
@@ -44,7 +43,7 @@ def inverse_factors(matrices: np.ndarray) -> np.ndarray:
     return result
 
 
-@_compiled
+@cached
 def times(factors: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     """Return the product of each lower triangular matrix (n, p, p) with its vector (n, p)."""
     n, p = vectors.shape
@@ -58,7 +57,7 @@ def times(factors: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     return result
 
 
-@_compiled
+@cached
 def transposed_times(factors: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     """Return the product of the transpose of each lower triangular matrix with its vector."""
     n, p = vectors.shape
@@ -72,7 +71,7 @@ def transposed_times(factors: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     return result
 
 
-@_compiled
+@cached
 def log_diagonals(factors: np.ndarray) -> np.ndarray:
     """Return the sum of the logs of the diagonal of each of the matrices (n, p, p)."""
     n, p, _ = factors.shape
@@ -85,7 +84,7 @@ def log_diagonals(factors: np.ndarray) -> np.ndarray:
     return result
 
 
-@_compiled
+@cached
 def quadratic_forms(matrices: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     """Return x'Ax (n,) of each of the symmetric matrices (n, p, p) and its vector (n, p)."""
     n, p = vectors.shape

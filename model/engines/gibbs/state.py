@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
+from model.engines.gibbs.compiled import inlined, part
+from model.engines.gibbs.layout import Layout, layout_of
 from model.likelihood.linear_predictor import gene_columns
 from model.likelihood.pair_sums import gene_sums, line_sums, pair_sums
-from model.likelihood.priors import rate_and_power
 from model.screen.design import ScreenDesign
 from schemas.model_spec import ModelSpec
 from schemas.parameters import Priors
@@ -24,9 +25,25 @@ LOG_SPREAD = 0.5
 """Width of the starting values of log SDs over chains."""
 
 
+class Screen(NamedTuple):
+    """The arrays of `GibbsData`, and what follows from them."""
+
+    counts: np.ndarray
+    mean: np.ndarray
+    first: np.ndarray
+    guide_gene: np.ndarray
+    slot: np.ndarray
+    """Running number of each guide in its gene (K,)."""
+    most_guides: int
+    """Largest number of guides of a gene."""
+    columns: np.ndarray
+    within_ss: np.ndarray
+    within_df: np.ndarray
+
+
 @dataclass(frozen=True, eq=False)
 class GibbsData:
-    """A screen as the compiled sums take it (`model.likelihood.pair_sums`)."""
+    """A screen as the compiled sums take it (`model.likelihood.pair_sums`), and its model."""
 
     spec: ModelSpec
     priors: Priors
@@ -74,28 +91,35 @@ class GibbsData:
         return n_genes, n_effects, n_lines
 
     @cached_property
-    def sd_priors(self) -> dict[str, tuple[float, int]]:
-        """Rate and power of the prior of each SD (`model.likelihood.priors.rate_and_power`)."""
-        return {name: rate_and_power(getattr(self.priors, name)) for name in self.spec.sds}
+    def layout(self) -> Layout:
+        """The parts of the model."""
+        return layout_of(self.spec, self.priors)
 
     @cached_property
-    def most_guides(self) -> int:
-        """Largest number of guides of a gene."""
-        return int(np.diff(self.first).max())
-
-    @cached_property
-    def slot(self) -> np.ndarray:
-        """Running number of each guide in its gene (K,)."""
-        return np.arange(len(self.guide_gene)) - self.first[self.guide_gene]
+    def screen(self) -> Screen:
+        """The sums, as the compiled steps take them."""
+        slot = np.arange(len(self.guide_gene)) - self.first[self.guide_gene]
+        return Screen(
+            np.ascontiguousarray(self.count),
+            self.mean,
+            self.first,
+            self.guide_gene,
+            slot,
+            int(np.diff(self.first).max()),
+            self.columns,
+            self.within_ss,
+            self.within_df,
+        )
 
 
 LineSums = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Log likelihood, score and information by line, (C,), (C, 4), (C, 4, 4)."""
+STEPS = ("spread", "lines", "line_sds")
+"""Steps that propose and accept."""
 
 
-@dataclass(eq=False)
-class State:
-    """One chain: the present value of every parameter. The steps change it."""
+class State(NamedTuple):
+    """One chain: the present value of every parameter. The steps change the arrays in place."""
 
     effects: np.ndarray
     """Effects of genes (G, q), in the order of the spec."""
@@ -115,100 +139,117 @@ class State:
     """P(slope is not 0 | all else but effects of genes) (G,)."""
     weights: np.ndarray
     """Weights of the mixture prior (components,)."""
-    shared: dict[str, float]
-    """Population means and SDs by name."""
-    of_pairs: tuple[np.ndarray, np.ndarray]
-    """Room for sums of gene-line pairs (G, C)."""
+    shared: np.ndarray
+    """Population means and SDs (`layout.shared_names`)."""
+    accepted: np.ndarray
+    """Share of proposals accepted by each of STEPS when it was last taken."""
 
-    @property
-    def guide_line(self) -> float:
-        """Variance of guide-line pairs."""
-        return self.shared["sigma_guide_line"] ** 2
 
-    @property
-    def scale(self) -> np.ndarray:
-        """s_c (C,)."""
-        return np.exp(self.log_scale)
+class Room(NamedTuple):
+    """Room for sums of gene-line pairs, (G, C) each (`pair_sums.pair_sums`)."""
 
-    @property
-    def noise(self) -> np.ndarray:
-        """Variance of one measurement by line (C,)."""
-        return np.exp(2 * self.log_noise)
+    weight: np.ndarray
+    total: np.ndarray
 
-    @property
-    def gene_line(self) -> np.ndarray:
-        """omega_g^2 (G,)."""
-        return np.exp(2 * self.log_omega)
 
-    def line_sums(self, data: GibbsData) -> LineSums:
-        """Return log likelihood, score and information by line (`pair_sums.line_sums`)."""
-        return line_sums(
-            *(data.count, data.mean, data.first, data.columns, self.effects, self.delta),
-            *self._of_lines,
-            *(self.gene_line, data.within_ss, data.within_df),
-        )
+@part
+def line_sums_of(screen: Screen, layout: Layout, state: State) -> LineSums:
+    """Return log likelihood, score and information by line (`pair_sums.line_sums`)."""
+    return line_sums(
+        screen.counts,
+        screen.mean,
+        screen.first,
+        screen.columns,
+        state.effects,
+        state.delta,
+        state.gamma,
+        np.exp(state.log_scale),
+        np.exp(2 * state.log_noise),
+        state.shared[layout.guide_line_sd] ** 2,
+        np.exp(2 * state.log_omega),
+        screen.within_ss,
+        screen.within_df,
+    )
 
-    def pair_sums(self, data: GibbsData) -> tuple[np.ndarray, np.ndarray]:
-        """Return weights and weighted residuals of gene-line pairs (`pair_sums.pair_sums`).
 
-        They are valid until the next call.
-        """
-        pair_sums(
-            *(data.count, data.mean, data.first, data.columns, self.effects, self.delta),
-            *self._of_lines,
-            *self.of_pairs,
-        )
-        return self.of_pairs
+@inlined
+def set_pair_sums(screen: Screen, layout: Layout, state: State, room: Room) -> None:
+    """Set weights and weighted residuals of gene-line pairs (`pair_sums.pair_sums`)."""
+    pair_sums(
+        screen.counts,
+        screen.mean,
+        screen.first,
+        screen.columns,
+        state.effects,
+        state.delta,
+        state.gamma,
+        np.exp(state.log_scale),
+        np.exp(2 * state.log_noise),
+        state.shared[layout.guide_line_sd] ** 2,
+        room.weight,
+        room.total,
+    )
 
-    def gene_sums(self, data: GibbsData) -> tuple[np.ndarray, np.ndarray]:
-        """Return information and score of the effects of each gene (`pair_sums.gene_sums`)."""
-        return gene_sums(
-            *(data.count, data.mean, data.first, data.columns),
-            *self._of_lines,
-            *(self.gene_line, data.most_guides),
-        )
 
-    @property
-    def _of_lines(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
-        """What the weights of measurements depend on, in the order of the compiled sums."""
-        return self.gamma, self.scale, self.noise, self.guide_line
+@inlined
+def gene_sums_of(screen: Screen, layout: Layout, state: State) -> tuple[np.ndarray, np.ndarray]:
+    """Return information and score of the effects of each gene (`pair_sums.gene_sums`)."""
+    return gene_sums(
+        screen.counts,
+        screen.mean,
+        screen.first,
+        screen.columns,
+        state.gamma,
+        np.exp(state.log_scale),
+        np.exp(2 * state.log_noise),
+        state.shared[layout.guide_line_sd] ** 2,
+        np.exp(2 * state.log_omega),
+        screen.most_guides,
+    )
 
 
 def start(data: GibbsData, random: np.random.Generator) -> State:
     """Return a starting state: no effects, SDs around typical values, noise as within pairs."""
-    spec, (_, _, n_lines) = data.spec, data.shape
+    spec, layout, (_, _, n_lines) = data.spec, data.layout, data.shape
     pooled = np.sqrt((data.within_ss.sum() + TYPICAL_SD**2) / (data.within_df.sum() + 1))
     by_line = np.sqrt((data.within_ss + pooled**2) / (data.within_df + 1))
     log_noise = np.log(by_line if spec.line_noise else np.full(n_lines, pooled))
     sds = np.log(TYPICAL_SD) + LOG_SPREAD * random.uniform(-1, 1, len(spec.sds))
-    shared = dict(zip(spec.sds, np.exp(sds), strict=True)) | dict.fromkeys(spec.means, 0.0)
-    shared[spec.noise_sd] = float(np.exp(log_noise.mean()))
-    n_components = spec.mixture.n_components if spec.mixture else 1
+    shared = np.concatenate([np.zeros(len(spec.means)), np.exp(sds)])
+    shared[layout.noise_sd] = np.exp(log_noise.mean())
+    n_components = len(layout.components)
     return State(
         gamma=np.zeros(n_lines),
         log_scale=np.zeros(n_lines),
         log_noise=log_noise,
         weights=np.full(n_components, 1 / n_components),
         shared=shared,
+        accepted=np.zeros(len(STEPS)),
         **_start_of_genes(data, shared),
     )
 
 
 def start_from(data: GibbsData, state: State) -> State:
-    """Return a starting state with what genes share from that of another screen of the lines."""
-    shared = dict(state.shared)
-    return replace(state, shared=shared, **_start_of_genes(data, shared))
+    """Return a starting state with what genes share from that of another screen of the lines.
+
+    It continues the arrays of that state.
+    """
+    return state._replace(**_start_of_genes(data, state.shared))
 
 
-def _start_of_genes(data: GibbsData, shared: dict[str, float]) -> dict[str, Any]:
-    """Return what a starting state has by gene, guide and pair."""
-    n_genes, q, n_lines = data.shape
-    by_pair = (n_genes, n_lines), data.mean.dtype
+def _start_of_genes(data: GibbsData, shared: np.ndarray) -> dict[str, np.ndarray]:
+    """Return what a starting state has by gene and guide."""
+    n_genes, q, _ = data.shape
     return {
         "effects": np.zeros((n_genes, q)),
         "delta": np.zeros(len(data.guide_gene)),
-        "log_omega": np.full(n_genes, np.log(shared[data.spec.gene_line_sd])),
+        "log_omega": np.full(n_genes, np.log(shared[data.layout.gene_line_sd])),
         "component": np.zeros(n_genes, np.int64),
         "prob_nonzero": np.ones(n_genes),
-        "of_pairs": (np.zeros(*by_pair), np.zeros(*by_pair)),
     }
+
+
+def room_for(data: GibbsData) -> Room:
+    """Return the room that the sweeps of a chain need."""
+    by_pair = data.shape[0], data.shape[2]
+    return Room(np.zeros(by_pair, data.mean.dtype), np.zeros(by_pair, data.mean.dtype))

@@ -88,6 +88,7 @@ function fillTable(table, headings, rows) {
   };
   if (rows.length) addRow(headings, "th");
   rows.forEach((cells) => addRow(cells, "td"));
+  if (!rows.length) addRow(["none was left out for this gene"], "td");
 }
 
 // ---- The page

@@ -112,12 +112,12 @@ class _Arrays:
         """Store an array; return type, offset, length and scale.
 
         Integers below 2^16 as they are, others and real numbers as float32; with a scale, as
-        multiples of it, MISSING for NaN.
+        multiples of it, MISSING for numbers that are not finite or too large.
         """
         numbers = np.asarray(values)
         if scale:
             whole = np.round(numbers / scale)
-            signed = np.where(np.isnan(whole), MISSING, whole.clip(-32767, 32767)).astype(int)
+            signed = np.where(np.abs(whole) < -MISSING, whole, MISSING).astype(int)
             # 0, -1, 1, -2, ... as 0, 1, 2, 3, ...: small numbers of either sign are small.
             numbers = np.where(signed < 0, -2 * signed - 1, 2 * signed).astype("<u2")
         elif numbers.dtype.kind in "iu" and numbers.max(initial=0) < 2**16:
@@ -174,7 +174,10 @@ def _facts(data: Explorer, arrays: _Arrays) -> dict[str, object]:
         },
         "fitted": {
             "points": fitted.rna.shape[1],
-            **{name: arrays.add(values, 0.001) for name, values in vars(fitted).items()},
+            "rna": arrays.add(fitted.rna, ROUNDED),
+            **{
+                name: arrays.add(getattr(fitted, name), 0.001) for name in ("fitted", "low", "high")
+            },
         },
         "histograms": {
             "bins": histograms.counts.shape[1],

@@ -32,7 +32,7 @@ HEADERS: list[tuple[TableName, str, str]] = [
     ("copy_number", "one_value_per_row", "depmap_id,gene,log_copy_number,gene_name,entrez_id"),
     ("model_table", "of_r", "depmap_id,cell_line,aliases,lineage,lineage_subtype"),
     ("logfc", "current_named", "sgRNA,A2058_RepA"),
-    ("logfc", "long", "gene,cell_line,sgrna,logfc"),
+    ("logfc", "long", "gene,hugo_symbol,cell_line,sgrna,logfc,LFC"),  # the name of the role wins
     # Of MAGeCK and drugZ with a column of lines, of CRISPRcleanR, and of PoolQ.
     ("logfc", "long", "CellLine,sgrna,Gene,control_mean,treat_mean,LFC,FDR"),
     ("logfc", "long", "model_id,sgRNA,genes,avgFC,correctedFC"),
@@ -86,6 +86,10 @@ RENAME = "; name the right file or rename its columns"
         ("logfc", "depmap_id,gene,dependency,gene_name,entrez_id,cell_line", "foreign_table",
          "of the R package depmap, without guides; fetch AvanaLogfoldChange"),
         ("logfc", "sgrna,Gene,control_mean,treat_mean,LFC", "foreign_table", "MAGeCK"),
+        ("logfc", "id,num,neg|score,neg|fdr,pos|score", "foreign_table", "genes ranked by MAGeCK"),
+        ("logfc", "key,num,neg|score,pos|score", "unknown_layout", "columns: {guide: ..."),
+        ("rna", "depmap_id,cell_line_display_name,SOX10", "foreign_table", "a custom download"),
+        ("rna", "cell_line_display_name,lineage_1,SOX10", "foreign_table", "a custom download"),
         ("logfc", "sgRNA,GenomeAlignment,Gene,nAlignments,UsedByChronos", "other_table",
          "name this file as `guide_map`, and AvanaLogfoldChange"),
         ("rna", ",gene,cell_line,guide,logfc", "other_table", "the columns are those of logfc"),

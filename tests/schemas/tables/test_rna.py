@@ -46,6 +46,35 @@ def test_each_line_has_one_default_profile(lines, flags, rule, found):
     assert broken(lines=lines, flags=flags) == ([(rule, 1, (found,))] if rule else [])
 
 
+LINES = tuple(f"ACH-00000{number}" for number in range(5))
+COPIES = np.array([[1, 2, 3], [2, 2, 1], [4, 2, 2], [2, 3, 2], [2, 1, 2]], dtype=float)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (COPIES, ("rna_not_copy_number", 15, ("the values are whole numbers",))),
+        (COPIES * [[1, 1, 30]], ("rna_not_linear", 4, None)),  # counts of reads
+        (1 + COPIES / 9, ("rna_like_copy_number", 15, ("100% of the values are within 0.5 of 1",))),
+        (1.4 + COPIES / 9, None),
+    ],
+)
+def test_copy_numbers_are_told_from_rna_and_from_counts(values, expected):
+    found = [one for one in broken(values, lines=LINES) if "copy" in one[0] or "linear" in one[0]]
+    of_rule = [(rule, count, shown if expected[2] else None) for rule, count, shown in found]
+    assert of_rule == ([expected] if expected else [])
+
+
+def test_values_are_judged_of_default_profiles_alone_each_under_its_line():
+    genes = [f"G{number} ({number})" for number in range(8)]
+    values = np.random.default_rng(2).uniform(0, 9, (3, 8))
+    values[1] = 5.0
+    lines = ("ACH-000001", "ACH-000001", "ACH-000002")
+    assert broken(values, genes, lines, ["Yes", "No", "Yes"]) == []
+    ((rule, _, found),) = broken(values, genes, lines, ["No", "Yes", "Yes"])
+    assert (rule, found) == ("rna_profile_constant", ("line 3, ACH-000001: 5 in every gene",))
+
+
 @pytest.mark.parametrize(("scale", "rule"), [(1, []), (np.log10(2), ["rna_not_tpm"]),
                                              (np.log(2), ["rna_not_tpm"])])  # fmt: skip
 def test_tpm_of_a_whole_table_add_up_to_a_million(scale: float, rule: list[str]):

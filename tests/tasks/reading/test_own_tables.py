@@ -1,7 +1,6 @@
 """One screen gives the same sums whatever form its own tables have."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -84,46 +83,38 @@ def test_a_symbol_of_two_genes_is_excluded_with_the_reason(tmp_path: Path):
     assert "2 of 3 labels were matched to them by symbol; 1 were not: MYB" in matched.expected
 
 
-EFFECTS = (
-    LONG[LONG["replicate"] == "R0"]
-    .drop_duplicates(["gene", "cell_line"])
-    .pivot(index="cell_line", columns="gene", values="logfc")
-    .rename(index=DEPMAP, columns=NUMBERED)
-)
+EFFECTS = LONG[::2].groupby(["cell_line", "gene"])["logfc"].first().unstack()
+OF_RELEASE = EFFECTS.rename(index=DEPMAP, columns=NUMBERED)
 SCREENS = pd.DataFrame(
     [(f"{line}{r}", f"SC-{i:06}.AV01", line, "2DS", "AV", r > 0)
-     for i, line in enumerate(EFFECTS.index) for r in (0, 1)],
+     for i, line in enumerate(OF_RELEASE.index) for r in (0, 1)],
     columns=["SequenceID", "ScreenID", "ModelID", "ScreenType", "Library", "PassesQC"],
 )  # fmt: skip
+BY_SCREEN = OF_RELEASE.set_axis(SCREENS["ScreenID"].unique())
+BY_GENE = EFFECTS.T.reset_index()
 
 
-@pytest.mark.parametrize("of_screens", [False, True])
-def test_gene_effects_are_one_value_per_gene_and_line(tmp_path: Path, of_screens):
-    tables: dict[str, Any] = {"logfc": EFFECTS, "rna": OF_DEPMAP}
-    if of_screens:  # the map has two replicates of each screen, the second of which passes
-        screens = EFFECTS.set_axis(SCREENS["ScreenID"].unique())
-        refused = read(tmp_path, logfc=screens, rna=OF_DEPMAP).report.errors
-        assert ["ScreenSequenceMap has the" in one.remedy for one in refused] == [True]
-        tables |= {"logfc": screens, "sequence_map": SCREENS}
-    found = read(tmp_path, library="AV", **tables)
+@pytest.mark.parametrize(
+    ("tables", "columns"),
+    [
+        ({"logfc": OF_RELEASE, "rna": OF_DEPMAP}, None),
+        # The second replicate of each screen passes.
+        ({"logfc": BY_SCREEN, "rna": OF_DEPMAP, "sequence_map": SCREENS}, None),
+        ({"logfc": BY_GENE, "rna": RNA}, {"guide": "gene"}),
+        ({"logfc": BY_GENE.melt("gene", value_name="lfc"), "rna": RNA}, {"guide": "gene"}),
+    ],
+)
+def test_gene_effects_are_one_value_per_gene_and_line(tmp_path: Path, tables, columns):
+    found = read(tmp_path, columns, library="AV", **tables)
     assert [one.rule for one in found.report.findings] == ["gene_level"]
-    assert found.statistics is not None
-    assert (found.statistics.count == 1).all()
-    np.testing.assert_array_equal(found.statistics.total, EFFECTS.T.loc[found.statistics.guides])
+    assert found.statistics is not None and (found.statistics.count == 1).all()
+    symbols = [label.split(" ")[0] for label in found.statistics.guides]
+    np.testing.assert_array_equal(found.statistics.total, EFFECTS.T.loc[symbols])
 
 
-@pytest.mark.parametrize("form", ["long", "wide"])
-def test_genes_may_be_mapped_as_guides(tmp_path: Path, form):
-    named = EFFECTS.rename(index={one: line for line, one in DEPMAP.items()}).rename(
-        columns={one: gene for gene, one in NUMBERED.items()}
-    )
-    table = named.T.rename_axis("gene").reset_index()
-    if form == "long":
-        table = table.melt("gene", var_name="cell_line", value_name="logfc")
-    found = read(tmp_path, {"guide": "gene"}, logfc=table, rna=RNA)
-    assert [one.rule for one in found.report.findings] == ["gene_level"]
-    assert found.statistics is not None
-    np.testing.assert_array_equal(found.statistics.total, EFFECTS.T.sort_index())
+def test_screens_need_the_map_of_their_lines(tmp_path: Path):
+    (refused,) = read(tmp_path, logfc=BY_SCREEN, rna=OF_DEPMAP).report.errors
+    assert "ScreenSequenceMap has the cell lines" in refused.remedy
 
 
 def test_columns_are_part_of_the_key_of_a_fit():

@@ -49,10 +49,17 @@ def test_evidence_is_the_likelihood_averaged_over_the_prior():
 
 @pytest.fixture(scope="module", params=MODELS)
 def fitted(request) -> tuple[ModelName, xr.DataTree, list[tuple[int, int]]]:
-    """A fit of the small screen in several blocks, and the progress it reported."""
+    """A fit of the small screen, and the progress it reported.
+
+    As a large screen, it is computed in blocks of genes, and in batches of points by threads.
+    """
     reports: list[tuple[int, int]] = []
+    limits = {"blocks.BLOCK_SIZE": 1, "collapse.AT_ONCE": 999, "collapse.DRAWS_AT_ONCE": 100}
+    limits |= {"density.SUMS_AT_ONCE": 3000, "marginal.SOME_POINTS": 50, "marginal.AT_ONCE": 1}
+    limits |= {"search.HALF_WIDTH": 2, "density.LARGE_MATRIX": 1, "marginal.LARGE_MATRIX": 1}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("model.engines.exact.blocks.BLOCK_SIZE", 1)
+        for name, limit in limits.items():
+            patch.setattr(f"model.engines.exact.{name}", limit)
         tree = sample(DESIGN, parameters_of(request.param, 256), 5, lambda *of: reports.append(of))
     return request.param, tree, reports
 

@@ -22,6 +22,7 @@ from tests.model.engines.exact.pieces import MODELS
 
 ROWS = nested_rows(6, 7, 3, 2)[0]
 DESIGN = design_from_rows(ROWS)
+MOST_KEPT = "model.engines.exact.density.MOST_KEPT"
 
 
 def located(model: ModelName, design: ScreenDesign = DESIGN) -> IntegrationTarget:
@@ -95,14 +96,17 @@ def test_the_verdict_knows_of_a_box_of_a_large_screen_that_fails(
 
 
 def test_the_degree_is_the_first_that_is_accurate_enough(monkeypatch):
+    monkeypatch.setattr("model.engines.exact.density.SUMS_AT_ONCE", 1000)  # nodes in pieces
     found = located("m4")
     box = found.density
     assert isinstance(box, InterpolatedDensity)
     assert module.FIRST_DEGREE <= box.degree < module.MOST_DEGREE and box.degree % 2 == 1
     fresh = found.proposal.points(64, np.random.SeedSequence(3))
     assert found.error_at(fresh, fresh) < 10 * module.TOLERANCE
-    # Where no degree is usable, a small screen is passed over at every point.
-    monkeypatch.setattr(module, "USABLE", 1e-9)
-    none = located("m4")
-    assert none.density is none.screen
+    # Where no degree is usable, or its nodes are too many, a screen is passed over at every point.
+    for constant, value in ((f"{module.__name__}.USABLE", 1e-9), (MOST_KEPT, 100)):
+        with monkeypatch.context() as patch:
+            patch.setattr(constant, value)
+            none = located("m4")
+        assert none.density is none.screen
     assert none.error_at(np.zeros((3, 4)), np.zeros((3, 4))) == 0

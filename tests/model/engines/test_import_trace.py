@@ -178,6 +178,10 @@ def test_the_variables_missing_for_the_nearest_model_are_named(names, words):
         model_of(xr.Dataset(dict.fromkeys(names, 0.0)))
 
 
+def test_no_two_models_have_the_same_variables():
+    assert len({frozenset(spec.variables) for spec in MODEL_SPECS.values()}) == len(MODEL_SPECS)
+
+
 @pytest.mark.parametrize("tune", [None, 1500])
 def test_the_parameters_are_those_of_the_trace_and_the_others_as_given(m4, tune):
     sampling = Sampling(tune=777, predictive_draws=60)

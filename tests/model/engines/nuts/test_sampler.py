@@ -107,11 +107,12 @@ def test_other_samplers_agree(sampler):
     assert float(abs(difference / expected.std(("chain", "draw"))).max()) < 0.25
 
 
-# Of 2 x (200 + 200): while tuning, which leaves no draws, and after.
-@pytest.mark.parametrize("done", [100, pytest.param(600, marks=pytest.mark.slow)])
-def test_an_interrupt_of_pymc_is_not_lost(done):
+@pytest.mark.slow
+def test_an_interrupt_of_pymc_is_not_lost():
+    """After tuning; that of a command in `tests/faults` comes before, and leaves no draws."""
+
     def interrupt(now: int, _: int) -> None:
-        if now >= done:
+        if now >= 600:  # of 2 x (200 + 200)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

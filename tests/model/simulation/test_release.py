@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from model.simulation.release import LINEAGES, simulate_release
+from model.simulation.release import simulate_release
 from schemas.model_spec import MODEL_SPECS
 from schemas.parameters import ModelName
 from schemas.simulation import Simulation, TrueValues
@@ -29,67 +29,37 @@ def test_the_truth_names_every_parameter_of_the_posterior_once(model):
 
 
 @pytest.mark.parametrize(
-    ("model", "missing"), [("m4", 0), ("m4_zero_mean", 0.93), ("m4_nested", 0), ("m4_nested", 0.93)]
+    ("model", "missing", "as_before"),
+    [
+        *(("m4", 0, 2161.6920551223793), ("m4_zero_mean", 0.93, -169.76296522064538)),
+        *(("m4_nested", 0, 2301.6197248863905), ("m4_nested", 0.93, 394.44182703549853)),
+    ],
 )
-def test_settings_determine_every_number(model, missing):
-    """Number by number, in the order of the draws: settings alone identify a release."""
-    G, C, K, S = 12, 5, 300, 10
+def test_settings_determine_values_that_follow_the_equation(model, missing, as_before):
     truth = TrueValues(mu_gamma=0.75)
-    sizes = {"genes": G, "cell_lines": C, "guides": 25, "replicates": 2, "missing": missing}
+    sizes = {"genes": 12, "cell_lines": 5, "guides": 25, "replicates": 2, "missing": missing}
     # With this seed the second block begins with a guide that a sequence has to keep.
-    settings = Simulation(model=model, seed=47, true_values=truth, **sizes)
-    labels, rna, parameters, gaps, noise = (np.random.default_rng([47, k]) for k in range(5))
-    release = simulate_release(settings)
-
-    codes, acgt = sorted({*labels.integers(4**20, size=K).tolist()}), str.maketrans("0123", "ACGT")
-    assert release.guides.tolist() == [
-        np.base_repr(of, 4).zfill(20).translate(acgt) for of in codes
-    ]
-    guide_gene = labels.permutation([gene for gene in range(G) for _ in range(25)])
-    assert release.guide_gene.tolist() == guide_gene.tolist()
-    assert [it[:10] for it in release.sequences] == [*np.repeat(release.cell_lines, 2)]
-    assert release.lineages.tolist() == labels.choice(LINEAGES, C).tolist()
-
-    z, sd, lowest = rna.normal(size=(G, C)), rna.uniform(0.3, 1.8, G), rna.uniform(0, 5, G)
-    scaled = sd[:, None] * z / z.std(axis=1, ddof=1, keepdims=True)
-    log2_tpm = (scaled - scaled.min(axis=1, keepdims=True) + lowest[:, None]).round(6)
-    np.testing.assert_allclose(release.log2_tpm, log2_tpm, rtol=0, atol=1e-12)
-
-    given = np.ones((K, S), bool)
-    if missing:
-        kept_sequence, kept_guide = gaps.integers(S, size=K), gaps.integers(K, size=S)
-        given = gaps.random((K, S), dtype=np.float32) >= missing
-        given[range(K), kept_sequence] = True
-        given[kept_guide, range(S)] = True
-        assert 256 in kept_guide
-
-    r = np.empty((G, C))
-    for g in range(G):
-        own = log2_tpm[g, given[guide_gene == g].any(axis=0).reshape(C, 2).any(axis=1)]
-        r[g] = (log2_tpm[g] - own.mean()) / own.std(ddof=1)
-
-    alpha = parameters.normal(truth.mu_alpha, truth.sigma_alpha, G)
-    mu_gamma = 0 if model == "m4_zero_mean" else truth.mu_gamma
-    gamma = parameters.normal(mu_gamma, truth.sigma_gamma, C)
-    beta = parameters.normal(truth.mu_beta, truth.sigma_beta, G)
-    delta, epsilon = np.zeros(K), np.zeros((G, C))
-    if model == "m4_nested":
-        delta = parameters.normal(0, truth.sigma_guide, K)
-        epsilon = parameters.normal(0, truth.sigma_gene_line, (G, C))
-        np.testing.assert_array_equal(release.parameters["delta_k"], delta)
-
-    scatter = np.empty((K, S))
-    for block in (slice(0, 256), slice(256, K)):
-        size = len(scatter[block])
-        zeta = np.zeros((size, C))
-        if model == "m4_nested":
-            zeta = noise.normal(0, truth.sigma_guide_line, zeta.shape)
-        scatter[block] = zeta.repeat(2, axis=1) + noise.normal(0, truth.sigma, (size, S))
-    mean = (alpha[:, None] + gamma + beta[:, None] * r + epsilon)[guide_gene] + delta[:, None]
-    expected = np.where(given, mean.repeat(2, axis=1) + scatter, np.nan)
+    release = simulate_release(Simulation(model=model, seed=47, true_values=truth, **sizes))
     assert [(part.start, part.stop) for part, _ in release.blocks()] == [(0, 256), (256, 300)]
-    found = np.concatenate([values for _, values in release.blocks()])
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+    values = np.concatenate([values for _, values in release.blocks()])
+    weights = np.linspace(1, 2, values.size).reshape(values.shape)
+    assert np.nansum(weights * values) == pytest.approx(as_before, rel=1e-9)  # as ever
+    given = ~np.isnan(values)
+    assert given.any(axis=0).all() and given.any(axis=1).all()
+    assert given.mean() < 0.2 if missing else given.all()
+    true, pairs = release.parameters, given.reshape(300, 5, 2)
+    r = np.empty((12, 5))
+    for g, rna in enumerate(release.log2_tpm):
+        own = rna[pairs[release.guide_gene == g].any(axis=(0, 2))]
+        r[g] = (rna - own.mean()) / own.std(ddof=1)
+    epsilon = release.cell_mean - true["alpha_g"][:, None] - true["gamma_c"]
+    epsilon -= true["beta_g"][:, None] * r
+    left = values.reshape(300, 5, 2) - release.cell_mean[release.guide_gene][..., None]
+    left -= true.get("delta_k", np.zeros(300))[:, None, None]
+    nested = model == "m4_nested"
+    assert epsilon.std() == pytest.approx(nested * truth.sigma_gene_line, rel=0.25, abs=1e-12)
+    sd = (truth.sigma**2 + nested * truth.sigma_guide_line**2) ** 0.5
+    assert np.nanstd(left) == pytest.approx(sd, rel=0.1)
 
 
 def test_a_screen_of_m4_screen_has_sparse_slopes_and_unequal_lines_and_genes():

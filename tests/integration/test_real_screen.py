@@ -25,39 +25,8 @@ def dataset_file(folder: Path, tables: str, release: str = "sample") -> str:
     return str(path)
 
 
-NUTS = ("--engine", "nuts", "--pictures", "none")
-
-
 def verdict_of(run):
     return json.loads(artifact(run, "verdict.json").read_text(encoding="utf-8"))
-
-
-def test_m4_zero_mean_converges_and_agrees_with_lme4(working_folder, shared, capsys):
-    """Its numbers are those of the model; that the data are not is why it is for review."""
-    path = dataset_file(working_folder, str(shared / "data" / "avana_sample"))
-    assert main(["fit", path, "--model", "m4_zero_mean", *NUTS]) == DONE
-    assert "Verdict: review" in capsys.readouterr().out
-
-    (run,) = runs_in(working_folder)
-    reason, of_slopes = verdict_of(run)["reasons"]
-    assert "slope_tails" in of_slopes
-    assert "intervals of beta have a wrong width" in reason and "--model m4_screen" in reason
-    metrics = run.data.metrics
-    assert metrics["rhat_max"] < 1.01
-    for name in ("guide_variance", "within_cell_correlation"):
-        assert name in reason and metrics[f"ppc_{name}"] < 0.005
-    assert metrics["ppc_within_guide_variance"] > 0.995
-    sizes = [metrics[f"n_{what}"] for what in ("genes", "cell_lines", "guides", "measurements")]
-    assert sizes == [105, 41, 408, 35_063]
-    effects = pd.read_parquet(artifact(run, "gene_effects.parquet")).set_index("gene")
-    lme4 = pd.read_csv(shared / "reference" / "avana_lme4_beta.csv").set_index("gene").beta_m4
-    ours = effects.beta_mean.reindex(lme4.index)
-    assert len(lme4) == 105
-    assert ours.corr(lme4) > 0.999
-    assert (ours - lme4).abs().max() < 0.03
-    top = [gene.split()[0] for gene in effects.beta_mean.nsmallest(5).index]
-    assert top == ["SOX10", "IRF4", "MYB", "HNF1B", "CCND1"]
-    assert {"sigma", "mu_beta", "beta_g[SOX10 (6663)]"} <= set(summary_of(run).index)
 
 
 def test_m4_screen_passes_where_the_others_are_flagged(working_folder, shared):

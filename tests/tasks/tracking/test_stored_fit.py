@@ -1,6 +1,8 @@
 """A fit read from MLflow is the one that was tracked, and `show` prints it or one of its genes."""
 
+import json
 import re
+from pathlib import Path
 
 import arviz as az
 import pandas as pd
@@ -37,6 +39,27 @@ def test_a_run_or_a_gene_is_shown(nuts_fit, capsys):
         shown = " ".join("".join(capsys.readouterr()).split())
         assert [word for word in words if word not in shown] == [] and "guide 3" not in shown
     run.client.delete_run(other)
+
+
+def test_an_export_has_the_files_that_were_tracked(nuts_fit, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    results, run_id, folder = nuts_fit.results, nuts_fit.run.run_id, Path("there/export")
+    assert main(["export", run_id, "--out", str(folder)]) == DONE
+    for table in (
+        pd.read_parquet(folder / "gene_effects.parquet"),
+        pd.read_csv(folder / "gene_effects.csv"),
+    ):
+        pd.testing.assert_frame_equal(table, results.effects.reset_index(drop=True))
+    draws = az.from_netcdf(folder / "posterior.nc")["posterior"].dataset
+    xr.testing.assert_equal(draws, results.tree["posterior"].dataset)
+    about = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    assert about["run_id"] == run_id and not [
+        it for it in about["tags"] if it.startswith("mlflow.")
+    ]
+    assert {path.name for path in (folder / "plots").iterdir()} == {"trace.png", "volcano.png"}
+    assert [path.name for path in Path("there").iterdir()] == ["export"]
+    assert main(["export", run_id, "--out", "small", "--no-draws"]) == DONE
+    assert not Path("small/posterior.nc").exists() and Path("small/summary.csv").exists()
 
 
 def test_flags_are_described():

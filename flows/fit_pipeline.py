@@ -12,7 +12,7 @@ from schemas.dataset import Dataset
 from schemas.parameters import FitParameters, Pictures
 from schemas.trace import TraceOrigin
 from tasks.reading.validate import InvalidDataset, ValidatedScreen
-from tasks.reports.fit import result_markdown, reused_markdown
+from tasks.reports.fit import NOT_STORED, result_markdown, reused_markdown, run_links
 from tasks.reports.validation import validation_markdown
 from tasks.runtime.listener import show_result
 from tasks.runtime.prefect_runs import publish
@@ -67,7 +67,8 @@ def track_posterior(
 ) -> FitOutcome:
     """Analyse the draws, show the result, render the report, and store everything in the run.
 
-    The result is shown first, since drawing and storing take longer than the fit of a small screen.
+    The result is shown first, since drawing and storing take longer than the fit of a small screen;
+    its page says that it is not stored, until it is.
     `sampled` is what an engine returns (`model.engines.run.run_engine`); `command` repeats the fit;
     `origin` is the source of draws that were not sampled here; `without` are the results of the fit
     without copy number.
@@ -76,10 +77,12 @@ def track_posterior(
         results = analyse_task(sampled, screen, origin, without)
     log_info(f"Verdict: {results.verdict.status}")
     where = run_location(run)
-    publish(result_markdown(results, where), key="result")
+    publish(result_markdown(results, NOT_STORED), key="result")
     show_result(results)
     report = report_task(run, results, command, pictures)
     track_task(run, results, report, stopwatch)
+    links = run_links(where, explorer=bool(report.explorer))
+    publish(result_markdown(results, links), key="result")
     log_info(f"Tracked as run {run.run_id}: {where}")
     return FitOutcome(run.run_id, where, results)
 

@@ -345,9 +345,9 @@ class FitParameters(Settings):
     """Everything that, with the data and the versions, determines a fit."""
 
     model: ModelName = "m4_screen"
-    """Model: `m4` (the original), `m4_zero_mean` (cell-line effects centred on zero), `m4_nested`
-    (with the guide, gene-line and guide-line variance of real screens) or `m4_screen` (the same for
-    few true effects among many genes, and lines and genes that differ in noise)."""
+    """Model: `m4_screen` (for real screens: few true effects among many genes, lines and genes that
+    differ in noise, and the guide, gene-line and guide-line variance of `m4_nested`), `m4` (the
+    original) or `m4_zero_mean` (its cell-line effects centred on zero)."""
     engine: EngineName = "auto"
     """Engine that computes the posterior: `exact` (integrates: seconds for a sample, minutes for a
     release), `gibbs` (samples; `m4_nested` and `m4_screen`), `nuts` (samples; for small screens),

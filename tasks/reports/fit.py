@@ -26,7 +26,7 @@ from tasks.reports.answer import (
     dominant_group,
 )
 from tasks.reports.markdown import as_text, link_to, markdown_table
-from tasks.tracking.artifacts import without_effect
+from tasks.tracking.artifacts import EXPLORER_FILE, without_effect
 
 if TYPE_CHECKING:  # spares `screenbayes show` the import of what only a fit needs
     from model.screen.inclusion import InclusionTable
@@ -50,8 +50,28 @@ COLUMNS = {
 """Headings of the table of genes, short enough for a terminal of 80 columns."""
 
 
-def result_markdown(results: ReportedFit, run_location: str = "") -> str:
-    """Return the answer, then its reasons: verdict, exclusions, hyperparameters, and the run."""
+NOT_STORED = (
+    "**Not stored yet.** Pictures and files are being written into the run; this page is published "
+    "again when they are. If the flow run ends before, MLflow has no finished run of this fit."
+)
+
+
+def run_links(run_location: str, *, explorer: bool) -> str:
+    """Return links to a run in MLflow, its report and its explorer, or how to open them."""
+    pages = ["report.html", *[EXPLORER_FILE] * explorer]
+    if not run_location.startswith("http"):
+        return f"{link_to('', run_location)}; its artifacts have {' and '.join(pages)}"
+    page, mark, query = run_location.partition("?")
+    links = [link_to("The run in MLflow", run_location)]
+    links += [link_to(name, f"{page}/artifacts/{name}{mark}{query}") for name in pages]
+    return " · ".join(links)
+
+
+def result_markdown(results: ReportedFit, where: str = "") -> str:
+    """Return the answer, then its reasons: verdict, exclusions, hyperparameters.
+
+    `where` says, in Markdown, where the run is: `run_links`, or `NOT_STORED`.
+    """
     dataset, model, effects = results.dataset, results.parameters.model, results.effects
     n_without = len(without_effect(results.inclusion))
     return "\n".join(
@@ -64,13 +84,13 @@ def result_markdown(results: ReportedFit, run_location: str = "") -> str:
             "",
             f"Verdict: {as_text(describe_verdict(results.verdict))}",
             "",
+            *([where, ""] if where else []),
             *_genes(effects, results.convergence.n_draws),
             "",
             *(f"- {as_text(sentence)}" for sentence in describe_confidence(results)),
             "",
             *_points(results.verdict),
             "",
-            *([link_to("The run in MLflow", run_location), ""] if run_location else []),
             *_exclusions(results),
             f"Genes that were not fitted: {n_without:,}, listed in genes_without_effect.csv.",
             "",

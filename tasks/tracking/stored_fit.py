@@ -27,7 +27,7 @@ from schemas.reports import (
     Verdict,
 )
 from schemas.suggestions import SHORTEST_ID
-from tasks.reports.fit import result_markdown
+from tasks.reports.fit import result_markdown, run_links
 from tasks.reports.gene import gene_markdown
 from tasks.runtime.files import temporary_folder
 from tasks.tracking.artifacts import (
@@ -95,7 +95,7 @@ class StoredFit:
 
     def _repr_markdown_(self) -> str:
         """Return the answer, its reasons and hyperparameters, for a notebook."""
-        return result_markdown(self, self.run_location)
+        return result_markdown(self, run_links(self.run_location, explorer=bool(self.explorer)))
 
     @property
     def explorer(self) -> str:

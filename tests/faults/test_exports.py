@@ -171,7 +171,7 @@ def test_a_label_is_shown_as_it_is(label):
     links = {"link_open", "link_close"}
     ours = {"text", "text_special", "softbreak", "strong_open", "strong_close", "code_inline"}
     for page, kinds_of_page in (
-        (result_markdown(results, "sqlite:///mlflow.db"), ours),
+        (result_markdown(results, "MLflow: sqlite:///mlflow.db"), ours),
         (run_note(results, "1", "a" * 32), ours | links),
         (validation_markdown(report), ours),
         (refresh_markdown("s3://a", (seen,)), ours),

@@ -21,7 +21,7 @@ from schemas.release_status import SeenRelease
 from schemas.reports import Exclusion, Verdict
 from tasks.reports.calibration import calibration_markdown
 from tasks.reports.comparison import comparison_markdown
-from tasks.reports.fit import result_markdown, reused_markdown
+from tasks.reports.fit import result_markdown, reused_markdown, run_links
 from tasks.reports.releases import refresh_markdown
 from tests.tasks.fits import GENES, KNOWN, dataset_of, results_of
 from tests.tasks.reports.pages import require_page
@@ -129,7 +129,9 @@ PAGES = {
     "comparison_identical.md": lambda: comparison_markdown(IDENTICAL, COMPARED),
     "releases.md": lambda: refresh_markdown("s3://a_b_", SEEN) + refresh_markdown("b", ()),
     "calibration.md": lambda: calibration_markdown(CALIBRATION, "mlflow ui"),
-    "result.md": lambda: result_markdown(RESULTS, "http://mlflow/#/1"),
+    "result.md": lambda: result_markdown(
+        RESULTS, run_links("http://mlflow/#/1?of=x", explorer=True)
+    ),
     "result_again.md": lambda: "\n".join(
         reused_markdown(dataset_of(), RESULTS.parameters, "mlflow ui", imported=imported)
         for imported in (True, False)

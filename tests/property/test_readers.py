@@ -80,7 +80,9 @@ def test_a_matrix_comes_back_to_the_bit(folder: Path, values, names, suffix, n_b
 
 def test_only_a_few_blocks_are_read_ahead_of_those_that_are_parsed():
     source = iter([b"1"] * 700)
-    blocks = parse_ahead(lambda lines: ParsedLines([], np.empty((1, 0)), lines), source)
+    blocks = parse_ahead(
+        lambda lines: ParsedLines([], np.empty((1, 0)), np.zeros(1), 1, lines), source
+    )
     for _ in range(3):
         next(blocks)
     blocks.close()

@@ -5,9 +5,12 @@
 const GREY = "#9a9a9a";
 const BLUE = "#2b6ca3";
 const CHOSEN = "#d1662b";
+// After Okabe and Ito: distinct for the colour-blind.
+const COLOURS = ["#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#999933", "#333333"];
 const SYMBOLS = ["circle", "diamond", "square", "triangle-up", "cross", "x"];
 const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
 const MISSING = -32768;
+const UNKNOWN = "not known";
 
 const byId = (id) => document.getElementById(id);
 const sandboxed = location.protocol === "blob:"; // as in MLflow's viewer, which blocks downloads
@@ -101,6 +104,7 @@ async function main() {
   const genes = column.gene;
   const first = { pairs: starts(pairs.n), guides: starts(guides.n), leftOut: starts(leftOut.n) };
   const meanGamma = lines.gamma.reduce((sum, one) => sum + one, 0) / lines.gamma.length;
+  const lineages = [...new Set(lines.lineage.map((one) => one || UNKNOWN))].sort();
   let chosen = -1;
 
   const rate = (value) => {
@@ -291,8 +295,8 @@ async function main() {
 
   function colourGroups(points, by) {
     if (by !== "lineage") return [["cell lines", points]];
-    const groups = Map.groupBy(points, ({ line }) => lines.lineage[line] || "not known");
-    return [...groups].sort(([a], [b]) => a.localeCompare(b));
+    const groups = Map.groupBy(points, ({ line }) => lines.lineage[line] || UNKNOWN);
+    return lineages.filter((one) => groups.has(one)).map((one) => [one, groups.get(one)]);
   }
 
   function drawOverRna(gene) {
@@ -324,13 +328,18 @@ async function main() {
       { ...band, y: part(fitted.high), line: { width: 0 }, fill: "tonexty", fillcolor: "rgba(43,108,163,.2)" },
       { ...band, y: part(fitted.fitted), line: { color: BLUE, width: 2 } },
     ];
-    colourGroups(points, by).forEach(([name, some], i) => {
-      const marker = { size: 7, opacity: 0.8, symbol: SYMBOLS[Math.floor(i / 10) % SYMBOLS.length] };
-      if (!by) marker.color = "#666";
+    colourGroups(points, by).forEach(([name, some]) => {
+      const marker = { size: 7, opacity: 0.8, color: "#666" };
+      if (by === "lineage") {
+        const at = lineages.indexOf(name);
+        marker.color = COLOURS[at % COLOURS.length];
+        marker.symbol = SYMBOLS[Math.floor(at / COLOURS.length) % SYMBOLS.length];
+      }
       if (by === "copy number") {
         marker.color = some.map(({ at }) => pairs.copyNumber[at]);
         Object.assign(marker, { colorscale: "Viridis", showscale: true });
-        marker.colorbar = { title: { text: "copy number,<br>log2(ratio + 1)" }, thickness: 12 };
+        const title = { text: "copy number, log2(ratio + 1)", side: narrow ? "top" : "right" };
+        marker.colorbar = { title, thickness: 12, orientation: narrow ? "h" : "v" };
       }
       traces.push(drawn(some, { name: plain(name), marker, showlegend: by === "lineage" }));
     });
@@ -338,15 +347,16 @@ async function main() {
       name: "most influential lines", showlegend: false,
       marker: { size: 13, symbol: "circle-open", color: CHOSEN, line: { width: 2 } },
     }));
-    const title = `log fold change${measured ? "" : ", minus the line’s effect"}`;
-    Plotly.react("over-rna", traces, styled({
+    const title = `log fold change${measured || narrow ? "" : ", minus the line’s effect"}`;
+    // Anew: the margins of the last legend would stay.
+    Plotly.newPlot("over-rna", traces, styled({
       margin: { l: 55, r: 10, t: 10, b: 45 },
       xaxis: { title: { text: `RNA, ${facts.rnaUnit}`, standoff: 6 }, automargin: true },
       yaxis: { title: { text: title } },
     }), CONFIG);
     const all = pairs.of[gene];
     byId("shown").textContent = points.length < all
-      ? `${points.length} of ${all} cell lines, evenly spaced over RNA: the page keeps all of called genes only.`
+      ? `${points.length} of ${all} cell lines, evenly spaced over RNA: the page has room for all lines of the surest genes only.`
       : `${all} cell lines.`;
   }
 

@@ -123,7 +123,7 @@ def _wide(
     if "gene" in found:
         required = {found["guide"]: "guide", found["gene"]: "gene"}
         return Layout("wide_with_gene", "logfc", required, ignored, matrix_of="sequence")
-    if "guide" in mapping:
+    if "guide" in mapping or set(ignored) - {UNNAMED}:  # PoolQ has ids of its constructs
         required = {found["guide"]: "guide"}
         return Layout("current_named", "logfc", required, ignored, matrix_of="sequence")
     return None

@@ -37,6 +37,7 @@ HEADERS: list[tuple[TableName, str, str]] = [
     ("logfc", "long", "CellLine,sgrna,Gene,control_mean,treat_mean,LFC,FDR"),
     ("logfc", "long", "model_id,sgRNA,genes,avgFC,correctedFC"),
     ("logfc", "wide_with_gene", "sgRNA,Gene,A375,HT29"),
+    ("logfc", "current_named", "Construct Barcode,Construct IDs,A375,HT29"),
     ("logfc", "wide_with_gene", ",Construct Barcode,Construct IDs,Gene Symbol,A375,HT29"),
     ("logfc", "gene_effects", "X,SOX10..6663.,MYB..4602."),
     ("logfc", "gene_effects", "ModelID,SOX10 (6663),MYB (4602)"),

@@ -32,7 +32,7 @@ from model.engines.gibbs.metropolis import (
     expand_priors,
     propose,
 )
-from model.engines.gibbs.small_matrices import inverse_factors, times, transposed_times
+from model.engines.gibbs.small_matrices import copy_into, inverse_factors, times, transposed_times
 from model.engines.gibbs.state import LineSums, Screen, State, line_sums_of
 from model.likelihood.pair_sums import GAMMA, GUIDE_LINE, NOISE, SCALE
 
@@ -151,7 +151,8 @@ def _expanded(layout: Layout, state: State, sums: LineSums) -> Expansion:
     info, move = np.zeros((d, d)), np.ones(d)
     for i in range(d):
         sd, what = layout.moving[i, 0], layout.moving[i, 1]
-        priors[i], of[i] = layout.priors[sd], _DERIVATIVES[what]
+        of[i] = _DERIVATIVES[what]
+        copy_into(priors[i], layout.priors[sd])
         info[i, i] = 1
     total, gradient = expand_priors(log_sds, priors)
     for line in range(value.size):

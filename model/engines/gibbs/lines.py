@@ -13,6 +13,7 @@ import numpy as np
 from model.engines.gibbs.compiled import part
 from model.engines.gibbs.layout import ABSENT, Layout
 from model.engines.gibbs.small_matrices import (
+    copy_into,
     inverse_factors,
     log_diagonals,
     quadratic_forms,
@@ -65,10 +66,10 @@ def draw_lines(
         if accepted[group[line]]:
             n_accepted += 1
             continue
-        present[line] = at.present[line]
+        copy_into(present[line], at.present[line])
         new_sums[0][line] = sums[0][line]
-        new_sums[1][line] = sums[1][line]
-        new_sums[2][line] = sums[2][line]
+        copy_into(new_sums[1][line], sums[1][line])
+        copy_into(new_sums[2][line].ravel(), sums[2][line].ravel())
     _set(layout.of_line, state, present)
     return n_accepted / n_lines, new_sums
 

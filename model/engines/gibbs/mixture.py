@@ -118,7 +118,14 @@ def _draw_weights(layout: Layout, state: State, random: np.random.Generator) -> 
         concentrations[component] += 1
     for j in range(concentrations.size):
         state.weights[j] = random.standard_gamma(concentrations[j])
-    state.weights[:] /= state.weights.sum()
+    _normalise(state.weights)
+
+
+@part
+def _normalise(weights: np.ndarray) -> None:
+    total = weights.sum()
+    for j in range(weights.size):
+        weights[j] /= total
 
 
 @inlined
@@ -159,4 +166,4 @@ def _exchange_weights(
             weights[i], weights[j] = both * share, both * (1 - share)
             for g in range(len(total)):
                 total[g] += change * (likelihoods[g, i] - likelihoods[g, j])
-    weights[:] /= weights.sum()
+    _normalise(weights)

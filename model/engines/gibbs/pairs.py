@@ -15,6 +15,7 @@ from model.engines.gibbs.metropolis import (
     expand_priors,
     propose,
 )
+from model.engines.gibbs.small_matrices import copy_into
 from model.engines.gibbs.state import Room, Screen, State, set_pair_sums
 from model.likelihood.pair_sums import spread_sum, spread_sums
 
@@ -56,7 +57,8 @@ def _draw_sds(layout: Layout, state: State, room: Room, random: np.random.Genera
     d = 1 if layout.pair_spread_sd == ABSENT else 2
     present, priors = np.zeros(d), np.zeros((d, 2))
     for i in range(d):
-        present[i], priors[i] = np.log(state.shared[sds[i]]), layout.priors[sds[i]]
+        present[i] = np.log(state.shared[sds[i]])
+        copy_into(priors[i], layout.priors[sds[i]])
     spread = state.shared[layout.pair_spread_sd] if d > 1 else 1.0
     standard = (state.log_omega - present[0]) / spread
     expanded, n_moved = expand_sds(room, standard, present, priors), 0
@@ -66,7 +68,7 @@ def _draw_sds(layout: Layout, state: State, room: Room, random: np.random.Genera
         if accepts(present, expanded, proposal, new_expanded, random):
             present, expanded = proposal.point, new_expanded
             n_moved += 1
-    state.log_omega[:] = spread_around(standard, present)
+    copy_into(state.log_omega, spread_around(standard, present))
     for i in range(d):
         state.shared[sds[i]] = np.exp(present[i])
     return n_moved / SD_STEPS

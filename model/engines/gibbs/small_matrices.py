@@ -13,6 +13,13 @@ from model.engines.gibbs.compiled import cached
 
 
 @cached
+def copy_into(target: np.ndarray, values: np.ndarray) -> None:
+    """Set an array (n,) to values: an assignment with its check of shapes compiles for seconds."""
+    for i in range(values.size):
+        target[i] = values[i]
+
+
+@cached
 def inverse_factors(matrices: np.ndarray, diagonal: np.ndarray) -> np.ndarray:
     """Return F (n, p, p) of each of the matrices (n, p, p), with a diagonal (p,) added to it.
 

@@ -13,6 +13,7 @@ from model.engines.gibbs.line_sds import LARGE, draw_line_sds, settle_line_sds
 from model.engines.gibbs.lines import draw_lines, settle_lines
 from model.engines.gibbs.pairs import draw_spreads
 from model.engines.gibbs.shared import draw_shared
+from model.engines.gibbs.small_matrices import copy_into
 from model.engines.gibbs.state import STEPS, GibbsData, Room, Screen, State, room_for
 
 SETTLE, WITHOUT_LINES, FULL = range(3)
@@ -75,17 +76,17 @@ def _compile(digest: str) -> Callable[..., None]:
         _ = digest
         for at in range(kinds.size):
             _sweep(screen, layout, room, state, random, kinds[at])
-            after.effects[at] = state.effects
-            after.delta[at] = state.delta
-            after.gamma[at] = state.gamma
-            after.log_scale[at] = state.log_scale
-            after.log_noise[at] = state.log_noise
-            after.log_omega[at] = state.log_omega
-            after.component[at] = state.component
-            after.prob_nonzero[at] = state.prob_nonzero
-            after.weights[at] = state.weights
-            after.shared[at] = state.shared
-            after.accepted[at] = state.accepted
+            copy_into(after.effects[at].ravel(), state.effects.ravel())
+            copy_into(after.delta[at], state.delta)
+            copy_into(after.gamma[at], state.gamma)
+            copy_into(after.log_scale[at], state.log_scale)
+            copy_into(after.log_noise[at], state.log_noise)
+            copy_into(after.log_omega[at], state.log_omega)
+            copy_into(after.component[at], state.component)
+            copy_into(after.prob_nonzero[at], state.prob_nonzero)
+            copy_into(after.weights[at], state.weights)
+            copy_into(after.shared[at], state.shared)
+            copy_into(after.accepted[at], state.accepted)
 
     result: Callable[..., None] = run
     return result

@@ -189,7 +189,8 @@ async function main() {
   filterBy("by-flag", (gene, wanted) =>
     wanted === "none" ? column.flags[gene] === "" : flagsOf(gene).includes(wanted));
   filterBy("by-lineage", (gene, wanted) =>
-    column.most_influential_lineage[gene] === wanted && flagsOf(gene).some((flag) => flag.includes("lineage")));
+    column.most_influential_lineage[gene] === wanted &&
+    flagsOf(gene).some((flag) => flag.includes("lineage")));
 
   function markRow() {
     const body = table.table().body();
@@ -325,7 +326,7 @@ async function main() {
     const band = { x: part(fitted.rna), mode: "lines", hoverinfo: "skip", showlegend: false };
     const traces = [
       { ...band, y: part(fitted.low), line: { width: 0 } },
-      { ...band, y: part(fitted.high), line: { width: 0 }, fill: "tonexty", fillcolor: "rgba(43,108,163,.2)" },
+      { ...band, y: part(fitted.high), line: { width: 0 }, fill: "tonexty", fillcolor: `${BLUE}33` },
       { ...band, y: part(fitted.fitted), line: { color: BLUE, width: 2 } },
     ];
     colourGroups(points, by).forEach(([name, some]) => {
@@ -356,7 +357,8 @@ async function main() {
     }), CONFIG);
     const all = pairs.of[gene];
     byId("shown").textContent = points.length < all
-      ? `${points.length} of ${all} cell lines, evenly spaced over RNA: the page has room for all lines of the surest genes only.`
+      ? `${points.length} of ${all} cell lines, evenly spaced over RNA: the page has room for all ` +
+        "lines of the surest genes only."
       : `${all} cell lines.`;
   }
 
@@ -365,7 +367,7 @@ async function main() {
     const width = (high[gene] - low[gene]) / bins;
     const own = Array.from(counts.subarray(gene * bins, (gene + 1) * bins));
     const total = own.reduce((sum, n) => sum + n, zero[gene]);
-    const share = zero[gene] / total;
+    const zeros = zero[gene] ? `; exactly 0: ${(100 * zero[gene] / total).toFixed(0)} %` : "";
     const line = (value, dash, color) =>
       ({ type: "line", yref: "paper", y0: 0, y1: 1, x0: value, x1: value, line: { width: 1, dash, color } });
     Plotly.react("posterior", [{
@@ -373,10 +375,14 @@ async function main() {
       x: own.map((_, bin) => low[gene] + (bin + 0.5) * width), y: own.map((n) => n / total),
       hovertemplate: "beta %{x:.3f}: %{y:.1%} of the draws<extra></extra>",
     }], styled({
-      title: { text: `Posterior of beta${share ? `; exactly 0: ${(100 * share).toFixed(0)} %` : ""}`, font: { size: 13 } },
+      title: { text: `Posterior of beta${zeros}`, font: { size: 13 } },
       margin: { l: 55, r: 10, t: 30, b: 35 }, bargap: 0,
       yaxis: { tickformat: ".0%", title: { text: "draws" } },
-      shapes: [line(0, "dash", "#333"), line(column.beta_hdi_low[gene], "dot", BLUE), line(column.beta_hdi_high[gene], "dot", BLUE)],
+      shapes: [
+        line(0, "dash", "#333"),
+        line(column.beta_hdi_low[gene], "dot", BLUE),
+        line(column.beta_hdi_high[gene], "dot", BLUE),
+      ],
     }), CONFIG);
   }
 

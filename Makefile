@@ -1,6 +1,6 @@
 # Every target sets up .venv first, where it needs it and does not have it.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow soak fuzz check format reference calibrations audit sbom lock clean
+.PHONY: help setup demo test test-slow soak fuzz check format reference examples calibrations audit sbom lock clean
 
 # No usage statistics from the libraries, in anything started here.
 export PREFECT_SERVER_ANALYTICS_ENABLED = false
@@ -51,6 +51,9 @@ audit: setup ## hold the locked packages against known advisories; AUDIT=--may-b
 
 sbom: setup ## write the bill of materials of the product, build/sbom.json
 	@$(BIN)/python .ci/sbom.py
+
+examples: setup ## write the notebooks of examples/ from their text
+	@$(BIN)/python -m examples.build
 
 reference: setup ## write anew what the pages of docs/ take from the code
 	@$(BIN)/python -m docs.reference

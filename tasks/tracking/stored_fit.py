@@ -171,13 +171,19 @@ class StoredFit:
         """All groups of draws, in memory, as ArviZ names them: `posterior`, `prior`, and so on.
 
         Has the group `log_likelihood` by gene-line pair, for `arviz.loo`, also where the run does
-        not store it. Large for a large screen.
+        not store it. Data and predictions are the means of these pairs and have its name, `logfc`,
+        by which ArviZ finds what belongs together. Large for a large screen.
         """
         # Not above: these take seconds to import.
         from model.prediction.loo import with_log_likelihood
 
         tree = self._read(POSTERIOR_FILE, _load_tree)
-        return with_log_likelihood(tree, self.design, self.parameters.sampling.predictive_draws)
+        tree = with_log_likelihood(tree, self.design, self.parameters.sampling.predictive_draws)
+        for group in {"posterior_predictive", "observed_data"} & {*tree.children}:
+            means = tree[group].to_dataset().drop_vars("within_cell_ss", errors="ignore")
+            names = {"cell_mean": "logfc"} if "cell_mean" in means else {}
+            tree[group] = xr.DataTree(means.rename(names))
+        return tree
 
     @cached_property
     def design(self) -> ScreenDesign:

@@ -58,8 +58,8 @@ def _block_summary(draws: np.ndarray) -> pd.DataFrame:
     split = split_chains(draws)
     normal = _rank_normalised(split)
     folded = _rank_normalised(np.abs(split - np.median(split, axis=(1, 2), keepdims=True)))
-    # A constant parameter has no variance to divide by, and draws may be infinite.
-    with np.errstate(invalid="ignore", divide="ignore"):
+    # A constant parameter has no variance to divide by, and draws may be huge or infinite.
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         low, high = shortest_intervals(pooled)
         squares = (draws - pooled.mean(axis=1)[:, None, None]) ** 2
         variance, sd = squares.mean(axis=(1, 2)), pooled.std(axis=1, ddof=1)

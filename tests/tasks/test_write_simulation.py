@@ -25,7 +25,7 @@ def written(folder: Path, **options: object) -> tuple[SimulatedRelease, str]:
 @pytest.mark.parametrize("missing", [0, 0.5])
 def test_a_written_release_gives_the_design_that_was_simulated(tmp_path, missing):
     release, file = written(
-        tmp_path, genes=90, cell_lines=8, guides=3, replicates=3, missing=missing
+        tmp_path, model="m4", genes=90, cell_lines=8, guides=3, replicates=3, missing=missing
     )
     valid = validate(load_dataset(file), PARAMETERS)
     findings = [finding.rule for finding in valid.report.findings]

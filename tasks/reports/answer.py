@@ -14,7 +14,7 @@ import pandas as pd
 from model.effects.copy_number import FLAG as COPY_NUMBER_FLAG
 from model.effects.copy_number import carried_by_copy_number
 from model.effects.gene_effects import CALLED, NOT_ENOUGH_DATA, count_calls, influential_lines
-from schemas.formatting import list_first
+from schemas.formatting import cut_list, list_first
 from schemas.parameters import Filters, FitParameters
 from schemas.reports import Convergence, KnownGenes, PreparationReport, Verdict
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:  # spares `screenbayes show` the import of what only a fit nee
     from model.screen.inclusion import InclusionTable
 
 NAMES_SHOWN = 10
+MOST_CHARACTERS = 120
+"""Of the first reason in the line of the verdict; all of it stands below."""
 NOT_KNOWN = "–"
 DIRECTIONS = {
     "negative": "needed more where expressed more",
@@ -166,7 +168,7 @@ def describe_verdict(verdict: Verdict) -> str:
     words = f"{verdict.status} – {STATUS_WORDS[verdict.status]}"
     if not verdict.reasons:
         return f"{words}."
-    first = verdict.reasons[0].partition(":")[0].rstrip(".")
+    first = cut_list(verdict.reasons[0].partition(":")[0].rstrip("."), MOST_CHARACTERS)
     more = len(verdict.reasons) - 1
     return f"{words}: {first}" + (f"; and {more} more reason{'s' * (more > 1)}." if more else ".")
 

@@ -151,7 +151,7 @@ def render_report(
             (call, DIRECTIONS[call].capitalize(), genes.to_dict("records"))
             for call, genes in called.items()
         ],
-        confidence=[*describe_confidence(results), trial],
+        confidence=[*describe_confidence(results), _plain(trial)],
         first_shown=FIRST_SHOWN,
         status_words=f"{STATUS_WORDS[results.verdict.status].capitalize()}.",
         effects=in_table.to_dict("records"),

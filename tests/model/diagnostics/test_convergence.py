@@ -53,7 +53,7 @@ def test_the_measures_are_the_worst_of_the_table_of_parameters():
 
 
 def test_the_worst_of_very_many_is_judged_as_the_worst():
-    draws = np.random.default_rng(1).normal(size=(4, 400, 3000))
+    draws = np.random.default_rng(1).normal(size=(4, 250, 1200))
     apart = draws.copy()
     apart[0, :, 7] += 0.6
     found = []
@@ -61,7 +61,7 @@ def test_the_worst_of_very_many_is_judged_as_the_worst():
         posterior = xr.Dataset({"b": (("chain", "draw", "g"), values)})
         r_hat = parameter_summary(xr.DataTree.from_dict({"posterior": posterior})).r_hat.to_numpy()
         assert r_hat.max() > 1.01
-        found.append(rhat_beyond_chance(values, np.arange(3000), r_hat))
+        found.append(rhat_beyond_chance(values, np.arange(1200), r_hat))
     assert found == [1, r_hat[7]]
     assert rhat_beyond_chance(draws, np.arange(100), r_hat[:100]) is None
 

@@ -45,8 +45,10 @@ PRIORS = Priors.model_validate(
 
 
 @pytest.mark.filterwarnings("ignore:Degrees of freedom:RuntimeWarning")  # SD of RNA over one line
-@pytest.mark.parametrize("rows", [unbalanced_rows(), nested_rows(1, 1, 1, 1)[0]])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [*((name, unbalanced_rows()) for name in MODELS), ("m4_nested", nested_rows(1, 1, 1, 1)[0])],
+)
 def test_the_density_is_that_of_single_measurements(name, rows, tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     design = design_from_rows(rows)

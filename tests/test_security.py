@@ -12,5 +12,8 @@ def test_no_module_stores_a_pickle():
     unsafe = r"(?m)^\s*(import|from) (pickle|cloudpickle|dill|shelve|marshal)\b|allow_pickle=True"
     for text in texts:
         assert not re.search(rf"{unsafe}|(joblib|torch)\.load", text)
+        assert not re.search(
+            r"yaml\.(unsafe_|full_)?load(_all)?\((?!text, _Loader)", text
+        )  # a SafeLoader of ours
         for options in re.findall(r"persist_result=(?!False)[^)]*", text):
             assert re.search(r"result_serializer=\"(compressed/)?json\"", options)

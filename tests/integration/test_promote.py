@@ -59,8 +59,6 @@ def test_a_champion_is_made_refused_replaced_and_restored(client, capsys):
         return code, " ".join((said.out + said.err).split())
 
     first = fitted()
-    code, said = promote("25Q4")
-    assert code == BAD_INPUT and "challenger or a release of Avana sample" in said
     code, said = promote("latest", "--unexplained-losses=-1", "--lfsr", "2")
     assert code == BAD_INPUT and "--lfsr" in said
     code, said = promote("latest")
@@ -102,11 +100,7 @@ def test_a_champion_is_made_refused_replaced_and_restored(client, capsys):
     assert client.get_model_version(DATASET, "1").tags["previous_champion"] == "2"
 
     review = fitted(release="26Q4", status="review")
-    assert promote(review.run_id)[0] == 1
-    assert client.get_run(review.run_id).data.tags["gate"] == "refused: verdict"
-    assert promote(review.run_id, "--verdict", "review")[0] == 0
-    assert champion(client) == review.run_id
-
+    assert [promote(review.run_id)[0], promote(review.run_id, "--verdict", "review")[0]] == [1, 0]
     version = client.get_registered_model(DATASET).aliases["champion"]
     deleted = fitted(HITS, release="27Q2")
     client.delete_model_version(DATASET, str(int(version) + 1))

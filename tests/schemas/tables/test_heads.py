@@ -5,8 +5,6 @@ import pytest
 from schemas.tables.containers import TableFormatError
 from schemas.tables.heads import check_head, is_padded, name_columns, parse_header, without_padding
 
-LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2\nsize 1234\n"
-
 
 @pytest.mark.parametrize(
     ("head", "rule", "words"),
@@ -15,9 +13,6 @@ LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2\nsize 1234\
         (b"<?xml version='1.0'?><Error><Code>NoSuchKey", "html_page", ""),
         (b"<html>\xe9" + b"a" * 50, "html_page", f"begins '<html>\ufffd{'a' * 33}'; download"),
         (b"PAR1\x15", "wrong_format", "got a Parquet file"),
-        (LFS, "pointer_file", "a Git LFS pointer to 1,234 bytes stored elsewhere"),
-        (b"/annex/objects/MD5E-s12--a.csv\n", "pointer_file", "run `git annex get`"),
-        (b"a;b\n1;2\n", "wrong_delimiter", "the header has semicolons"),
     ],
 )
 def test_what_is_no_table_is_named(head: bytes, rule: str, words: str):

@@ -21,7 +21,6 @@ PAGE = (PROJECT / "ARCHITECTURE.md").read_text(encoding="utf-8")
 
 @cache
 def sources() -> dict[str, str]:
-    """Source of every module by its dotted name."""
     return {
         ".".join(path.relative_to(PROJECT).with_suffix("").parts).removesuffix(".__init__"): (
             path.read_text(encoding="utf-8")
@@ -72,7 +71,6 @@ def test_package_imports_only_what_the_rule_allows(package: str) -> None:
 
 
 def loaded_with(modules: dict[str, str]) -> dict[str, set[str]]:
-    """The names that each module imports when it is imported."""
     return {
         module: {name for _, name in imports(source, when_loaded=True)}
         for module, source in modules.items()

@@ -14,8 +14,6 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Block:
-    """A block of code of a page."""
-
     language: str
     """The language of its fence; empty for an indented block."""
     text: str

@@ -162,8 +162,6 @@ def dataset_text(release: str) -> str:
 
 
 class Reader:
-    """Who follows a page in a clone."""
-
     down: ExitStack
 
     def __init__(self, folder: Path, shell: Shell, places: dict[str, Any]) -> None:

@@ -34,8 +34,11 @@ PLACES = {
     " --draws 500": "",
     # Smaller versions.
     "--genes 18000 --cell-lines 1100": "--genes 180 --cell-lines 11",
-    "--simulations 2000": "--simulations 60",
-    "--simulated-model m4_nested": "--simulated-model m4_nested --simulations 60",
+    "--genes 105 --cell-lines 41": "--genes 40 --cell-lines 16",
+    "simulate --out screen": "simulate --genes 40 --cell-lines 16 --out screen",
+    "--simulations 2000": "--simulations 50",
+    "--simulated-model m4_nested": "--simulated-model m4_nested --simulations 50",
+    "calibrate --on avana.yaml": "calibrate --on avana.yaml --permutations 2",
 }
 """Text of a command or a file: what stands in its place. `{data}` is a folder with simulated
 releases, the others are free ports. `FIRST_RUN` and `RUN_OF_...` are runs of the page."""

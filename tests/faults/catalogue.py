@@ -64,7 +64,6 @@ class Fault:
 
 
 def fault(area: Area, what: str, **others: Any) -> pytest.MarkDecorator:
-    """Mark a test as making this fault."""
     return pytest.mark.fault(Fault(area, what, **others))
 
 

@@ -38,8 +38,6 @@ CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 class Done(NamedTuple):
-    """A command that has ended."""
-
     code: int | None
     out: str
     err: str
@@ -131,7 +129,6 @@ class OwnProcess(Command):
                 os.killpg(process.pid, signal.SIGKILL)
 
     def end(self, process: Process, told: tuple[str, ...] = ()) -> Done:
-        """Wait for its end and check it."""
         wait_until(lambda: process.code() is not None, PATIENCE, "the command ends", OFTEN)
         return self.check(Done(process.code(), *self.printed()), self._before, told)
 

@@ -13,13 +13,11 @@ from tests.faults.commands import Command, OwnProcess, prepare_forks
 
 @pytest.fixture
 def fault(request) -> Fault:
-    """The fault the test is marked with."""
     return request.node.get_closest_marker("fault").args[0]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """An empty working folder."""
     (tmp_path / "work").mkdir()
     return tmp_path / "work"
 

@@ -41,7 +41,6 @@ def read_only(folder: Path):
 
 
 def fill(folder: Path) -> None:
-    """Fill the disk of a folder up to the last byte."""
     with (folder / "filling").open("wb", buffering=0) as file, pytest.raises(OSError):
         while True:
             file.write(bytes(65536))

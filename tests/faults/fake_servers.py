@@ -63,6 +63,5 @@ def silent() -> Iterator[str]:
 
 
 def closed_port() -> str:
-    """The address of a port that is closed."""
     with silent() as address:
         return address

@@ -243,7 +243,6 @@ def test_rights_that_are_not_enough(policy, named, keys, told, limit, bucket, co
 
 
 def denied(what, **arguments) -> bool:
-    """Whether the endpoint knows this key, and denies it this."""
     try:
         what(**arguments)
     except ClientError as error:

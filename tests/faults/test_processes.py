@@ -52,7 +52,6 @@ STAGES = (
 
 
 def begin(words, screen: Path, until: str, command: OwnProcess, **streams: str) -> Process:
-    """Begin a command, and wait until it shows this."""
     command.environment["TMPDIR"] = str(screen.parent / "temporary")
     (screen.parent / "temporary").mkdir(exist_ok=True)
     arguments = [str(screen) if word == "SCREEN" else word for word in words]

@@ -164,7 +164,6 @@ def postgres(folder: Path, port: int) -> Server:
 
 
 def prefect_server(folder: Path, port: int, database: str) -> Server:
-    """A Prefect server with a database of its own."""
     environment = {
         "PREFECT_HOME": str(folder / "prefect-server"),
         "PREFECT_API_DATABASE_CONNECTION_URL": database,

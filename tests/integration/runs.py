@@ -78,16 +78,13 @@ def otherwise_than_described(run: Run) -> list[str]:
 
 
 def artifact(run: Run, name: str) -> Path:
-    """Path of an artifact in the local store."""
     return Path(run.info.artifact_uri.removeprefix("file://")) / name
 
 
 def summary_of(run: Run) -> pd.DataFrame:
-    """summary.csv, by parameter."""
     return pd.read_csv(artifact(run, "summary.csv")).set_index("parameter")
 
 
 def inputs_of(run: Run) -> list[DatasetInput]:
-    """The datasets a run was given."""
     assert run.inputs is not None
     return list(run.inputs.dataset_inputs)

@@ -153,7 +153,6 @@ class Stack:
 
 @contextmanager
 def running_stack(folder: Path, s3_endpoint: str) -> Iterator[Stack]:
-    """Start everything from nothing, and stop it at the end."""
     bucket = f"screens-{uuid4().hex[:12]}"
     ports = {name: free_port() for name in ("postgres", "prefect", "mlflow")}
     storage = s3_settings(s3_endpoint)

@@ -133,7 +133,6 @@ def start_slow_fit(stack: Stack, dataset: str) -> FlowRun:
 
 
 def flow_process(run: FlowRun) -> int:
-    """Pid of the process a flow run is executed in."""
     found = [
         process.pid
         for process in psutil.process_iter(["environ"])

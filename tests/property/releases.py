@@ -27,7 +27,6 @@ LIST_SUFFIXES = (".csv", ".csv.gz", ".parquet")
 
 
 def examples(number: int) -> settings:
-    """Return the settings of a test that tries so many examples in the suite."""
     return settings(max_examples=number * TIMES)
 
 
@@ -52,11 +51,9 @@ class Release:
     """What is done to the file of a table after it was written."""
 
     def table(self, name: str) -> pd.DataFrame:
-        """Return a table by its name."""
         return self.others[name] if name in self.others else getattr(self, name)
 
     def write(self, folder: Path) -> Dataset:
-        """Write the tables and return the dataset."""
         paths = {}
         for name in (*SMALL, *self.others):
             path = folder / f"{name}{self.suffixes.get(name, '.csv')}"
@@ -91,7 +88,6 @@ class Release:
 
 
 def save(frame: pd.DataFrame, path: Path, *, index: bool) -> None:
-    """Write a table in the format of its suffix."""
     if path.suffix == ".parquet":
         frame.to_parquet(path, index=index, row_group_size=3)
     elif path.suffix == ".hdf5":

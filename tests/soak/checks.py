@@ -169,7 +169,6 @@ def _paths(client: MlflowClient, run_id: str, folder: str | None = None) -> Iter
 
 
 def _read(client: MlflowClient, run_id: str) -> None:
-    """Read the files that people open."""
     names = ("gene_effects.parquet", "gene_effects.csv", "posterior.nc")
     with tempfile.TemporaryDirectory() as folder:
         parquet, csv, draws = (client.download_artifacts(run_id, name, folder) for name in names)

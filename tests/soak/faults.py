@@ -30,8 +30,6 @@ BEGINS = 150.0  # seconds to wait for a flow
 
 @dataclass
 class Ground:
-    """What faults are made to."""
-
     stack: Stack
     releases: Releases
     random: Random

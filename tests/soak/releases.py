@@ -35,7 +35,6 @@ def key_of(place: str, content: bytes) -> str:
 
 
 def described(place: str) -> dict[str, str]:
-    """The dataset file of a release."""
     _, dataset, release = place.split("/")
     settings = {"library": "simulated", "rna_units": "z_score"}
     return {"name": dataset, "release": release, "logfc": "screen.csv", **settings}
@@ -75,7 +74,6 @@ class Releases:
         return screen.to_csv(index=False, lineterminator="\n").encode()
 
     def upload(self, place: str, content: bytes, *, in_parts: bool = False) -> None:
-        """Upload a valid release, its table first."""
         self.upload_table(place, content, in_parts=in_parts)
         self.upload_description(place)
 

@@ -70,8 +70,6 @@ def say(text: str) -> None:
 
 
 class Soak:
-    """A soak under way."""
-
     def __init__(self, ground: Ground) -> None:
         self.ground, self.stack = ground, ground.stack
         self.seconds: list[float] = []
@@ -115,7 +113,6 @@ class Soak:
                     fault = hand.submit(self._make, self._kind(len(ended)), len(ended))
 
     def settle(self) -> None:
-        """Wait until all is done."""
         say("no more faults")
         assert wait_for(self._all_done, SETTLING), "not all is done"
         self._activate(False)

@@ -9,13 +9,11 @@ PAGE = b"\n<!DOCTYPE html>\n<html><body>Log in</body></html>\n"
 
 
 def longer_line(before: bytes) -> bytes:
-    """Add a value to the tenth line."""
     lines = before.split(b"\n")
     return b"\n".join([*lines[:9], lines[9] + b",0.1", *lines[10:]])
 
 
 def repeated_header(before: bytes) -> bytes:
-    """Write the header twice."""
     return before.split(b"\n", 1)[0] + b"\n" + before
 
 

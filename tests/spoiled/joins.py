@@ -14,17 +14,14 @@ CONTROLS = "logfc+essential+nonessential"
 
 
 def called_z_scores(of: Release) -> Release:
-    """Give log2(TPM+1) as z-scores."""
     return replace(of, entries={"rna_units": "z_score"})
 
 
 def z_scored(of: Release) -> Release:
-    """Give RNA as z-scores."""
     return replace(called_z_scores(of), rna=(of.rna - of.rna.mean()) / of.rna.std())
 
 
 def of_ratios(of: Release) -> Release:
-    """Call copy numbers ratios."""
     return replace(of, entries={"copy_number_units": "ratio"})
 
 
@@ -35,13 +32,11 @@ def many_lines(table: pd.DataFrame, n_lines: int) -> pd.DataFrame:
 
 
 def swapped(of: Release) -> Release:
-    """Exchange the lists of control genes."""
     lists = {"essential": "nonessential", "nonessential": "essential"}
     return replace(of, others=of.others | {a: of.others[b] for a, b in lists.items()})
 
 
 def with_values(table: pd.DataFrame, rows: Any, columns: Any, value: Any) -> pd.DataFrame:
-    """Return a table in which some cells have this value."""
     table = table.copy()
     table.iloc[rows, columns] = value
     return table
@@ -54,7 +49,6 @@ def in_halves(matrix: pd.DataFrame, n_rows: int, n_columns: int) -> pd.DataFrame
 
 
 def renamed(table: pd.DataFrame, first: int, label: str) -> pd.DataFrame:
-    """Return RNA whose genes from the first one on have other labels."""
     names = [label.format(place) for place in range(first, table.shape[1])]
     return table.set_axis([*table.columns[:first], *names], axis=1)
 
@@ -66,7 +60,6 @@ def of_many_genes(rna: pd.DataFrame) -> pd.DataFrame:
 
 
 def standardised(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a matrix whose rows have mean 0 and SD 1."""
     return table.sub(table.mean(axis=1), axis=0).div(table.std(axis=1), axis=0)
 
 
@@ -86,7 +79,6 @@ def noise(n_rows: int, n_columns: int) -> Any:
 
 
 def filled(rna: pd.DataFrame) -> pd.DataFrame:
-    """Return RNA in which four lines of two genes have the mean."""
     rna = rna.clip(lower=0)
     for gene in (1, 3):
         rna = with_values(rna, slice(4 * gene, 4 * gene + 4), gene, rna.iloc[:, gene].mean())
@@ -94,7 +86,6 @@ def filled(rna: pd.DataFrame) -> pd.DataFrame:
 
 
 def hundredths(rna: pd.DataFrame) -> pd.DataFrame:
-    """Return low TPM of two decimals in place of RNA."""
     return rna * 0 + np.arange(1, rna.size + 1).reshape(rna.shape) / 100
 
 

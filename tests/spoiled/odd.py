@@ -26,24 +26,20 @@ class Odd:
 
 
 def written(name: str, table: str, change: Callable[[bytes], bytes], suffix: str = ".csv") -> Odd:
-    """Change the bytes of a table."""
     return Odd(name, lambda of: content(name, table, "", change, suffix).change(of, RANDOM)[0])
 
 
 def table(
     name: str, table: str, change: Callable[[pd.DataFrame], pd.DataFrame], *rules: str
 ) -> Odd:
-    """Change the labels of a table."""
     return Odd(name, lambda of: frame(name, table, "", change).change(of, RANDOM)[0], rules)
 
 
 def symbols(names: pd.Index | pd.Series) -> list[str]:
-    """Return the symbols of genes."""
     return [str(name).split(" ")[0] for name in names]
 
 
 def of_r(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return a matrix with labels that R made."""
     return frame.rename(columns=r_name)
 
 
@@ -54,7 +50,6 @@ def long(rna: pd.DataFrame) -> pd.DataFrame:
 
 
 def both_by_symbol(of: Release) -> Release:
-    """Return a release whose guide map has symbols, and whose RNA has numbers too."""
     guides = of.guide_map
     return replace(of, guide_map=guides.assign(Gene=symbols(guides["Gene"])))
 
@@ -66,7 +61,6 @@ def numbered(was: bytes) -> bytes:
 
 
 def tabs(was: bytes) -> bytes:
-    """Separate the values by tabs."""
     return was.replace(b",", b"\t")
 
 

@@ -17,8 +17,6 @@ Spoiled = tuple[Release, str]
 
 @dataclass(frozen=True)
 class Spoil:
-    """One way to spoil one table."""
-
     name: str
     table: str
     rule: str
@@ -94,7 +92,6 @@ def wide_release(of: Release) -> Release:
 
 
 def line_of(place: int, value: str | None = None) -> str:
-    """Return the place of a row, as findings name it."""
     return f"line {place + 2}" + ("" if value is None else f": {value!r}")
 
 
@@ -110,7 +107,6 @@ def row_in_use(of: Release, table: str, source: random.Random) -> int:
 
 
 def with_cell(frame: pd.DataFrame, place: int, column: str, value: str | None) -> pd.DataFrame:
-    """Put a value into a row of a table of text."""
     frame = frame.astype("str")
     frame.iat[place, list(frame.columns).index(column)] = value
     return frame
@@ -129,8 +125,6 @@ def cell(table: str, column: str, shown: str, rule: str, *values: str | None) ->
 
 
 def number(table: str, rule: str, *values: float) -> Spoil:
-    """Put one of these numbers into a matrix."""
-
     def change(of: Release, source: random.Random) -> Spoiled:
         frame, value = of.table(table).copy(), source.choice(values)
         row, column = source.randrange(len(frame)), source.randrange(len(frame.columns))
@@ -141,8 +135,6 @@ def number(table: str, rule: str, *values: float) -> Spoil:
 
 
 def row_label(table: str, column: str, rule: str, *labels: str, reported: str = "") -> Spoil:
-    """Give a row of a matrix one of these labels."""
-
     def change(of: Release, source: random.Random) -> Spoiled:
         frame, label = of.table(table), source.choice(labels)
         place = source.randrange(len(frame))
@@ -191,8 +183,6 @@ def frame(
 def content(
     name: str, table: str, rule: str, change: Callable[[bytes], bytes], suffix: str = ".csv"
 ) -> Spoil:
-    """Change the bytes of a file of the complete release."""
-
     def applied(sound: Release, _: random.Random) -> Spoiled:
         suffixes, rewrites = sound.suffixes | {table: suffix}, sound.rewrites | {table: change}
         return replace(sound, suffixes=suffixes, rewrites=rewrites), ""
@@ -201,7 +191,6 @@ def content(
 
 
 def entry(name: str, table: str, rule: str, key: str, value: Any) -> Spoil:
-    """Let the dataset say something else."""
     return Spoil(
         name, table, rule, lambda of, _: (replace(of, entries=of.entries | {key: value}), "")
     )

@@ -16,7 +16,6 @@ def again(table: pd.DataFrame, place: int, **other: Any) -> pd.DataFrame:
 
 
 def bare_rows(table: pd.DataFrame, _: int) -> tuple[pd.DataFrame, str]:
-    """Add two rows of neither guide nor gene."""
     for place in (len(table), len(table) + 1):
         table = with_cell(again(table, 0), place, "sgRNA", None)
         table = with_cell(table, place, "Gene", None)
@@ -24,12 +23,10 @@ def bare_rows(table: pd.DataFrame, _: int) -> tuple[pd.DataFrame, str]:
 
 
 def name_of(labels: pd.Index, place: int) -> str:
-    """Return one of the labels, by any number."""
     return labels[place % len(labels)]
 
 
 def empty_row(table: pd.DataFrame, place: int) -> pd.DataFrame:
-    """Return a matrix without values in a row."""
     table = table.copy()
     table.iloc[place] = np.nan
     return table

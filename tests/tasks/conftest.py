@@ -37,8 +37,6 @@ def working_folder(fresh_store, tmp_path, monkeypatch) -> Path:
 
 
 class Tracked(NamedTuple):
-    """A fit, and what MLflow holds of it."""
-
     results: FitResults
     run: FitRun
     stored: Run

@@ -42,7 +42,6 @@ def fitted(
     status: Status = "pass",
     parameters: FitParameters | None = None,
 ) -> FitRun:
-    """Track a fit with these slopes."""
     beta = np.array(slopes)
     results = results_of(
         parameters,

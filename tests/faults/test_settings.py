@@ -40,11 +40,10 @@ DATASETS = (
         ("name: a\nrelease: b\nlibrary: c\n", "expected `logfc` (a table) or `folder`"))),
     (bad("a missing release folder", "`folder: nowhere`", "correct the path"), (
         ("name: a\nrelease: b\nlibrary: c\nfolder: nowhere\n", "nowhere"),)),
-    (bad("a release that is not text", "a date, a date that is none, a number, yes, null"), (
+    (bad("a release that is not text", "a date, a date that is none, a number, null"), (
         (f"{HEAD}release: 2024-01-01\n", "(date); write it in quotes"),
         (f"{HEAD}release: 2024-99-99\n", "expected YAML, got: month must be in 1..12"),
         (f"{HEAD}release: 25\n", "release: expected text, got 25 (int); write it in quotes"),
-        (f"{HEAD}release: yes\n", "got True"),
         (f"{HEAD}release: null\n", "release: expected text, got nothing"))),
     (bad("a name with unsafe characters", "a path, the folder above, two lines, "
          "blanks, nothing, a script, markup, a formula, an escape sequence, 300 characters"), (
@@ -72,11 +71,10 @@ SETTINGS = (
         ("filters: {genes: []}", "filters.genes: expected at least"),
         ("filters: {cell_lines: }", "filters.cell_lines: expected at least"),
         ("filters: {lineages: ''}", "filters.lineages: expected at least"))),
-    (bad("a setting out of bounds", "a word, 10¹² draws, -5, infinitely many, a seed below "
+    (bad("a setting out of bounds", "a word, 10¹² draws, infinitely many, a seed below "
          "zero, limits of NaN and infinity", "should be"), (
         ("sampling: {draws: many}", "--draws: should be a valid integer"),
         ("sampling: {draws: 1000000000000}", "less than or equal to 1000000"),
-        ("sampling: {draws: -5}", "greater than or equal to 50, got -5"),
         ("sampling: {draws: .inf}", "--draws: should be a finite number"),
         ("seed: -1", "--seed: should be greater than or equal to 0"),
         ("preparation: {min_rna_sd: .nan}", "min_rna_sd: should be"),
@@ -86,7 +84,6 @@ SETTINGS = (
         ("priors: {mu_beta: \"__import__('os')\"}", "priors.mu_beta: expected Normal"),
         ("priors: {mu_beta: 'Cauchy(0, 1)'}", "expected Normal(mean, sd)"),
         ("priors: {mu_beta: {family: Normal, arguments: [0, .inf]}}", "Normal(mean, sd)"),
-        ("priors: {mu_beta: 'Normal(0, 1) + 1'}", "expected Normal(mean, sd)"),
         ("priors: {mu_beta: 'Normal(0, one)'}", "expected numbers in"),
         ("priors: {sigma: 'Exponential(1, 2)'}", "Exponential takes 1 number(s), got 2 in"),
         ("priors: {mu_beta: 'Normal(0, 0)'}", "the last above zero"),

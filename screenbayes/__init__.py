@@ -143,7 +143,7 @@ def load(run: str = "latest", dataset: str = "") -> StoredFit:
         >>> fit = sb.load("24Q4", dataset="avana")               # doctest: +SKIP
         >>> fit.effects.query("call == 'negative'")              # doctest: +SKIP
         >>> fit.gene("SOX10")                                    # doctest: +SKIP
-        >>> az.plot_trace(fit.posterior, var_names=["mu_beta"])  # doctest: +SKIP
+        >>> az.plot_trace(fit.posterior, var_names=["sigma"])  # doctest: +SKIP
 
     Raises:
         UserError: there is no such run, or no store; the message lists what there is.

@@ -23,6 +23,7 @@ from schemas.errors import UserError
 from schemas.model_spec import MODEL_SPECS
 from schemas.parameters import FitParameters
 from schemas.posterior import check_contract
+from tasks.reports.fit import NOT_STORED
 from tests.integration.runs import artifact, inputs_of, runs_in, summary_of
 
 pytestmark = [pytest.mark.integration]
@@ -210,11 +211,12 @@ def test_a_result_is_shown_and_published_before_it_is_drawn_and_stored(
     assert main(["demo", "--draws", "100"]) == BAD_INPUT
     shown = capsys.readouterr()
     assert "no ink" in shown.err and "MLflow run:" not in shown.out
-    assert all(words in shown.out for words in ("published values", "Hyperparameters", "Verdict:"))
+    assert all(words in shown.out for words in ("published values", "hyperparameters", "Verdict:"))
     (run,) = runs_in(tmp_path)
     with get_client(sync_client=True) as client:
         pages = [str(page.data) for page in client.read_artifacts() if page.key == "result"]
-    assert run.info.status == "FAILED" and any(run.info.run_id in page for page in pages)
+    assert run.info.status == "FAILED" and not any(run.info.run_id in page for page in pages)
+    assert any(NOT_STORED in page for page in pages)
 
 
 def test_a_defect_shows_its_traceback_and_is_no_verdict(monkeypatch, capsys) -> None:

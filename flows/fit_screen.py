@@ -32,7 +32,7 @@ from tasks.runtime.prefect_runs import (
     refused_state,
     this_flow_run,
 )
-from tasks.runtime.progress import log_info
+from tasks.runtime.progress import Progress, log_info
 from tasks.runtime.stopwatch import Stopwatch
 from tasks.steps.fit import fit_task, fit_without_copy_number_task, wait_for_mlflow
 from tasks.tracking.earlier_runs import close_abandoned, finished_fit
@@ -101,7 +101,9 @@ def _fit(
             return reuse_fit(dataset, parameters, earlier)
 
     screen = prepare_design(dataset, parameters, validation, stopwatch)
-    log_info(f"Fitting {parameters.model}: {describe_cost(screen.design, parameters)}")
+    with Progress("preparing the engine"):  # compiled by its first use, which takes half a minute
+        cost = describe_cost(screen.design, parameters)
+    log_info(f"Fitting {parameters.model}: {cost}")
     require_memory(needed_bytes(screen.design, parameters), "the fit")
     with managed_run(open_run(dataset, parameters, digest, this_flow_run())) as run:
         with stopwatch.stage("fit"):

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from model.effects.explorer import Explorer, explorer
@@ -24,6 +23,7 @@ from model.plots.gene_effects import CALL_COLOURS
 from schemas.column_catalog import TABLES
 from tasks.reports.answer import NOT_KNOWN, dominant_group
 from tasks.reports.gene import DIRECTIONS, describe_flags
+from tasks.reports.page import page_environment
 
 if TYPE_CHECKING:
     from model.fit import FitResults
@@ -284,10 +284,4 @@ def _licences() -> str:
     )
 
 
-_ENVIRONMENT = Environment(
-    loader=FileSystemLoader(Path(__file__).parent),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_ENVIRONMENT = page_environment()

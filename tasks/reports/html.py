@@ -9,11 +9,9 @@ from __future__ import annotations
 import math
 from base64 import b64encode
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from model.effects.copy_number import carried_by_copy_number
 from model.effects.gene_effects import NOT_ENOUGH_DATA
@@ -38,6 +36,7 @@ from tasks.reports.answer import (
 )
 from tasks.reports.comparison import describe_comparison, describe_data_changes
 from tasks.reports.fit import examples_shown
+from tasks.reports.page import page_environment
 from tasks.tracking.artifacts import EXPLORER_FILE, PARAMETERS_FILE, without_effect
 
 if TYPE_CHECKING:
@@ -294,11 +293,5 @@ def _plain(description: str | None) -> str:
     return (description or "").replace("`", "")
 
 
-_ENVIRONMENT = Environment(
-    loader=FileSystemLoader(Path(__file__).parent),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
+_ENVIRONMENT = page_environment()
 _ENVIRONMENT.filters |= {"number": _number, "rate": format_probability}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Annotated
 
+from cyclopts import Parameter
 from rich.console import Console
 from rich.markup import escape
 
@@ -12,7 +14,14 @@ from deployments.cli.exit_codes import DONE
 from deployments.cli.options import RUN_NAMES, require_named
 
 
-def export(run: str, *, out: Path, dataset: str = "", draws: bool = True) -> int:
+def export(
+    run: str,
+    *,
+    out: Path,
+    dataset: str = "",
+    draws: bool = True,
+    tables_only: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
     """Write the tables, the posterior and the pictures of a fit into a folder.
 
     Exports a comparison, a calibration or a permutation trial by the id of its run.
@@ -28,6 +37,8 @@ def export(run: str, *, out: Path, dataset: str = "", draws: bool = True) -> int
         Name of the dataset; needed if the store has several and the fit is not named by id.
     draws
         Whether to write posterior.nc, by far the largest file.
+    tables_only
+        Write the tables (CSV and Parquet) and run.json alone.
     """
     from tasks.runtime.files import require_empty
     from tasks.tracking.export import export_run
@@ -35,7 +46,7 @@ def export(run: str, *, out: Path, dataset: str = "", draws: bool = True) -> int
 
     require_named(RUN_NAMES, run)
     require_empty(out)  # before asking MLflow
-    files = export_run(run_id_of(run, dataset), out, draws=draws)
+    files = export_run(run_id_of(run, dataset), out, draws=draws, tables_only=tables_only)
     size = sum(file.stat().st_size for file in files)
     paths = [file.relative_to(out.resolve()) for file in files]
     folders = Counter(path.parts[0] for path in paths if len(path.parts) > 1)

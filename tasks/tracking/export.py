@@ -19,21 +19,25 @@ from tasks.tracking.store import (
 )
 
 RUN_FILE = "run.json"
+TABLES = (".csv", ".parquet")
 
 
-def export_run(run_id: str, folder: Path, *, draws: bool = True) -> list[Path]:
+def export_run(
+    run_id: str, folder: Path, *, draws: bool = True, tables_only: bool = False
+) -> list[Path]:
     """Write the files of a finished run into `folder`, empty or new; return their paths.
 
     Adds `run.json` with id, name, tags, parameters and metrics. Without `draws` the posterior, by
-    far the largest file, is omitted. The folder is written completely or not at all. Raises
-    NoSuchFit, NoStore, FolderInUse, TrackingError, or OSError if the disk of the folder fails.
+    far the largest file, is omitted; with `tables_only` all but CSV and Parquet. The folder is
+    written completely or not at all. Raises NoSuchFit, NoStore, FolderInUse, TrackingError, or
+    OSError if the disk of the folder fails.
     """
     folder = folder.resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with temporary_folder(folder.parent) as staging:
         whole = Path(staging, "export")
         whole.mkdir()
-        run = _fetch(run_id, whole, draws=draws)
+        run = _fetch(run_id, whole, draws=draws, tables_only=tables_only)
         about = {
             "run_id": run_id,
             "run_name": run.info.run_name,
@@ -51,7 +55,7 @@ def export_run(run_id: str, folder: Path, *, draws: bool = True) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def _fetch(run_id: str, whole: Path, *, draws: bool) -> Run:
+def _fetch(run_id: str, whole: Path, *, draws: bool, tables_only: bool) -> Run:
     """Download the files of a finished run into the folder `whole`; return the run."""
     with existing_store() as (client, uri):
         run = get_run(client, run_id, without_password(uri))
@@ -64,7 +68,8 @@ def _fetch(run_id: str, whole: Path, *, draws: bool) -> Run:
     try:
         with tracking_errors(uri):
             for file in files:
-                if draws or file.path != POSTERIOR_FILE:
+                is_table = file.path.endswith(TABLES)
+                if is_table if tables_only else draws or file.path != POSTERIOR_FILE:
                     size = file.file_size or 0
                     client.download_artifacts(run_id, file.path, str(whole))
     except TrackingError:

@@ -60,6 +60,10 @@ def test_an_export_has_the_files_that_were_tracked(nuts_fit, tmp_path, monkeypat
     assert [path.name for path in Path("there").iterdir()] == ["export"]
     assert main(["export", run_id, "--out", "small", "--no-draws"]) == DONE
     assert not Path("small/posterior.nc").exists() and Path("small/summary.csv").exists()
+    assert main(["export", run_id, "--out", "tables", "--tables-only"]) == DONE
+    files = {path.name for path in Path("tables").rglob("*")}
+    assert {"run.json", "gene_effects.csv", "fitted_cells.parquet"} < files
+    assert {path.rsplit(".")[-1] for path in files} == {"json", "csv", "parquet"}
 
 
 def test_flags_are_described():

@@ -8,7 +8,8 @@ const CHOSEN = "#d1662b";
 // After Okabe and Ito: distinct for the colour-blind.
 const COLOURS = ["#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#999933", "#333333"];
 const SYMBOLS = ["circle", "diamond", "square", "triangle-up", "cross", "x"];
-const CONFIG = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
+// Few buttons: they share the line of the title, and dragging zooms anyway.
+const CONFIG = { responsive: true, displaylogo: false, modeBarButtons: [["toImage", "resetScale2d"]] };
 const MISSING = -32768;
 const UNKNOWN = "not known";
 
@@ -226,7 +227,7 @@ async function main() {
       x: column.beta_mean,
       y: confidence,
       layout: {
-        title: { text: "Effect size and confidence" },
+        title: { text: "Effect size and confidence", x: 0, xref: "paper" },
         xaxis: { title: { text: "beta", standoff: 6 }, automargin: true },
         yaxis: { title: { text: "−log10 lfsr" }, rangemode: "tozero" },
         shapes: [{
@@ -239,7 +240,7 @@ async function main() {
       x: Array.from(genes, (_, gene) => gene + 1),
       y: column.beta_mean,
       layout: {
-        title: { text: "Slopes in order" },
+        title: { text: "Slopes in order", x: 0, xref: "paper" },
         xaxis: { title: { text: "rank, 1: the most negative slope", standoff: 6 }, automargin: true },
         yaxis: { title: { text: "beta" } },
       },

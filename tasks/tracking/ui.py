@@ -187,9 +187,10 @@ def run_note(
         if named:
             called += [f"{DIRECTIONS[call].capitalize()}: {', '.join(named)}{more}.", ""]
     lines = [
-        describe_answer(results.effects),
+        # The links first: the fold of MLflow's page covers what comes later.
+        f"{describe_answer(results.effects)} {pages}",
         "",
-        f"Verdict: **{as_text(describe_verdict(verdict))}** · {pages}",
+        f"Verdict: **{as_text(describe_verdict(verdict))}**",
         "",
         *called,
         as_text(describe_question(results)),

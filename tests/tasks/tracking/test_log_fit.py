@@ -38,7 +38,10 @@ def test_a_run_holds_names_tags_metrics_inputs_files_and_versions(engine, reques
         "experiment": run.client.get_experiment(run.experiment_id).name,
         "name": stored.info.run_name,
         "status": stored.info.status,
-        "note": stored.data.tags["mlflow.note.content"].partition(" · ")[0],
+        "note": [
+            paragraph.partition(" [report]")[0]
+            for paragraph in stored.data.tags["mlflow.note.content"].split("\n\n")[:2]
+        ],
         "tags": tags,
         "metrics": metrics,
         "inputs": [

@@ -104,7 +104,7 @@ def test_an_analyst_triggers_a_fit_and_opens_its_run(served: Served, browser, tm
     expect(page).not_to_have_url(re.compile("/run$"), timeout=60 * SECONDS)
     page.goto(served.printed["Flow runs"])
     # A run is named once it has begun; the refused one never has.
-    expect(page.get_by_text(FIT)).to_have_count(1, timeout=90 * SECONDS)
+    expect(page.get_by_text(FIT)).to_have_count(1, timeout=240 * SECONDS)
     page.get_by_text(FIT).click()
     expect(page.get_by_text("Artifacts", exact=True)).to_be_visible()
 

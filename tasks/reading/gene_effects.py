@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from schemas.tables.containers import LogfcBlock, RawTable, TableName, TableSource
-from schemas.tables.eligibility import FITTED_SCREEN_TYPE
+from schemas.tables.containers import LogfcBlock, RawTable, TableSource
 from schemas.tables.layouts import Layout
 from schemas.tables.maps import FLAGS
+from tasks.reading.derived_maps import derived_guide_map, derived_sequence_map
 from tasks.reading.table_rows import TableFile
 
 GENES_PER_BLOCK = 1000
@@ -49,17 +49,12 @@ class GeneEffects:
         """Return the guide map, in which each gene is its own guide."""
         frame = pd.DataFrame({"guide": self.genes, "gene": self.genes}, dtype="str")
         frame.index += 2
-        frame = frame.assign(n_alignments="1", used="True").drop_duplicates("guide")
-        return RawTable(self._part("guide_map"), frame)
+        return derived_guide_map(self.source, frame.drop_duplicates("guide"))
 
     def sequence_map(self, library: str) -> RawTable:
         """Return the sequence map of a table of cell lines."""
         frame = pd.DataFrame({"sequence": self.sequences, "cell_line": self.sequences}, dtype="str")
-        frame = frame.assign(screen_type=FITTED_SCREEN_TYPE, library=library, passes_qc="True")
-        return RawTable(self._part("sequence_map"), frame.drop_duplicates("sequence"))
-
-    def _part(self, name: TableName) -> TableSource:
-        return TableSource(name, self.source.location, self.source.layout, self.source.sha256)
+        return derived_sequence_map(self.source, frame.drop_duplicates("sequence"), library)
 
 
 def read_gene_effects(file: TableFile, layout: Layout) -> GeneEffects:

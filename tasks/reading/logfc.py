@@ -10,9 +10,9 @@ from functools import cached_property
 
 import pandas as pd
 
-from schemas.tables.containers import LogfcBlock, RawTable, TableName, TableSource
-from schemas.tables.eligibility import FITTED_SCREEN_TYPE
+from schemas.tables.containers import LogfcBlock, RawTable, TableSource
 from schemas.tables.layouts import Layout
+from tasks.reading.derived_maps import derived_guide_map, derived_sequence_map
 from tasks.reading.table_rows import TableFile
 
 
@@ -46,13 +46,9 @@ class WideLogfc:
         at = list(dict.fromkeys((self._at["guide"], self._at["gene"])))  # one, of a table of genes
         labels, _, lines = self._file.read(at, self._values[:1])
         frame = pd.DataFrame({"guide": labels[0], "gene": labels[-1]}, lines, dtype="str")
-        return RawTable(self._part("guide_map"), frame.assign(n_alignments="1", used="True"))
+        return derived_guide_map(self.source, frame)
 
     def sequence_map(self, cell_lines: Sequence[str], library: str) -> RawTable:
         """Return the sequence map of columns that are replicates of these cell lines, in order."""
         frame = pd.DataFrame({"sequence": self.sequences, "cell_line": cell_lines}, dtype="str")
-        frame = frame.assign(screen_type=FITTED_SCREEN_TYPE, library=library, passes_qc="True")
-        return RawTable(self._part("sequence_map"), frame.drop_duplicates("sequence"))
-
-    def _part(self, name: TableName) -> TableSource:
-        return TableSource(name, self.source.location, self.source.layout, self.source.sha256)
+        return derived_sequence_map(self.source, frame.drop_duplicates("sequence"), library)

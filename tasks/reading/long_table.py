@@ -17,12 +17,11 @@ from schemas.tables.containers import (
     RawProfiles,
     RawTable,
     TableFormatError,
-    TableName,
     TableSource,
 )
-from schemas.tables.eligibility import FITTED_SCREEN_TYPE
 from schemas.tables.labels import REPLICATES_NUMBERED, condition_columns
 from schemas.tables.layouts import Layout
+from tasks.reading.derived_maps import derived_guide_map, derived_sequence_map, part_of
 from tasks.reading.table_rows import TableFile
 
 NUMBERS = ("logfc", "rna")
@@ -83,23 +82,15 @@ def read_long(file: TableFile, layout: Layout, library: str, *, with_rna: bool) 
     if "rna" in table:
         errors += _unequal_rna(file, table)
     source = file.source(layout.name)
-
-    def as_raw(name: TableName, frame: pd.DataFrame) -> RawTable:
-        return RawTable(_part(source, name), frame)
-
     measurements = table[["guide", "sequence", "logfc"]].sort_values("guide", kind="stable")
     guides = table.drop_duplicates(["guide", "gene"])[["guide", "gene"]]
     sequences = table.drop_duplicates(["sequence", "cell_line"])[["sequence", "cell_line"]]
     of_sequences = table[["sequence", "cell_line"]].join(conditions).drop_duplicates()
-    sequence_map = RawTable(
-        _part(source, "sequence_map"),
-        sequences.assign(screen_type=FITTED_SCREEN_TYPE, library=library, passes_qc="True"),
-        None if conditions.empty else of_sequences.drop(columns="sequence"),
-    )
+    further = None if conditions.empty else of_sequences.drop(columns="sequence")
     return LongScreen(
         logfc=LongLogfc(source, tuple(table["sequence"].unique()), measurements),
-        guide_map=as_raw("guide_map", guides.assign(n_alignments="1", used="True")),
-        sequence_map=sequence_map,
+        guide_map=derived_guide_map(source, guides),
+        sequence_map=derived_sequence_map(source, sequences, library, further),
         rna=_read_rna(source, table) if "rna" in table else None,
         findings=findings,
         errors=tuple(errors),
@@ -254,8 +245,4 @@ def _read_rna(source: TableSource, table: pd.DataFrame) -> RawProfiles:
     lines = table.drop_duplicates("cell_line")["cell_line"]
     values = cells.first().unstack("gene").reindex(lines, columns=table["gene"].unique())
     profiles = pd.DataFrame({"profile": lines, "cell_line": lines, "is_default": "Yes"})
-    return RawProfiles(_part(source, "rna"), profiles, values.set_axis(lines.index))
-
-
-def _part(source: TableSource, name: TableName) -> TableSource:
-    return TableSource(name, source.location, source.layout, source.sha256)
+    return RawProfiles(part_of(source, "rna"), profiles, values.set_axis(lines.index))

@@ -6,12 +6,11 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 import xarray as xr
-from arviz_stats.visualization import hdi
 
 from model.diagnostics.convergence import assess_convergence
 from model.diagnostics.summary import parameter_summary
 from model.effects.gene_effects import CALLED, GENES_AT_ONCE, gene_effects
-from model.prediction.predictive import HDI_MASS
+from model.prediction.predictive import shortest_intervals
 from model.screen.covariates import COPY_NUMBER
 from model.screen.design import ScreenDesign
 from schemas.column_catalog import COPY_NUMBER_OF_GENES
@@ -92,12 +91,13 @@ def carried_by_copy_number(effects: pd.DataFrame) -> pd.DataFrame:
 
 
 def _slope_columns(kappa: xr.DataArray) -> pd.DataFrame:
-    interval = hdi(kappa, prob=HDI_MASS, dim=["chain", "draw"])
+    draws = kappa.stack(sample=("chain", "draw")).transpose("gene", "sample").to_numpy()
+    low, high = shortest_intervals(draws)
     return pd.DataFrame(
         {
             "gene": kappa["gene"].to_numpy(),
             "copy_number_slope": kappa.mean(("chain", "draw")).to_numpy(),
-            "copy_number_slope_hdi_low": interval.sel(ci_bound="lower").to_numpy(),
-            "copy_number_slope_hdi_high": interval.sel(ci_bound="upper").to_numpy(),
+            "copy_number_slope_hdi_low": low,
+            "copy_number_slope_hdi_high": high,
         }
     )

@@ -8,10 +8,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import xarray as xr
-from arviz_stats.visualization import hdi
 
 from model.likelihood.linear_predictor import linear_predictor
-from model.prediction.predictive import HDI_MASS, of_design, thin
+from model.prediction.predictive import of_design, shortest_intervals, thin
 from model.screen.design import ScreenDesign
 from schemas.model_spec import ModelSpec, spec_of
 
@@ -53,19 +52,14 @@ def fitted_lines(
         ends = np.nanmin(part.rna, axis=1), np.nanmax(part.rna, axis=1)
         rna = np.linspace(*ends, n_points, axis=1)
         line = _lines(draws, part, spec, rna)
-        band = hdi(line, prob=HDI_MASS, dim=["chain", "draw"])
-        values = (
-            rna,
-            line.mean(("chain", "draw")).to_numpy(),
-            band.sel(ci_bound="lower").to_numpy(),
-            band.sel(ci_bound="upper").to_numpy(),
-        )
-        parts.append([value[place] for value in values])
+        band = shortest_intervals(line.reshape(len(line), -1).T)
+        ends_of_band = (end.reshape(rna.shape) for end in band)
+        parts.append([value[place] for value in (rna, line.mean(axis=0), *ends_of_band)])
     return FittedLines(*(np.concatenate(one) for one in zip(*parts, strict=True)))
 
 
-def _lines(draws: xr.Dataset, part: ScreenDesign, spec: ModelSpec, rna: np.ndarray) -> xr.DataArray:
-    """Return the line of every gene of `part` in every draw, (chain, draw, G, P)."""
+def _lines(draws: xr.Dataset, part: ScreenDesign, spec: ModelSpec, rna: np.ndarray) -> np.ndarray:
+    """Return the line of every gene of `part` in every draw, (S, G, P)."""
     effects = of_design(draws, part)
     of_gene = np.arange(len(part.genes))[:, None]
     for effect in spec.effects:
@@ -81,9 +75,8 @@ def _lines(draws: xr.Dataset, part: ScreenDesign, spec: ModelSpec, rna: np.ndarr
     at = SimpleNamespace(
         gene=of_gene, guide=of_gene, cell_line=0 * of_gene, covariates=others | {"rna": rna}
     )
-    shape = (draws.sizes["chain"], draws.sizes["draw"], *rna.shape)
-    values = linear_predictor(spec, effects, at).reshape(shape)
-    return xr.DataArray(values, dims=("chain", "draw", "gene", "point"))
+    lines: np.ndarray = linear_predictor(spec, effects, at)
+    return lines
 
 
 @dataclass(frozen=True, eq=False)

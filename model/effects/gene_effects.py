@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import xarray as xr
-from arviz_stats.visualization import hdi
 
-from model.prediction.predictive import HDI_MASS
+from model.prediction.predictive import shortest_intervals
 from model.screen.design import ScreenDesign
 from schemas.column_catalog import GENE_EFFECTS
 from schemas.parameters import Calls
@@ -108,13 +107,13 @@ def count_calls(effects: pd.DataFrame) -> dict[str, int]:
 def _posterior_columns(posterior: xr.Dataset, genes: list[str], min_effect: float) -> pd.DataFrame:
     beta = posterior["beta_g"].sel(gene=genes)
     draws = beta.stack(sample=("chain", "draw")).transpose("gene", "sample").to_numpy()
-    interval = hdi(beta, prob=HDI_MASS, dim=["chain", "draw"])
+    low, high = shortest_intervals(draws)
     columns = pd.DataFrame(
         {
             "beta_mean": draws.mean(axis=1),
             "beta_sd": draws.std(axis=1, ddof=1),
-            "beta_hdi_low": interval.sel(ci_bound="lower").to_numpy(),
-            "beta_hdi_high": interval.sel(ci_bound="upper").to_numpy(),
+            "beta_hdi_low": low,
+            "beta_hdi_high": high,
             "prob_negative": (draws < 0).mean(axis=1),
             "lfsr": local_false_sign_rate(draws),
             "call_error": local_false_sign_rate(draws, min_effect),

@@ -64,7 +64,7 @@ class Sizes:
 
 def choose_draws(parameters: FitParameters, sizes: Sizes, engine: EngineName) -> FitParameters:
     """Return the parameters with a number of draws per chain, chosen if they have none."""
-    draws = MOST_DRAWS.get(engine, 0)
+    draws = MOST_DRAWS[engine]
     while parameters.sampling.draws is None:
         chosen = _with_draws(parameters, draws)
         if draws <= FEWEST_DRAWS or posterior_bytes(sizes, chosen) <= LARGEST_POSTERIOR:

@@ -240,8 +240,8 @@ def _draw_parameters(settings: Simulation, random: np.random.Generator) -> dict[
             continue
         centre = values[effect.mean] if effect.mean else 0.0
         values[effect.name] = random.normal(centre, values[effect.sd], n_items[effect.dim])
+    one = {name: value[None] for name, value in values.items() if not value.ndim}
     for factor in spec.factors:
-        one = {name: value[None] for name, value in values.items() if not value.ndim}
         values[factor.name] = draw_factors(factor, one, n_items[factor.dim], random)[0]
     return {name: values[name] for name in spec.variables if name in values}
 

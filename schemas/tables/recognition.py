@@ -55,7 +55,7 @@ def recognise(
             _require_no_other(table, location, header)
             if not _reads_as_matrix(layout, header):
                 continue
-            if layout.name == GENE_EFFECTS and not _most(_GENE, header[1:]):
+            if layout.name == GENE_EFFECTS and not most_match(_GENE, header[1:]):
                 continue
             _require_own_matrix(layout, location, header)
         _require_once(layout, location, header)
@@ -139,7 +139,7 @@ def _require_own_matrix(layout: Layout, location: str, header: Sequence[str]) ->
         )
     labels = header[1:]
     rows, turned = ("guides", _GUIDE) if layout.matrix_of == "sequence" else ("cell lines", _LINE)
-    if _most(turned, labels):
+    if most_match(turned, labels):
         raise TableFormatError(
             layout.table,
             location,
@@ -153,7 +153,8 @@ def _require_own_matrix(layout: Layout, location: str, header: Sequence[str]) ->
 _GENE, _GUIDE, _LINE = r"\S+ \(\d+\)", r"[ACGT]{19,23}", r"ACH-\d{6}"
 
 
-def _most(pattern: str, labels: Sequence[str]) -> bool:
+def most_match(pattern: str, labels: Sequence[str]) -> bool:
+    """Return whether more than half of the labels match a pattern as a whole."""
     return 2 * sum(re.fullmatch(pattern, label) is not None for label in labels) > len(labels)
 
 

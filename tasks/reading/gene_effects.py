@@ -5,7 +5,6 @@ It is read whole: a release has 18,000 genes in 1,200 lines.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -15,11 +14,12 @@ import pandas as pd
 from schemas.tables.containers import LogfcBlock, RawTable, TableSource
 from schemas.tables.layouts import Layout
 from schemas.tables.maps import FLAGS
+from schemas.tables.recognition import most_match
 from tasks.reading.derived_maps import derived_guide_map, derived_sequence_map
 from tasks.reading.table_rows import TableFile
 
 GENES_PER_BLOCK = 1000
-_SCREEN = re.compile(r"SC-\d{6}\S*")
+_SCREEN = r"SC-\d{6}\S*"
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class GeneEffects:
     @property
     def of_screens(self) -> bool:
         """Whether most rows are screens, whose cell lines a sequence map has."""
-        return 2 * sum(map(bool, map(_SCREEN.fullmatch, self.sequences))) > len(self.sequences)
+        return most_match(_SCREEN, self.sequences)
 
     def blocks(self) -> Iterator[LogfcBlock]:
         """Yield the genes in blocks; the line of a gene is the number of its column."""

@@ -15,7 +15,7 @@ from tasks.reading.validate import InvalidDataset, ValidatedScreen
 from tasks.reports.fit import NOT_STORED, result_markdown, reused_markdown, run_links
 from tasks.reports.validation import validation_markdown
 from tasks.runtime.listener import show_result
-from tasks.runtime.prefect_runs import publish
+from tasks.runtime.prefect_runs import publish, publish_anew
 from tasks.runtime.progress import log_info
 from tasks.runtime.stopwatch import Stopwatch
 from tasks.steps.fit import analyse_task, prepare_task, report_task, track_task, validate_task
@@ -77,12 +77,12 @@ def track_posterior(
         results = analyse_task(sampled, screen, origin, without)
     log_info(f"Verdict: {results.verdict.status}")
     where = run_location(run)
-    publish(result_markdown(results, NOT_STORED), key="result")
+    page = publish(result_markdown(results, NOT_STORED), key="result")
     show_result(results)
     report = report_task(run, results, command, pictures)
     track_task(run, results, report, stopwatch)
     links = run_links(where, explorer=bool(report.explorer))
-    publish(result_markdown(results, links), key="result")
+    publish_anew(page, result_markdown(results, links), key="result")
     log_info(f"Tracked as run {run.run_id}: {where}")
     return FitOutcome(run.run_id, where, results)
 

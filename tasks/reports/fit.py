@@ -51,8 +51,8 @@ COLUMNS = {
 
 
 NOT_STORED = (
-    "**Not stored yet.** Pictures and files are being written into the run; this page is published "
-    "again when they are. If the flow run ends before, MLflow has no finished run of this fit."
+    "**Not stored yet.** Pictures and files are being written into the run; this page is replaced "
+    "when they are. If the flow run ends before, MLflow has no finished run of this fit."
 )
 
 

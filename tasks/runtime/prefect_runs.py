@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import httpx
 from prefect.artifacts import create_markdown_artifact
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import ArtifactUpdate
 from prefect.client.schemas.filters import (
     DeploymentFilter,
     DeploymentFilterName,
@@ -69,16 +70,33 @@ def describe_run(name: str, tags: Iterable[str]) -> None:
         client.update_flow_run(run.id, name=name, tags=sorted({*run.tags, *tags}))
 
 
-def publish(markdown: str, key: str) -> None:
-    """Attach a Markdown page to the flow run, if any; an unreachable server does not end it."""
+def publish(markdown: str, key: str) -> UUID | None:
+    """Attach a Markdown page to the flow run, if any, and return its id.
+
+    An unreachable server does not end the run.
+    """
     if not in_flow_run():
-        return
+        return None
     try:
         # Lists of artifacts show the heading.
-        create_markdown_artifact(
+        created = create_markdown_artifact(
             markdown, key=key, description=markdown.split("\n", 1)[0].lstrip("# ")
         )
+        return cast(UUID, created)  # a coroutine to those who call it in one
     except httpx.HTTPError as error:
+        log_info(f"Prefect could not store the page `{key}` ({type(error).__name__}); continuing")
+        return None
+
+
+def publish_anew(page: UUID | None, markdown: str, key: str) -> None:
+    """Replace the text of a page, or publish it where it could not be stored before."""
+    if page is None:
+        publish(markdown, key)
+        return
+    try:
+        with get_client(sync_client=True) as client:
+            client.update_artifact(page, ArtifactUpdate(data=markdown))
+    except (httpx.HTTPError, ObjectNotFound) as error:
         log_info(f"Prefect could not store the page `{key}` ({type(error).__name__}); continuing")
 
 

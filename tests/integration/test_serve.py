@@ -115,7 +115,7 @@ def test_an_analyst_triggers_a_fit_and_opens_its_run(served: Served, browser, tm
         return page.get_by_text("Completed", exact=True).count() > 0
 
     wait_until(is_completed, PATIENCE, "the run is completed")
-    page.get_by_text("result", exact=True).first.click()  # the newest
+    page.get_by_text("result", exact=True).click()
     shows(page, "of 3 genes are needed more")
     page.screenshot(path=tmp_path / "result.png", full_page=True)
 

@@ -19,8 +19,8 @@ from model.effects.gene_effects import gene_effects
 from model.effects.influence import Influence, assess_influence, with_influence
 from model.effects.known_genes import known_genes
 from model.effects.left_out_pairs import with_influential_pairs
-from model.engines.run import CHECKS, PRIOR_CHECKS, add_predictive_groups, seeds
-from model.prediction.checks import predictive_checks, replicated_quantities, slope_tails
+from model.engines.run import CHECKS, add_predictive_groups, seeds
+from model.prediction.checks import predictive_checks, slope_tails
 from model.prediction.loo import Loo, leave_one_pair_out
 from model.prediction.outliers import noise_ratios, with_largest_outliers
 from model.prediction.predictive import fitted_cells, replicated_part, thin
@@ -79,7 +79,7 @@ class FitResults(PreparedScreen):
     """One row per parameter, the first column its name."""
     convergence: Convergence
     quantities: pd.DataFrame
-    """The checked quantities in the data and in replicates (`model.prediction.checks`)."""
+    """The checked quantities in the data and in replicates (`model.prediction.replicates`)."""
     checks: tuple[PredictiveCheck, ...]
     loo: Loo
     verdict: Verdict
@@ -147,11 +147,10 @@ def analyse(
     the results of the fit without copy number, where the model has a slope on it.
     """
     design, parameters = screen.design, screen.parameters
-    tree = add_predictive_groups(sampled, design, parameters)
+    tree, quantities = add_predictive_groups(sampled, design, parameters)
     posterior, part = tree["posterior"].dataset, replicated_part(tree, design)
     summary = parameter_summary(tree)
     convergence = assess_convergence(tree, summary)
-    quantities = checked_quantities(tree, part, parameters)
     checks = with_largest_outliers(predictive_checks(quantities), tree, design)
     tails = slope_tails(
         model_spec(parameters.model, design.covariates), posterior, seeds(parameters.seed)[CHECKS]
@@ -202,22 +201,4 @@ def _leave_pairs_out(
     )
     return with_influential_pairs(
         loo, parameters.model, part, parameters.priors, posterior, pareto_k_max=limit
-    )
-
-
-def checked_quantities(
-    tree: xr.DataTree, part: ScreenDesign, parameters: FitParameters
-) -> pd.DataFrame:
-    """Return the quantities of the predictive checks in the data and under prior and posterior.
-
-    `part` is the part of the design that the predictive groups of `tree` cover.
-    """
-    n, seed = parameters.sampling.predictive_draws, seeds(parameters.seed)
-    posterior = thin(tree["posterior"].dataset, n)
-    return pd.concat(
-        [
-            replicated_quantities(posterior, part, "posterior", seed[CHECKS]),
-            replicated_quantities(tree["prior"].dataset, part, "prior", seed[PRIOR_CHECKS]),
-        ],
-        ignore_index=True,
     )

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
 from model.diagnostics.convergence import assess_convergence, exact_diagnostics
@@ -28,13 +29,8 @@ from model.engines.memory import (
     posterior_bytes,
 )
 from model.prediction.loo import log_likelihood_group
-from model.prediction.predictive import (
-    data_groups,
-    draw_prior,
-    prediction_subset,
-    replicate_cells,
-    thin,
-)
+from model.prediction.predictive import data_groups, draw_prior, prediction_subset, thin
+from model.prediction.replicates import replicate_screens
 from model.runtime.executors import Executor, LocalExecutor
 from model.runtime.progress import ProgressCallback, no_progress
 from model.screen.design import ScreenDesign
@@ -44,7 +40,7 @@ from schemas.model_spec import MODEL_SPECS, model_spec
 from schemas.parameters import EngineName, FitParameters
 from schemas.posterior import check_contract
 
-SAMPLE, PRIOR, PRIOR_REPLICATES, REPLICATES, PRIOR_CHECKS, CHECKS = range(6)
+SAMPLE, PRIOR, PRIOR_REPLICATES, REPLICATES, CHECKS = range(5)
 """Purpose of each seed of `seeds`, by position."""
 
 
@@ -157,8 +153,11 @@ def _sample_by_nuts(
 
 def add_predictive_groups(
     tree: xr.DataTree, design: ScreenDesign, parameters: FitParameters
-) -> xr.DataTree:
-    """Return an engine's result with all groups of the contract (`schemas.posterior`).
+) -> tuple[xr.DataTree, pd.DataFrame]:
+    """Return an engine's result with all groups of the contract (`schemas.posterior`), and checks.
+
+    The checks are the `quantities` of the replicates in both predictive groups
+    (`model.prediction.replicates`), prior after posterior.
 
     Additional groups are `prior_predictive` and, if requested, `log_likelihood`. It and the
     predictive groups have `sampling.predictive_draws` draws (rounded up to whole chains) of the
@@ -170,13 +169,15 @@ def add_predictive_groups(
     posterior = tree["posterior"].dataset
     part = prediction_subset(design, parameters.sampling.predictive_cells)
     prior = draw_prior(parameters.model, design, parameters.priors, n, seed[PRIOR])
+    of_prior = replicate_screens(prior, part, "prior", seed[PRIOR_REPLICATES])
+    of_posterior = replicate_screens(thin(posterior, n), part, "posterior", seed[REPLICATES])
     full = xr.DataTree.from_dict(
         {
             "posterior": posterior,
             "sample_stats": tree["sample_stats"].dataset,
             "prior": prior,
-            "prior_predictive": replicate_cells(prior, part, seed[PRIOR_REPLICATES]),
-            "posterior_predictive": replicate_cells(thin(posterior, n), part, seed[REPLICATES]),
+            "prior_predictive": of_prior.cells,
+            "posterior_predictive": of_posterior.cells,
             **data_groups(part),
         }
     )
@@ -188,7 +189,7 @@ def add_predictive_groups(
         "seed": parameters.seed,
     }
     check_contract(full, model_spec(parameters.model, design.covariates).variables)
-    return full
+    return full, pd.concat([of_posterior.quantities, of_prior.quantities], ignore_index=True)
 
 
 def describe_cost(design: ScreenDesign, parameters: FitParameters) -> str:

@@ -50,7 +50,7 @@ def all_figures(
     """Yield every picture of a fit with its name; a figure is closed when the next is requested.
 
     `only` restricts them to these names; None draws all. `quantities` is the table of
-    `model.prediction.checks.replicated_quantities`. `energy` needs a sampler, pictures of influence
+    `model.prediction.replicates`. `energy` needs a sampler, pictures of influence
     need its columns in `effects`. Works without a display (matplotlib's Agg).
     """
     mpl.use("Agg")

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from model.prediction.predictive import HDI_MASS, draws
-from model.screen.design import GuideLines, ScreenDesign, guide_lines
+from model.prediction.predictive import HDI_MASS
+from model.screen.design import GuideLines
 from schemas.model_spec import ModelSpec
 from schemas.reports import SLOPE_TAILS, PredictiveCheck, Stage
 
@@ -209,49 +209,8 @@ QUANTITIES: dict[str, Quantity] = {
 }
 
 
-def replicated_quantities(
-    parameters: xr.Dataset, design: ScreenDesign, stage: Stage, seed: int
-) -> pd.DataFrame:
-    """Return every quantity of QUANTITIES in the data and in one replicate per draw.
-
-    Data and replicate use the same draw of `parameters`. Replicates have the same guides; effects
-    of gene-line and guide-line pairs are drawn anew. `design` may be a part of the one fitted
-    (`prediction_subset`). Quantities that do not apply to the design (for example without
-    replicates) are omitted. Columns quantity, stage, observed, replicated; one row per quantity and
-    draw.
-    """
-    random = np.random.default_rng(seed)
-    cells = guide_lines(design)
-    shown = {name: quantity for name, quantity in QUANTITIES.items() if quantity.can_show(cells)}
-    alone = GuideCells(cells.mean, cells.line_within_ss, np.zeros_like(cells.mean), cells)
-    of_data = {name: one.compute(alone) for name, one in shown.items() if not one.of_fit}
-    observed: dict[str, list[float]] = {name: [] for name in shown}
-    replicated: dict[str, list[float]] = {name: [] for name in shown}
-    for draw in draws(parameters, design):
-        fitted = draw.expected(cells)
-        data = GuideCells(cells.mean, cells.line_within_ss, fitted, cells)
-        replicate = GuideCells(*draw.replicate(fitted, cells, random), fitted, cells)
-        for name, quantity in shown.items():
-            observed[name].append(of_data[name] if name in of_data else quantity.compute(data))
-            replicated[name].append(quantity.compute(replicate))
-    return pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "quantity": name,
-                    "stage": stage,
-                    "observed": observed[name],
-                    "replicated": replicated[name],
-                }
-            )
-            for name in shown
-        ],
-        ignore_index=True,
-    )
-
-
 def predictive_checks(quantities: pd.DataFrame) -> tuple[PredictiveCheck, ...]:
-    """Return one check per quantity and stage of `replicated_quantities`, in their order.
+    """Return one check per quantity and stage of a table of quantities, in their order.
 
     `p_value` is the share of draws in which the replicate's quantity is at least the data's; NaN if
     a quantity is not finite.

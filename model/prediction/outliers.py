@@ -13,7 +13,8 @@ import pandas as pd
 import xarray as xr
 from scipy.stats import chi2
 
-from model.prediction.predictive import HDI_MASS, draws, replicated_part
+from model.prediction.predictive import HDI_MASS, expected_cells, gene_pieces, replicated_part
+from model.runtime.executors import threaded_map
 from model.screen.design import ScreenDesign, guide_lines
 from schemas.reports import PredictiveCheck
 
@@ -37,16 +38,24 @@ def spread_by(tree: xr.DataTree, design: ScreenDesign, what: Grouping) -> pd.Dat
     draws), low, middle, high (89 % interval and median of the replicates), log2; for genes with
     replicates.
     """
-    part = replicated_part(tree, design)
-    cells, parts = part.cells, guide_lines(part)
-    predictive = tree["posterior_predictive"].dataset
+    return _spread(tree, replicated_part(tree, design), _expected(tree, design), what)
+
+
+def _expected(tree: xr.DataTree, design: ScreenDesign) -> np.ndarray:
+    """Return the expectation of each replicated pair under the draw of each replicate (S, M)."""
+    predictive, part = tree["posterior_predictive"].dataset, replicated_part(tree, design)
     posterior = tree["posterior"].dataset.sel(chain=predictive["chain"], draw=predictive["draw"])
-    expected = np.stack(
-        [
-            np.bincount(parts.cell, parts.count * draw.expected(parts)) / cells.count
-            for draw in draws(posterior, part)
-        ]
-    )
+
+    def of_some(genes: np.ndarray) -> np.ndarray:
+        return expected_cells(posterior, part.of_genes(genes))
+
+    return np.concatenate([*threaded_map(of_some, gene_pieces(posterior, part))], axis=1)
+
+
+def _spread(
+    tree: xr.DataTree, part: ScreenDesign, expected: np.ndarray, what: Grouping
+) -> pd.DataFrame:
+    cells = part.cells
     group, labels = {
         "gene": (cells.gene, part.genes),
         "cell_line": (cells.cell_line, part.line_labels),
@@ -60,7 +69,8 @@ def spread_by(tree: xr.DataTree, design: ScreenDesign, what: Grouping) -> pd.Dat
         return np.sqrt(np.add.reduceat(squares[:, order], first, axis=1) / n_cells)
 
     tail = (1 - HDI_MASS) / 2
-    replicated = spread(predictive["cell_mean"].to_numpy().reshape(expected.shape))
+    replicates = tree["posterior_predictive"]["cell_mean"].to_numpy()
+    replicated = spread(replicates.reshape(expected.shape))
     low, middle, high = np.quantile(replicated, [tail, 0.5, 1 - tail], axis=0)
     return pd.DataFrame(
         {
@@ -137,9 +147,10 @@ def with_largest_outliers(
     checks: Sequence[PredictiveCheck], tree: xr.DataTree, design: ScreenDesign
 ) -> tuple[PredictiveCheck, ...]:
     """Return the checks, with the largest outliers in posterior checks of genes and lines."""
+    part, expected = replicated_part(tree, design), _expected(tree, design)
     tables = {
-        "gene_residual_spread": lambda: spread_by(tree, design, "gene"),
-        "line_residual_spread": lambda: spread_by(tree, design, "cell_line"),
+        "gene_residual_spread": lambda: _spread(tree, part, expected, "gene"),
+        "line_residual_spread": lambda: _spread(tree, part, expected, "cell_line"),
         "line_noise_spread": lambda: noise_by_line(tree, design),
     }
     return tuple(

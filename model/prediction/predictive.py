@@ -168,32 +168,6 @@ def draws(parameters: xr.Dataset, design: ScreenDesign) -> Iterator[Draw]:
         yield Draw(spec, {name: values[at] for name, values in own.items()})
 
 
-def replicate_cells(parameters: xr.Dataset, design: ScreenDesign, seed: int) -> xr.Dataset:
-    """Return a replicate of the gene-line pairs of a design for every draw of `parameters`.
-
-    `cell_mean` (chain, draw, cell), log2, and `within_cell_ss` (chain, draw) are those of
-    `ScreenDesign.cells` in another screen of the same genes, lines and guides. `parameters` may be
-    of a larger design (`draws`).
-    """
-    random = np.random.default_rng(seed)
-    cells, count = guide_lines(design), design.cells.count
-    shape = (parameters.sizes["chain"], parameters.sizes["draw"])
-    cell_mean = np.empty((np.prod(shape), count.size))
-    within = np.empty(np.prod(shape))
-    for row, draw in enumerate(draws(parameters, design)):
-        mean, within_guide_lines = draw.replicate(draw.expected(cells), cells, random)
-        cell_mean[row] = np.bincount(cells.cell, cells.count * mean) / count
-        between = cells.count * (mean - cell_mean[row, cells.cell]) ** 2
-        within[row] = within_guide_lines.sum() + between.sum()
-    return xr.Dataset(
-        {
-            "cell_mean": (("chain", "draw", "cell"), cell_mean.reshape(*shape, -1)),
-            "within_cell_ss": (("chain", "draw"), within.reshape(shape)),
-        },
-        coords={name: parameters[name] for name in ("chain", "draw")},
-    )
-
-
 def data_groups(design: ScreenDesign) -> dict[str, xr.Dataset]:
     """Return the groups `observed_data` and `constant_data` of a design."""
     cells = design.cells
@@ -214,6 +188,28 @@ def data_groups(design: ScreenDesign) -> dict[str, xr.Dataset]:
     }
 
 
+def gene_pieces(posterior: xr.Dataset, design: ScreenDesign) -> list[np.ndarray]:
+    """Return pieces of genes with about NUMBERS_AT_ONCE draws of guide-line pairs or fewer."""
+    n_draws, n_genes = posterior.sizes["chain"] * posterior.sizes["draw"], len(design.genes)
+    numbers = n_draws * int(np.count_nonzero(design.count))
+    return np.array_split(np.arange(n_genes), min(n_genes, -(-numbers // NUMBERS_AT_ONCE)))
+
+
+def expected_cells(posterior: xr.Dataset, design: ScreenDesign) -> np.ndarray:
+    """Return the expected mean of each gene-line pair under each draw (S, M), log2.
+
+    With the guides of the design; eps and zeta at 0. `posterior` may be of a larger design.
+    """
+    units = guide_lines(design)
+    order = np.argsort(units.cell, kind="stable")
+    effects = of_design(posterior, design)
+    by_guide = linear_predictor(spec_of(posterior.data_vars), effects, units)[:, order]
+    first = np.flatnonzero(np.diff(units.cell[order], prepend=-1))
+    total = np.add.reduceat(units.count[order] * by_guide, first, axis=1)
+    expected: np.ndarray = total / design.cells.count
+    return expected
+
+
 def fitted_cells(posterior: xr.Dataset, design: ScreenDesign) -> pd.DataFrame:
     """Return the fit of each gene-line pair.
 
@@ -222,18 +218,12 @@ def fitted_cells(posterior: xr.Dataset, design: ScreenDesign) -> pd.DataFrame:
     The expectation is that of `logfc_mean` with these guides, eps and zeta at 0. `posterior` may
     be of a larger design.
     """
-    spec = spec_of(posterior.data_vars)
-    n_draws = posterior.sizes["chain"] * posterior.sizes["draw"]
     design = replace(design, measurements=None)  # not needed, and costly to select
 
     def of_some(genes: np.ndarray) -> pd.DataFrame:
         part = design.of_genes(genes)
-        cells, units = part.cells, guide_lines(part)
-        order = np.argsort(units.cell, kind="stable")
-        by_guide = linear_predictor(spec, of_design(posterior, part), units)[:, order]
-        first = np.flatnonzero(np.diff(units.cell[order], prepend=-1))
-        total = np.add.reduceat(units.count[order] * by_guide, first, axis=1)
-        expectation = np.ascontiguousarray((total / cells.count).T)
+        cells = part.cells
+        expectation = np.ascontiguousarray(expected_cells(posterior, part).T)
         low, high = shortest_intervals(expectation)
         return pd.DataFrame(
             {
@@ -247,7 +237,4 @@ def fitted_cells(posterior: xr.Dataset, design: ScreenDesign) -> pd.DataFrame:
             }
         )
 
-    numbers = n_draws * int(np.count_nonzero(design.count))
-    n_genes = len(design.genes)
-    pieces = np.array_split(np.arange(n_genes), min(n_genes, -(-numbers // NUMBERS_AT_ONCE)))
-    return pd.concat(threaded_map(of_some, pieces), ignore_index=True)
+    return pd.concat(threaded_map(of_some, gene_pieces(posterior, design)), ignore_index=True)

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 
@@ -20,7 +21,8 @@ from model.engines.run import (
     seeds,
 )
 from model.prediction.loo import log_likelihood_group
-from model.prediction.predictive import data_groups, draw_prior, replicate_cells, thin
+from model.prediction.predictive import data_groups, draw_prior, thin
+from model.prediction.replicates import replicate_screens
 from model.runtime.executors import LocalExecutor
 from model.screen.identifiability import NotIdentified
 from schemas.model_spec import MODEL_SPECS
@@ -30,7 +32,7 @@ from tests.model.diagnostics.test_convergence import INTEGRATED
 
 ROWS = nested_rows(n_genes=3, n_lines=4, n_guides=2, n_replicates=2)[0]
 DESIGN = design_from_rows(ROWS)
-SEEDS = np.random.SeedSequence(6).generate_state(6).tolist()
+SEEDS = np.random.SeedSequence(6).generate_state(5).tolist()
 SETTINGS = FitParameters(
     seed=6,
     model="m4_zero_mean",
@@ -132,17 +134,21 @@ def test_a_result_is_completed_with_seeds_of_its_own(log_likelihood, known):
     sampling = SETTINGS.sampling.model_copy(update={"log_likelihood": log_likelihood})
     parameters = SETTINGS.model_copy(update={"sampling": sampling})
     tree = drawn(parameters, other="1", **known)
-    full = add_predictive_groups(tree, DESIGN, parameters)
+    full, quantities = add_predictive_groups(tree, DESIGN, parameters)
     posterior = tree["posterior"].to_dataset()
     prior = draw_prior("m4_zero_mean", DESIGN, parameters.priors, 50, SEEDS[1])
     kept = thin(posterior, 50)
     assert kept.sizes["draw"] == 25
+    of_prior = replicate_screens(prior, DESIGN, "prior", SEEDS[2])
+    of_posterior = replicate_screens(kept, DESIGN, "posterior", SEEDS[3])
+    both = pd.concat([of_posterior.quantities, of_prior.quantities], ignore_index=True)
+    pd.testing.assert_frame_equal(quantities, both)
     expected = {
         "posterior": posterior,
         "sample_stats": tree["sample_stats"].to_dataset(),
         "prior": prior,
-        "prior_predictive": replicate_cells(prior, DESIGN, SEEDS[2]),
-        "posterior_predictive": replicate_cells(kept, DESIGN, SEEDS[3]),
+        "prior_predictive": of_prior.cells,
+        "posterior_predictive": of_posterior.cells,
         **data_groups(DESIGN),
     }
     if log_likelihood:

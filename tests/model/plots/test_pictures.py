@@ -17,8 +17,6 @@ from model.engines.run import add_predictive_groups, run_engine
 from model.plots import RESULT_FIGURES, all_figures, as_bytes, model_graph
 from model.plots.gene_effects import lines_table, without_line_effects
 from model.plots.style import spaced
-from model.prediction.checks import replicated_quantities
-from model.prediction.predictive import prediction_subset, thin
 from model.screen.design import ScreenDesign
 from schemas.parameters import FitParameters, Priors
 from tests.designs import design_from_rows, nested_rows, original_rows
@@ -37,12 +35,11 @@ def fit_of(rows: pd.DataFrame, model: str) -> Fit:
     given = {"model": model, "engine": "exact", "sampling": sampling}
     parameters = FitParameters.model_validate(given)
     design = design_from_rows(rows)
-    tree = add_predictive_groups(run_engine(design, parameters), design, parameters)
+    drawn = run_engine(design, parameters)
+    tree, quantities = add_predictive_groups(drawn, design, parameters)
     energy = np.random.default_rng(11).normal(500, 10, (4, 250))
     statistics = tree["sample_stats"].to_dataset()
     tree["sample_stats"] = xr.DataTree(statistics.assign(energy=(("chain", "draw"), energy)))
-    few, part = thin(tree["posterior"].dataset, 200), prediction_subset(design, 1000)
-    quantities = replicated_quantities(few, part, "posterior", seed=3)
     return Fit(tree, design, gene_effects(tree, design), quantities)
 
 

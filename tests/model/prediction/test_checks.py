@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from model.prediction.checks import QUANTITIES, GuideCells, predictive_checks, replicated_quantities
+from model.prediction.checks import QUANTITIES, GuideCells, predictive_checks
 from model.prediction.predictive import draw_prior, draws
+from model.prediction.replicates import replicate_screens
 from model.screen.design import guide_lines
 from schemas.parameters import Priors
 from tests.designs import design_from_rows, nested_rows
@@ -114,7 +115,7 @@ def test_nan_in_a_draw_is_reported():
     design = design_from_rows(WHOLE)
     parameters = draw_prior("m4", design, Priors(), 20, seed=8)
     parameters["beta_g"][0, 5, 0] = np.nan
-    table = replicated_quantities(parameters, design, "posterior", seed=1)
+    table = replicate_screens(parameters, design, "posterior", seed=1).quantities
     found = {check.name: check.p_value for check in predictive_checks(table)}
     assert set(found) == set(QUANTITIES)
     of_replicates = {"within_guide_variance", "line_noise_spread"}
@@ -125,11 +126,12 @@ def test_quantities_of_data_and_replicate_are_computed_under_the_same_draw():
     """A screen without replicates of a guide shows no quantity of them."""
     design = design_from_rows(WHOLE[::2])
     parameters = draw_prior("m4", design, Priors(), 4, seed=8)
-    layout, random = guide_lines(design), np.random.default_rng(3)
+    layout, own_seeds = guide_lines(design), np.random.SeedSequence(3).spawn(4)
     hidden = ("within_guide_variance", "line_noise_spread")
     expected = []
     for number, draw in enumerate(draws(parameters, design)):
         fitted = draw.expected(layout)
+        random = np.random.default_rng(own_seeds[number])
         parts = (layout.mean, layout.line_within_ss), draw.replicate(fitted, layout, random)
         data, replicate = (GuideCells(*part, fitted, layout) for part in parts)
         for order, (name, one) in enumerate(QUANTITIES.items()):
@@ -138,7 +140,7 @@ def test_quantities_of_data_and_replicate_are_computed_under_the_same_draw():
                 expected.append((order, number, name, "prior", *values))
     columns = ["quantity", "stage", "observed", "replicated"]
     table = pd.DataFrame([row[2:] for row in sorted(expected)], columns=columns)
-    found = replicated_quantities(parameters, design, "prior", seed=3)
+    found = replicate_screens(parameters, design, "prior", seed=3).quantities
     pd.testing.assert_frame_equal(found, table)
 
 

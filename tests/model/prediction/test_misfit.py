@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from model.prediction.checks import QUANTITIES, predictive_checks, replicated_quantities
+from model.prediction.checks import QUANTITIES, predictive_checks
+from model.prediction.replicates import replicate_screens
 from tests.designs import design_from_rows, nested_rows
 
 N_GENES, N_LINES = 12, 15
@@ -51,7 +52,7 @@ def near_truth(n_draws: int = 300) -> xr.Dataset:
 @cache
 def p_values_of(**wrong: float) -> dict[str, float]:
     design = design_from_rows(screen(np.random.default_rng(7), **wrong))
-    table = replicated_quantities(near_truth(), design, "posterior", seed=1)
+    table = replicate_screens(near_truth(), design, "posterior", seed=1).quantities
     return {check.name: check.p_value for check in predictive_checks(table)}
 
 

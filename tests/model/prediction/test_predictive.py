@@ -12,10 +12,10 @@ from model.prediction.predictive import (
     draws,
     fitted_cells,
     prediction_subset,
-    replicate_cells,
     replicated_part,
     thin,
 )
+from model.prediction.replicates import replicate_screens
 from model.screen.design import guide_lines
 from schemas.model_spec import MODEL_SPECS
 from schemas.parameters import Priors
@@ -38,7 +38,8 @@ def parameters(n_draws: int, sds: dict[str, float] = NESTED_SDS) -> xr.Dataset:
 def test_replicates_have_the_moments_of_measurements_of_the_model():
     n_draws = 6000
     one = parameters(1).isel(chain=[0])
-    replicates = replicate_cells(one.isel(draw=[0] * n_draws), DESIGN, seed=1)
+    repeated = one.isel(draw=[0] * n_draws)
+    replicates = replicate_screens(repeated, DESIGN, "posterior", seed=1).cells
     assert replicates["cell_mean"].dims == (*DIMS, "cell")
     assert replicates["chain"].to_numpy().tolist() == [2]
     means = replicates["cell_mean"].to_numpy()[0]

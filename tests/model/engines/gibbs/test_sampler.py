@@ -51,7 +51,8 @@ def sparse():
     settings = CalibrationSettings(model="m4_screen", priors=PRIORS, **sizes)
     screen = simulate_screen(settings, np.random.SeedSequence(1))
     parameters = FitParameters(model="m4_screen", sampling=FEW, priors=PRIORS)
-    tree = add_predictive_groups(run_engine(screen.design, parameters), screen.design, parameters)
+    drawn = run_engine(screen.design, parameters)
+    tree, _ = add_predictive_groups(drawn, screen.design, parameters)
     return screen, tree
 
 

@@ -77,7 +77,7 @@ def test_nuts_and_the_other_engines_agree(model, draws, tmp_path, monkeypatch):
     error = np.hypot(ours["mcse_mean"], theirs["mcse_mean"])
     assert ((ours["mean"] - theirs["mean"]).abs() / error).max() < 4
     assert (theirs["sd"] / ours["sd"]).sub(1).abs().max() < 0.05
-    full = add_predictive_groups(tree, design, parameters)
+    full, _ = add_predictive_groups(tree, design, parameters)
     check_contract(full, MODEL_SPECS[model].variables)
     assert tree["posterior"]["beta_g"].shape == (4, draws, len(design.genes))
     assert tuple(tree["posterior"]["gene"].to_numpy()) == design.genes

@@ -133,14 +133,11 @@ def test_prefect_shows_the_validation_the_result_and_the_progress(demo: Run) -> 
         pages = [page for page in client.read_artifacts() if page.flow_run_id == run.id]
     assert run.state is not None and run.state.is_completed()
     assert run.name == "simulated-screen seed103 m4"
-    pages.sort(key=lambda page: str(page.created))
-    texts = [(page.key, str(page.data)) for page in pages if page.type == "markdown"]
-    markdown = dict(texts)
-    assert [key for key, _ in texts] == ["validation", "result", "result"]
-    assert "Not stored yet" in texts[1][1] and demo.info.run_id not in texts[1][1]
-    assert "0 warning(s)" in markdown["validation"]
-    assert "| geneB |" in markdown["result"] and demo.info.run_id in markdown["result"]
-    assert "Not stored yet" not in markdown["result"]
+    texts = sorted((page.key, str(page.data)) for page in pages if page.type == "markdown")
+    (result_key, result), (validation_key, validation) = texts
+    assert (result_key, validation_key) == ("result", "validation")
+    assert "0 warning(s)" in validation
+    assert "| geneB |" in result and demo.info.run_id in result and NOT_STORED not in result
     progress = {page.description: page.data for page in pages if page.type == "progress"}
     stages = {"reading guides", "fitting", "leaving out cell lines", "drawing pictures"}
     assert progress == dict.fromkeys(stages, 100.0)

@@ -15,6 +15,7 @@ from deployments.server.environment import prepare_environment
 from schemas.dataset import Dataset
 
 prepare_environment()
+os.environ.pop("MLFLOW_TRACKING_URI", None)  # tests keep runs in folders of their own
 
 # What a background shell or nohup starts ignores these, and so would every command under test.
 if threading.current_thread() is threading.main_thread():

@@ -136,7 +136,7 @@ def reader(
     for name, value in environment.items():
         if name.startswith("AWS_"):
             monkeypatch.setenv(name, value)
-    for name in ("MLFLOW_TRACKING_URI", "PREFECT_API_URL", "VIRTUAL_ENV", "SCREENBAYES_PREFIX"):
+    for name in ("PREFECT_API_URL", "VIRTUAL_ENV", "SCREENBAYES_PREFIX"):
         monkeypatch.delenv(name, raising=False)
     s3 = boto3.client("s3")
     for bucket in BUCKETS:

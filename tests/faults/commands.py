@@ -94,7 +94,6 @@ class OwnProcess(Command):
         self._fresh = fresh
         self._begun: list[Process] = []
         self.environment = {**os.environ, **QUIET, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-        self.environment.pop("MLFLOW_TRACKING_URI", None)
         self.environment.pop("PYTHONUNBUFFERED", None)  # as for most people
         if api:
             self.environment["PREFECT_API_URL"] = api

@@ -27,7 +27,6 @@ def command(fault, folder, monkeypatch, capsys) -> Command:
     """The command `screenbayes` in this process; its tables so wide that no cell is folded."""
     monkeypatch.chdir(folder)
     monkeypatch.setenv("COLUMNS", "1000")
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return Command(fault, folder, capsys)
 
 

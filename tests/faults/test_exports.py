@@ -36,7 +36,6 @@ def made(tmp_path_factory) -> tuple[str, dict[str, str]]:
     """The address of a store with runs of several kinds, and their ids."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("store"))
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         first, second = fitted(release="24Q2"), fitted(release="24Q4")
         runs = {
             "champion": first.run_id,

@@ -29,5 +29,4 @@ def page(browser: Browser) -> Iterator[Page]:
 def working_folder(prefect_server: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty working folder, in which MLflow keeps its store, and a Prefect server."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     return tmp_path

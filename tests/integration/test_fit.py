@@ -42,7 +42,6 @@ def demo(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
     """The run of `demo` in a working folder, where all these tests are."""
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(tmp_path_factory.mktemp("store"))
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         assert main(["demo"]) == DONE
         (run,) = runs_in(Path.cwd())
         yield run

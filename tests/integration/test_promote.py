@@ -150,7 +150,6 @@ def test_a_look_at_releases_evaluates_the_newest_fit_once(working_folder, monkey
 
 def test_commands_that_orchestrate_nothing_need_no_server(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     first, second = fitted(), fitted(WITHOUT_MYB, release="25Q2")
     # Prefect starts none of its own, and refuses whatever would need one.
     refused = {PREFECT_SERVER_EPHEMERAL_ENABLED: False}

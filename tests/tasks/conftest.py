@@ -28,7 +28,6 @@ def fresh_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def working_folder(fresh_store, tmp_path, monkeypatch) -> Path:
     """An empty working folder with an empty default store, and a folder for temporary files."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
     shutil.copy(fresh_store, tmp_path / "mlflow.db")
     (tmp_path / "temporary").mkdir()
@@ -70,7 +69,6 @@ def tracked_fits(fresh_store, tmp_path_factory) -> tuple[Tracked, Tracked]:
     )
     found = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         patch.chdir(folder)
         for results in (replace(nuts, validation=validation), exact):
             run, stored = track(results)

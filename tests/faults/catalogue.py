@@ -50,11 +50,10 @@ class Left(StrEnum):
 
 @dataclass(frozen=True)
 class Fault:
-    """One class of faults, how the tests make it, and what it has to lead to."""
+    """One class of faults, and what it has to lead to."""
 
     area: Area
     what: str
-    made: str
     left: Left | str
     """A sentence where none of `Left` fits: the test itself checks it."""
     code: int | None = None
@@ -71,8 +70,8 @@ def marks(area: Area) -> list[Callable[..., pytest.MarkDecorator]]:
     """Return the marks of faults of an area that end well, as bad input, and as trouble."""
 
     def ending(usual_code: int, usual: Left) -> Callable[..., pytest.MarkDecorator]:
-        def mark(what: str, made: str, *told: str, left: str = usual, code: int = usual_code):
-            return fault(area, what, made=made, left=left, code=code, told=told)
+        def mark(what: str, *told: str, left: str = usual, code: int = usual_code):
+            return fault(area, what, left=left, code=code, told=told)
 
         return mark
 

@@ -86,64 +86,61 @@ SECURITY = Path(__file__).resolve().parents[2] / "docs" / "security.md"
 OF_WORKERS, OF_MLFLOW = re.findall(r"```json\n(\{.*?\n\})\n```", SECURITY.read_text(), re.DOTALL)
 # fmt: off
 HARMS = (
-    (done("a slow bucket", "the proxy lets 20 KB a second through", VALID), (
+    (done("a slow bucket", VALID), (
         (on_get(bytes_a_second=20_000),),)),
-    (done("a bucket that fails once", "an answer cut off, reset, 503 SlowDown, 429, 500", VALID), (
+    (done("a bucket that fails once", VALID), (
         (on_get(cut_after=5000, times=1),),
         (Harm(path=TABLE, reset=True, times=1),),
         (Harm(path=TABLE, refuse=(503, "SlowDown"), times=1),),
         (Harm(path=TABLE, refuse=(429, "TooManyRequests"), times=1),),
         (Harm(refuse=(500, "InternalError"), times=1),))),
-    (trouble("the bucket stops answering", "no answer from the table on", TABLE), (
+    (trouble("the bucket stops answering", TABLE), (
         (on_get(silent=True), "timeout"),)),
-    (trouble("every read of a table is cut off", "connection closed after 5,000 bytes", TABLE), (
+    (trouble("every read of a table is cut off", TABLE), (
         (on_get(cut_after=5000), "received 5000 of", NETWORK),)),
-    (trouble("a table arrives shorter than stored", "5,000 bytes fewer are announced", TABLE), (
+    (trouble("a table arrives shorter than stored", TABLE), (
         (on_get(shorten_by=5000), "checksum"),)),
-    (trouble("every connection is reset", "the proxy resets them", TABLE), (
+    (trouble("every connection is reset", TABLE), (
         (Harm(path=TABLE, reset=True), NETWORK),)),
-    (trouble("too many requests", "503 SlowDown, 429", TABLE, TOO_OFTEN), (
+    (trouble("too many requests", TABLE, TOO_OFTEN), (
         (Harm(path=TABLE, refuse=(503, "SlowDown")),),
         (Harm(path=TABLE, refuse=(429, "TooManyRequests")),),
         (on_get(refuse=(503, "SlowDown")),))),
-    (trouble("the bucket returns errors", "500 InternalError", "then run again"), (
+    (trouble("the bucket returns errors", "then run again"), (
         (Harm(refuse=(500, "InternalError")), "cannot read"),)),
-    (trouble("the wrong region", "301 to HEAD", "AWS_DEFAULT_REGION is the region"), (
+    (trouble("the wrong region", "AWS_DEFAULT_REGION is the region"), (
         (Harm(path=TABLE, method="HEAD", refuse=(301, "PermanentRedirect")),),)),
-    (trouble("an expired token", "400 to HEAD, 403 to GET", "AWS_SESSION_TOKEN"), (
+    (trouble("an expired token", "AWS_SESSION_TOKEN"), (
         (Harm(method="HEAD", refuse=(400, "ExpiredToken")), "has not expired"),
         (on_get(refuse=(403, "ExpiredToken")), "get new keys"))),
-    (trouble("the clock is wrong", "403 to GET", "set the clock of this machine"), (
+    (trouble("the clock is wrong", "set the clock of this machine"), (
         (on_get(refuse=(403, "RequestTimeTooSkewed")),),)),
 )
 ENVIRONMENTS = (
-    (trouble("an unknown endpoint", "a name under .invalid", NETWORK), (
+    (trouble("an unknown endpoint", NETWORK), (
         ({"AWS_ENDPOINT_URL": "http://bucket.invalid"}, "Could not connect"),)),
-    (trouble("an invalid endpoint", "words, FTP, half an address", NO_ADDRESS), (
+    (trouble("an invalid endpoint", NO_ADDRESS), (
         ({"AWS_ENDPOINT_URL": "bucket one"},), ({"AWS_ENDPOINT_URL": "ftp://host"},),
         ({"AWS_ENDPOINT_URL": "http://[::1"},))),
-    (trouble("no keys", "no AWS_ACCESS_KEY_ID", "set AWS_ACCESS_KEY_ID"), (
+    (trouble("no keys", "set AWS_ACCESS_KEY_ID"), (
         (NO_KEYS, "AWS_SECRET_ACCESS_KEY"),)),
 )
 NAMES = (
     # `logfc:` of a dataset file in the bucket; or the address itself
-    (bad("a dataset file in a bucket names a local file", "an absolute path, one "
-             "that goes up, one of the home, a file://, a chain of file systems"), (
+    (bad("a dataset file in a bucket names a local file"), (
         ("/etc/hosts.csv", f"/etc/hosts.csv: {NO_FILE}"),
         ("../../../../../etc/hosts.csv", f"/etc/hosts.csv: {NO_FILE}"),
         ("~/a.csv", f"/releases/~/a.csv: {NO_FILE}"),
         ("file:///etc/hosts.csv", NOT_FETCHED),
         ("simplecache::file:///etc/hosts.csv", NOT_FETCHED))),
-    (bad("a dataset file in a bucket names another service", "`http://169.254.169.254/`",
+    (bad("a dataset file in a bucket names another service",
              NOT_FETCHED), (("http://169.254.169.254/a.csv", "fetch the file first"),)),
-    (bad("a dataset file in a bucket names no table", "a bucket that is not there or cannot "
-             "be, a folder, an object of no bytes"), (
+    (bad("a dataset file in a bucket names no table"), (
         ("s3://no-such-bucket-of-ours/a.csv", NO_FILE),
         ("s3://No_Bucket!/a.csv", "no bucket can have such a name"),
         ("sub.csv", "there is a folder"),
         ("empty.csv", "fetch it again"))),
-    (bad("not a dataset file in a bucket", "no object, the bucket, a folder, the marker of "
-             "one, an object of no bytes"), (
+    (bad("not a dataset file in a bucket"), (
         ("BUCKET/none.yaml", f"{NO_FILE}; correct the path"),
         ("BUCKET/", "this is a bucket"),
         ("BUCKET/releases", "there is a folder; correct the path"),
@@ -151,10 +148,10 @@ NAMES = (
         ("BUCKET/releases/empty.csv", "expected keys and values, got nothing"))),
 )
 RIGHTS: Classes = (
-    (trouble("wrong keys", "an id of nobody, another secret", "check that the keys"), (
+    (trouble("wrong keys", "check that the keys"), (
         (OF_WORKERS, "folder: .", {"AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE"}),
         (OF_WORKERS, "folder: .", {"AWS_SECRET_ACCESS_KEY": "wrong"}))),
-    (trouble("missing rights", "no right to the table, or to list", "may read it"), (
+    (trouble("missing rights", "may read it"), (
         (reading("*/*.yaml"), f"logfc: {TABLE}", {}, "cannot read", TABLE),
         (reading("*"), "folder: .", {}, "cannot read", "/releases: "))),
 )
@@ -169,7 +166,7 @@ def test_a_bucket_that_fails(harm, told, proxy, bucket, command):
     assert harm.times < left or left == float("inf"), "the harm was never done"
 
 
-@trouble("a table changes while it is read", "replaced or deleted before a GET", TABLE)
+@trouble("a table changes while it is read", TABLE)
 @pytest.mark.parametrize(("skip", "change"), [(0, "replaced"), (1, "replaced"), (1, "deleted")])
 def test_a_table_is_of_one_version_or_not_read(skip, change, proxy, bucket, screen, command):
     def do() -> None:
@@ -187,7 +184,7 @@ def test_a_bucket_that_is_not_reached(environment, told, bucket, command):
     command("validate", bucket.dataset, told=told, **environment)
 
 
-@trouble("an untrusted certificate", "one that is signed by itself", "AWS_CA_BUNDLE")
+@trouble("an untrusted certificate", "AWS_CA_BUNDLE")
 def test_a_certificate_that_is_not_trusted(bucket, tmp_path, command):
     own = Security.temporary()
     pem = tmp_path / "certificate.pem"
@@ -207,7 +204,7 @@ def test_a_name_in_a_bucket_that_is_refused(named, told, bucket, command):
     command("validate", address.replace("BUCKET", f"s3://{bucket.name}"), told=told)
 
 
-@done("a key with blanks, query signs, non-ASCII letters", "`a b/ü%20 +&=?#.csv`", VALID)
+@done("a key with blanks, query signs, non-ASCII letters", VALID)
 def test_a_key_may_hold_anything(bucket, screen, command):
     odd = "a b/ü%20 +&=?#"
     bucket.put(f"{odd}.csv", (screen.parent / TABLE).read_bytes())
@@ -252,7 +249,6 @@ def denied(what, **arguments) -> bool:
 
 @done(
     "keys with [minimal rights](security.md#the-bucket)",
-    "the policy of docs/security.md, enforced",
     VALID,
 )
 def test_the_rights_of_workers_are_enough(limit, bucket, command):

@@ -22,9 +22,9 @@ NUTS = ("fit", "SCREEN", "--engine", "nuts", *LONG)
 SAMPLING = r"sampling with nutpie.* [1-9]\d*/"
 
 
-def ended(what: str, made: str = "SIGINT to all", *, code=INTERRUPTED, left=Left.KILLED):
+def ended(what: str, *, code=INTERRUPTED, left=Left.KILLED):
     told = ("interrupted",) if code in (INTERRUPTED, TERMINATED) else ()
-    return fault(Area.PROCESSES, what, made=made, code=code, told=told, left=left)
+    return fault(Area.PROCESSES, what, code=code, told=told, left=left)
 
 
 # fmt: off
@@ -34,7 +34,7 @@ STAGES = (
     (ended("Ctrl-C in the exact engine"), (
         (("fit", "SCREEN", *QUICK), r"leaving out cell lines.* \d+/"),)),
     (ended("Ctrl-C while nutpie samples"), ((NUTS, SAMPLING),)),
-    (ended("SIGTERM while nutpie samples", "SIGTERM while nutpie samples", code=TERMINATED), (
+    (ended("SIGTERM while nutpie samples", code=TERMINATED), (
         (NUTS, SAMPLING),)),
     (ended("Ctrl-C while PyMC samples"), (
         ((*NUTS, "--sampler", "pymc"), r"sampling with pymc.* [1-9]\d*/"),)),
@@ -78,7 +78,7 @@ def test_an_interrupt(words, until, told, forked, screen):
     ends(process, screen, forked)
 
 
-@ended("the terminal is closed", "its pseudo-terminal closed while nutpie samples", code=HUNG_UP)
+@ended("the terminal is closed", code=HUNG_UP)
 def test_a_terminal_that_is_closed(forked, screen):
     (ours, theirs), shown = pty.openpty(), bytearray()
     path = os.ttyname(theirs)
@@ -99,7 +99,6 @@ def test_a_terminal_that_is_closed(forked, screen):
 
 @ended(
     "a fit is killed and repeated",
-    "SIGKILL while nutpie samples",
     code=VERDICT_FAIL,
     left="the first run RUNNING, the second FINISHED",
 )

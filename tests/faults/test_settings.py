@@ -20,8 +20,7 @@ LETTERS = "expected letters, digits, blanks and any of _.+-"
 NAMES = ("a/b", "..", "a\\nb", "  ", "", "<script>alert(1)</script>", "[red]a", "=1+1")
 # fmt: off
 DATASETS = (
-    (bad("an invalid dataset file", "nothing there, no bytes, a list, half of a line, bytes "
-         "that are no text, two documents, a key twice, a table of 2 MB", "dataset.yaml"), (
+    (bad("an invalid dataset file", "dataset.yaml"), (
         (None, "there is none"),
         ("", "expected keys and values, got nothing"),
         ("- a\n", "expected keys and values"),
@@ -30,30 +29,27 @@ DATASETS = (
         (f"{HEAD}---\na: b\n", "another document"),
         (f"{HEAD}release: 1\nname: b\n", "the key 'name' twice"),
         ("a,b\n" * 500_000, "is it a table?"))),
-    (bad("a few lines that expand to gigabytes", "ten levels of aliases, a part that holds itself, "
-         "5,000 brackets"), (
+    (bad("a few lines that expand to gigabytes"), (
         (BILLIONS, ALIAS), ("&a [*a]", ALIAS), ("[" * 5000, "levels"))),
-    (bad("a YAML tag that would run code", "`!!python/object/apply:os.system`", "os.system"), (
+    (bad("a YAML tag that would run code", "os.system"), (
         (f"{HEAD}release: !!python/object/apply:os.system ['touch ran']\n", "a constructor"),)),
-    (bad("an unknown or missing key", "`logfcs:`, neither table nor folder"), (
+    (bad("an unknown or missing key"), (
         (f"{HEAD}release: b\nlogfcs: d.csv\n", "did you mean `logfc`?"),
         ("name: a\nrelease: b\nlibrary: c\n", "expected `logfc` (a table) or `folder`"))),
-    (bad("a missing release folder", "`folder: nowhere`", "correct the path"), (
+    (bad("a missing release folder", "correct the path"), (
         ("name: a\nrelease: b\nlibrary: c\nfolder: nowhere\n", "nowhere"),)),
-    (bad("a release that is not text", "a date, a date that is none, a number, null"), (
+    (bad("a release that is not text"), (
         (f"{HEAD}release: 2024-01-01\n", "(date); write it in quotes"),
         (f"{HEAD}release: 2024-99-99\n", "expected YAML, got: month must be in 1..12"),
         (f"{HEAD}release: 25\n", "release: expected text, got 25 (int); write it in quotes"),
         (f"{HEAD}release: null\n", "release: expected text, got nothing"))),
-    (bad("a name with unsafe characters", "a path, the folder above, two lines, "
-         "blanks, nothing, a script, markup, a formula, an escape sequence, 300 characters"), (
+    (bad("a name with unsafe characters"), (
         *((f'{REST}name: "{name}"', LETTERS) for name in NAMES),
         (f'{REST}name: "\\e[31m"', r"\x1b[31m"),
         (f"{REST}name: {'x' * 300}", "at most 100 characters"))),
 )
 SETTINGS = (
-    (bad("an invalid settings file", "nothing there, bytes that are no text, a list, half "
-         "of a line, a key twice, a tag of Python, aliases of aliases", "settings.yaml"), (
+    (bad("an invalid settings file", "settings.yaml"), (
         (None, "No such file"),
         (b"\xff\xfe\0", "expected text in UTF-8"),
         ("- a", "expected `name: value` lines in"),
@@ -61,9 +57,9 @@ SETTINGS = (
         ("seed: 1\nseed: 2", "the key 'seed' twice"),
         ("a: !!python/name:os.system", "could not determine a constructor"),
         (BILLIONS, ALIAS))),
-    (bad("a pipe or folder as settings file", "a pipe, a folder", "expected a YAML file"), (
+    (bad("a pipe or folder as settings file", "expected a YAML file"), (
         (os.mkfifo,), (Path.mkdir,))),
-    (bad("an unknown setting", "`drawz`, model `m5`, a section that is a number, no gene"), (
+    (bad("an unknown setting"), (
         ("sampling: {drawz: 100}", "there is no such setting; did you mean draws?"),
         ("model: m5", "'m4_nested' or 'm4_screen', got 'm5'"),
         ("sampling: 3", "sampling: expected `name: value` lines, got 3"),
@@ -71,16 +67,14 @@ SETTINGS = (
         ("filters: {genes: []}", "filters.genes: expected at least"),
         ("filters: {cell_lines: }", "filters.cell_lines: expected at least"),
         ("filters: {lineages: ''}", "filters.lineages: expected at least"))),
-    (bad("a setting out of bounds", "a word, 10¹² draws, infinitely many, a seed below "
-         "zero, limits of NaN and infinity", "should be"), (
+    (bad("a setting out of bounds", "should be"), (
         ("sampling: {draws: many}", "--draws: should be a valid integer"),
         ("sampling: {draws: 1000000000000}", "less than or equal to 1000000"),
         ("sampling: {draws: .inf}", "--draws: should be a finite number"),
         ("seed: -1", "--seed: should be greater than or equal to 0"),
         ("preparation: {min_rna_sd: .nan}", "min_rna_sd: should be"),
         ("contract: {max_abs_logfc: .inf}", "max_abs_logfc: should be a finite"))),
-    (bad("an invalid prior", "code, another family, parts, words, a number too many, infinity, an "
-         "SD of zero, NaN, a prior of a mean for an SD, or of an SD for a mean", "priors."), (
+    (bad("an invalid prior", "priors."), (
         ("priors: {mu_beta: \"__import__('os')\"}", "priors.mu_beta: expected Normal"),
         ("priors: {mu_beta: 'Cauchy(0, 1)'}", "expected Normal(mean, sd)"),
         ("priors: {mu_beta: {family: Normal, arguments: [0, .inf]}}", "Normal(mean, sd)"),
@@ -93,12 +87,12 @@ SETTINGS = (
         ("priors: {sigma: 'Normal(0, 1)'}", "a standard deviation takes"))),
 )
 FOLDERS = (
-    (bad("`--out` is a file", "`--out` with it", "is a file"), (
+    (bad("`--out` is a file", "is a file"), (
         ("validate SCREEN --out file", "name another"), ("simulate --out file",),
         ("export latest --out file",), ("calibrate --out file",))),
-    (bad("`--out` is not empty", "`--out` with it", "holds mine.txt"), (
+    (bad("`--out` is not empty", "holds mine.txt"), (
         ("simulate --out folder", "expected an empty folder"), ("export latest --out folder",))),
-    (trouble("`--out` is below a file", "`--out file/folder`", "Not a directory"), (
+    (trouble("`--out` is below a file", "Not a directory"), (
         ("validate SCREEN --out file/folder", "check the path"),)),
 )
 # fmt: on

@@ -131,84 +131,75 @@ FORMULAS = ("=cmd|'/C calc'!A0", "@SUM(1)", "+1")
 HARMFUL = (FORMULAS, ("-2+3", "a\nb", "a\rb"), ("\x1b[2Jx", "\u202ex", "a\0b"))
 # fmt: off
 CLASSES = (
-    (done("Windows line ends, byte order mark, gzip in parts", "gzip of two members, a byte order "
-          "mark, line ends of Windows, plain text called .gz", VALID), (
+    (done("Windows line ends, byte order mark, gzip in parts", VALID), (
         ("a.csv.gz", lambda table: gzip.compress(table[:999]) + gzip.compress(table[999:])),
         ("b.csv", lambda table: b"\xef\xbb\xbf" + table),
         ("c.csv", lambda table: table.replace(b"\n", b"\r\n")),
         ("d.csv.gz", bytes))),
-    (done("an unusual file name", "quotes, a line break, letters that are not composed, a "
-          "leading dash or tilde, placeholders, markup, an escape sequence, 255 bytes", VALID), (
+    (done("an unusual file name", VALID), (
         ("a b'c\"d\n.csv", bytes), ("caf\u00e9e\u0301.csv", bytes), ("-rf{}%s%20#?*.csv", bytes),
         ("~nobody[red]\x1b[31mx.csv", bytes), (f"{'x' * 251}.csv", bytes))),
-    (bad("a table that does not exist", "markup, an escape sequence, 300 characters, a NUL, the "
-         "home of nobody", "missing_file", "correct the path in the dataset file"), (
+    (bad("a table that does not exist", "missing_file", "correct the path in the dataset file"), (
         ("[red]x[red].csv", None, "[red]x[red].csv: expected a file"),
         ("\x1b[2Jx.csv", None, r"\x1b[2Jx.csv: expected a file"),
         (f"{'x' * 300}.csv", None, "its name is too long"),
         ("a\0b.csv", None, "its name holds a NUL"),
         ("~no-such-user/a.csv", None, "~no-such-user/a.csv: expected a file"))),
-    (bad("a label that a spreadsheet or terminal would execute", "formulas, a line break, an "
-         "escape sequence, a mark of direction, a NUL",
+    (bad("a label that a spreadsheet or terminal would execute",
          "plain_label", "spreadsheets take these"), tuple(
         ("a.parquet", labelled(column, labels), *map(shown, labels))
         for column in ("gene", "cell_line") for labels in HARMFUL)),
-    (bad("a guide map that unpacks to gigabytes", "10 GB of rows in 30 MB of gzip", "too_large"), (
+    (bad("a guide map that unpacks to gigabytes", "too_large"), (
         ("map.csv.gz", lambda table: packed(b"sgRNA,Gene,nAlignments,UsedByChronos\n",
                                             b"A" * 20 + b",G (1),1,True\n", 3000, 100_000),
          "at most 268 MB of text"),)),
-    (bad("a small file that unpacks to gigabytes", "10 GB of zeros in 10 MB of gzip, alone and "
-             "below a sound header", "too_large", "at most 34 MB a line"), (
+    (bad("a small file that unpacks to gigabytes", "too_large", "at most 34 MB a line"), (
         ("a.csv.gz", lambda table: packed(b"", b"\0", 640)),
         ("b.csv.gz", lambda table: packed(table[:300], b"\0", 640)))),
-    (bad("a table that is too wide", "a million columns, a value of 100 MB", "too_large"), (
+    (bad("a table that is too wide", "too_large"), (
         ("a.csv", lambda table: b",".join(b"%d" % n for n in range(1_000_000)) + b"\n",
          "at most 200,000 columns"),
         ("b.csv", lambda table: table + b"a," + b"b" * (100 * MEGABYTE) + b",0,1,1\n",
          "at most 34 MB a line"))),
-    (bad("a damaged compressed table", "bytes behind its end, no end, another checksum"), (
+    (bad("a damaged compressed table"), (
         ("a.csv.gz", lambda table: gzip.compress(table) + b"garbage", "Not a gzipped file"),
         ("b.csv.gz", lambda table: gzip.compress(table)[:-200], "the compressed file ends early"),
         ("c.csv.gz", lambda table: gzip.compress(table)[:-8] + bytes(8), "CRC check failed"))),
-    (bad("another format named .csv", "zip, bzip2, UTF-16", "save"), (
+    (bad("another format named .csv", "save"), (
         ("a.csv", lambda table: b"PK\x03\x04" + table, "wrong_format", "a zip or Excel file"),
         ("b.csv", bz2.compress, "not_utf8", "the table as UTF-8"),
         ("c.csv", lambda table: table.decode().encode("utf-16"), "not_utf8"))),
-    (bad("an incomplete table", "zeros at its end, as a crash leaves them; its header "
-             "alone; carriage returns for all line ends"), (
+    (bad("an incomplete table"), (
         ("a.csv", lambda table: table + bytes(100_000), "truncated", "fetch the file again"),
         ("b.csv", lambda table: table.partition(b"\n")[0] + b"\n", "table_empty"),
         ("c.csv", lambda table: table.replace(b"\n", b"\r"), "a carriage return alone"))),
-    (bad("a Parquet table of wrong types", "lists, records, bytes that are no text, dates for "
-             "numbers, no columns"), (
+    (bad("a Parquet table of wrong types"), (
         ("a.parquet", parquet(gene=pa.array([["a", "b"]] * 300)), "damaged_file", "one value per"),
         ("b.parquet", parquet(logfc=pa.array([{"a": 1.0}] * 300)), "damaged_file", "one value per"),
         ("c.parquet", parquet(gene=pa.array([b"\xff\xfe"] * 300)), "damaged_file", "UTF8"),
         ("d.parquet", parquet(logfc=pa.array([0] * 300, pa.date32())), "not_a_number", "line 2"),
         ("e.parquet", lambda table: in_parquet({}), "empty_file", "it has no columns"))),
-    (bad("a damaged Parquet table", "a page or the end overwritten", "damaged_file", "fetch"), (
+    (bad("a damaged Parquet table", "damaged_file", "fetch"), (
         ("a.parquet", parquet(50, 120)), ("b.parquet", parquet(-80, -20)))),
-    (bad("twenty million rows in a small Parquet file", "Parquet, each column constant",
+    (bad("twenty million rows in a small Parquet file",
              "too_large", "GB in memory"), (("a.parquet", twenty_million_rows),)),
-    (bad("an HDF5 table with values in another file", "a link, values in /etc/passwd, a virtual "
-             "dataset, a soft link", "unknown_layout", "values stored elsewhere"), (
+    (bad("an HDF5 table with values in another file",
+         "unknown_layout", "values stored elsewhere"), (
         ("a.hdf5", hdf5(data=h5py.ExternalLink("other.hdf5", "data"))),
         ("b.hdf5", hdf5(values_elsewhere, data=None)),
         ("c.hdf5", hdf5(virtual_values, data=None)),
         ("d.hdf5", hdf5(other=np.zeros((4, 3)), data=h5py.SoftLink("/other"))))),
-    (bad("an HDF5 table that declares 10¹² rows or columns", "a file of some KB", "too_large"), (
+    (bad("an HDF5 table that declares 10¹² rows or columns", "too_large"), (
         ("a.hdf5", claiming(10**12, 3), "at most 5,000,000 rows"),
         ("b.hdf5", claiming(3, 10**12), "at most 200,000 columns"))),
-    (bad("an HDF5 table of wrong types or sizes", "half of its labels, labels that are numbers "
-             "or no text, values that are text"), (
+    (bad("an HDF5 table of wrong types or sizes"), (
         ("a.hdf5", hdf5(dim_0=GUIDES[:2]), "unknown_layout", "(2,)"),
         ("b.hdf5", hdf5(dim_1=np.arange(3)), "damaged_file", "string"),
         ("c.hdf5", hdf5(dim_1=[b"\xff", b"a", b"b"]), "damaged_file", "utf-8"),
         ("d.hdf5", hdf5(data=np.full((4, 3), b"1.5")), "not_a_number", "got |S3"))),
 )
 NO_FILES = (
-    (bad("a pipe, device or folder as table or dataset file", "a pipe, a socket, a folder, "
-             "an endless device, a link to itself, a link to nothing", "correct the path"), (
+    (bad("a pipe, device or folder as table or dataset file", "correct the path"), (
         (os.mkfifo, "there is a pipe"),
         (lambda path: os.mknod(path, stat.S_IFSOCK), "there is a socket"),
         (Path.mkdir, "there is a folder"),

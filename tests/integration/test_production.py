@@ -74,7 +74,6 @@ def test_each_release_is_fitted_once_and_compared_with_the_one_before(stack: Sta
 @fault(
     Area.UNATTENDED,
     "an invalid release, later replaced",
-    made="a table with a word for a number in the bucket, and two looks",
     left="a refused flow run with remedies; the replacement is fitted",
 )
 def test_an_invalid_release_is_refused_once_and_fitted_by_the_schedule_when_replaced(stack) -> None:
@@ -120,7 +119,6 @@ def test_deploying_again_creates_nothing_twice(stack: Stack) -> None:
 KILLED = fault(
     Area.UNATTENDED,
     "fit, worker, a server or the database killed during a fit",
-    made="kill -9; servers and workers are started again",
     left="one FINISHED run; others give the reason",
 )
 
@@ -190,7 +188,6 @@ def test_a_fit_survives_the_kill_of_each_server(stack: Stack) -> None:
 @fault(
     Area.UNATTENDED,
     "three fits, each triggered three times together",
-    made="nine triggers of three fits",
     left="each computed once",
 )
 def test_fits_triggered_together_are_each_computed_once(stack: Stack) -> None:

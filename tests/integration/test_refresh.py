@@ -44,9 +44,8 @@ def run_with_states(client: SyncPrefectClient, *states: State[Any]) -> FlowRun:
     return client.read_flow_run(run.id)
 
 
-MADE = "its state set so at a Prefect server, as it is for such runs"
-LOST = fault(Area.UNATTENDED, "a flow run loses its process", made=MADE, left="restarted at once")
-AWAY = fault(Area.UNATTENDED, "a flow run fails", made=MADE, left="restarted after a minute")
+LOST = fault(Area.UNATTENDED, "a flow run loses its process", left="restarted at once")
+AWAY = fault(Area.UNATTENDED, "a flow run fails", left="restarted after a minute")
 ENDS: Classes = [(LOST, [(Crashed(),)]), (AWAY, [(Failed(message="MLflow is away"),)])]
 
 
@@ -76,7 +75,6 @@ def test_a_run_that_is_done_running_or_refused_is_left_alone(client, end) -> Non
 @fault(
     Area.UNATTENDED,
     "a flow run fails five times",
-    made="its state set Crashed five times at a Prefect server",
     left="not restarted, but listed by `refresh-releases`",
 )
 def test_a_run_that_always_crashes_is_given_up(client) -> None:
@@ -106,7 +104,6 @@ def test_a_key_starts_one_run(client) -> None:
 @fault(
     Area.UNATTENDED,
     "a deployment is missing or of another version",
-    made="a Prefect server without the deployment, or with other parameters",
     told=("screenbayes deploy",),
     left="nothing started",
 )

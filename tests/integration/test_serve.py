@@ -131,7 +131,6 @@ def test_an_analyst_triggers_a_fit_and_opens_its_run(served: Served, browser, tm
 @fault(
     Area.UNATTENDED,
     "an invalid screen, entered in the form",
-    made="a table with a word for a number, at a running workbench",
     left="a refused flow run with remedies; no run in MLflow",
 )
 def test_an_invalid_screen_is_refused_with_what_to_do(served: Served, page, tmp_path) -> None:
@@ -165,7 +164,6 @@ def test_an_invalid_screen_is_refused_with_what_to_do(served: Served, page, tmp_
 @fault(
     Area.SERVERS,
     "`serve` with a used port or folder",
-    made="the port and the folder of a running workbench",
     code=BAD_INPUT,
     told=("--prefect-port: expected a free port", "is running already"),
     left=Left.AS_BEFORE,

@@ -107,15 +107,14 @@ def eight_terabytes(file, name, there):
     file.create_dataset(name, (10**12,), "f8", chunks=(10**6,))
 
 
-def cases(what: str, made: str, told: str, *changes):
+def cases(what: str, told: str, *changes):
     """The parts of a fault: what is replaced, what is put there, the words of the refusal."""
-    mark = fault(Area.FILES, what, made=made, told=(told,), left=LEFT)
+    mark = fault(Area.FILES, what, told=(told,), left=LEFT)
     return [pytest.param(*change, marks=mark) for change in changes]
 
 
 INCOMPLETE = cases(
     "a trace without a required group or statistic",
-    "netCDF as ArviZ writes it, a part taken out",
     "there is no posterior",
     ("posterior", nothing, "there is no posterior"),
     ("sample_stats", nothing, "there is no sample_stats"),
@@ -126,14 +125,12 @@ INCOMPLETE = cases(
 )
 ELSEWHERE = cases(
     "a trace with values in another file",
-    "external link, external storage, virtual dataset",
     "stored in another file",
     *((SIGMA, put, "stored in another file") for put in (link, storage, virtual)),
     ("sample_stats", link, "there is no sample_stats"),
 )
 TOO_LARGE = cases(
     "a trace that declares 8 TB",
-    "a dataset of 10¹² numbers in a file of some KB",
     "expected at most 4.3 GB of draws",
     ("observed_data/logfc", eight_terabytes, "at most 4.3 GB of draws, .* has 8,000.0 GB"),
 )
@@ -154,7 +151,6 @@ def test_a_trace_without_its_own_numbers_is_refused(written, tmp_path, name, put
 @fault(
     Area.FILES,
     "a trace that is not netCDF",
-    made="nothing, a web page, netCDF 3, a pickle",
     told=("expected a netCDF-4 file",),
     left=LEFT,
 )
@@ -173,7 +169,6 @@ def test_a_file_that_is_no_netcdf_is_refused(tmp_path, content):
 @fault(
     Area.FILES,
     "a truncated trace",
-    made="half of its bytes, and other shares",
     told=("cannot be read",),
     left=LEFT,
 )

@@ -5,9 +5,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-import pandas as pd
 from mlflow import MlflowClient
-from mlflow.entities import DatasetInput, Run
+from mlflow.entities import Run
 
 from model.prediction.checks import QUANTITIES
 from schemas import run_catalog as catalog
@@ -79,12 +78,3 @@ def otherwise_than_described(run: Run) -> list[str]:
 
 def artifact(run: Run, name: str) -> Path:
     return Path(run.info.artifact_uri.removeprefix("file://")) / name
-
-
-def summary_of(run: Run) -> pd.DataFrame:
-    return pd.read_csv(artifact(run, "summary.csv")).set_index("parameter")
-
-
-def inputs_of(run: Run) -> list[DatasetInput]:
-    assert run.inputs is not None
-    return list(run.inputs.dataset_inputs)

@@ -24,7 +24,7 @@ from schemas.model_spec import MODEL_SPECS
 from schemas.parameters import FitParameters
 from schemas.posterior import check_contract
 from tasks.reports.fit import NOT_STORED
-from tests.integration.runs import artifact, inputs_of, runs_in, summary_of
+from tests.integration.runs import artifact, runs_in
 
 pytestmark = [pytest.mark.integration]
 
@@ -106,10 +106,6 @@ def test_the_run_is_complete(demo: Run) -> None:
     run = demo
     assert run.info.status == "FINISHED" and run.info.run_name == "seed103 m4 exact"
     assert run.data.params["sampling.draws"] == "auto"
-    tags = {"dataset": "simulated-screen", "release": "seed103", "engine": "exact", "model": "m4"}
-    assert tags.items() <= run.data.tags.items()
-    assert {entry.dataset.name for entry in inputs_of(run)} >= {"logfc"}
-    assert (run.data.metrics["n_genes"], run.data.metrics["n_measurements"]) == (5, 300)
     for name in FILES:
         assert artifact(run, name).stat().st_size > 0, name
     assert {path.stem for path in artifact(run, "plots").glob("*.png")} == {
@@ -162,7 +158,8 @@ def test_an_imported_run_holds_what_a_fit_holds(demo: Run, imported: Run) -> Non
         assert artifact(imported, name).stat().st_size > 0, name
     assert not artifact(imported, "model_graph.svg").exists()  # no pictures were asked for
     assert not list(artifact(imported, "plots").iterdir())
-    assert "trace" in {found.dataset.name for found in inputs_of(imported)}
+    assert imported.inputs is not None
+    assert "trace" in {found.dataset.name for found in imported.inputs.dataset_inputs}
     report = artifact(imported, "report.html").read_text(encoding="utf-8")
     assert "pymc3 3.9.3" in report and "screenbayes import-trace" in report
     assert "screenbayes fit" not in report and tags["trace_digest"] in report
@@ -172,7 +169,8 @@ def test_an_imported_run_holds_what_a_fit_holds(demo: Run, imported: Run) -> Non
 
 
 def test_every_parameter_of_pymc3_agrees_with_the_exact_engine(demo: Run, imported: Run) -> None:
-    exact, theirs = summary_of(demo), summary_of(imported)
+    tables = (pd.read_csv(artifact(run, "summary.csv")) for run in (demo, imported))
+    exact, theirs = (table.set_index("parameter") for table in tables)
     assert list(exact.index) == list(theirs.index) and len(exact) == 37
     for name in ("mean", "sd"):
         mcse = np.hypot(exact[f"mcse_{name}"], theirs[f"mcse_{name}"])

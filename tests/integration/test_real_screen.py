@@ -3,17 +3,16 @@
 import json
 from pathlib import Path
 
-import boto3
 import mlflow.pyfunc
 import pandas as pd
 import pytest
 import yaml
 
 from deployments.cli.app import main
-from deployments.cli.exit_codes import DONE, VERDICT_FAIL
+from deployments.cli.exit_codes import DONE
 from model.effects.copy_number import FLAG
 from schemas.column_catalog import COPY_NUMBER_OF_GENES
-from tests.integration.runs import artifact, inputs_of, runs_in, summary_of
+from tests.integration.runs import artifact, runs_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.integration]
 
@@ -50,25 +49,3 @@ def test_m4_screen_passes_where_the_others_are_flagged(working_folder, shared):
     rows = pd.DataFrame({"gene": "KRAS (3845)", "cell_line": "new", "rna": [6.0, 6.0]})
     few, many = model.predict(rows.assign(copy_number=[1.0, 3.0]))["logfc_mean"]
     assert few - many == pytest.approx(0.6, abs=0.2)
-
-
-def test_the_same_from_a_bucket(working_folder, shared, s3_bucket):
-    """Dataset file and tables in S3: the same data digest, design and draws as from the disk."""
-    folder = shared / "data" / "avana_sample"
-    store = boto3.client("s3")
-    for table in folder.iterdir():
-        store.upload_file(str(table), s3_bucket, f"24Q4/{table.name}")
-    local = dataset_file(working_folder, str(folder))
-    (working_folder / "remote").mkdir()
-    remote = dataset_file(working_folder / "remote", "24Q4")
-    store.upload_file(remote, s3_bucket, "avana.yaml")
-
-    few = ["--model", "m4_zero_mean", "--draws", "500", "--pictures", "none"]
-    few += ["--genes", "SOX10", "MYB"]
-    for path in (f"s3://{s3_bucket}/avana.yaml", local):
-        assert main(["fit", path, *few]) in (DONE, VERDICT_FAIL)
-    from_disk, from_bucket = runs_in(working_folder)
-    assert from_bucket.data.tags["data_digest"] == from_disk.data.tags["data_digest"]
-    pd.testing.assert_frame_equal(summary_of(from_bucket), summary_of(from_disk))
-    sources = [entry.dataset.source for entry in inputs_of(from_bucket)]
-    assert all(s3_bucket in source for source in sources)

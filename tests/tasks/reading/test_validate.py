@@ -2,21 +2,25 @@
 
 from pathlib import Path
 
+import boto3
 import numpy as np
 import pandas as pd
 import pytest
 
 from model.fit import prepare_screen
 from model.screen.preparation import prepare
+from schemas.digests import data_digest
 from schemas.parameters import FitParameters
 from schemas.reports import Finding
 from schemas.tables.coverage import JoinCoverage, check_coverage
+from tasks.reading.dataset_file import load_dataset
 from tasks.reading.storage import StoredFile
 from tasks.reading.validate import validate
 from tests.model.small_screens import assert_conserved
 from tests.property.releases import LOOSE, release
 
 PARAMETERS = FitParameters()
+RELEASE = "name: avana\nrelease: 24Q4\nlibrary: Avana\nfolder: "
 
 
 def test_a_sound_dataset_is_read_once_and_ready(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -41,6 +45,20 @@ def test_a_sound_dataset_is_read_once_and_ready(tmp_path: Path, monkeypatch: pyt
     assert found == {
         "logfc": (17, 17), "rna": (8, 4), "guide_map": (17, 4), "sequence_map": (18, 5),
     }  # fmt: skip
+
+
+@pytest.mark.integration
+def test_a_release_in_a_bucket_is_read_as_from_the_disk(shared, s3_bucket, tmp_path):
+    folder, client = shared / "data" / "avana_sample", boto3.client("s3")
+    for table in folder.iterdir():
+        client.upload_file(str(table), s3_bucket, f"24Q4/{table.name}")
+    (tmp_path / "local.yaml").write_text(f"{RELEASE}{folder}")
+    client.put_object(Bucket=s3_bucket, Key="remote.yaml", Body=f"{RELEASE}24Q4".encode())
+    files = str(tmp_path / "local.yaml"), f"s3://{s3_bucket}/remote.yaml"
+    here, there = (validate(load_dataset(file), PARAMETERS) for file in files)
+    assert data_digest(there.report.tables) == data_digest(here.report.tables)
+    assert here.statistics is not None and there.statistics is not None
+    np.testing.assert_array_equal(there.statistics.total, here.statistics.total)
 
 
 def test_copy_number_of_the_real_sample_is_told_from_rna_and_from_ratios(avana, shared, tmp_path):

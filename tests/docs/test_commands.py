@@ -192,7 +192,7 @@ class Reader:
             return lambda said: requests.get(sign.format(**self.places), timeout=5).ok
         return lambda said: sign in said
 
-    def prepare(self, walk: Walk) -> None:
+    def prepare(self, walk: Walk, request: pytest.FixtureRequest) -> None:
         """Provide what the page takes as given."""
         if not {"embedded", "server", "stack"} & set(walk.needs):
             # Set before the others: a fit that is made for the page uses it too.
@@ -202,10 +202,7 @@ class Reader:
         if "trace" in walk.needs:
             from deployments.cli.demo import write_demo_dataset
 
-            beside = os.environ.get("SCREENBAYES_SHARED", ROOT.parent / "shared")
-            trace = Path(beside) / "data" / "pymc3_m4_seed103.nc"
-            if not trace.exists():
-                pytest.skip(f"no pymc3 trace at {trace}")
+            trace = request.getfixturevalue("shared") / "data" / "pymc3_m4_seed103.nc"
             shutil.copy(trace, self.folder / "old.nc")
             write_demo_dataset(self.folder).rename(self.folder / "avana.yaml")
         if "server" in walk.needs:
@@ -321,8 +318,8 @@ def _near(have: str, want: str) -> bool:
 
 
 @pytest.mark.parametrize("page", WALKS)
-def test_the_page_can_be_followed(page: str, reader: Reader) -> None:
+def test_the_page_can_be_followed(page: str, reader: Reader, request) -> None:
     walk, said = WALKS[page], ""
-    reader.prepare(walk)
+    reader.prepare(walk, request)
     for block in blocks((ROOT / page).read_text(encoding="utf-8")):
         said = reader.follow(page, block, walk, said)

@@ -48,17 +48,10 @@ def demo(prefect_server: None, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 
 @pytest.fixture(scope="module")
-def trace_file(shared: Path) -> Path:
-    path = shared / "data" / "pymc3_m4_seed103.nc"
-    if not path.exists():
-        pytest.skip(f"no pymc3 trace at {path}")
-    return path
-
-
-@pytest.fixture(scope="module")
-def imported(demo: Run, trace_file: Path) -> Run:
+def imported(demo: Run, shared: Path) -> Run:
     """The run of the trace, which was imported twice."""
-    words = ["import-trace", str(trace_file), "--dataset", DATASET, "--pictures", "none"]
+    file = str(shared / "data" / "pymc3_m4_seed103.nc")
+    words = ["import-trace", file, "--dataset", DATASET, "--pictures", "none"]
     assert [main(words), main(words)] == [DONE, DONE]
     trace, before = runs_in(Path.cwd())
     assert before.info.run_id == demo.info.run_id

@@ -21,7 +21,7 @@ from tests.spoiled.spoils import SPOILS
 SPOILED = (
     "flag in UsedByChronos of guide_map",
     "an empty file",
-    "rna_not_negative in rna",
+    "no file",
     "a repeated guide",
     "a repeated model",
     "plain_label in Gene of nonessential",

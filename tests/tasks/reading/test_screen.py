@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.dataset import Dataset
-from tasks.reading.screen import read_profiles, read_screen, read_small_table
+from tasks.reading.screen import read_profiles, read_small_table
 
 GUIDE_MAP = (
     "sgRNA,GenomeAlignment,Gene,nAlignments,UsedByChronos,DropReason\n"
@@ -55,15 +54,3 @@ def test_rna_of_several_profiles_keeps_its_flags_as_text(tmp_path: Path):
     assert raw.values.to_numpy().tolist() == [[1, 2]]
     empty = read_profiles("rna", put(tmp_path, "r.csv", RNA.split("\n")[0]))
     assert (empty.values.shape, len(empty.profiles)) == ((0, 2), 0)
-
-
-def test_all_unreadable_and_missing_tables_are_reported(tmp_path: Path):
-    logfc, guides = put(tmp_path, "l.csv", ",A1\nACGT,0.5\n"), put(tmp_path, "g.csv", "a,b\n")
-    places = {"logfc": logfc, "guide_map": guides, "model_table": "/none.csv"}
-    raw = read_screen(Dataset(name="s", release="1", library="Avana", **places))
-    assert {error.table: error.rule for error in raw.unreadable} == {
-        "guide_map": "unknown_layout",
-        "sequence_map": "missing_table",
-        "rna": "missing_table",
-        "model_table": "missing_file",
-    }

@@ -25,7 +25,7 @@ LONG = pd.DataFrame(
         for replicate in range(2)
     ],
     columns=["gene", "cell_line", "guide", "replicate", "logfc"],
-)
+).drop(index=[5, 22])
 WITH_RNA = LONG.join(pd.Series(RNA.stack(), name="rna"), on=["cell_line", "gene"])
 BY_LINE = LONG.assign(column=LONG["cell_line"] + "_" + LONG["replicate"]).pivot(
     index=["guide", "gene"], columns="column", values="logfc"
@@ -65,9 +65,11 @@ def read(
 )  # fmt: skip
 def test_an_own_table_gives_the_sums_of_the_long_one(tmp_path: Path, tables, columns, rules):
     sound, found = read(tmp_path, logfc=WITH_RNA), read(tmp_path, columns, **tables)
-    assert [one.rule for one in found.report.findings] == rules
+    assert [one.rule for one in found.report.findings] == [*rules, "logfc_missing"]
     assert sound.statistics is not None and found.statistics is not None
-    assert (found.statistics.total == sound.statistics.total).all()
+    for name in ("count", "total", "sum_of_squares"):
+        ours, theirs = getattr(found.statistics, name), getattr(sound.statistics, name)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-13, err_msg=name)
     by_number = "genes_matched" in rules
     genes = sorted(NUMBERED.values() if by_number else SYMBOLS)
     assert list(found.statistics.selection.rna.index) == genes

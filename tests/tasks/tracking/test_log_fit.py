@@ -73,7 +73,8 @@ def test_a_search_for_a_limit_does_not_find_an_unknown_value(nuts_fit, exact_fit
 
 def test_all_files_can_be_read_back(nuts_fit):
     results, folder = nuts_fit.results, nuts_fit.files
-    pd.testing.assert_frame_equal(pd.read_csv(folder / "summary.csv"), results.summary)
+    for name, table in {"summary": results.summary, "gene_effects": results.effects}.items():
+        pd.testing.assert_frame_equal(pd.read_csv(folder / f"{name}.csv"), table)
     for name, table in {
         "gene_effects": results.effects,
         "fitted_cells": results.fitted_cells,

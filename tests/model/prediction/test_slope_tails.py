@@ -48,9 +48,6 @@ def test_few_large_slopes_are_for_review_with_the_way_out():
 
 
 @pytest.mark.parametrize("truth", [np.zeros(200), np.linspace(-1, 1, 15)])
-def test_too_little_information_or_too_few_genes_say_nothing(truth):
+def test_too_little_information_too_few_genes_or_a_mixture_prior_say_nothing(truth):
     assert slope_tails(NESTED, posterior_of(truth, 0.3, 3), 1) is None
-
-
-def test_a_mixture_prior_has_no_such_assumption():
     assert slope_tails(MODEL_SPECS["m4_screen"], xr.Dataset(), 1) is None

@@ -25,8 +25,6 @@ class Spoil:
     """The column that the finding names; empty where that is not asked."""
     reported: str = ""
     """The tables that the finding names, where they are others than the spoiled one."""
-    anywhere: bool = False
-    """Whether it spoils any release, in any format, whatever is wrong with its other tables."""
 
     def __str__(self) -> str:
         return self.name
@@ -120,8 +118,7 @@ def cell(table: str, column: str, shown: str, rule: str, *values: str | None) ->
         frame = with_cell(of.table(table), place, column, value)
         return of.having(table, frame), line_of(place, value)
 
-    anywhere = table in ("guide_map", "sequence_map")
-    return Spoil(f"{rule} in {column} of {table}", table, rule, change, shown, anywhere=anywhere)
+    return Spoil(f"{rule} in {column} of {table}", table, rule, change, shown)
 
 
 def number(table: str, rule: str, *values: float) -> Spoil:
@@ -131,7 +128,7 @@ def number(table: str, rule: str, *values: float) -> Spoil:
         frame.iloc[row, column] = value
         return of.having(table, frame), f"line {row + 2}, {frame.columns[column]}: {value:g}"
 
-    return Spoil(f"{rule} in {table}", table, rule, change, anywhere=table in ("rna", "logfc"))
+    return Spoil(f"{rule} in {table}", table, rule, change)
 
 
 def row_label(table: str, column: str, rule: str, *labels: str, reported: str = "") -> Spoil:
@@ -142,7 +139,7 @@ def row_label(table: str, column: str, rule: str, *labels: str, reported: str = 
         return of.having(table, frame.set_axis(names)), line_of(place, label or None)
 
     name = f"{rule} of a row label of {table}"
-    return Spoil(name, table, rule, change, column, reported, anywhere=not reported)
+    return Spoil(name, table, rule, change, column, reported)
 
 
 def row(
@@ -158,7 +155,7 @@ def row(
         frame, place = change(of.table(table), row_in_use(of, table, source))
         return of.having(table, frame), place
 
-    return Spoil(name, table, rule, applied, column, anywhere=True)
+    return Spoil(name, table, rule, applied, column)
 
 
 def frame(

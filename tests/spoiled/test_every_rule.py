@@ -39,10 +39,7 @@ def findings_of(release: Release, folder: Path) -> list[Finding]:
 
 def message(spoil: Spoil, folder: Path) -> str:
     """Return on one line the finding that answers a spoil in full, and the rules of the others."""
-    sound = complete_release()
-    if spoil.anywhere:  # the lists and the model table are beside the point
-        sound = replace(sound, others={})
-    release, place = spoil.change(sound, random.Random(spoil.name))
+    release, place = spoil.change(complete_release(), random.Random(spoil.name))
     findings = findings_of(release, folder)
     answers = [one for one in findings if spoil.is_answered_by(one, place)]
     assert answers, (place, findings)

@@ -44,14 +44,12 @@ def table(of: Screen, seed: int = 2) -> pd.DataFrame:
     return pd.DataFrame(values, guides, list(of.sequence_map["sequence"]))
 
 
-def collect(
-    of: Screen, logfc: pd.DataFrame, parameters: FitParameters, block_size: int = 3
-) -> SufficientStatistics:
+def collect(of: Screen, logfc: pd.DataFrame, parameters: FitParameters) -> SufficientStatistics:
     statistics = SufficientStatistics(
         of, tuple(logfc.columns), "Lib", parameters.filters, parameters.preparation
     )
-    for start in range(0, len(logfc), block_size):
-        part = logfc.iloc[start : start + block_size]
+    for start in range(0, len(logfc), 3):
+        part = logfc.iloc[start : start + 3]
         guides = part.index.to_numpy(dtype=object)
         statistics.add(LogfcBlock(guides, part.to_numpy().copy(), start + 2))
     return statistics

@@ -5,12 +5,11 @@ import pytest
 from schemas.errors import describe_os_error, memory_error, operating_system_error, was_interrupted
 
 
-def raised(outer: BaseException, inner: BaseException | None = None) -> BaseException:
+def raised(outer: BaseException, inner: BaseException) -> BaseException:
     """Return an exception as it arrives: `outer`, raised while `inner` was handled."""
     with pytest.raises(type(outer)) as caught:
         try:
-            if inner is not None:
-                raise inner
+            raise inner
         finally:
             raise outer
     return caught.value

@@ -12,7 +12,6 @@ from model.fit import FitResults
 from model.simulation.calibration import SimulationResult
 from model.simulation.calibration_verdict import ecdf_table, judge_calibration, pit_table
 from schemas.calibration import CalibrationSettings
-from schemas.parameters import FitParameters
 from schemas.reports import Status
 from tasks.tracking.calibration import open_calibration, track_calibration
 from tasks.tracking.log_fit import track_fit
@@ -40,11 +39,9 @@ def fitted(
     dataset: str = "Avana sample",
     release: str = "24Q4",
     status: Status = "pass",
-    parameters: FitParameters | None = None,
 ) -> FitRun:
     beta = np.array(slopes)
     results = results_of(
-        parameters,
         dataset=dataset_of(dataset).model_copy(update={"release": release}),
         status=status,
         effects=effects_of(beta),

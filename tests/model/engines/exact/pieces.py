@@ -35,14 +35,9 @@ class Pieces:
     """The engine's pieces at one point theta, centred at an arbitrary reference."""
 
     def __init__(
-        self,
-        model: ModelName,
-        rows: pd.DataFrame,
-        theta: np.ndarray,
-        seed: int = 0,
-        priors: Priors = PRIORS,
+        self, model: ModelName, rows: pd.DataFrame, theta: np.ndarray, priors: Priors = PRIORS
     ):
-        random = np.random.default_rng(seed)
+        random = np.random.default_rng(0)
         self.design = design_from_rows(rows)
         spec = MODEL_SPECS[model]
         blocks = make_blocks(spec, self.design)

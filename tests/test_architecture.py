@@ -1,4 +1,4 @@
-"""The import rule, and the module map of ARCHITECTURE.md, checked against every source file."""
+"""The import rule, the module map of ARCHITECTURE.md and unsafe loaders, in every source file."""
 
 import ast
 import re
@@ -142,3 +142,16 @@ def test_every_path_and_name_in_architecture_exists() -> None:
             module = module.rpartition(".")[0]
         attributes = set(name.removeprefix(module).strip(".").split(".")) - {""}
         assert attributes <= set(re.findall(r"\w+", sources()[module])), name
+
+
+def test_no_module_stores_a_pickle():
+    """Prefect stores a result as a pickle unless it is given another serializer."""
+    texts = [*sources().values(), *(path.read_text() for path in PROJECT.glob(".ci/*.py"))]
+    assert len(texts) > 100
+    unsafe = r"(?m)^\s*(import|from) (pickle|cloudpickle|dill|shelve|marshal)\b|allow_pickle=True"
+    unsafe += r"|(joblib|torch)\.load"
+    unsafe += r"|yaml\.(unsafe_|full_)?load(_all)?\((?!text, _Loader)"  # a SafeLoader of ours
+    for text in texts:
+        assert not re.search(unsafe, text)
+        for options in re.findall(r"persist_result=(?!False)[^)]*", text):
+            assert re.search(r"result_serializer=\"(compressed/)?json\"", options)

@@ -46,9 +46,6 @@ def test_what_cannot_be_calibrated_is_refused_before_a_run_begins(working_folder
     assert main(["calibrate", "--model", "m4_nested", "--replicates", "1"]) == 2
     assert "expected replicates" in capsys.readouterr().err
     assert not Path("mlflow.db").exists()
-    assert main(["calibrate", "--genes", "1", "--draws", "3"]) == 2
-    error = capsys.readouterr().err
-    assert "--genes: should be" in error and "--draws: should be" in error
 
 
 def test_false_calls_on_a_screen_become_a_run_and_a_line_of_the_report(working_folder, capsys):

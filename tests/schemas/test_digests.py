@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from schemas.dataset import Dataset
+from schemas.dataset import Columns, Dataset
 from schemas.digests import data_digest, fit_key, parameters_digest, trace_key
 from schemas.parameters import FitParameters
 from schemas.reports import TableSummary
@@ -17,11 +17,12 @@ def table(name: str, sha256: str, location: str = "x") -> TableSummary:
 
 
 def test_labels_and_places_make_no_other_fit():
-    def key(**change: str) -> str:
+    def key(**change: object) -> str:
         return fit_key(DATASET.model_copy(update=change), "digest", FitParameters())
 
     assert key() == key(release="24Q4", folder="elsewhere")
     assert key() not in (key(name="ky"), key(library="KY"), key(rna_units="z_score"))
+    assert key(columns=Columns(logfc="corrected")) != key()
     assert key(copy_number_units="ratio") == key()  # without a table it says nothing
     assert key(copy_number="a", copy_number_units="ratio") != key(copy_number="a")
 

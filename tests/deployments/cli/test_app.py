@@ -63,6 +63,7 @@ def test_priors_and_settings_from_files_are_applied_in_turn(tmp_path):
     ("arguments", "words"),
     [
         (["simulate", "--cell-lines=4", "--out", "out"], "--cell-lines: should be greater than"),
+        (["calibrate", "--genes", "1", "--draws", "3"], "got '1' --draws: should be greater"),
         (["fit", "x.yaml", "--drws", "100"], "--drws"),
         (["fit", "x.yaml", "--engine", "exakt"], "exakt"),
         (["fit", "x.yaml", "--target-accept", "3"], "--target-accept: should be less than 1"),

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from schemas.dataset import Columns, Dataset
-from schemas.digests import fit_key
+from schemas.dataset import Dataset
 from schemas.parameters import FitParameters, Preparation
 from tasks.reading.validate import ValidatedScreen, validate
 
@@ -117,9 +116,3 @@ def test_gene_effects_are_one_value_per_gene_and_line(tmp_path: Path, tables, co
 def test_screens_need_the_map_of_their_lines(tmp_path: Path):
     (refused,) = read(tmp_path, logfc=BY_SCREEN, rna=OF_DEPMAP).report.errors
     assert "ScreenSequenceMap has the cell lines" in refused.remedy
-
-
-def test_columns_are_part_of_the_key_of_a_fit():
-    plain = Dataset(name="s", release="1", logfc="x")
-    mapped = plain.model_copy(update={"columns": Columns(logfc="corrected")})
-    assert fit_key(plain, "d", PARAMETERS) != fit_key(mapped, "d", PARAMETERS)

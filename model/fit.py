@@ -12,7 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from model.diagnostics.convergence import assess_convergence
-from model.diagnostics.summary import parameter_summary
+from model.diagnostics.summary import summary_of
 from model.diagnostics.verdict import give_verdict
 from model.effects.copy_number import WithoutCopyNumber, copy_number_slope, with_copy_number
 from model.effects.gene_effects import gene_effects
@@ -149,7 +149,7 @@ def analyse(
     design, parameters = screen.design, screen.parameters
     tree, quantities = add_predictive_groups(sampled, design, parameters)
     posterior, part = tree["posterior"].dataset, replicated_part(tree, design)
-    summary = parameter_summary(tree)
+    summary = summary_of(sampled)
     convergence = assess_convergence(tree, summary)
     checks = with_largest_outliers(predictive_checks(quantities), tree, design)
     tails = slope_tails(

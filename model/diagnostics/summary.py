@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import numpy as np
 import pandas as pd
@@ -17,8 +17,10 @@ from model.diagnostics.effective_sample_size import (
 )
 from model.prediction.predictive import HDI_MASS, shortest_intervals
 from model.runtime.executors import threaded_map
-from schemas.posterior import parameter_names
+from schemas.posterior import parameter_names, variable_of
 
+GROUP = "summary"
+"""Group of an engine's result, where its draws were summarised to judge them."""
 NUMBERS_AT_ONCE = 250_000
 """Draws in a block of parameters, 2 MB; about a dozen copies are made."""
 TAILS = 1 - HDI_MASS, HDI_MASS
@@ -40,6 +42,23 @@ def parameter_summary(tree: xr.DataTree) -> pd.DataFrame:
     table = pd.concat(threaded_map(_block_summary, _blocks(posterior)), ignore_index=True)
     table.insert(0, "parameter", parameter_names(posterior))
     return table
+
+
+def with_summary(tree: xr.DataTree, summary: pd.DataFrame) -> xr.DataTree:
+    """Return an engine's result with the table of its parameters, for `summary_of`."""
+    tree = tree.copy()
+    tree[GROUP] = xr.DataTree(xr.Dataset.from_dataframe(summary))
+    return tree
+
+
+def summary_of(tree: xr.DataTree, variables: Collection[str] | None = None) -> pd.DataFrame:
+    """Return `parameter_summary` of all or some variables; it is not computed where it is there."""
+    posterior = tree["posterior"].dataset
+    kept = [name for name in posterior if variables is None or name in variables]
+    if GROUP not in tree.children:
+        return parameter_summary(xr.DataTree.from_dict({"posterior": posterior[kept]}))
+    summary: pd.DataFrame = tree[GROUP].to_dataset().to_dataframe()
+    return summary[variable_of(summary["parameter"]).isin(kept)].reset_index(drop=True)
 
 
 def _blocks(posterior: xr.Dataset) -> Iterator[np.ndarray]:

@@ -8,7 +8,7 @@ import pandas as pd
 import xarray as xr
 
 from model.diagnostics.convergence import assess_convergence
-from model.diagnostics.summary import parameter_summary
+from model.diagnostics.summary import summary_of
 from model.effects.gene_effects import CALLED, GENES_AT_ONCE, gene_effects
 from model.prediction.predictive import shortest_intervals
 from model.screen.covariates import COPY_NUMBER
@@ -49,13 +49,13 @@ def summarise_without(
     posterior = tree["posterior"].dataset
     spec = model_spec(parameters.model, without_copy_number(design).covariates)
     slope = spec.gene_effects[spec.rna_column].name
-    shared = [name for name, dims in spec.variables.items() if "gene" not in dims]
+    judged = [*(name for name, dims in spec.variables.items() if "gene" not in dims), slope]
     part = xr.DataTree.from_dict(
-        {"posterior": posterior[[*shared, slope]], "sample_stats": tree["sample_stats"].dataset}
+        {"posterior": posterior[judged], "sample_stats": tree["sample_stats"].dataset}
     )
     return WithoutCopyNumber(
         gene_effects(tree, design, parameters.calls),
-        assess_convergence(part, parameter_summary(part)).rhat_max,
+        assess_convergence(part, summary_of(tree, judged)).rhat_max,
     )
 
 

@@ -6,14 +6,13 @@ The engines are the modules `sampler` of `model.engines.exact`, `gibbs` and `nut
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from model.diagnostics.convergence import assess_convergence, exact_diagnostics
-from model.diagnostics.summary import parameter_summary
+from model.diagnostics.summary import parameter_summary, with_summary
 from model.diagnostics.verdict import exact_failures, give_verdict
 from model.effects.influence import can_leave_out, leaving_out_seconds
 from model.engines.exact import sampler as exact
@@ -62,6 +61,7 @@ def run_engine(
 ) -> xr.DataTree:
     """Compute the posterior; return a tree with groups `posterior` and `sample_stats`.
 
+    And `summary` where the draws were summarised (`model.diagnostics.summary.summary_of`).
     Its attribute `engine` names the engine that computed it. `auto` is the exact engine where it
     can integrate the model, else the Gibbs engine where it knows the model, else NUTS. NUTS
     replaces the exact engine where a screen cannot be integrated or the diagnostics fail: then the
@@ -82,10 +82,11 @@ def run_engine(
     if engine == "gibbs":
         from model.engines.gibbs import sampler as gibbs  # with Numba, for this engine alone
 
-        enough = _needs_more(design, parameters) if is_chosen else gibbs.has_enough
-        tree = gibbs.sample(design, parameters, seed, progress, enough)
+        judge = _Judge(design, parameters)
+        needs_more = judge.needs_more if is_chosen else gibbs.has_enough
+        tree = gibbs.sample(design, parameters, seed, progress, needs_more)
         tree.attrs["engine"] = "gibbs"
-        return tree
+        return tree if judge.summary is None else with_summary(tree, judge.summary)
     if engine == "exact":
         try:
             tree = exact.sample(design, parameters, seed, progress, workers)
@@ -109,27 +110,36 @@ def run_engine(
     return tree
 
 
-def _needs_more(design: ScreenDesign, parameters: FitParameters) -> Callable[[xr.DataTree], bool]:
-    """Return whether chains of chosen length need more draws: not converged, with room for more.
+class _Judge:
+    """Says whether chains of chosen length need more draws: not converged, with room for more.
 
-    Of a large posterior, parameters of genes and guides are not judged: they take as long as a part
-    of the fit, and hardly ever converge later than what they share.
+    What all genes share is judged first: it converges last, as a rule. Of a large posterior,
+    parameters of genes and guides are not judged, which would take as long as a part of the fit.
     """
-    sizes = Sizes.of(design)
 
-    def needs_more(tree: xr.DataTree) -> bool:
-        if not can_double(parameters, sizes, tree["posterior"].sizes["draw"]):
+    def __init__(self, design: ScreenDesign, parameters: FitParameters) -> None:
+        self._sizes, self._parameters = Sizes.of(design), parameters
+        self.summary: pd.DataFrame | None = None
+        """Of all parameters of the draws judged last; None where some were not judged."""
+
+    def needs_more(self, tree: xr.DataTree) -> bool:
+        self.summary = None
+        posterior = tree["posterior"].dataset
+        if not can_double(self._parameters, self._sizes, posterior.sizes["draw"]):
             return False
-        judged = tree
-        if tree["posterior"].nbytes > FULLY_JUDGED:
-            shared = tree["posterior"].dataset.drop_dims(["gene", "guide"])
-            judged = xr.DataTree.from_dict(
-                {"posterior": shared, "sample_stats": tree["sample_stats"]}
-            )
-        convergence = assess_convergence(judged, parameter_summary(judged))
-        return give_verdict(convergence, (), parameters).status == "fail"
+        failed, _ = self._judged(tree, posterior.drop_dims(["gene", "guide"]))
+        if failed or posterior.nbytes > FULLY_JUDGED:
+            return failed
+        failed, self.summary = self._judged(tree, posterior)
+        return failed
 
-    return needs_more
+    def _judged(self, tree: xr.DataTree, posterior: xr.Dataset) -> tuple[bool, pd.DataFrame]:
+        judged = xr.DataTree.from_dict(
+            {"posterior": posterior, "sample_stats": tree["sample_stats"].dataset}
+        )
+        summary = parameter_summary(judged)
+        convergence = assess_convergence(judged, summary)
+        return give_verdict(convergence, (), self._parameters).status == "fail", summary
 
 
 def _sample_by_nuts(

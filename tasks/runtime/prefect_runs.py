@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import httpx
@@ -82,7 +82,8 @@ def publish(markdown: str, key: str) -> UUID | None:
         created = create_markdown_artifact(
             markdown, key=key, description=markdown.split("\n", 1)[0].lstrip("# ")
         )
-        return cast(UUID, created)  # a coroutine to those who call it in one
+        assert isinstance(created, UUID)  # a coroutine in asynchronous code only
+        return created
     except httpx.HTTPError as error:
         log_info(f"Prefect could not store the page `{key}` ({type(error).__name__}); continuing")
         return None

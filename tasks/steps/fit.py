@@ -140,10 +140,11 @@ def report_task(
 
 @task(name="track", cache_policy=NO_CACHE)
 def track_task(run: FitRun, results: FitResults, report: FitReport, stopwatch: Stopwatch) -> None:
-    """Store everything in the run."""
+    """Store everything in the run; progress in steps, of which writing the files is the first."""
     from tasks.tracking.log_fit import track_fit  # with MLflow's models, as above
 
-    track_fit(run, results, report, stopwatch)
+    with Progress("storing") as progress:
+        track_fit(run, results, report, stopwatch, progress)
 
 
 def _permutation_trial(results: FitResults) -> str:

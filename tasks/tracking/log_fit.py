@@ -21,6 +21,7 @@ from pydantic import BaseModel
 
 from model.effects.copy_number import FLAG as COPY_NUMBER_FLAG
 from model.effects.gene_effects import count_calls
+from model.runtime.progress import ProgressCallback, no_progress
 from schemas.errors import describe_os_error, was_interrupted
 from schemas.posterior import posterior_digest
 from schemas.reports import PredictiveCheck, TableSummary
@@ -43,14 +44,22 @@ if TYPE_CHECKING:
     from model.fit import FitResults
     from tasks.reports.figures import FitReport
 
+N_STEPS = 4
+"""Of `track_fit`, as its progress counts them."""
 LONGEST_DIGEST = 36  # characters that MLflow takes
 
 
-def track_fit(run: FitRun, results: FitResults, report: FitReport, stopwatch: Stopwatch) -> None:
+def track_fit(
+    run: FitRun,
+    results: FitResults,
+    report: FitReport,
+    stopwatch: Stopwatch,
+    progress: ProgressCallback = no_progress,
+) -> None:
     """Store results and report in the run and, when everything is stored, set it FINISHED.
 
     The model is registered under the name of the dataset unless the verdict is `fail`. The total of
-    `stopwatch` is taken last.
+    `stopwatch` is taken last; `progress` counts files written, files sent, model, and the end.
     Raises TrackingError, which names the folder that keeps the files, if they cannot be written or
     MLflow refuses them.
     """
@@ -67,11 +76,14 @@ def track_fit(run: FitRun, results: FitResults, report: FitReport, stopwatch: St
         unfinished.mkdir()
         write_artifacts(results, report, unfinished)
         files = unfinished.rename(folder / "artifacts")
+        progress(1, N_STEPS)
         with tracking_errors(run.uri):
             client.log_inputs(run_id, _inputs(results))
             client.log_artifacts(run_id, str(files))
+            progress(2, N_STEPS)
             posterior = results.tree["posterior"].to_dataset()
             model = log_effect_model(run, posterior, results.design, folder / "model", tags)
+            progress(3, N_STEPS)
             seconds = {
                 **stopwatch.seconds,
                 "track": time.perf_counter() - started,
@@ -99,6 +111,7 @@ def track_fit(run: FitRun, results: FitResults, report: FitReport, stopwatch: St
             except RunReassigned:  # between registering and finishing: who took over saw no version
                 delete_run_versions(client, results.dataset.name, run_id)
                 raise
+    progress(N_STEPS, N_STEPS)
 
 
 def _measures(results: FitResults) -> dict[str, float]:

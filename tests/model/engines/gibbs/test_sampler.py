@@ -3,10 +3,12 @@
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
+import xarray as xr
 
 from model.diagnostics.convergence import assess_convergence
-from model.diagnostics.summary import parameter_summary
+from model.diagnostics.summary import parameter_summary, summary_of
 from model.effects.gene_effects import gene_effects
 from model.engines.gibbs.sampler import sample_model
 from model.engines.memory import MOST_DRAWS
@@ -17,7 +19,7 @@ from model.prediction.loo import cell_log_likelihood
 from model.simulation.calibration import simulate_screen
 from schemas.calibration import CalibrationSettings
 from schemas.model_spec import MODEL_SPECS
-from schemas.parameters import FitParameters, Priors, Sampling
+from schemas.parameters import FitParameters, Priors, Sampling, Thresholds
 from tests.designs import design_from_rows, nested_rows
 
 SCREEN = MODEL_SPECS["m4_screen"]
@@ -98,7 +100,14 @@ def test_chains_of_chosen_length_continue_until_they_have_converged(fully_judged
     monkeypatch.setitem(MOST_DRAWS, "gibbs", 50)
     parameters = FitParameters(sampling=Sampling(chains=2, predictive_draws=50))
     assert "(more if they have not converged)" in describe_cost(NESTED, parameters)
-    assert run_engine(NESTED, parameters)["posterior"].sizes["draw"] > 200
+    tree = run_engine(NESTED, parameters)
+    assert tree["posterior"].sizes["draw"] > 200
+    sooner = parameters.model_copy(update={"thresholds": Thresholds(rhat_max=1.2, ess_min=20)})
+    tree = run_engine(NESTED, sooner)
+    assert ("summary" in tree.children) == (fully_judged > 0)
+    alone = xr.DataTree.from_dict({"posterior": tree["posterior"].dataset})
+    for some in (None, ("sigma", "beta_g")):
+        pd.testing.assert_frame_equal(summary_of(tree, some), summary_of(alone, some))
     monkeypatch.setattr("model.engines.memory.LONGEST_CHAIN", 100)
     assert run_engine(NESTED, parameters)["posterior"].sizes["draw"] == 100
 

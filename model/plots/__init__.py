@@ -39,6 +39,9 @@ REPORT_FIGURES = (*RESULT_FIGURES, "predictive_checks", "rank")
 
 DRAWS_SHOWN = 4000
 
+DRAWS_RANKED = 1000
+"""The test of ranks takes draws for independent, and its time grows faster than their number."""
+
 
 def all_figures(
     tree: xr.DataTree,
@@ -72,7 +75,7 @@ def all_figures(
         "residual_spread_by_line": lambda: residual_spread(tree, design, "cell_line"),
         "prior_of_sds": lambda: prior_of_sds(few),
         "trace": lambda: trace(few),
-        "rank": lambda: rank(few),
+        "rank": lambda: rank(_few_draws(tree, DRAWS_RANKED)),
     }
     if "energy" in tree["sample_stats"].data_vars:
         pictures["energy"] = lambda: energy(few)
@@ -88,11 +91,11 @@ def all_figures(
         plt.close(figure)
 
 
-def _few_draws(tree: xr.DataTree) -> xr.DataTree:
-    """Return the tree with DRAWS_SHOWN draws; ArviZ takes minutes for 80,000."""
+def _few_draws(tree: xr.DataTree, n: int = DRAWS_SHOWN) -> xr.DataTree:
+    """Return the tree with about n draws; ArviZ takes minutes for 80,000."""
     few = tree.copy()
     for group in ("posterior", "sample_stats"):
-        few[group] = xr.DataTree(thin(tree[group].dataset, DRAWS_SHOWN))
+        few[group] = xr.DataTree(thin(tree[group].dataset, n))
     return few
 
 

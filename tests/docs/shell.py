@@ -13,8 +13,6 @@ from pathlib import Path
 
 from tests.integration.processes import Server
 
-MINUTES = 60.0
-
 
 class Shell:
     """bash, with a memory for environment and folder between commands."""
@@ -29,7 +27,7 @@ class Shell:
         state.mkdir(parents=True, exist_ok=True)
         (state / "left").write_text(f"cd {shlex.quote(str(folder))}\n")
 
-    def run(self, command: str, seconds: float = 5 * MINUTES) -> tuple[int, str]:
+    def run(self, command: str) -> tuple[int, str]:
         """Type a command; return its exit code and what it printed, both streams."""
         log = self._state / f"{len(list(self._state.iterdir()))}.log"
         with log.open("wb") as stream:
@@ -42,7 +40,7 @@ class Shell:
                 start_new_session=True,
             )
         try:
-            code = process.wait(seconds)
+            code = process.wait(300)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             code = -1

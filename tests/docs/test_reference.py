@@ -9,13 +9,10 @@ from docs.reference import PARTS, PLACE, filled
 from model.prediction.checks import QUANTITIES
 from schemas.comparison import STEP_WORDS
 from tests.docs.pages import ROOT
+from tests.test_architecture import sources
 
 PAGES = {page.name: page.read_text(encoding="utf-8") for page in sorted(ROOT.glob("docs/*.md"))}
-SOURCES = {
-    path.relative_to(ROOT).as_posix(): path.read_text(encoding="utf-8")
-    for folder in ("schemas", "model", "tasks", "flows", "deployments", "screenbayes")
-    for path in [*(ROOT / folder).rglob("*.py"), *(ROOT / folder).glob("prefect.yaml")]
-}
+PREFECT = (ROOT / "deployments" / "prefect.yaml").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("page", [name for name, text in PAGES.items() if PLACE.search(text)])
@@ -31,13 +28,12 @@ def test_every_generated_part_is_in_one_page():
 def test_every_check_step_and_deployment_is_documented():
     assert {name for name in QUANTITIES if f"`{name}`" not in PAGES["results.md"]} == set()
     assert {step for step in STEP_WORDS if f"| `{step}` |" not in PAGES["compare.md"]} == set()
-    prefect = SOURCES["deployments/prefect.yaml"]
-    deployments = re.findall(r"^ *- name: ([a-z-]+)$", prefect, re.MULTILINE)
+    deployments = re.findall(r"^ *- name: ([a-z-]+)$", PREFECT, re.MULTILINE)
     assert len(deployments) > 3
     assert [name for name in deployments if f"| `{name}` |" not in PAGES["schedules.md"]] == []
 
 
 def test_every_variable_of_the_environment_is_documented():
-    text = "\n".join(text for path, text in SOURCES.items() if "environment.py" not in path)
-    read = set(re.findall(r"\bSCREENBAYES_[A-Z_]+", text))
+    texts = [text for name, text in sources().items() if not name.endswith(".environment")]
+    read = set(re.findall(r"\bSCREENBAYES_[A-Z_]+", "\n".join([PREFECT, *texts])))
     assert read == {name for name in VARIABLES if name.startswith("SCREENBAYES_")}

@@ -13,11 +13,7 @@ from schemas import run_catalog as catalog
 
 METRICS: dict[str, dict[str, catalog.Metric]] = {
     "fit": catalog.FIT_METRICS
-    | {
-        f"{prefix}{name}": catalog.Metric(quantity.description, of="the design can show it")
-        for prefix in ("ppc_", "ppc_prior_")
-        for name, quantity in QUANTITIES.items()
-    },
+    | {f"ppc_(prior_)?({'|'.join(QUANTITIES)})": catalog.Metric("", of="a design may show it")},
     "comparison": catalog.COMPARISON_METRICS,
     "part": {name: catalog.Metric("") for name in catalog.PART_METRICS}
     | {"log_evidence": catalog.Metric("", "exact")},

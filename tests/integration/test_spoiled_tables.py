@@ -1,19 +1,15 @@
-"""The command refuses spoiled tables before anything is fitted; the real sample is not refused.
+"""The command refuses spoiled tables before anything is fitted.
 
 What each rule refuses is tested without a command, in `tests.spoiled`.
 """
 
 import random
-from pathlib import Path
 
 import pytest
 import yaml
 
 from deployments.cli.app import main
 from deployments.cli.exit_codes import BAD_INPUT
-from schemas.dataset import Dataset
-from schemas.parameters import FitParameters
-from tasks.reading.validate import validate
 from tests.integration.runs import runs_in
 from tests.spoiled.spoil import complete_release
 from tests.spoiled.spoils import SPOILS
@@ -40,20 +36,3 @@ def test_a_fit_of_spoiled_tables_reports_all_of_them_and_leaves_no_run(working_f
     told = capsys.readouterr().err
     assert all(f"{spoil.rule}: {spoil.table}" in told for spoil in chosen) and len(chosen) == 6
     assert runs_in(working_folder) == []
-
-
-def test_the_real_sample_has_no_error(avana: Dataset, shared: Path):
-    lists = {
-        "essential": "AchillesCommonEssentialControls.csv",
-        "nonessential": "AchillesNonessentialControls.csv",
-        "expression_addictions": "RNAiExpressionAddictions.csv",
-    }
-    folder = shared / "data" / "avana_sample"
-    controls = {name: str(folder / file) for name, file in lists.items()}
-    content = avana.model_dump() | {"controls": controls}
-    report = validate(Dataset.model_validate(content), FitParameters()).report
-    assert {(one.severity, one.rule): one.found for one in report.findings} == {
-        ("warning", "genes_lost"): ("C8orf37 (157657)",),
-        ("warning", "guides_per_gene"): ("DTX2 (113878): 1", "MPRIP (23164): 1"),
-        ("warning", "logfc_missing"): ("0.23 % of 319,608 values",),
-    }

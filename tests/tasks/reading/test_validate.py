@@ -48,7 +48,7 @@ def test_a_sound_dataset_is_read_once_and_ready(tmp_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.integration
-def test_a_release_in_a_bucket_is_read_as_from_the_disk(shared, s3_bucket, tmp_path):
+def test_the_real_sample_has_no_error_and_is_the_same_in_a_bucket(shared, s3_bucket, tmp_path):
     folder, client = shared / "data" / "avana_sample", boto3.client("s3")
     for table in folder.iterdir():
         client.upload_file(str(table), s3_bucket, f"24Q4/{table.name}")
@@ -56,6 +56,11 @@ def test_a_release_in_a_bucket_is_read_as_from_the_disk(shared, s3_bucket, tmp_p
     client.put_object(Bucket=s3_bucket, Key="remote.yaml", Body=f"{RELEASE}24Q4".encode())
     files = str(tmp_path / "local.yaml"), f"s3://{s3_bucket}/remote.yaml"
     here, there = (validate(load_dataset(file), PARAMETERS) for file in files)
+    assert {(one.severity, one.rule): one.found for one in here.report.findings} == {
+        ("warning", "genes_lost"): ("C8orf37 (157657)",),
+        ("warning", "guides_per_gene"): ("DTX2 (113878): 1", "MPRIP (23164): 1"),
+        ("warning", "logfc_missing"): ("0.23 % of 319,608 values",),
+    }
     assert data_digest(there.report.tables) == data_digest(here.report.tables)
     assert here.statistics is not None and there.statistics is not None
     np.testing.assert_array_equal(there.statistics.total, here.statistics.total)

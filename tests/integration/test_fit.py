@@ -66,12 +66,6 @@ def test_demo_reproduces_the_published_table(demo: Run) -> None:
     assert rows.difference_in_mcse.abs().max() < MAX_MCSE
     assert (rows.sd / rows.published_sd - 1).abs().max() < 0.05
     assert ((rows["mean"] - rows.true).abs() < 4 * rows.sd).all()
-    measured = pd.read_csv(Path(DATASET).with_suffix(".csv")).round(6)
-    assert measured.iloc[[0, 101, -1]].to_numpy().tolist() == [
-        ["geneA", "cellA", -1.187443, 0, 7.516370],
-        ["geneA", "cellB", 0.299138, 1, -1.904091],
-        ["geneE", "cellT", -1.014537, 2, -1.022285],
-    ]
     true = rows.set_index("parameter").true
     assert true.filter(like="mu_").tolist() == [-1, 0, -1]
     assert true.filter(like="sigma_").tolist() == [1, 3, 2]

@@ -77,11 +77,6 @@ RENAME = "; name the right file or rename its columns"
         ("logfc", ",gene,cell_line,rna,sgrna_idx", "unknown_layout",
          "for long_simulated it lacks logfc"),
         ("logfc", "A,", "unknown_layout", "got A, (unnamed)"),  # row labels come first
-        ("guide_map", "sgrna,gene,n_alignments,sgrna,gene", "duplicate_column",
-         "expected each column once, got twice: sgrna, gene; delete or rename one of them"),
-        ("rna", "depmap_id,cell_line_display_name,lineage_1,SOX10", "foreign_table",
-         "a custom download of the portal, which has symbols without Entrez numbers; fetch "
-         "OmicsExpression"),
         ("rna", "Depmap ID,Expression Public 23Q4,Cell Line Name,Primary Disease,Lineage",
          "foreign_table", "for single genes"),
         ("logfc", "depmap_id,gene,dependency,gene_name,entrez_id,cell_line", "foreign_table",
@@ -91,8 +86,6 @@ RENAME = "; name the right file or rename its columns"
         ("logfc", "key,num,neg|score,pos|score", "unknown_layout", "columns: {guide: ..."),
         ("rna", "depmap_id,cell_line_display_name,SOX10", "foreign_table", "a custom download"),
         ("rna", "cell_line_display_name,lineage_1,SOX10", "foreign_table", "a custom download"),
-        ("logfc", "sgRNA,GenomeAlignment,Gene,nAlignments,UsedByChronos", "other_table",
-         "name this file as `guide_map`, and AvanaLogfoldChange"),
         ("rna", ",gene,cell_line,guide,logfc", "other_table", "the columns are those of logfc"),
         ("rna", "V1,ACH-000001,ACH-000002", "transposed", "the columns are cell lines"),
         ("logfc", ",ACGTACGTACGTACGTACGT", "transposed", "guides x sequences"),

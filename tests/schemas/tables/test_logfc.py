@@ -66,14 +66,14 @@ def test_a_guide_has_one_row_in_all_blocks_together():
     assert found == [("guide_unique", (f"line 5: {GUIDES[1]!r}, first on line 3",))]
 
 
-def test_guides_of_long_tables_have_any_form_and_need_not_be_all():
+def test_one_row_is_enough_and_guides_of_long_tables_have_any_form_and_need_not_be_all():
+    assert broken(values()[:1], GUIDES[:1]) == []
     long = checked(values(), ["g1", "g2", "g3", "g4"], layout="long_simulated")
     few = checked(values()[:3], GUIDES[:3], tables(), layout="long")
     assert found_by(long) == found_by(few) == []
 
 
 def test_guides_are_compared_with_the_map():
-    assert broken(values()[:3], GUIDES[:3], tables()) == [("guides_retained", (GUIDES[3],))]
     kept = checked(values()[:3], GUIDES[:3], tables(), min_guides_retained=0.75)
     assert found_by(kept) == [("guides_lost", "logfc+guide_map", 1, (GUIDES[3],))]
     unused = changed("guide_map", used=[True, True, True, False])
@@ -85,11 +85,6 @@ def test_the_first_cells_of_all_blocks_are_shown_and_all_are_counted(n_rows: int
     ((rule, _, count, found),) = found_by(checked(values() + 100, n_rows=n_rows))
     assert (rule, count, len(found)) == ("logfc_range", 16, 10)
     assert (found[0], found[-1]) == ("line 2, a1: 98", "line 4, a2: 100")
-
-
-def test_a_table_has_rows_and_one_row_is_enough():
-    assert found_by(checked(np.empty((0, 4)), [])) == [("table_empty", "logfc", 1, ())]
-    assert broken(values()[:1], GUIDES[:1]) == []
 
 
 def test_of_a_part_of_the_table_single_rows_alone_are_reported():

@@ -167,12 +167,11 @@ def test_parameters_and_posterior_checks_of_both_are_side_by_side():
     a = fit("A", TWO, checks=(check_of("mean", 0.1, "prior"), check_of("mean", 0.2)))
     checks = (check_of("mean", 0.3, n_draws=400), check_of("sd", 0.4))
     b = fit("B", TWO, parameters=parameters, checks=checks)
+    of_b_and_a = [("sigma", 0.5, 0.2, 1, 0.1), ("sigma_guide", 0.3, 0.2, NAN, NAN)]
+    of_checks = [("mean", 0.2, 500, 0.3, 400), ("sd", NAN, 0, 0.4, 500)]
     for rows, expected in (
-        (
-            compared(b, a).scalars,
-            [("sigma", 0.5, 0.2, 1, 0.1), ("sigma_guide", 0.3, 0.2, NAN, NAN)],
-        ),
-        (compared(a, b).checks, [("mean", 0.2, 500, 0.3, 400), ("sd", NAN, 0, 0.4, 500)]),
+        (compared(b, a).scalars, of_b_and_a),
+        (compared(a, b).checks, of_checks),
     ):
         found = pd.DataFrame([one.model_dump().values() for one in rows])
         pd.testing.assert_frame_equal(found, pd.DataFrame(expected), check_dtype=False)

@@ -63,10 +63,8 @@ def test_tables_and_flags_follow_from_the_slopes(
     monkeypatch, lineage, changed, by_line, by_lineage, marked, n_rows
 ):
     settings = FitParameters.model_validate({"model": "m4", **changed})
-    design, (every, within) = (
-        replace(DESIGN, lineage=lineage, cell_line_name=lineage),
-        given_slopes(),
-    )
+    design = replace(DESIGN, lineage=lineage, cell_line_name=lineage)
+    every, within = given_slopes()
     lines, lineages = list(design.cell_lines), ["Lung", "Skin"] if lineage else []
     elpd, pareto_k = every.elpd[:5], every.pareto_k[:5]
     of_lines = GroupsOut(every.whole, every.without.part(slice(5)), elpd, pareto_k)

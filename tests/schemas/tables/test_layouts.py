@@ -17,12 +17,7 @@ HEADERS: list[tuple[TableName, str, str]] = [
     ("logfc", "long_modelling_frame", "sgrna,replicate_id,lfc,hugo_symbol,depmap_id,rna_expr"),
     ("guide_map", "current", "sgRNA,GenomeAlignment,Gene,nAlignments,UsedByChronos,DropReason"),
     ("guide_map", "older", "sgrna,genome_alignment,gene,n_alignments"),
-    (
-        "sequence_map",
-        "current",
-        "SequenceID,ScreenID,ModelConditionID,ModelID,ScreenType,Library,Days,pDNABatch,PassesQC,"
-        "ExcludeFromCRISPRCombined,Replicate",
-    ),
+    ("sequence_map", "current", "SequenceID,ScreenID,ModelID,ScreenType,Library,Days,PassesQC"),
     ("sequence_map", "older", "replicate_ID,DepMap_ID,pDNA_batch,passes_QC"),
     ("rna", "one_profile", ",SOX10 (6663),MYB (4602)"),
     ("rna", "several_profiles", f"{PROFILES},SOX10 (6663)"),

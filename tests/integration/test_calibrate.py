@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-import mlflow
 import pandas as pd
 import pytest
 
@@ -21,9 +20,7 @@ SMALL = ["calibrate", "--model", "m4_zero_mean", "--simulations", "60", "--engin
 def test_a_calibration_becomes_a_run(working_folder, capsys):
     assert main([*SMALL, "--priors", "mu_beta=Normal(0, 2)", "--out", "out"]) == 0
     shown = capsys.readouterr()
-    client = mlflow.MlflowClient(f"sqlite:///{working_folder / 'mlflow.db'}")
-    (experiment,) = client.search_experiments(filter_string="name = 'calibration'")
-    (run,) = client.search_runs([experiment.experiment_id])
+    (run,) = runs_in(working_folder)
     assert run.info.status == "FINISHED" and run.info.run_name == "m4_zero_mean exact"
     assert run.data.tags["kind"] == "calibration" and run.data.tags["verdict"] == "pass"
     assert run.data.params["simulations"] == "60" and run.data.params["sampling.draws"] == "250"
@@ -31,10 +28,9 @@ def test_a_calibration_becomes_a_run(working_folder, capsys):
     assert 0.75 < run.data.metrics["coverage_89_beta_g"] < 1
     report = json.loads(Path("out/calibration.json").read_text(encoding="utf-8"))
     assert report["verdict"]["status"] == "pass"
-    folder = Path(client.download_artifacts(run.info.run_id, ""))
-    pits = pd.read_parquet(folder / "pits.parquet")
+    pits = pd.read_parquet(artifact(run, "pits.parquet"))
     assert len(pits) == 60 and pits["beta_g"].between(0, 1).all()
-    assert {path.name for path in (folder / "plots").iterdir()} == {"ecdf.png", "coverage.png"}
+    assert {path.name for path in artifact(run, "plots").iterdir()} == {"ecdf.png", "coverage.png"}
     found = latest_calibration("m4_zero_mean", "exact", settings=run.data.params)
     assert latest_calibration("m4_zero_mean", "exact") is None  # it has other priors
     assert found is not None and (found.run_id, found.verdict) == (run.info.run_id, "pass")

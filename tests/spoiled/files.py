@@ -13,10 +13,6 @@ def longer_line(before: bytes) -> bytes:
     return b"\n".join([*lines[:9], lines[9] + b",0.1", *lines[10:]])
 
 
-def repeated_header(before: bytes) -> bytes:
-    return before.split(b"\n", 1)[0] + b"\n" + before
-
-
 FILES = (
     content("a web page as the guide map", "guide_map", "html_page", lambda _: PAGE),
     content("a compressed file cut off", "logfc", "truncated", lambda was: was[:500], ".csv.gz"),
@@ -50,7 +46,8 @@ FILES = (
     content("noise as Parquet", "rna", "damaged_file", lambda _: bytes(range(256)), ".parquet"),
     content("a workbook named as CSV", "guide_map", "wrong_format", lambda _: b"PK\x03\x04...."),
     content("an unknown suffix", "guide_map", "unknown_suffix", lambda was: was, ".xlsx"),
-    content("a repeated header", "sequence_map", "repeated_header", repeated_header),
+    content("a repeated header", "sequence_map", "repeated_header",
+            lambda was: was.partition(b"\n")[0] + b"\n" + was),
     content("Latin-1", "sequence_map", "not_utf8", lambda w: w.replace(b"failed", b"\xe9chec")),
     frame("text among the RNA", "rna", "not_a_number",
           lambda rna: rna.astype(object).replace({rna.iat[1, 3]: "high"}),

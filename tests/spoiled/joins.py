@@ -21,10 +21,6 @@ def z_scored(of: Release) -> Release:
     return replace(called_z_scores(of), rna=(of.rna - of.rna.mean()) / of.rna.std())
 
 
-def of_ratios(of: Release) -> Release:
-    return replace(of, entries={"copy_number_units": "ratio"})
-
-
 def many_lines(table: pd.DataFrame, n_lines: int) -> pd.DataFrame:
     """Return a matrix of many lines, each with values of the first ones."""
     rows = table.iloc[np.arange(n_lines) % len(table)]
@@ -231,7 +227,8 @@ JOINS = (
     frame("ratios as log2", "copy_number", "copy_number_not_ratio",
           lambda copies: with_values(copies, 1, 3, 10.5), "largest 10.5"),
     frame("log2 as ratios", "copy_number", "copy_number_not_log2",
-          lambda copies: many_lines(copies, 10_000), "100% within", of=of_ratios),
+          lambda copies: many_lines(copies, 10_000), "100% within",
+          of=lambda of: replace(of, entries={"copy_number_units": "ratio"})),
     frame("a high copy number", "copy_number", "copy_number_high",
           lambda copies: with_values(copies, 1, 3, 7.5), "G3 (4): 7.5"),
     frame("no copy number", "copy_number", "copy_number_known", lambda copies: copies * np.nan),

@@ -5,9 +5,9 @@ import pytest
 from scipy import stats
 
 from model.effects import leave_groups_out as left_out
-from model.effects.leave_groups_out import N_POINTS, LeaveOutProblem, leave_out, leave_out_problem
+from model.effects.leave_groups_out import N_POINTS, leave_out, leave_out_problem
 from model.engines.run import run_engine
-from schemas.parameters import FitParameters, ModelName, Priors, Sampling
+from schemas.parameters import FitParameters, Priors, Sampling
 from tests.designs import design_from_rows, drawn_sds, nested_rows, of_lines, typical
 from tests.model.engines.exact.dense import dense
 from tests.model.engines.exact.pieces import MODELS, random_rows
@@ -17,10 +17,6 @@ DESIGN = design_from_rows(ROWS)
 LINES = np.array(DESIGN.cell_lines)
 GROUPS = np.array([LINES == "c1", LINES == "c4", np.isin(LINES, ["c0", "c3"])])
 SLOPES = ("mean", "sd", "lfsr")
-
-
-def tiny(name: ModelName) -> LeaveOutProblem:
-    return leave_out_problem(name, DESIGN, Priors(), drawn_sds(name))
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -58,7 +54,7 @@ def test_as_many_genes_as_can_be_afforded_are_taken_evenly(monkeypatch):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_one_point_that_stands_for_all_is_the_dense_normal(monkeypatch, name):
-    screen = tiny(name)
+    screen = leave_out_problem(name, DESIGN, Priors(), drawn_sds(name))
     monkeypatch.setattr("model.effects.leave_groups_out.MOST_WORK", screen.work(3) * N_POINTS - 1)
     n_effects = max(block.n_effects * len(block.genes) for block in screen.blocks)
     monkeypatch.setattr("model.effects.leave_groups_out.AT_ONCE", 3 * n_effects * (6 + 3))

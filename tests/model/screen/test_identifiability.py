@@ -11,10 +11,6 @@ def rows(n_genes: int = 3, n_lines: int = 4, n_guides: int = 2, n_replicates: in
     return nested_rows(n_genes, n_lines, n_guides, n_replicates)[0]
 
 
-def one_of_each(by: str) -> pd.DataFrame:
-    return rows().groupby(by, as_index=False).first()
-
-
 def in_turns(column: str) -> pd.DataFrame:
     """Of two genes or guides every line has one alone, and the next line the other."""
     table = rows(n_genes=2)
@@ -53,7 +49,7 @@ GAPS = {
 @pytest.mark.parametrize(
     ("model", "table", "gaps"),
     [
-        ("m4", one_of_each("cell_line"), "LINE"),
+        ("m4", rows().groupby("cell_line", as_index=False).first(), "LINE"),
         ("m4", rows().head(1), "LINE GENE"),
         ("m4_nested", rows(n_replicates=1), "REPLICATES"),
         ("m4_nested", in_turns("guide"), "GUIDES"),

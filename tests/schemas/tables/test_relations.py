@@ -23,18 +23,9 @@ def broken(
     return [f"{f.rule} in {f.table}, {f.count}: {'; '.join(f.found)}" for f in findings]
 
 
-def in_models(*lines: str) -> CheckedTables:
-    models = pd.DataFrame({"cell_line": lines})
-    return replace(rna_of("ACH-000001", "ACH-000002"), model_table=models)
-
-
-def rna_genes(*genes: str) -> CheckedTables:
-    rna = pd.DataFrame(1.0, range(4), [*genes])
-    return replace(tables(), rna=rna, essential=(), nonessential=())
-
-
 A, B, C, D = GUIDES
 SEVERAL = pd.array([1, 2, 2, 1], "Int64")
+ONE_GENE, TWO_LINES = pd.DataFrame(1.0, range(4), ["A (1)"]), LINES[:2]
 
 
 @pytest.mark.parametrize(
@@ -45,9 +36,11 @@ SEVERAL = pd.array([1, 2, 2, 1], "Int64")
         (changed("guide_map", guide=[A, B, B, D], n_alignments=SEVERAL), []),
         (replace(tables(), expression_addictions=("Z (7)",)),
          ["controls_found in expression_addictions+guide_map, 1: Z (7)"]),
-        (rna_genes("A (1)"), []),  # the larger table may have more
+        # The larger table may have more genes.
+        (replace(tables(), rna=ONE_GENE, essential=(), nonessential=()), []),
         (rna_of("ACH-000001"), []),
-        (in_models("ACH-000001", "ACH-000002"), []),  # the third line is not fitted
+        # The third line is not fitted.
+        (replace(rna_of(*TWO_LINES), model_table=pd.DataFrame({"cell_line": TWO_LINES})), []),
     ],
 )  # fmt: skip
 def test_tables_are_checked_against_each_other(checked: CheckedTables, expected: list[str]):

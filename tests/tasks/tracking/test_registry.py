@@ -51,12 +51,6 @@ def champion() -> int | None:
     return None if found is None else int(found.version)
 
 
-def previous(client: MlflowClient) -> dict[str, str]:
-    """The champion before, by version that was champion."""
-    versions = client.search_model_versions("name = 'avana'")
-    return {str(one.version): one.tags["previous_champion"] for one in versions if one.tags}
-
-
 def test_only_what_passed_and_was_compared_with_the_present_champion_becomes_champion(client):
     with pytest.raises(ValueError, match="refused: verdict"):
         promote(1, None, met=False)
@@ -80,7 +74,8 @@ def test_promotions_at_once_go_one_after_the_other(client):
 
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(compare_and_promote, range(1, 5)))
-    before = previous(client)
+    versions = client.search_model_versions("name = 'avana'")
+    before = {str(one.version): one.tags["previous_champion"] for one in versions}
     assert set(before) == {"1", "2", "3", "4"}
     assert {*before.values(), str(champion())} == {"none", *before}  # each took the place of one
 

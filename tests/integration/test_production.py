@@ -3,12 +3,9 @@
 One stack serves the file: PostgreSQL, a bucket, Prefect, MLflow and a worker, by the compose file.
 """
 
-import os
-import signal
 import time
 from collections.abc import Iterator
 
-import psutil
 import pytest
 import requests
 from prefect.client.schemas.objects import FlowRun
@@ -18,6 +15,7 @@ from prefect.events.worker import EventsWorker
 from tests.faults.catalogue import Area, fault
 from tests.integration.processes import PATIENCE, wait_until
 from tests.integration.stack import Stack, running_stack
+from tests.soak import watch
 
 # Beyond PATIENCE, which says what the flow run went through.
 pytestmark = [pytest.mark.slow, pytest.mark.integration, pytest.mark.timeout(1200)]
@@ -130,13 +128,8 @@ def start_slow_fit(stack: Stack, dataset: str) -> FlowRun:
     return run
 
 
-def flow_process(run: FlowRun) -> int:
-    found = [
-        process.pid
-        for process in psutil.process_iter(["environ"])
-        if (process.info["environ"] or {}).get("PREFECT__FLOW_RUN_ID") == str(run.id)
-    ]
-    return max(found)
+def kill_flow_process(stack: Stack, run: FlowRun) -> None:
+    dict(watch.processes_of(stack))[str(run.id)].kill()
 
 
 @pytest.fixture(scope="module")
@@ -148,14 +141,14 @@ def killed(stack: Stack) -> dict[str, FlowRun]:
     """
     stack.wait_until_idle()
     runs = {"both": start_slow_fit(stack, "killed both")}
-    os.kill(flow_process(runs["both"]), signal.SIGKILL)
+    kill_flow_process(stack, runs["both"])
     stack.worker.kill()
     stack.worker.start_again()
     runs["worker"] = start_slow_fit(stack, "killed worker")
     stack.worker.kill(alone=True)
     stack.worker.start_again()
     runs["flow process"] = start_slow_fit(stack, "killed flow process")
-    os.kill(flow_process(runs["flow process"]), signal.SIGKILL)
+    kill_flow_process(stack, runs["flow process"])
     return runs
 
 

@@ -149,12 +149,8 @@ def postgres(folder: Path, port: int) -> Server:
     subprocess.run([*as_user, *command], check=True, capture_output=True, cwd="/")
     # No socket of its own: its path may have 107 bytes, and folders of tests are deeper.
     settings = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
-    server = Server(
-        "postgres",
-        folder,
-        [*as_user, str(binaries / "postgres"), "-D", str(data), *settings.split()],
-        {},
-    )
+    command = [*as_user, str(binaries / "postgres"), "-D", str(data), *settings.split()]
+    server = Server("postgres", folder, command, {})
     address = f"host=127.0.0.1 port={port} user=postgres dbname=postgres"
     server.start(lambda: psycopg.connect(address))
     with psycopg.connect(address, autocommit=True) as connection:

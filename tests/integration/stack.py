@@ -140,14 +140,8 @@ class Stack:
 
     def deploy(self, **changes: str) -> None:
         command, environment = self.deploy_service
-        done = subprocess.run(
-            command,
-            env={**os.environ, **QUIET, **environment, **changes},
-            capture_output=True,
-            text=True,
-            check=False,
-            cwd=self.folder,
-        )
+        given = {**os.environ, **QUIET, **environment, **changes}
+        done = subprocess.run(command, env=given, capture_output=True, text=True, cwd=self.folder)
         assert done.returncode == 0, done.stderr
 
 

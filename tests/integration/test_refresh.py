@@ -160,10 +160,8 @@ def test_a_run_that_waits_for_its_turn_says_so(client, monkeypatch) -> None:
 
 
 def test_a_look_reports_what_it_started_itself() -> None:
-    def of(status: ReleaseStatus, flow_run: str, detail: str = "") -> SeenRelease:
-        return SeenRelease(
-            dataset_file="d.yaml", name="a", status=status, flow_run=flow_run, detail=detail
-        )
+    def of(status: ReleaseStatus, run: str, detail: str = "") -> SeenRelease:
+        return SeenRelease(dataset_file="d", name="a", status=status, flow_run=run, detail=detail)
 
     seen = (of("under way", "1", "running"), of("under way", "2", "running"), of("fitted", "1"))
     assert mark_started(seen, {"1"}) == (of("started", "1"), *seen[1:])

@@ -139,11 +139,8 @@ def test_an_invalid_screen_is_refused_with_what_to_do(served: Served, page, tmp_
     table.write_text(table.read_text().replace("-1.187443", "oops", 1))
     api = f"http://127.0.0.1:{served.prefect}/api"
     deployment = served.printed["Trigger a fit"].split("/")[-2]
-    answer = requests.post(
-        f"{api}/deployments/{deployment}/create_flow_run",
-        json={"parameters": {"dataset_file": str(path)}},
-        timeout=30,
-    )
+    address, screen = f"{api}/deployments/{deployment}/create_flow_run", {"dataset_file": str(path)}
+    answer = requests.post(address, json={"parameters": screen}, timeout=30)
     assert answer.ok, answer.text
     run = answer.json()["id"]
 

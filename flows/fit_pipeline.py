@@ -62,7 +62,7 @@ def track_posterior(
     command: str,
     stopwatch: Stopwatch,
     origin: TraceOrigin | None = None,
-    pictures: Pictures = "all",
+    pictures: Pictures = "report",
     without: WithoutCopyNumber | None = None,
 ) -> FitOutcome:
     """Analyse the draws, show the result, render the report, and store everything in the run.

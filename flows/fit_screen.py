@@ -45,7 +45,7 @@ def fit_screen(
     parameters: Annotated[FitParameters, Field(**form_title("Fit"))] = FitParameters(),
     dask: Annotated[str, Field(**form_title("Dask cluster"))] = "",
     repeat: Annotated[bool, Field(**form_title("Repeat"))] = False,
-    pictures: Annotated[Pictures, Field(**form_title("Pictures"))] = "all",
+    pictures: Annotated[Pictures, Field(**form_title("Pictures"))] = "report",
 ) -> FitOutcome:
     """Validate, prepare, fit, diagnose and track one release of a screen.
 

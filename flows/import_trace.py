@@ -36,7 +36,7 @@ def import_trace(
     trace_file: Annotated[str, Field(min_length=1)],
     dataset_file: Annotated[str, Field(min_length=1)],
     parameters: FitParameters = FitParameters(),
-    pictures: Pictures = "all",
+    pictures: Pictures = "report",
 ) -> FitOutcome:
     """Make a trace of one release of a screen a run like that of a fit.
 

@@ -80,9 +80,9 @@ class Stack:
         s3.put_object(Bucket=self.bucket, Key=key, Body=text.encode())
         return f"s3://{self.bucket}/{key}"
 
-    def fit(self, dataset_file: str, *, pictures: str = "all", **parameters: Any) -> FlowRun:
-        """Trigger a fit by m4, the model of the simulated screen."""
-        given = {"pictures": pictures, "parameters": {"model": "m4"} | parameters}
+    def fit(self, dataset_file: str, **parameters: Any) -> FlowRun:
+        """Trigger a fit by m4, the model of the simulated screen, without pictures."""
+        given = {"pictures": "none", "parameters": {"model": "m4"} | parameters}
         return self.trigger("fit-screen", dataset_file=dataset_file, **given)
 
     def trigger(self, deployment: str, **parameters: Any) -> FlowRun:

@@ -122,11 +122,24 @@ class VariableConvergence(Frozen):
     rhat_beyond_chance: float | None = None
     """Largest R-hat among the parameters where it is larger than the largest of so many would be by
     chance; 1 where none is. None for few parameters."""
+    ess_bulk_low: float | None = None
+    """Bulk effective sample size that 99 of 100 parameters reach. None for few parameters."""
+    ess_tail_low: float | None = None
 
     @property
     def rhat_judged(self) -> float:
         """The R-hat that the verdict judges."""
         return self.rhat_max if self.rhat_beyond_chance is None else self.rhat_beyond_chance
+
+    @property
+    def ess_bulk_judged(self) -> float:
+        """The bulk effective sample size that the verdict judges."""
+        return self.ess_bulk_min if self.ess_bulk_low is None else self.ess_bulk_low
+
+    @property
+    def ess_tail_judged(self) -> float:
+        """The tail effective sample size that the verdict judges."""
+        return self.ess_tail_min if self.ess_tail_low is None else self.ess_tail_low
 
 
 class NutsDiagnostics(Frozen):
@@ -220,10 +233,20 @@ class Convergence(Frozen):
     @property
     def rhat_judged(self) -> float:
         """The largest R-hat that the verdict judges; NaN where there is one."""
-        judged = [variable.rhat_judged for variable in self.variables]
-        if not judged:
-            return self.rhat_max
+        judged = [variable.rhat_judged for variable in self.variables] or [self.rhat_max]
         return nan if any(map(isnan, judged)) else max(judged)
+
+    @property
+    def ess_bulk_judged(self) -> float:
+        """The smallest bulk effective sample size judged; NaN where there is one."""
+        judged = [variable.ess_bulk_judged for variable in self.variables] or [self.ess_bulk_min]
+        return nan if any(map(isnan, judged)) else min(judged)
+
+    @property
+    def ess_tail_judged(self) -> float:
+        """The smallest tail effective sample size judged; NaN where there is one."""
+        judged = [variable.ess_tail_judged for variable in self.variables] or [self.ess_tail_min]
+        return nan if any(map(isnan, judged)) else min(judged)
 
 
 SLOPE_TAILS = "slope_tails"

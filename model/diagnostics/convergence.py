@@ -20,7 +20,9 @@ from schemas.reports import (
 
 N_WORST = 10
 MANY = 1000
-"""Parameters of a variable from which on the R-hat of the worst is judged as that of the worst."""
+"""Parameters of a variable from which on the worst is judged as the worst of so many."""
+SHARE_BELOW = 0.01
+"""Share of so many parameters that may have a smaller effective sample size than is judged."""
 CHANCE = 0.05
 """Probability that the R-hat of one of many parameters is put down to more than chance wrongly."""
 
@@ -61,6 +63,8 @@ def assess_convergence(tree: xr.DataTree, summary: pd.DataFrame) -> Convergence:
                 rhat_beyond_chance=rhat_beyond_chance(
                     posterior[str(name)].to_numpy(), rows["at"].to_numpy(), rows["r_hat"].to_numpy()
                 ),
+                ess_bulk_low=_reached_by_nearly_all(rows["ess_bulk"].to_numpy()),
+                ess_tail_low=_reached_by_nearly_all(rows["ess_tail"].to_numpy()),
             )
             for name, rows in summary.groupby("variable", sort=False)
         ),
@@ -95,6 +99,15 @@ def rhat_beyond_chance(draws: np.ndarray, at: np.ndarray, r_hat: np.ndarray) -> 
     of_chains = [array_stats.ess(theirs[[c]], chain_axis=0, draw_axis=1) for c in range(n_chains)]
     beyond = r_hat[suspect][r_hat[suspect] ** 2 > 1 + excess / np.sum(of_chains, axis=0)]
     return float(beyond.max(initial=1.0))
+
+
+def _reached_by_nearly_all(sizes: np.ndarray) -> float | None:
+    """Return the effective sample size that 1 - SHARE_BELOW of parameters reach; None for few.
+
+    Each is an estimate with a relative error of 10 to 20 % where it is some hundreds: of tens of
+    thousands of parameters one falls short of half the size that all of them have.
+    """
+    return None if len(sizes) < MANY else float(np.quantile(sizes, SHARE_BELOW))
 
 
 def _judged(posterior: xr.Dataset, summary: pd.DataFrame) -> pd.DataFrame:

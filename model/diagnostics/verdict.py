@@ -128,11 +128,11 @@ def _convergence_findings(
             f"{measured.rhat_max:.3f} ({measured.worst[0][0]}), expected at most "
             f"{thresholds.rhat_max}; {remedy(apart)}",
         )
-    few = _failing(measured, lambda v: v.ess_bulk_min >= thresholds.ess_min)
-    if not measured.ess_bulk_min >= thresholds.ess_min:
+    few = _failing(measured, lambda v: v.ess_bulk_judged >= thresholds.ess_min)
+    if not measured.ess_bulk_judged >= thresholds.ess_min:
         yield "fail", _small_ess("bulk", measured.ess_bulk_min, few, thresholds) + remedy(few)
-    few = _failing(measured, lambda v: v.ess_tail_min >= thresholds.ess_min)
-    if not measured.ess_tail_min >= thresholds.ess_min:
+    few = _failing(measured, lambda v: v.ess_tail_judged >= thresholds.ess_min)
+    if not measured.ess_tail_judged >= thresholds.ess_min:
         yield "fail", _small_ess("tail", measured.ess_tail_min, few, thresholds) + remedy(few)
     if measured.nuts is not None:
         yield from _nuts_findings(measured.nuts, measured.n_draws, thresholds)

@@ -52,6 +52,21 @@ def test_the_measures_are_the_worst_of_the_table_of_parameters():
         assert measures == (rows.r_hat.max(), rows.ess_bulk.min(), rows.ess_tail.min())
 
 
+@pytest.mark.parametrize("n_short", [10, 20])
+def test_of_very_many_nearly_all_must_have_the_effective_sample_size(n_short):
+    """Some of 1,200 parameters move slowly; of 900, one is judged."""
+    draws = np.random.default_rng(1).normal(size=(4, 250, 1200))
+    draws[:, :, :n_short] = np.repeat(draws[:, ::10, :n_short], 10, axis=1)
+    for n in (1200, 900):
+        posterior = xr.Dataset({"b": (("chain", "draw", "g"), draws[:, :, :n])})
+        empty = xr.Dataset()
+        tree = xr.DataTree.from_dict({"posterior": posterior, "sample_stats": empty})
+        found = assess_convergence(tree, parameter_summary(tree))
+        is_enough = n == 1200 and n_short == 10
+        assert max(found.ess_bulk_min, found.ess_tail_min) < 300
+        assert (found.ess_bulk_judged > 300, found.ess_tail_judged > 300) == (is_enough,) * 2
+
+
 def test_the_worst_of_very_many_is_judged_as_the_worst():
     draws = np.random.default_rng(1).normal(size=(4, 250, 1200))
     apart = draws.copy()

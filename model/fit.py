@@ -23,7 +23,7 @@ from model.engines.run import CHECKS, add_predictive_groups, seeds
 from model.prediction.checks import predictive_checks, slope_tails
 from model.prediction.loo import Loo, leave_one_pair_out
 from model.prediction.outliers import noise_ratios, with_largest_outliers
-from model.prediction.predictive import fitted_cells, replicated_part, thin
+from model.prediction.predictive import fitted_cells, of_part, replicated_part, thin
 from model.runtime.progress import ProgressCallback, no_progress
 from model.screen.design import ScreenDesign
 from model.screen.identifiability import require_identified
@@ -149,6 +149,7 @@ def analyse(
     design, parameters = screen.design, screen.parameters
     tree, quantities = add_predictive_groups(sampled, design, parameters)
     posterior, part = tree["posterior"].dataset, replicated_part(tree, design)
+    of_replicated = of_part(posterior, part)
     summary = summary_of(sampled)
     convergence = assess_convergence(tree, summary)
     checks = with_largest_outliers(predictive_checks(quantities), tree, design)
@@ -171,7 +172,7 @@ def analyse(
         convergence=convergence,
         quantities=quantities,
         checks=checks,
-        loo=_leave_pairs_out(posterior, part, design, parameters),
+        loo=_leave_pairs_out(of_replicated, part, design, parameters),
         verdict=give_verdict(
             convergence,
             checks,
@@ -183,7 +184,7 @@ def analyse(
         ),
         effects=effects,
         known_genes=known_genes(effects, listed, parameters.seed) if listed else None,
-        fitted_cells=fitted_cells(thin(posterior, FITTED_DRAWS), part),
+        fitted_cells=fitted_cells(thin(of_replicated, FITTED_DRAWS), part),
         influence=influence,
         origin=origin,
     )

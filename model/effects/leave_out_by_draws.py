@@ -25,7 +25,7 @@ from model.engines.gibbs.mixture import (
 from model.engines.gibbs.state import GibbsData
 from model.likelihood.slope_information import slope_information
 from model.likelihood.spreads import noise_by_line
-from model.prediction.predictive import of_design, thin
+from model.prediction.predictive import of_design, of_part, thin
 from model.runtime.executors import n_threads, threaded_map
 from model.runtime.progress import ProgressCallback, no_progress
 from model.screen.design import ScreenDesign
@@ -61,7 +61,7 @@ class SampledScreen:
     ) -> SampledScreen:
         """Return a design with at least so many draws; `posterior` may be of more genes."""
         data = GibbsData.of(model_spec(name, design.covariates), design, priors)
-        draws = of_design(thin(posterior, n_draws), design)
+        draws = of_design(thin(of_part(posterior, design), n_draws), design)
         # Compiled code is compiled again for arrays of another layout.
         return cls(data, {name: np.ascontiguousarray(values) for name, values in draws.items()})
 

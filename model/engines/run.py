@@ -28,7 +28,7 @@ from model.engines.memory import (
     posterior_bytes,
 )
 from model.prediction.loo import log_likelihood_group
-from model.prediction.predictive import data_groups, draw_prior, prediction_subset, thin
+from model.prediction.predictive import data_groups, draw_prior, of_part, prediction_subset, thin
 from model.prediction.replicates import replicate_screens
 from model.runtime.executors import Executor, LocalExecutor
 from model.runtime.progress import ProgressCallback, no_progress
@@ -171,16 +171,17 @@ def add_predictive_groups(
 
     Additional groups are `prior_predictive` and, if requested, `log_likelihood`. It and the
     predictive groups have `sampling.predictive_draws` draws (rounded up to whole chains) of the
-    gene-line pairs. They and the groups of data have all genes or, in a large screen, the genes of
-    the coordinate `gene` of `constant_data` (`sampling.predictive_cells`).
+    gene-line pairs. They, the prior and the groups of data have all genes or, in a large screen,
+    the genes of the coordinate `gene` of `constant_data` (`sampling.predictive_cells`).
     """
     seed = seeds(parameters.seed)
     n = parameters.sampling.predictive_draws
     posterior = tree["posterior"].dataset
     part = prediction_subset(design, parameters.sampling.predictive_cells)
-    prior = draw_prior(parameters.model, design, parameters.priors, n, seed[PRIOR])
+    few = thin(of_part(posterior, part), n)
+    prior = draw_prior(parameters.model, part, parameters.priors, n, seed[PRIOR])
     of_prior = replicate_screens(prior, part, "prior", seed[PRIOR_REPLICATES])
-    of_posterior = replicate_screens(thin(posterior, n), part, "posterior", seed[REPLICATES])
+    of_posterior = replicate_screens(few, part, "posterior", seed[REPLICATES])
     full = xr.DataTree.from_dict(
         {
             "posterior": posterior,
@@ -192,7 +193,7 @@ def add_predictive_groups(
         }
     )
     if parameters.sampling.log_likelihood:
-        full["log_likelihood"] = xr.DataTree(log_likelihood_group(thin(posterior, n), part))
+        full["log_likelihood"] = xr.DataTree(log_likelihood_group(few, part))
     full.attrs = {
         "model": parameters.model,
         **{name: tree.attrs[name] for name in ATTRIBUTES if name in tree.attrs},

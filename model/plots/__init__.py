@@ -6,7 +6,7 @@ Figure. ArviZ draws the posterior, plotnine the data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from io import BytesIO
 from typing import Literal
 
@@ -20,7 +20,7 @@ from model.plots.data import logfc_by_cell_line, logfc_over_rna
 from model.plots.gene_effects import logfc_over_rna_by_gene, top_genes, volcano
 from model.plots.influence import influence_of_lines, within_lineages
 from model.plots.model_graph import model_graph
-from model.plots.posterior import energy, forest, prior_of_sds, rank, trace
+from model.plots.posterior import energy, forest, hyperparameters, prior_of_sds, rank, trace
 from model.plots.predictive import (
     checked_quantities,
     posterior_predictive_by_gene,
@@ -58,27 +58,32 @@ def all_figures(
     """
     mpl.use("Agg")
     posterior = tree["posterior"].sizes
-    few = _few_draws(tree)
+    names = hyperparameters(tree["posterior"].dataset)
+    shared = _few_draws(tree, names)
     pictures: dict[str, Callable[[], Figure]] = {
         # RESULT_FIGURES first: the report begins with them.
-        "forest_beta": lambda: forest(few, "beta_g", effects.set_index("gene")["beta_mean"]),
+        "forest_beta": lambda: forest(
+            _few_draws(tree, ["beta_g"]), "beta_g", effects.set_index("gene")["beta_mean"]
+        ),
         "volcano": lambda: volcano(effects, posterior["chain"] * posterior["draw"]),
         "top_genes": lambda: top_genes(tree, design, effects),
         "logfc_over_rna_by_gene": lambda: logfc_over_rna_by_gene(tree, design, effects),
         "logfc_over_rna": lambda: logfc_over_rna(design, effects),
         "logfc_by_cell_line": lambda: logfc_by_cell_line(design),
-        "forest_alpha": lambda: forest(few, "alpha_g"),
-        "forest_gamma": lambda: forest(few, "gamma_c", labels=design.line_labels),
+        "forest_alpha": lambda: forest(_few_draws(tree, ["alpha_g"]), "alpha_g"),
+        "forest_gamma": lambda: forest(
+            _few_draws(tree, ["gamma_c"]), "gamma_c", labels=design.line_labels
+        ),
         "posterior_predictive_by_gene": lambda: posterior_predictive_by_gene(tree, design, effects),
         "predictive_checks": lambda: checked_quantities(quantities),
         "residual_spread": lambda: residual_spread(tree, design, "gene"),
         "residual_spread_by_line": lambda: residual_spread(tree, design, "cell_line"),
-        "prior_of_sds": lambda: prior_of_sds(few),
-        "trace": lambda: trace(few),
-        "rank": lambda: rank(_few_draws(tree, DRAWS_RANKED)),
+        "prior_of_sds": lambda: prior_of_sds(shared),
+        "trace": lambda: trace(shared),
+        "rank": lambda: rank(_few_draws(tree, names, DRAWS_RANKED)),
     }
     if "energy" in tree["sample_stats"].data_vars:
-        pictures["energy"] = lambda: energy(few)
+        pictures["energy"] = lambda: energy(shared)
     if "influence" in effects:
         pictures["influence_of_lines"] = lambda: influence_of_lines(effects)
     if "beta_within_lineage_mean" in effects:
@@ -91,11 +96,11 @@ def all_figures(
         plt.close(figure)
 
 
-def _few_draws(tree: xr.DataTree, n: int = DRAWS_SHOWN) -> xr.DataTree:
-    """Return the tree with about n draws; ArviZ takes minutes for 80,000."""
+def _few_draws(tree: xr.DataTree, variables: Sequence[str], n: int = DRAWS_SHOWN) -> xr.DataTree:
+    """Return the tree with about n draws of some variables; ArviZ takes minutes for 80,000."""
     few = tree.copy()
-    for group in ("posterior", "sample_stats"):
-        few[group] = xr.DataTree(thin(tree[group].dataset, n))
+    few["posterior"] = xr.DataTree(thin(tree["posterior"].dataset[list(variables)], n))
+    few["sample_stats"] = xr.DataTree(thin(tree["sample_stats"].dataset, n))
     return few
 
 

@@ -21,7 +21,7 @@ _FORESTS = {
 }
 
 
-def _hyperparameters(posterior: xr.Dataset) -> list[str]:
+def hyperparameters(posterior: xr.Dataset) -> list[str]:
     """Return the names of scalar parameters."""
     return [str(name) for name in posterior if posterior[name].dims == ("chain", "draw")]
 
@@ -49,7 +49,7 @@ def prior_of_sds(tree: xr.DataTree) -> Figure:
     Cumulative, because the density of a wide prior is near 0 compared with a narrow posterior.
     """
     posterior = tree["posterior"].dataset
-    names = [name for name in _hyperparameters(posterior) if name.startswith("sigma")]
+    names = [name for name in hyperparameters(posterior) if name.startswith("sigma")]
     collection = az.plot_prior_posterior(
         tree,
         var_names=names,
@@ -71,7 +71,7 @@ def prior_of_sds(tree: xr.DataTree) -> Figure:
 @styled
 def trace(tree: xr.DataTree) -> Figure:
     """Draw the trace of every chain for the scalar parameters."""
-    names = _hyperparameters(tree["posterior"].dataset)
+    names = hyperparameters(tree["posterior"].dataset)
     size = (11.0, 2.25 * _rows(names))
     collection = az.plot_trace(tree, var_names=names, col_wrap=2, figure_kwargs={"figsize": size})
     figure = _figure(collection)
@@ -85,7 +85,7 @@ def trace(tree: xr.DataTree) -> Figure:
 @styled
 def rank(tree: xr.DataTree) -> Figure:
     """Draw the ranks of each chain's draws among all draws, as difference from uniform."""
-    names = _hyperparameters(tree["posterior"].dataset)
+    names = hyperparameters(tree["posterior"].dataset)
     size = (11.0, 2.25 * _rows(names))
     collection = az.plot_rank(tree, var_names=names, col_wrap=2, figure_kwargs={"figsize": size})
     figure = _figure(collection)

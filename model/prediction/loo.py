@@ -17,7 +17,7 @@ from model.likelihood.cell_covariance import pair_precision
 from model.likelihood.linear_predictor import linear_predictor
 from model.likelihood.spreads import spreads
 from model.prediction.pareto_smoothing import leave_one_out
-from model.prediction.predictive import of_design, replicated_part, thin
+from model.prediction.predictive import of_design, of_part, replicated_part, thin
 from model.runtime.executors import threaded_map
 from model.screen.design import ScreenDesign, guide_lines
 from schemas.model_spec import spec_of
@@ -47,7 +47,7 @@ def leave_one_pair_out(
     `design` may be a part of the one fitted, which had `n_cells_of_screen` pairs. Draws are thinned
     to LOO_DRAWS, which makes those of a sampler nearly independent.
     """
-    parameters = thin(posterior, LOO_DRAWS)
+    parameters = thin(of_part(posterior, design), LOO_DRAWS)
     n_draws = parameters.sizes["chain"] * parameters.sizes["draw"]
 
     def of_some(genes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -114,7 +114,8 @@ def with_log_likelihood(tree: xr.DataTree, design: ScreenDesign, n_draws: int) -
     """
     if "log_likelihood" in tree.children:
         return tree
-    draws, part = thin(tree["posterior"].to_dataset(), n_draws), replicated_part(tree, design)
+    part = replicated_part(tree, design)
+    draws = thin(of_part(tree["posterior"].to_dataset(), part), n_draws)
     with_group = tree.copy()
     with_group["log_likelihood"] = xr.DataTree(log_likelihood_group(draws, part))
     return with_group

@@ -13,7 +13,13 @@ import pandas as pd
 import xarray as xr
 from scipy.stats import chi2
 
-from model.prediction.predictive import HDI_MASS, expected_cells, gene_pieces, replicated_part
+from model.prediction.predictive import (
+    HDI_MASS,
+    expected_cells,
+    gene_pieces,
+    of_part,
+    replicated_part,
+)
 from model.runtime.executors import threaded_map
 from model.screen.design import ScreenDesign, guide_lines
 from schemas.reports import PredictiveCheck
@@ -44,7 +50,8 @@ def spread_by(tree: xr.DataTree, design: ScreenDesign, what: Grouping) -> pd.Dat
 def _expected(tree: xr.DataTree, design: ScreenDesign) -> np.ndarray:
     """Return the expectation of each replicated pair under the draw of each replicate (S, M)."""
     predictive, part = tree["posterior_predictive"].dataset, replicated_part(tree, design)
-    posterior = tree["posterior"].dataset.sel(chain=predictive["chain"], draw=predictive["draw"])
+    own = of_part(tree["posterior"].dataset, part)
+    posterior = own.sel(chain=predictive["chain"], draw=predictive["draw"])
 
     def of_some(genes: np.ndarray) -> np.ndarray:
         return expected_cells(posterior, part.of_genes(genes))

@@ -137,11 +137,27 @@ def draw_prior(
 
 
 def thin(posterior: xr.Dataset, n_draws: int) -> xr.Dataset:
-    """Return at least `n_draws` draws, evenly spaced in every chain; all if there are fewer."""
+    """Return at least `n_draws` draws, evenly spaced in every chain; all if there are fewer.
+
+    All are not copied; of few genes, `of_part` comes first.
+    """
     per_chain = -(-n_draws // posterior.sizes["chain"])
     n = posterior.sizes["draw"]
-    kept = np.unique(np.linspace(0, n - 1, min(per_chain, n)).round().astype(int))
+    if n <= per_chain:
+        return posterior
+    kept = np.unique(np.linspace(0, n - 1, per_chain).round().astype(int))
     return posterior.isel(draw=kept)
+
+
+def of_part(parameters: xr.Dataset, design: ScreenDesign) -> xr.Dataset:
+    """Return the draws for the genes and guides of a design; not copied where there are no others.
+
+    `parameters` may be of a larger design with the same cell lines.
+    """
+    for dim, labels in (("gene", design.genes), ("guide", design.guides)):
+        if dim in parameters.dims and not parameters.indexes[dim].equals(pd.Index(labels)):
+            parameters = parameters.sel({dim: list(labels)})
+    return parameters
 
 
 def of_design(parameters: xr.Dataset, design: ScreenDesign) -> dict[str, np.ndarray]:
@@ -149,12 +165,9 @@ def of_design(parameters: xr.Dataset, design: ScreenDesign) -> dict[str, np.ndar
 
     Draws chain by chain. `parameters` may be of a larger design with the same cell lines.
     """
-    own = parameters.sel(gene=list(design.genes))
-    if "guide" in own.dims:
-        own = own.sel(guide=list(design.guides))
     return {
         str(name): values.to_numpy().reshape(-1, *values.shape[2:])
-        for name, values in own.data_vars.items()
+        for name, values in of_part(parameters, design).data_vars.items()
     }
 
 

@@ -17,6 +17,7 @@ from flows.fit_pipeline import (
 )
 from model.effects.copy_number import WithoutCopyNumber, copy_number_slope
 from model.engines.run import describe_cost, needed_bytes
+from model.fit import describe_analysis_cost
 from schemas.dataset import Dataset
 from schemas.digests import data_digest, fit_key
 from schemas.errors import UserError
@@ -103,7 +104,8 @@ def _fit(
     screen = prepare_design(dataset, parameters, validation, stopwatch)
     with Progress("preparing the engine"):  # compiled by its first use, which takes half a minute
         cost = describe_cost(screen.design, parameters)
-    log_info(f"Fitting {parameters.model}: {cost}")
+    after = describe_analysis_cost(screen.design, parameters)
+    log_info(f"Fitting {parameters.model}: {cost}, then {after}")
     require_memory(needed_bytes(screen.design, parameters), "the fit")
     with managed_run(open_run(dataset, parameters, digest, this_flow_run())) as run:
         with stopwatch.stage("fit"):

@@ -16,14 +16,22 @@ from model.diagnostics.summary import summary_of
 from model.diagnostics.verdict import give_verdict
 from model.effects.copy_number import WithoutCopyNumber, copy_number_slope, with_copy_number
 from model.effects.gene_effects import gene_effects
-from model.effects.influence import Influence, assess_influence, with_influence
+from model.effects.influence import (
+    Influence,
+    assess_influence,
+    can_leave_out,
+    leaving_out_seconds,
+    with_influence,
+)
 from model.effects.known_genes import known_genes
 from model.effects.left_out_pairs import with_influential_pairs
-from model.engines.run import CHECKS, add_predictive_groups, seeds
+from model.engines.memory import Sizes, choose_draws, n_parameters
+from model.engines.run import CHECKS, add_predictive_groups, first_engine, seeds
 from model.prediction.checks import predictive_checks, slope_tails
-from model.prediction.loo import Loo, leave_one_pair_out
+from model.prediction.loo import LOO_DRAWS, Loo, leave_one_pair_out
 from model.prediction.outliers import noise_ratios, with_largest_outliers
 from model.prediction.predictive import fitted_cells, of_part, replicated_part, thin
+from model.runtime.executors import n_threads
 from model.runtime.progress import ProgressCallback, no_progress
 from model.screen.design import ScreenDesign
 from model.screen.identifiability import require_identified
@@ -31,6 +39,7 @@ from model.screen.inclusion import InclusionTable, inclusion_table
 from model.screen.preparation import SufficientStatistics, prepare
 from schemas.dataset import Dataset
 from schemas.digests import data_digest
+from schemas.formatting import format_duration
 from schemas.model_spec import model_spec
 from schemas.parameters import FitParameters
 from schemas.reports import (
@@ -44,9 +53,18 @@ from schemas.reports import (
 from schemas.tables.containers import Screen
 from schemas.trace import TraceOrigin
 
+N_STEPS = 6
+"""Of `analyse`, as its steps are counted."""
 FITTED_DRAWS = 2000
 """Draws behind the intervals of fitted gene-line pairs, whose ends have a Monte Carlo error of
 about a tenth of a posterior SD."""
+
+
+REPLICATED, LEFT_OUT, EXPECTED = 180e-9, 65e-9, 27e-9
+"""Seconds on one core per draw of a guide-line pair: a replicate with its quantities, the density
+without its gene-line pair, the fit."""
+SUMMARISED = 300e-9
+"""Seconds on one core per draw of a parameter, for the table of parameters."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,37 +151,67 @@ def prepare_screen(
     )
 
 
+def describe_analysis_cost(design: ScreenDesign, parameters: FitParameters) -> str:
+    """Return the expected time of `analyse`, as a phrase."""
+    seconds, what = _check_seconds(design, parameters), "checks"
+    if can_leave_out(model_spec(parameters.model, design.covariates)):
+        seconds += leaving_out_seconds(parameters.model, design)
+        what = "checks and for leaving out cell lines and lineages"
+    return f"{format_duration(seconds)} for {what}"
+
+
+def _check_seconds(design: ScreenDesign, parameters: FitParameters) -> float:
+    sampling, sizes = parameters.sampling, Sizes.of(design)
+    chosen = choose_draws(parameters, sizes, first_engine(parameters)).sampling
+    n_draws = chosen.chains * chosen.n_draws
+    of_pair = 2 * sampling.predictive_draws * REPLICATED
+    of_pair += min(LOO_DRAWS, n_draws) * LEFT_OUT + min(FITTED_DRAWS, n_draws) * EXPECTED
+    n_pairs = min(sampling.predictive_cells, int(np.count_nonzero(design.count)))
+    summary = n_draws * n_parameters(sizes, parameters) * SUMMARISED
+    return (n_pairs * of_pair + summary) / n_threads()
+
+
 def analyse(
     sampled: xr.DataTree,
     screen: PreparedScreen,
     origin: TraceOrigin | None = None,
     progress: ProgressCallback = no_progress,
     without: WithoutCopyNumber | None = None,
+    steps: ProgressCallback = no_progress,
 ) -> FitResults:
     """Summarise the draws of an engine, check them, and compute effects and influence.
 
     `sampled` is what `model.engines.run.run_engine` returns; `origin` is the source of draws that
     were not sampled here; `progress` counts groups of cell lines that were left out; `without` are
-    the results of the fit without copy number, where the model has a slope on it.
+    the results of the fit without copy number, where the model has a slope on it; `steps` counts
+    the steps of the analysis.
     """
     design, parameters = screen.design, screen.parameters
     tree, quantities = add_predictive_groups(sampled, design, parameters)
+    steps(1, N_STEPS)
     posterior, part = tree["posterior"].dataset, replicated_part(tree, design)
     of_replicated = of_part(posterior, part)
     summary = summary_of(sampled)
     convergence = assess_convergence(tree, summary)
+    steps(2, N_STEPS)
     checks = with_largest_outliers(predictive_checks(quantities), tree, design)
     tails = slope_tails(
         model_spec(parameters.model, design.covariates), posterior, seeds(parameters.seed)[CHECKS]
     )
     checks = (*checks, tails) if tails else checks
+    steps(3, N_STEPS)
     influence = assess_influence(posterior, design, parameters, progress)
+    steps(4, N_STEPS)
     effects = gene_effects(tree, design, parameters.calls)
     if influence is not None:
         effects = with_influence(effects, influence)
     slope = copy_number_slope(design, parameters)
     if slope and without:
         effects = with_copy_number(effects, posterior, slope, without)
+    loo = _leave_pairs_out(of_replicated, part, design, parameters)
+    steps(5, N_STEPS)
+    fitted = fitted_cells(thin(of_replicated, FITTED_DRAWS), part)
+    steps(6, N_STEPS)
     listed = screen.expression_addictions
     return FitResults(
         **vars(screen),
@@ -172,7 +220,7 @@ def analyse(
         convergence=convergence,
         quantities=quantities,
         checks=checks,
-        loo=_leave_pairs_out(of_replicated, part, design, parameters),
+        loo=loo,
         verdict=give_verdict(
             convergence,
             checks,
@@ -184,7 +232,7 @@ def analyse(
         ),
         effects=effects,
         known_genes=known_genes(effects, listed, parameters.seed) if listed else None,
-        fitted_cells=fitted_cells(thin(of_replicated, FITTED_DRAWS), part),
+        fitted_cells=fitted,
         influence=influence,
         origin=origin,
     )

@@ -71,6 +71,13 @@ def format_p_value(value: float, n_draws: int) -> str:
     return f"p {words}" if words[0] in "<>" else f"p = {words}"
 
 
+def format_duration(seconds: float) -> str:
+    """Return an expected time as text: about 40 s, about 27 min."""
+    if seconds < 100:
+        return f"about {math.ceil(seconds)} s"
+    return f"about {math.ceil(seconds / 60)} min"
+
+
 def label_line(cell_line: str, name: str) -> str:
     """Return the id of a cell line with its name, which may be empty: `ACH-000004 (HEL)`."""
     return f"{cell_line} ({name})" if name and name != cell_line else cell_line

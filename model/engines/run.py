@@ -5,8 +5,6 @@ The engines are the modules `sampler` of `model.engines.exact`, `gibbs` and `nut
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pandas as pd
 import xarray as xr
@@ -14,7 +12,6 @@ import xarray as xr
 from model.diagnostics.convergence import assess_convergence, exact_diagnostics
 from model.diagnostics.summary import parameter_summary, with_summary
 from model.diagnostics.verdict import exact_failures, give_verdict
-from model.effects.influence import can_leave_out, leaving_out_seconds
 from model.engines.exact import sampler as exact
 from model.engines.exact.proposal import NotIntegrable
 from model.engines.exact.workload import expected_seconds
@@ -35,6 +32,7 @@ from model.runtime.progress import ProgressCallback, no_progress
 from model.screen.design import ScreenDesign
 from model.screen.identifiability import require_identified
 from schemas.errors import UserError
+from schemas.formatting import format_duration
 from schemas.model_spec import MODEL_SPECS, model_spec
 from schemas.parameters import EngineName, FitParameters
 from schemas.posterior import check_contract
@@ -217,21 +215,21 @@ def describe_cost(design: ScreenDesign, parameters: FitParameters) -> str:
     else:
         of = "x" if engine == "exact" else "chains of"
         draws = f"{sampling.chains} {of} {sampling.n_draws:,} draws"
-    draws += f", {_duration(seconds)}" if seconds else ""
+    draws += f", {format_duration(seconds)}" if seconds else ""
     if is_chosen and can_double(parameters, sizes, sampling.n_draws):
         draws += " (more if they have not converged)"
     memory = format_bytes(needed_bytes(design, parameters))
     return (
         f"{n_parameters(sizes, parameters):,} parameters, {n_cells:,} gene-line pairs, "
         f"{draws}, a posterior of {megabytes:,.0f} MB, about "
-        f"{memory} more memory{_leaving_out(design, parameters)}"
+        f"{memory} more memory"
     )
 
 
 def describe_total_cost(design: ScreenDesign, parameters: FitParameters, n: int) -> str:
     """Return number, expected time and expected memory of n fits in turn, as a phrase."""
     seconds = fit_seconds(design, parameters)
-    time = f"{_duration(n * seconds)} in all, " if seconds else ""
+    time = f"{format_duration(n * seconds)} in all, " if seconds else ""
     memory = format_bytes(needed_bytes(design, parameters))
     return f"{n:,} fits of {parameters.model}, {time}about {memory} more memory"
 
@@ -277,20 +275,6 @@ def needed_bytes(design: ScreenDesign, parameters: FitParameters) -> int:
     engine = first_engine(parameters)
     chosen = choose_draws(parameters, Sizes.of(design), engine)
     return fit_bytes(Sizes.of(design), chosen, engine)
-
-
-def _leaving_out(design: ScreenDesign, parameters: FitParameters) -> str:
-    """Return the expected time of leaving out lines and lineages, as a phrase."""
-    if not can_leave_out(model_spec(parameters.model, design.covariates)):
-        return ""
-    seconds = leaving_out_seconds(parameters.model, design)
-    return f", then {_duration(seconds)} for leaving out cell lines and lineages"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 100:
-        return f"about {math.ceil(seconds)} s"
-    return f"about {math.ceil(seconds / 60)} min"
 
 
 def seeds(seed: int) -> list[int]:

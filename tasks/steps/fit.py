@@ -105,9 +105,9 @@ def analyse_task(
     origin: TraceOrigin | None = None,
     without: WithoutCopyNumber | None = None,
 ) -> FitResults:
-    """Analyse the draws; progress in groups of cell lines that were left out."""
-    with Progress("leaving out cell lines") as progress:
-        return analyse(sampled, screen, origin, progress, without)
+    """Analyse the draws; progress in steps, and in cell lines that were left out."""
+    with Progress("checking the fit") as steps, Progress("leaving out cell lines") as progress:
+        return analyse(sampled, screen, origin, progress, without, steps)
 
 
 @task(name="report", cache_policy=NO_CACHE)

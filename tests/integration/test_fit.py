@@ -121,7 +121,8 @@ def test_prefect_shows_the_validation_the_result_and_the_progress(demo: Run) -> 
     assert "0 warning(s)" in validation
     assert "| geneB |" in result and demo.info.run_id in result and NOT_STORED not in result
     progress = {page.description: page.data for page in pages if page.type == "progress"}
-    stages = {"reading guides", "fitting", "leaving out cell lines", "drawing pictures"}
+    stages = {"reading guides", "fitting", "checking the fit", "leaving out cell lines"}
+    stages |= {"drawing pictures", "storing"}
     assert progress == dict.fromkeys(stages, 100.0)
 
 

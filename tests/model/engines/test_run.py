@@ -20,6 +20,7 @@ from model.engines.run import (
     run_engine,
     seeds,
 )
+from model.fit import describe_analysis_cost
 from model.prediction.loo import log_likelihood_group
 from model.prediction.predictive import data_groups, draw_prior, thin
 from model.prediction.replicates import replicate_screens
@@ -100,7 +101,8 @@ def test_a_model_that_no_other_engine_takes_is_sampled_by_nuts(engines, monkeypa
     monkeypatch.setitem(MODEL_SPECS, "m4", replace(nested, gene_line_sd="", guide_line_sd=""))
     parameters = FitParameters(model="m4")
     assert run_engine(DESIGN, parameters) is engines.made["nuts"]
-    assert [*engines.given] == ["nuts"] and "leaving out" not in describe_cost(DESIGN, parameters)
+    assert [*engines.given] == ["nuts"]
+    assert describe_analysis_cost(DESIGN, parameters).endswith(" s for checks")
     with pytest.raises(NoIntegral, match=r"only some of the effects.*--engine nuts"):
         run_engine(DESIGN, parameters.model_copy(update={"engine": "exact"}))
 
@@ -166,13 +168,17 @@ def test_a_result_is_completed_with_seeds_of_its_own(log_likelihood, known):
 def test_the_cost_names_sizes_times_and_memory(seconds, words, monkeypatch):
     parameters = FitParameters(model="m4", sampling=Sampling(draws=50_000, chains=4, tune=3000))
     design = design_from_rows(ROWS[(ROWS.gene != "g001") | (ROWS.cell_line != "c002")])
-    for name, number in {"expected_seconds": seconds, "leaving_out_seconds": 500.0}.items():
-        monkeypatch.setattr(f"model.engines.run.{name}", lambda *_, number=number: number)
+    monkeypatch.setattr("model.engines.run.expected_seconds", lambda *_: seconds)
+    monkeypatch.setattr("model.fit.leaving_out_seconds", lambda *_: 480.0)
+    monkeypatch.setattr("model.fit.n_threads", lambda: 1)
     # 7 hyperparameters, 3 + 3 effects of genes, 4 of lines; 17 numbers of 8 bytes, 200,000 draws.
     cost = describe_cost(design, parameters)
     sizes = "17 parameters, 11 gene-line pairs, 4 x 50,000 draws"
     assert cost.startswith(f"{sizes}, about {words}, a posterior of 27 MB, about ")
-    assert cost.endswith("more memory, then about 9 min for leaving out cell lines and lineages")
+    assert cost.endswith(" more memory")
+    # A second for the summary of 17 x 200,000 numbers.
+    after = describe_analysis_cost(design, parameters)
+    assert after == "about 9 min for checks and for leaving out cell lines and lineages"
     by_nuts = describe_cost(design, parameters.model_copy(update={"engine": "nuts"}))
     assert "4 chains of 3,000 + 50,000 steps, a posterior of 27 MB, about" in by_nuts
 

@@ -38,7 +38,7 @@ STAGES = {
     "started": "Starting Prefect",
     "flow": "Validating",
     "fit": "Fitting",
-    "answer": "Hyperparameters",
+    "answer": "hyperparameters",
     "tracked": "Tracked as run",
 }
 """Columns, and the words whose first line ends the stage."""

@@ -48,7 +48,7 @@ def clone(folder: Path, screenbayes: Path) -> Path:
     for name in filter(None, names.split("\0")):
         if (ROOT / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
+            shutil.copy2(ROOT / name, folder / name)
     (folder / "bootstrap.sh").write_text("exit 0\n")
     # Folders of links: nothing in a clone can change the environment itself.
     (folder / ".venv" / "bin").mkdir(parents=True)
@@ -129,6 +129,8 @@ def reader(
             [str(home / "clone" / ".venv" / "bin"), os.environ["PATH"], *map(str, programs)]
         ),
         "COLUMNS": "200",
+        # What a server of one page compiled is used again by the next: files keep their times.
+        "NUMBA_CACHE_DIR": str(tmp_path_factory.getbasetemp() / "compiled"),
         # `mlflow ui` would start twelve processes; nothing here needs more than the one.
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "MLFLOW_WORKERS": "1",

@@ -26,6 +26,8 @@ from model.likelihood.pair_sums import GAMMA, SCALE
 GROUP, GROUP_GENES = 6, 100
 """Lines of a group in a screen of at most so many genes: few, so that nearly every proposal is
 accepted."""
+LARGEST_SETTLING = 1.0
+"""Of a step of a log scale or a log noise towards its mode."""
 
 
 @part
@@ -78,10 +80,17 @@ def draw_lines(
 def settle_lines(screen: Screen, layout: Layout, state: State) -> None:
     """Move the lines half a Newton step towards their mode, from a start far from it."""
     at = _expanded(layout, state, line_sums_of(screen, layout, state))
-    step = at.step
+    step, shortened = at.step, 1.0
     if layout.scale_at != ABSENT:
         _keep_sum(step, at.factor, layout.scale_at, np.zeros(len(step), np.int64), 1)
-    _add(at.present, 0.5, step)
+    # All by the same factor, which keeps the sum of the scales. Far from the mode the density is
+    # not nearly Normal: a scale or a noise would leave for a place without return.
+    for i in range(layout.of_line.size):
+        if layout.of_line[i] != GAMMA:
+            for line in range(len(step)):
+                size = 0.5 * abs(step[line, i])
+                shortened = max(shortened, size / LARGEST_SETTLING)
+    _add(at.present, 0.5 / shortened, step)
     _set(layout.of_line, state, at.present)
 
 

@@ -16,7 +16,7 @@ from model.engines.nuts.screen import screen_model
 from model.engines.nuts.sparse_slopes import sampled_variables
 from model.engines.run import NoIntegral, add_predictive_groups, describe_cost, run_engine
 from model.prediction.loo import cell_log_likelihood
-from model.simulation.calibration import simulate_screen
+from model.simulation.calibration import one_simulation, simulate_screen
 from schemas.calibration import CalibrationSettings
 from schemas.model_spec import MODEL_SPECS
 from schemas.parameters import FitParameters, Priors, Sampling, Thresholds
@@ -80,6 +80,12 @@ def test_what_follows_a_fit_knows_the_model(sparse):
     assert 0.5 < convergence.gibbs.accepted_lines < 1 and np.isfinite(convergence.rhat_max)
     pairs = cell_log_likelihood(tree["posterior"].dataset, screen.design)
     assert pairs.shape == (400, 480) and np.isfinite(pairs).all()
+
+
+def test_chains_find_their_way_on_a_screen_far_from_their_start():
+    """One pair spread of 300: unbounded Newton steps led to scales of exp(194)."""
+    result = one_simulation(CalibrationSettings(model="m4_screen", simulations=2000), 1274)
+    assert result.engine == "gibbs"
 
 
 def test_equal_seeds_give_equal_draws_however_often_the_chains_continue():

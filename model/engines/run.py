@@ -48,7 +48,7 @@ ATTRIBUTES = ("engine", "fell_back", "imported_from")
 
 
 class NoIntegral(UserError):
-    """A screen whose posterior the exact engine cannot integrate."""
+    """A screen or model whose posterior the engine cannot integrate or sample."""
 
 
 def run_engine(
@@ -69,7 +69,7 @@ def run_engine(
     Raises:
         NotIdentified: the screen does not identify the standard deviations of the model.
         NoIntegral: the chosen engine does not support the model, or the exact engine is required
-            for a screen that it cannot integrate.
+            for a screen that it cannot integrate, or the Gibbs engine cannot sample it.
     """
     require_identified(parameters.model, design)
     require_engine(parameters)
@@ -82,7 +82,13 @@ def run_engine(
 
         judge = _Judge(design, parameters)
         needs_more = judge.needs_more if is_chosen else gibbs.has_enough
-        tree = gibbs.sample(design, parameters, seed, progress, needs_more)
+        try:
+            tree = gibbs.sample(design, parameters, seed, progress, needs_more)
+        except np.linalg.LinAlgError as error:
+            raise NoIntegral(
+                f"expected a posterior that the Gibbs engine can sample, got none: {error}; look "
+                "for values far from all others in the tables, or use --seed with another number"
+            ) from None
         tree.attrs["engine"] = "gibbs"
         return tree if judge.summary is None else with_summary(tree, judge.summary)
     if engine == "exact":

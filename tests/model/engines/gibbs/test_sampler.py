@@ -88,6 +88,15 @@ def test_chains_find_their_way_on_a_screen_far_from_their_start():
     assert result.engine == "gibbs"
 
 
+def test_a_screen_that_cannot_be_sampled_is_refused(monkeypatch):
+    def diverges(*_: object) -> None:
+        raise np.linalg.LinAlgError("not positive definite")
+
+    monkeypatch.setattr("model.engines.gibbs.sampler.sample_model", diverges)
+    with pytest.raises(NoIntegral, match="not positive definite; look for values far from"):
+        run_engine(NESTED, FitParameters(sampling=FEW))
+
+
 def test_equal_seeds_give_equal_draws_however_often_the_chains_continue():
     once, half, other = (
         sample_model(

@@ -163,7 +163,7 @@ def _slopes(run: FitRun, part: PartFit, which: str) -> pd.DataFrame:
     """Return the gene effects of a part; raise UserError where it cannot be fitted."""
     # With PyMC, which most comparisons do without.
     from model.diagnostics.convergence import assess_convergence
-    from model.diagnostics.summary import parameter_summary
+    from model.diagnostics.summary import summary_of
     from model.diagnostics.verdict import give_verdict
     from model.effects.gene_effects import gene_effects
     from model.engines.run import describe_cost
@@ -174,7 +174,7 @@ def _slopes(run: FitRun, part: PartFit, which: str) -> pd.DataFrame:
     # Outside a flow, a task would start a server for itself.
     fit = fit_task if in_flow_run() else fit_task.fn
     tree: xr.DataTree = fit(design, part.parameters)
-    measured = assess_convergence(tree, parameter_summary(tree))
+    measured = assess_convergence(tree, summary_of(tree))
     effects = gene_effects(tree, design)
     verdict = give_verdict(measured, (), part.parameters)
     if verdict.status == "fail":

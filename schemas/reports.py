@@ -5,6 +5,7 @@ They are pydantic models that serialise to JSON.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from math import isnan, nan
 from typing import Literal
 
@@ -233,20 +234,25 @@ class Convergence(Frozen):
     @property
     def rhat_judged(self) -> float:
         """The largest R-hat that the verdict judges; NaN where there is one."""
-        judged = [variable.rhat_judged for variable in self.variables] or [self.rhat_max]
-        return nan if any(map(isnan, judged)) else max(judged)
+        judged = [variable.rhat_judged for variable in self.variables]
+        return _worst(max, judged or [self.rhat_max])
 
     @property
     def ess_bulk_judged(self) -> float:
         """The smallest bulk effective sample size judged; NaN where there is one."""
-        judged = [variable.ess_bulk_judged for variable in self.variables] or [self.ess_bulk_min]
-        return nan if any(map(isnan, judged)) else min(judged)
+        judged = [variable.ess_bulk_judged for variable in self.variables]
+        return _worst(min, judged or [self.ess_bulk_min])
 
     @property
     def ess_tail_judged(self) -> float:
         """The smallest tail effective sample size judged; NaN where there is one."""
-        judged = [variable.ess_tail_judged for variable in self.variables] or [self.ess_tail_min]
-        return nan if any(map(isnan, judged)) else min(judged)
+        judged = [variable.ess_tail_judged for variable in self.variables]
+        return _worst(min, judged or [self.ess_tail_min])
+
+
+def _worst(worst: Callable[[Sequence[float]], float], values: Sequence[float]) -> float:
+    """Return the largest or smallest of values; NaN where there is one."""
+    return nan if any(map(isnan, values)) else worst(values)
 
 
 SLOPE_TAILS = "slope_tails"

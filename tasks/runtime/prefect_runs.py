@@ -75,18 +75,17 @@ def publish(markdown: str, key: str) -> UUID | None:
 
     An unreachable server does not end the run.
     """
+    page: UUID | None = None
     if not in_flow_run():
-        return None
-    try:
+        return page
+    with _continuing(key):
         # Lists of artifacts show the heading.
         created = create_markdown_artifact(
             markdown, key=key, description=markdown.split("\n", 1)[0].lstrip("# ")
         )
         assert isinstance(created, UUID)  # a coroutine in asynchronous code only
-        return created
-    except httpx.HTTPError as error:
-        log_info(f"Prefect could not store the page `{key}` ({type(error).__name__}); continuing")
-        return None
+        page = created
+    return page
 
 
 def publish_anew(page: UUID | None, markdown: str, key: str) -> None:
@@ -94,10 +93,16 @@ def publish_anew(page: UUID | None, markdown: str, key: str) -> None:
     if page is None:
         publish(markdown, key)
         return
+    with _continuing(key), get_client(sync_client=True) as client:
+        client.update_artifact(page, ArtifactUpdate(data=markdown))
+
+
+@contextmanager
+def _continuing(key: str) -> Iterator[None]:
+    """Log that a page could not be stored, and continue."""
     try:
-        with get_client(sync_client=True) as client:
-            client.update_artifact(page, ArtifactUpdate(data=markdown))
-    except (httpx.HTTPError, ObjectNotFound) as error:
+        yield
+    except httpx.HTTPError as error:
         log_info(f"Prefect could not store the page `{key}` ({type(error).__name__}); continuing")
 
 

@@ -56,12 +56,16 @@ class LocalExecutor:
 def threaded_map[T, R](function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """Yield `function(item)` in order, with one thread per core and few pending results."""
     waiting: deque[Future[R]] = deque()
-    for item in items:
-        waiting.append(_pool().submit(function, item))
-        if len(waiting) > n_threads():
+    try:
+        for item in items:
+            waiting.append(_pool().submit(function, item))
+            if len(waiting) > n_threads():
+                yield waiting.popleft().result()
+        while waiting:
             yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
 
 
 def sum_of(parts: Iterator[np.ndarray]) -> np.ndarray:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from numba import njit
 
-from model.likelihood import pair_sums
+from model.likelihood import line_sums, pair_sums, spread_sums
 
 cached = njit(cache=True, nogil=True, error_model="numpy")
 part = njit(  # type: ignore[call-overload]  # the last two are missing in its types
@@ -25,5 +25,6 @@ inlined = njit(nogil=True, error_model="numpy", inline="always")
 
 def sources_digest() -> str:
     """Return the digest of the files that the compiled sweep depends on."""
-    files = [*sorted(Path(__file__).parent.glob("*.py")), Path(pair_sums.__file__)]
+    sums = (Path(str(module.__file__)) for module in (line_sums, pair_sums, spread_sums))
+    files = [*sorted(Path(__file__).parent.glob("*.py")), *sums]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()

@@ -22,7 +22,8 @@ from model.engines.gibbs.small_matrices import (
     times,
     transposed_times,
 )
-from model.engines.gibbs.state import Screen, State, gene_sums_of
+from model.engines.gibbs.state import State, gene_sums_of
+from model.likelihood.pair_sums import Screen
 
 STEP = 2.4
 """Typical step of a log SD, in SDs of its posterior if the effects were known."""

@@ -82,3 +82,26 @@ def relative_log_likelihoods(
             spread = log1p(squared * information[g])
             relative[g, j] = _LOG_2 - 0.5 * spread + 0.5 * z * z + log_ndtr(along)
     return relative
+
+
+@cached
+def scaled_likelihoods(
+    signed_scales: np.ndarray, information: np.ndarray, score: np.ndarray
+) -> np.ndarray:
+    """Return the likelihood of each component of each slope, with a factor by gene.
+
+    (components, G): `relative_log_likelihoods` without a log that would be taken back. The factor
+    is exp(-z^2 / 2) of the widest component, so that none overflows and one is not near 0.
+    """
+    likelihoods = np.zeros((signed_scales.size, score.size))
+    narrowest = 1 / np.max(signed_scales**2)
+    for g in range(score.size):
+        most = 0.5 * score[g] ** 2 / (information[g] + narrowest)
+        likelihoods[0, g] = exp(-most)
+        for j in range(1, signed_scales.size):
+            precision = signed_scales[j] ** -2
+            t = information[g] + precision
+            along = score[g] / sqrt(t) * (1 if signed_scales[j] > 0 else -1)
+            tails = erfc(-along * _ROOT_HALF)
+            likelihoods[j, g] = sqrt(precision / t) * exp(0.5 * along * along - most) * tails
+    return likelihoods

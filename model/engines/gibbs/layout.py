@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from model.likelihood.pair_sums import GAMMA, NOISE, SCALE
+from model.likelihood.line_sums import GAMMA, NOISE, SCALE
 from model.likelihood.priors import rate_and_power
 from schemas.model_spec import Effect, Mixture, ModelSpec
 from schemas.parameters import Priors

@@ -33,8 +33,9 @@ from model.engines.gibbs.metropolis import (
     propose,
 )
 from model.engines.gibbs.small_matrices import copy_into, inverse_factors, times, transposed_times
-from model.engines.gibbs.state import LineSums, Screen, State, line_sums_of
-from model.likelihood.pair_sums import GAMMA, GUIDE_LINE, NOISE, SCALE
+from model.engines.gibbs.state import State, line_sums_of
+from model.likelihood.line_sums import GAMMA, GUIDE_LINE, NOISE, SCALE, LineSums
+from model.likelihood.pair_sums import Screen
 
 STEPS, LARGE = 3, 1_000_000
 """In a sweep; one in a screen of more guide-line pairs, where each costs more than it helps."""

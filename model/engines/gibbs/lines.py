@@ -20,8 +20,9 @@ from model.engines.gibbs.small_matrices import (
     times,
     transposed_times,
 )
-from model.engines.gibbs.state import LineSums, Screen, State, line_sums_of
-from model.likelihood.pair_sums import GAMMA, SCALE
+from model.engines.gibbs.state import State, line_sums_of
+from model.likelihood.line_sums import GAMMA, SCALE, LineSums
+from model.likelihood.pair_sums import Screen
 
 GROUP, GROUP_GENES = 6, 100
 """Lines of a group in a screen of at most so many genes: few, so that nearly every proposal is

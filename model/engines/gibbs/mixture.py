@@ -9,9 +9,14 @@ from __future__ import annotations
 import numpy as np
 
 from model.engines.gibbs.compiled import inlined, part
-from model.engines.gibbs.half_normals import above_zero, relative_log_likelihoods
+from model.engines.gibbs.half_normals import (
+    above_zero,
+    relative_log_likelihoods,
+    scaled_likelihoods,
+)
 from model.engines.gibbs.layout import Layout
 from model.engines.gibbs.state import State
+from model.likelihood.pair_sums import summing
 from schemas.model_spec import Mixture
 
 SMALLEST_PRECISION = 1e-9
@@ -20,6 +25,8 @@ TURNS = 2
 """Draws of components and weights in turns in a sweep."""
 NARROWEST, WIDEST = -1.5, 0.5
 """Decimal logs of the widths between which steps of the logit of two weights are drawn."""
+_LARGEST_PRODUCT, _AT_ONCE = 1e120, 8
+"""Of factors, before its log is taken, one log for many of them; factors between two looks."""
 
 
 @part
@@ -38,13 +45,7 @@ def draw_slopes(
     """
     for g in range(score.size):
         information[g] = max(information[g], SMALLEST_PRECISION)
-    likelihoods = relative_log_likelihoods(layout.components[:, 0].copy(), information, score)
-    for of_gene in likelihoods:
-        largest = 0.0  # that of a slope of 0
-        for value in of_gene:
-            largest = max(largest, value)
-        for j in range(of_gene.size):
-            of_gene[j] = np.exp(of_gene[j] - largest)
+    likelihoods = scaled_likelihoods(layout.components[:, 0].copy(), information, score)
     for _ in range(TURNS):
         _draw_components(state.component, state.prob_nonzero, state.weights, likelihoods, random)
         _draw_weights(layout, state, random)
@@ -94,19 +95,19 @@ def _draw_components(
 ) -> None:
     """Draw the component of each slope, and the probability that it is not the first.
 
-    `likelihoods` (G, components) may have a factor by gene.
+    `likelihoods` (components, G) may have a factor by gene.
     """
-    n_genes, n_components = likelihoods.shape
+    n_components, n_genes = likelihoods.shape
     for g in range(n_genes):
         total = 0.0
         for j in range(n_components):
-            total += likelihoods[g, j] * weights[j]
-        below, component = likelihoods[g, 0] * weights[0], 0
+            total += likelihoods[j, g] * weights[j]
+        below, component = likelihoods[0, g] * weights[0], 0
         prob_nonzero[g] = 1 - below / total
         uniform = random.random()
         while uniform * total > below and component < n_components - 1:
             component += 1
-            below += likelihoods[g, component] * weights[component]
+            below += likelihoods[component, g] * weights[component]
         component_of[g] = component
 
 
@@ -134,15 +135,15 @@ def _exchange_weights(
 ) -> None:
     """Take a Metropolis step of the logit of each pair of weights, one after the other.
 
-    `likelihoods` (G, components) may have a factor by gene.
+    `likelihoods` (components, G) may have a factor by gene.
     """
     pairs, components, weights = layout.exchanges, layout.components, state.weights
     log_width = random.uniform(NARROWEST, WIDEST, len(pairs))
     normal, uniform = random.standard_normal(len(pairs)), random.random(len(pairs))
-    total = np.zeros(len(likelihoods))
-    for g in range(len(total)):
-        for j in range(weights.size):
-            total[g] += likelihoods[g, j] * weights[j]
+    total = np.zeros(likelihoods.shape[1])
+    for j in range(weights.size):
+        for g in range(total.size):
+            total[g] += likelihoods[j, g] * weights[j]
     for at in range(len(pairs)):
         i, j = pairs[at]
         both = weights[i] + weights[j]
@@ -155,15 +156,27 @@ def _exchange_weights(
         # Prior and Jacobian: share^a (1 - share)^b on the scale of the logit.
         log_ratio = components[i, 1] * (np.log1p(np.exp(-logit)) - np.log1p(np.exp(-new_logit)))
         log_ratio += components[j, 1] * (np.log1p(np.exp(logit)) - np.log1p(np.exp(new_logit)))
-        product = 1.0
-        for g in range(len(total)):
-            product *= 1 + change * (likelihoods[g, i] - likelihoods[g, j]) / total[g]
-            if not 1e-120 < product < 1e120:
-                log_ratio += np.log(product)
-                product = 1.0
-        log_ratio += np.log(product)
+        log_ratio += _log_product(likelihoods[i], likelihoods[j], change, total)
         if np.log(uniform[at]) < log_ratio:
             weights[i], weights[j] = both * share, both * (1 - share)
-            for g in range(len(total)):
-                total[g] += change * (likelihoods[g, i] - likelihoods[g, j])
+            for g in range(total.size):
+                total[g] += change * (likelihoods[i, g] - likelihoods[j, g])
     _normalise(weights)
+
+
+@summing
+def _log_product(
+    gaining: np.ndarray, losing: np.ndarray, change: float, total: np.ndarray
+) -> float:
+    """Return by how much the log of the product of all totals changes with the weights of two."""
+    logs, product, n_genes = 0.0, 1.0, total.size
+    n_full = n_genes - n_genes % _AT_ONCE
+    for first in range(0, n_full, _AT_ONCE):
+        for g in range(first, first + _AT_ONCE):
+            product *= 1 + change * (gaining[g] - losing[g]) / total[g]
+        if not 1 / _LARGEST_PRODUCT < product < _LARGEST_PRODUCT:
+            logs += np.log(product)
+            product = 1.0
+    for g in range(n_full, n_genes):
+        product *= 1 + change * (gaining[g] - losing[g]) / total[g]
+    return logs + np.log(product)

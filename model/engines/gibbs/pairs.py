@@ -6,6 +6,7 @@ import numpy as np
 
 from model.engines.gibbs.compiled import part
 from model.engines.gibbs.layout import ABSENT, Layout
+from model.engines.gibbs.line_sds import LARGE
 from model.engines.gibbs.metropolis import (
     LARGEST_STEP,
     LEAST_INFORMATION,
@@ -16,12 +17,13 @@ from model.engines.gibbs.metropolis import (
     propose,
 )
 from model.engines.gibbs.small_matrices import copy_into
-from model.engines.gibbs.state import Room, Screen, State, set_pair_sums
-from model.likelihood.pair_sums import spread_sum, spread_sums
+from model.engines.gibbs.state import Room, State, set_pair_sums
+from model.likelihood.pair_sums import Screen
+from model.likelihood.spread_sums import spread_sum, spread_sums
 
-STEPS, SD_STEPS = 3, 6
-"""Of log omega, and of the SDs they are drawn from, in a sweep: cheap beside the rest, and the
-slowest of all to mix."""
+STEPS, SD_STEPS, SD_STEPS_LARGE = 3, 6, 2
+"""Of log omega, and of the SDs they are drawn from, in a sweep: cheap beside the rest, and in a
+small screen the slowest of all to mix."""
 
 
 @part
@@ -31,7 +33,7 @@ def draw_spreads(
     """Draw omega_g of each gene, or one for all; return the share that moved."""
     set_pair_sums(screen, layout, state, room)
     if layout.pair_spread_sd == ABSENT:
-        return _draw_sds(layout, state, room, random)
+        return _draw_sds(screen, layout, state, room, random)
     shape = STEPS, state.log_omega.size
     n_moved = spread_steps(
         room,
@@ -42,12 +44,14 @@ def draw_spreads(
         random.random(shape) < 0.5,
         np.log(random.random(shape)),
     )
-    _draw_sds(layout, state, room, random)
+    _draw_sds(screen, layout, state, room, random)
     return n_moved / (STEPS * state.log_omega.size)
 
 
 @part
-def _draw_sds(layout: Layout, state: State, room: Room, random: np.random.Generator) -> float:
+def _draw_sds(
+    screen: Screen, layout: Layout, state: State, room: Room, random: np.random.Generator
+) -> float:
     """Draw the common SD of pairs and its spread over genes, with standardised spreads kept.
 
     As `model.engines.gibbs.line_sds`, and for the same reason. Returns the share of steps that
@@ -62,7 +66,8 @@ def _draw_sds(layout: Layout, state: State, room: Room, random: np.random.Genera
     spread = state.shared[layout.pair_spread_sd] if d > 1 else 1.0
     standard = (state.log_omega - present[0]) / spread
     expanded, n_moved = expand_sds(room, standard, present, priors), 0
-    for _ in range(SD_STEPS):
+    n_steps = SD_STEPS if screen.counts.size < LARGE else SD_STEPS_LARGE
+    for _ in range(n_steps):
         proposal = propose(present, expanded, random, NEWTON_SHARE)
         new_expanded = expand_sds(room, standard, proposal.point, priors)
         if accepts(present, expanded, proposal, new_expanded, random):
@@ -71,7 +76,7 @@ def _draw_sds(layout: Layout, state: State, room: Room, random: np.random.Genera
     copy_into(state.log_omega, spread_around(standard, present))
     for i in range(d):
         state.shared[sds[i]] = np.exp(present[i])
-    return n_moved / SD_STEPS
+    return n_moved / n_steps
 
 
 @part

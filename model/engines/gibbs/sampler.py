@@ -18,6 +18,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from itertools import count
+from threading import Event
 
 import numpy as np
 import xarray as xr
@@ -89,7 +90,7 @@ def sample_model(
         part = GibbsData.of(spec, _evenly(design, WARM_UP_GENES), priors)
     seeds = np.random.SeedSequence(seed).spawn(sampling.chains)
     chains = [_Chain(data, part, np.random.default_rng(one)) for one in seeds]
-    counter = count()
+    counter, stopped = count(), Event()
 
     def extend(tree: xr.DataTree, n_draws: int) -> xr.DataTree:
         """Return a tree with so many draws per chain, the first of them those of `tree`."""
@@ -101,6 +102,8 @@ def sample_model(
                 values[:, :n_before] = tree[group].dataset[name]
 
         def one_more() -> None:
+            if stopped.is_set():
+                raise InterruptedError
             done = next(counter) + 1
             if done % AT_ONCE == 0 or done == n_sweeps:
                 progress(done, n_sweeps)
@@ -113,8 +116,13 @@ def sample_model(
             )
             chains[number].draw(drawn, accepted, one_more)
 
-        with one_blas_thread():
-            list(threaded_map(run, range(sampling.chains)))
+        try:
+            with one_blas_thread():
+                list(threaded_map(run, range(sampling.chains)))
+        except BaseException:
+            # Of Ctrl-C or of one chain: the threads of the others would go on to their end.
+            stopped.set()
+            raise
         return longer
 
     tree = extend(_room(spec, design, sampling.chains, 0), sampling.n_draws)

@@ -10,8 +10,9 @@ import numpy as np
 
 from model.engines.gibbs.compiled import inlined, part
 from model.engines.gibbs.layout import Layout, layout_of
+from model.likelihood.line_sums import LineSums, line_sums
 from model.likelihood.linear_predictor import gene_columns
-from model.likelihood.pair_sums import gene_sums, line_sums, pair_sums
+from model.likelihood.pair_sums import Screen, gene_sums, pair_sums, screen_of
 from model.screen.design import ScreenDesign
 from schemas.model_spec import ModelSpec
 from schemas.parameters import Priors
@@ -23,22 +24,6 @@ LARGEST_DOUBLE = 10_000_000
 and a screen has more noise than single precision by far."""
 LOG_SPREAD = 0.5
 """Width of the starting values of log SDs over chains."""
-
-
-class Screen(NamedTuple):
-    """The arrays of `GibbsData`, and what follows from them."""
-
-    counts: np.ndarray
-    mean: np.ndarray
-    first: np.ndarray
-    guide_gene: np.ndarray
-    slot: np.ndarray
-    """Running number of each guide in its gene (K,)."""
-    most_guides: int
-    """Largest number of guides of a gene."""
-    columns: np.ndarray
-    within_ss: np.ndarray
-    within_df: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,22 +83,11 @@ class GibbsData:
     @cached_property
     def screen(self) -> Screen:
         """The sums, as the compiled steps take them."""
-        slot = np.arange(len(self.guide_gene)) - self.first[self.guide_gene]
-        return Screen(
-            np.ascontiguousarray(self.count),
-            self.mean,
-            self.first,
-            self.guide_gene,
-            slot,
-            int(np.diff(self.first).max()),
-            self.columns,
-            self.within_ss,
-            self.within_df,
+        return screen_of(
+            self.count, self.mean, self.first, self.columns, self.within_ss, self.within_df
         )
 
 
-LineSums = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Log likelihood, score and information by line, (C,), (C, 4), (C, 4, 4)."""
 STEPS = ("spread", "lines", "line_sds")
 """Steps that propose and accept."""
 
@@ -154,12 +128,9 @@ class Room(NamedTuple):
 
 @part
 def line_sums_of(screen: Screen, layout: Layout, state: State) -> LineSums:
-    """Return log likelihood, score and information by line (`pair_sums.line_sums`)."""
+    """Return log likelihood, score and information by line (`model.likelihood.line_sums`)."""
     return line_sums(
-        screen.counts,
-        screen.mean,
-        screen.first,
-        screen.columns,
+        screen,
         state.effects,
         state.delta,
         state.gamma,
@@ -167,8 +138,6 @@ def line_sums_of(screen: Screen, layout: Layout, state: State) -> LineSums:
         np.exp(2 * state.log_noise),
         state.shared[layout.guide_line_sd] ** 2,
         np.exp(2 * state.log_omega),
-        screen.within_ss,
-        screen.within_df,
     )
 
 
@@ -176,10 +145,7 @@ def line_sums_of(screen: Screen, layout: Layout, state: State) -> LineSums:
 def set_pair_sums(screen: Screen, layout: Layout, state: State, room: Room) -> None:
     """Set weights and weighted residuals of gene-line pairs (`pair_sums.pair_sums`)."""
     pair_sums(
-        screen.counts,
-        screen.mean,
-        screen.first,
-        screen.columns,
+        screen,
         state.effects,
         state.delta,
         state.gamma,
@@ -195,16 +161,12 @@ def set_pair_sums(screen: Screen, layout: Layout, state: State, room: Room) -> N
 def gene_sums_of(screen: Screen, layout: Layout, state: State) -> tuple[np.ndarray, np.ndarray]:
     """Return information and score of the effects of each gene (`pair_sums.gene_sums`)."""
     return gene_sums(
-        screen.counts,
-        screen.mean,
-        screen.first,
-        screen.columns,
+        screen,
         state.gamma,
         np.exp(state.log_scale),
         np.exp(2 * state.log_noise),
         state.shared[layout.guide_line_sd] ** 2,
         np.exp(2 * state.log_omega),
-        screen.most_guides,
     )
 
 

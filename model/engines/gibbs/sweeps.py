@@ -14,7 +14,8 @@ from model.engines.gibbs.lines import draw_lines, settle_lines
 from model.engines.gibbs.pairs import draw_spreads
 from model.engines.gibbs.shared import draw_shared
 from model.engines.gibbs.small_matrices import copy_into
-from model.engines.gibbs.state import STEPS, GibbsData, Room, Screen, State, room_for
+from model.engines.gibbs.state import STEPS, GibbsData, Room, State, room_for
+from model.likelihood.pair_sums import Screen
 
 SETTLE, WITHOUT_LINES, FULL = range(3)
 """Kinds of sweeps: lines move to their modes, stay, or are drawn."""

@@ -8,7 +8,12 @@ from numba import njit
 from scipy import special, stats
 
 from model.engines.gibbs import state as engine
-from model.engines.gibbs.half_normals import log_ndtr, ndtri_exp
+from model.engines.gibbs.half_normals import (
+    log_ndtr,
+    ndtri_exp,
+    relative_log_likelihoods,
+    scaled_likelihoods,
+)
 from model.engines.gibbs.layout import shared_names
 from model.engines.gibbs.state import GibbsData, room_for, start
 from schemas.model_spec import model_spec
@@ -29,16 +34,17 @@ def sums_by_line(data, state):
 
 @pytest.fixture(scope="module")
 def screen():
-    """A screen with missing pairs, genes of one to three guides, and a state far from its mode."""
+    """A screen with missing and incomplete pairs, genes of one to three guides, and a state."""
     rows, random = nested_rows(4, 3, 3, 2)[0], np.random.default_rng(1)
     rows = rows[~rows.guide.isin(sorted(rows.guide.unique())[:2])]
-    design = design_from_rows(rows.sample(frac=0.8, random_state=2))
+    design = design_from_rows(rows.sample(frac=0.9, random_state=2))
     copies = random.normal(0, 0.3, design.rna.shape)
     data = GibbsData.of(SPEC, replace(design, covariates={"copy_number": copies}), Priors())
     state = start(data, random)
     for name in ("effects", "delta", "gamma", "log_scale", "log_noise", "log_omega"):
         getattr(state, name)[:] = random.normal(0, 0.4, getattr(state, name).shape)
     state.log_noise[:] -= 0.7
+    assert data.screen.complete.sum() > 4 and data.screen.incomplete.size > 4
     return data, state
 
 
@@ -127,3 +133,13 @@ def test_tails_of_the_normal_distribution_are_those_of_scipy():
     y = np.concatenate([-np.logspace(-300, 17, 2000), -np.linspace(0.1, 3, 500), [0, -np.inf]])
     found, of_scipy = [ndtri_exp(one) for one in y], special.ndtri_exp(y)
     np.testing.assert_allclose(found, of_scipy, rtol=1e-12, atol=1e-15)  # SciPy errs so far
+
+
+def test_likelihoods_of_slopes_are_the_same_without_logs():
+    scales, random = np.array([0, -0.1, -3, 0.2, 2.0]), np.random.default_rng(4)
+    information = 10 ** random.uniform(-3, 6, 300)
+    score = np.sqrt(information) * random.normal(0, 30, 300)
+    logs = relative_log_likelihoods(scales, information, score)
+    relative = np.exp(logs - logs.max(axis=1, keepdims=True)).T
+    found = scaled_likelihoods(scales, information, score)
+    np.testing.assert_allclose(found / found.max(axis=0), relative, rtol=1e-9, atol=1e-99)

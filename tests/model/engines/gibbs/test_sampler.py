@@ -1,5 +1,6 @@
 """The Gibbs engine against the exact one, and on a screen with few effects."""
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,7 @@ from model.engines.nuts.screen import screen_model
 from model.engines.nuts.sparse_slopes import sampled_variables
 from model.engines.run import NoIntegral, add_predictive_groups, describe_cost, run_engine
 from model.prediction.loo import cell_log_likelihood
+from model.runtime.executors import n_threads, threaded_map
 from model.simulation.calibration import one_simulation, simulate_screen
 from schemas.calibration import CalibrationSettings
 from schemas.model_spec import MODEL_SPECS
@@ -150,3 +152,18 @@ def test_each_part_of_the_model_is_a_switch_of_both_engines(part):
 def test_an_engine_refuses_a_model_it_does_not_know(model, engine, words):
     with pytest.raises(NoIntegral, match=words):
         run_engine(NESTED, FitParameters(model=model, engine=engine))
+
+
+def test_no_chain_goes_on_when_one_is_interrupted():
+    calls = []
+
+    def interrupt(*_):
+        calls.append(None)
+        raise KeyboardInterrupt
+
+    sampling = Sampling(draws=3000, chains=4)
+    with pytest.raises(KeyboardInterrupt):
+        sample_model(MODEL_SPECS["m4_nested"], NESTED, PRIORS, sampling, 1, interrupt)
+    at_rest = threading.Barrier(n_threads())
+    list(threaded_map(lambda _: at_rest.wait(), range(n_threads())))
+    assert len(calls) <= n_threads()

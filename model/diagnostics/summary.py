@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from scipy.special import ndtri
-from scipy.stats import rankdata
 
 from model.diagnostics.effective_sample_size import (
     effective_sample_sizes,
@@ -110,5 +109,29 @@ def _ess_of_quantile(draws: np.ndarray, share: float) -> np.ndarray:
 def _rank_normalised(draws: np.ndarray) -> np.ndarray:
     """Return the normal scores of draws (parameter, chain, draw): Vehtari et al. 2021, eq. 14."""
     pooled = draws.reshape(len(draws), -1)
-    share = (rankdata(pooled, axis=1) - 3 / 8) / (pooled.shape[1] + 1 / 4)
-    return ndtri(share).reshape(draws.shape)
+    order = np.argsort(pooled, axis=1)
+    ordered = np.take_along_axis(pooled, order, axis=1)
+    # Draws are distinct as a rule, and all parameters have the same scores then.
+    distinct = _normal_scores(np.arange(1, pooled.shape[1] + 1), pooled.shape[1])
+    scores = np.tile(distinct, (len(pooled), 1))
+    tied = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
+    scores[tied] = _scores_of_ties(ordered[tied])
+    scores[np.isnan(ordered[:, -1])] = np.nan
+    result = np.empty_like(scores)
+    np.put_along_axis(result, order, scores, axis=1)
+    return result.reshape(draws.shape)
+
+
+def _scores_of_ties(ordered: np.ndarray) -> np.ndarray:
+    """Return the normal scores of ordered draws (parameter, draw); equal ones share their rank."""
+    is_first = np.ones(ordered.shape, bool)
+    is_first[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    first = np.flatnonzero(is_first)
+    n_equal = np.diff(first, append=ordered.size)
+    rank = first % ordered.shape[1] + (n_equal + 1) / 2
+    return np.repeat(_normal_scores(rank, ordered.shape[1]), n_equal).reshape(ordered.shape)
+
+
+def _normal_scores(rank: np.ndarray, n: int) -> np.ndarray:
+    scores: np.ndarray = ndtri((rank - 3 / 8) / (n + 1 / 4))
+    return scores

@@ -34,17 +34,6 @@ class Positions(Protocol):
     def covariates(self) -> Mapping[str, Any]: ...  # noqa: D102
 
 
-class Grid:
-    """The positions of all K guides in all C lines, (K, C)."""
-
-    def __init__(self, guide_gene: np.ndarray, n_lines: int, **covariates: np.ndarray) -> None:
-        """`guide_gene` (K,) is the gene of each guide; `covariates` (G, C) are by name."""
-        self.gene = guide_gene[:, None]
-        self.guide = np.arange(len(guide_gene))[:, None]
-        self.cell_line = np.arange(n_lines)[None]
-        self.covariates = {name: values[guide_gene] for name, values in covariates.items()}
-
-
 def linear_predictor(spec: ModelSpec, effects: Mapping[str, Any], at: Positions) -> Any:
     """Return the expected log fold change, log2, of measurements at some positions.
 

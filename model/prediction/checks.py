@@ -25,6 +25,7 @@ LEAST_INFORMATION = 0.2
 of that share would make the tails."""
 FEWEST_GENES = 20
 """Genes with that much information; with fewer the check says nothing."""
+TAILS = (0.05, 0.95)
 AT_ONCE, PIECES = 200, 20
 REPLICATES = AT_ONCE * PIECES
 
@@ -48,6 +49,16 @@ class GuideCells:
         return self.mean - self.fitted
 
     @cached_property
+    def squares(self) -> np.ndarray:
+        """Squared residual over its variance if all noise is alike, but for a factor (N,)."""
+        return self.layout.count * self.residual**2
+
+    @cached_property
+    def tails(self) -> np.ndarray:
+        """Quantiles TAILS of the means (2,)."""
+        return np.quantile(self.mean, TAILS)
+
+    @cached_property
     def guide_residual(self) -> np.ndarray:
         """Mean residual of each guide over its measurements (K,); 0 without measurements."""
         layout = self.layout
@@ -68,15 +79,9 @@ def _sd(data: GuideCells) -> float:
     )
 
 
-def _quantile(q: float) -> Callable[[GuideCells], float]:
-    return lambda data: float(np.quantile(data.mean, q))
-
-
 def _spread_over(group: np.ndarray, data: GuideCells) -> float:
     """Return the SD over groups of the log of their root mean square standardised residual."""
-    count = data.layout.count
-    squares = np.bincount(group, count * data.residual**2)
-    n = np.bincount(group)
+    squares, n = np.bincount(group, data.squares), np.bincount(group)
     used = (n > 1) & (squares != 0)  # a NaN must not vanish
     return float(np.std(0.5 * np.log(squares[used] / n[used])))
 
@@ -105,9 +110,9 @@ def _within_cell_correlation(data: GuideCells) -> float:
         (sum_gc ((sum_k e_kc)^2 - sum_k e_kc^2) / sum_gc m_gc (m_gc - 1)) / mean_kc e_kc^2
     """
     layout = data.layout
-    several = layout.several_guides
-    own = (data.residual - data.guide_residual[layout.guide])[several]
-    cell = layout.cell[several]
+    own, cell = data.residual - data.guide_residual[layout.guide], layout.cell
+    if not layout.several_guides.all():
+        own, cell = own[layout.several_guides], cell[layout.several_guides]
     m = np.bincount(cell)
     squares = float((own**2).sum())
     pairs = float((np.bincount(cell, own) ** 2).sum()) - squares
@@ -130,8 +135,7 @@ def _tail_weight(data: GuideCells) -> float:
 
     2.576 / 0.674 = 3.8 of a normal distribution, whatever its SD.
     """
-    size = np.abs(data.residual) * np.sqrt(data.layout.count)
-    middle, far = np.quantile(size, [0.5, 0.99])
+    middle, far = np.quantile(np.sqrt(data.squares), [0.5, 0.99])
     return float(far / middle)
 
 
@@ -158,10 +162,14 @@ QUANTITIES: dict[str, Quantity] = {
     "mean": Quantity(_mean, "Mean of all measurements: the overall level.", of_fit=False),
     "sd": Quantity(_sd, "SD of all measurements: the overall spread.", of_fit=False),
     "quantile_05": Quantity(
-        _quantile(0.05), "5 % quantile of guide-line means: the depleted tail.", of_fit=False
+        lambda data: float(data.tails[0]),
+        "5 % quantile of guide-line means: the depleted tail.",
+        of_fit=False,
     ),
     "quantile_95": Quantity(
-        _quantile(0.95), "95 % quantile of guide-line means: the enriched tail.", of_fit=False
+        lambda data: float(data.tails[1]),
+        "95 % quantile of guide-line means: the enriched tail.",
+        of_fit=False,
     ),
     "tail_weight": Quantity(
         _tail_weight,

@@ -144,7 +144,7 @@ def cell_log_likelihood(parameters: xr.Dataset, design: ScreenDesign) -> np.ndar
         return np.add.reduceat(values, first, axis=-1)
 
     spec, draws = spec_of(parameters.data_vars), of_design(parameters, design)
-    deviation = (units.mean - linear_predictor(spec, draws, units))[:, order]
+    deviation = (units.mean - units.of_grid(linear_predictor(spec, draws, units.grid)))[:, order]
     cells = design.cells
     # All SDs are the same at the guides of a pair.
     sds = spreads(spec, draws, cells)

@@ -73,8 +73,7 @@ class Draw:
 
     def expected(self, cells: GuideLines) -> np.ndarray:
         """Return the expected log fold change of guide-line pairs (N,), log2; eps, zeta at 0."""
-        expected: np.ndarray = linear_predictor(self.spec, self.values, cells)
-        return expected
+        return cells.of_grid(linear_predictor(self.spec, self.values, cells.grid))
 
     def replicate(
         self, expected: np.ndarray, cells: GuideLines, random: np.random.Generator
@@ -83,15 +82,16 @@ class Draw:
 
         It has the same genes, lines and guides; eps and zeta are drawn anew.
         """
-        sds = self.spreads(cells)
-        mean = random.normal(expected, np.sqrt(sds.guide_line**2 + sds.noise**2 / cells.count)[0])
+        sds = spreads(self.spec, self._as_draws(), cells.grid)
+        guide_line, noise = (cells.of_grid(sd[0] ** 2) for sd in (sds.guide_line, sds.noise))
+        mean = random.normal(expected, np.sqrt(guide_line + noise / cells.count))
         if self.spec.gene_line_sd:
             standard = random.standard_normal(cells.n_gene_lines)[cells.cell]
-            mean += sds.gene_line[0] * standard
+            mean += cells.of_grid(sds.gene_line[0]) * standard
         n_lines = len(cells.line_within_df)
-        noise = noise_by_line(self.spec, self._as_draws(), n_lines)[0]
+        of_line = noise_by_line(self.spec, self._as_draws(), n_lines)[0]
         # A chi-squared variable as twice a gamma variable, which allows 0 degrees of freedom.
-        return mean, 2 * noise**2 * random.standard_gamma(cells.line_within_df / 2)
+        return mean, 2 * of_line**2 * random.standard_gamma(cells.line_within_df / 2)
 
     def spreads(self, cells: GuideLines) -> Spreads:
         """Return the SDs at guide-line pairs, (1, N) or (1, 1)."""
@@ -213,13 +213,11 @@ def expected_cells(posterior: xr.Dataset, design: ScreenDesign) -> np.ndarray:
 
     With the guides of the design; eps and zeta at 0. `posterior` may be of a larger design.
     """
-    units = guide_lines(design)
-    order = np.argsort(units.cell, kind="stable")
-    effects = of_design(posterior, design)
-    by_guide = linear_predictor(spec_of(posterior.data_vars), effects, units)[:, order]
-    first = np.flatnonzero(np.diff(units.cell[order], prepend=-1))
-    total = np.add.reduceat(units.count[order] * by_guide, first, axis=1)
-    expected: np.ndarray = total / design.cells.count
+    effects, spec = of_design(posterior, design), spec_of(posterior.data_vars)
+    by_guide = linear_predictor(spec, effects, guide_lines(design).grid)
+    total = np.add.reduceat(design.count * by_guide, design.first_guide, axis=1)
+    measured = design.gene_count > 0
+    expected: np.ndarray = total[:, measured] / design.gene_count[measured]
     return expected
 
 

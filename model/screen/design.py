@@ -204,6 +204,17 @@ def _recoded(measurements: pd.DataFrame | None, **kept: np.ndarray) -> pd.DataFr
     return rows.assign(**codes).astype({name: rows.dtypes[name] for name in codes})
 
 
+class Grid:
+    """The positions of all K guides in all C lines, (K, C)."""
+
+    def __init__(self, guide_gene: np.ndarray, n_lines: int, **covariates: np.ndarray) -> None:
+        """`guide_gene` (K,) is the gene of each guide; `covariates` (G, C) are by name."""
+        self.gene = guide_gene[:, None]
+        self.guide = np.arange(len(guide_gene))[:, None]
+        self.cell_line = np.arange(n_lines)[None]
+        self.covariates = {name: values[guide_gene] for name, values in covariates.items()}
+
+
 @dataclass(frozen=True, eq=False)
 class GuideLines:
     """The N guide-line pairs with measurements, by guide, then by line, one entry per pair."""
@@ -247,6 +258,28 @@ class GuideLines:
     def several_guides(self) -> np.ndarray:
         """Which pairs have another guide of the same gene in the same line (N,)."""
         return np.bincount(self.cell)[self.cell] > 1
+
+    @cached_property
+    def grid(self) -> Grid:
+        """All guides in all lines; covariates are 0 without measurements."""
+        by_pair = {
+            name: np.zeros((self.guide_gene[-1] + 1, self.line_within_df.size))
+            for name in self.covariates
+        }
+        for name, values in self.covariates.items():
+            by_pair[name][self.gene, self.cell_line] = values
+        return Grid(self.guide_gene, self.line_within_df.size, **by_pair)
+
+    def of_grid(self, values: np.ndarray) -> np.ndarray:
+        """Return what is at these pairs (..., N) of values that broadcast to (..., K, C)."""
+        shape = self.guide_gene.size, self.line_within_df.size
+        every = np.broadcast_to(values, (*values.shape[:-2], *shape))
+        every = every.reshape(*values.shape[:-2], -1)
+        return every if every.shape[-1] == self.guide.size else every[..., self._at_grid]
+
+    @cached_property
+    def _at_grid(self) -> np.ndarray:
+        return self.guide * self.line_within_df.size + self.cell_line
 
 
 def guide_lines(design: ScreenDesign) -> GuideLines:

@@ -19,11 +19,11 @@ from model.diagnostics.convergence import assess_convergence, exact_diagnostics
 from model.diagnostics.summary import parameter_summary
 from model.diagnostics.verdict import exact_failures, give_verdict
 from model.engines.run import NoIntegral, require_engine, run_engine
-from model.likelihood.linear_predictor import Grid, linear_predictor
+from model.likelihood.linear_predictor import linear_predictor
 from model.likelihood.priors import draw, draw_factors, draw_slopes
 from model.likelihood.spreads import noise_by_line, spreads
 from model.screen.covariates import COPY_NUMBER
-from model.screen.design import ScreenDesign
+from model.screen.design import Grid, ScreenDesign
 from model.screen.identifiability import require_identified
 from schemas.calibration import CalibrationSettings
 from schemas.model_spec import Effect, model_spec, spec_of

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from model.likelihood.linear_predictor import Grid, linear_predictor
+from model.likelihood.linear_predictor import linear_predictor
 from model.likelihood.priors import draw_factors
 from model.likelihood.spreads import Spreads, spreads
+from model.screen.design import Grid
 from schemas.model_spec import MODEL_SPECS, Mixture, ModelSpec
 from schemas.posterior import parameter_name
 from schemas.simulation import Simulation

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from cyclopts import App
 
+from benchmarks.commands import FINISHED, run_python
 from benchmarks.one_size import Growth, Size
 from benchmarks.peers import Job, PeerName
 from benchmarks.peers.run import ROOT, Fit, NotRun, run, told
@@ -34,6 +35,12 @@ when it was fitted. min ESS: smallest bulk ESS over all parameters, of exact no 
 weighted points are worth. beta error: root mean square of (posterior mean - truth) / posterior \
 SD, about 1 where the posterior is right. On the same screen as {peer}: times slower, its s over \
 ours; ESS/s ratio, our ESS/s over its. {machine}"""
+
+COMMAND = """\
+`screenbayes fit` with its defaults in a fresh process. s: seconds from its start until the tables \
+are read and validated, the result is shown, and the run is finished; the cost of the engine is \
+measured between the first two. GB: largest resident memory up to then, from the one before, of \
+all processes together. {machine}"""
 
 app = App(result_action="return_value")
 
@@ -51,6 +58,7 @@ def growth(
     peer_sizes: Annotated[tuple[int, ...], Several] = (200,),
     peer_draws: int = 200,
     timeout: float | None = None,
+    through_the_command: bool = False,
     out: Path | None = None,
 ) -> None:
     """Fit made screens of growing size and print one table and the exponents of growth.
@@ -66,10 +74,21 @@ def growth(
         peer_sizes: Numbers of genes a peer can manage.
         peer_draws: Draws a chain, and as many tuning steps, of a peer that samples; two chains.
         timeout: Seconds after which the peer is stopped.
+        through_the_command: Run `screenbayes fit` with its defaults on simulated releases of these
+            sizes instead, from tables to the finished run.
         out: CSV file for the table.
     """
     console = plain_console()
     before = os.getloadavg()[0]
+    if through_the_command:
+        table = pd.DataFrame([_commanded(genes, cell_lines, model, seed) for genes in sizes])
+        show(
+            table,
+            f"{model}, {cell_lines:,} cell lines",
+            COMMAND.format(machine=machine(before)),
+            out,
+        )
+        return
     rows: list[dict[str, object]] = []
     for genes in peer_sizes:
         size = Size(model, genes, cell_lines, guides_per_gene, draws, seed)
@@ -97,6 +116,29 @@ def growth(
             highlight=False,
             soft_wrap=True,
         )
+
+
+def _commanded(genes: int, cell_lines: int, model: ModelName, seed: int) -> dict[str, object]:
+    """Simulate a release of a size, and return the row of its fit by the command."""
+    with TemporaryDirectory() as folder:
+        of_screen = Path(folder, "release")
+        command = [sys.executable, "-m", "deployments.cli.app"]
+        sizes = ["--genes", str(genes), "--cell-lines", str(cell_lines), "--seed", str(seed)]
+        simulated = ["simulate", "--out", str(of_screen), "--model", model, *sizes]
+        subprocess.run([*command, *simulated], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        fit = ["-m", "deployments.cli.app", "fit", str(of_screen / "dataset.yaml")]
+        course = run_python([*fit, "--model", model], Path(folder))
+    seconds, peak = course.seconds, course.peak_bytes
+    return {
+        "genes": genes,
+        "read s": seconds["fit"],
+        "answer s": seconds["answer"],
+        "finished s": seconds[FINISHED],
+        "CPU s": course.cpu_seconds,
+        "read GB": max(peak[stage] for stage in ("started", "flow", "fit")) / 1e9,
+        "answer GB": peak["answer"] / 1e9,
+        "finished GB": max(peak["tracked"], peak[FINISHED]) / 1e9,
+    }
 
 
 def exponent(sizes: pd.Series, amounts: pd.Series) -> float:

@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +18,7 @@ from typing import Annotated
 import cyclopts
 import pandas as pd
 
+from benchmarks.commands import FINISHED, STAGES, run_python
 from benchmarks.tables import Several, machine, show
 from deployments.server.environment import prepare_environment
 
@@ -34,18 +32,10 @@ bare()
 """
 IMPORT = "import prefect.main, mlflow, pandas, xarray, scipy.stats, arviz_stats, pandera.pandas"
 FLOORS = {"bare flow": ["-c", FLOW], "bare import": ["-c", IMPORT]}
-STAGES = {
-    "started": "Starting Prefect",
-    "flow": "Validating",
-    "fit": "Fitting",
-    "answer": "hyperparameters",
-    "tracked": "Tracked as run",
-}
-"""Columns, and the words whose first line ends the stage."""
 CAPTION = (
     "seconds from the start of the process, median of {times} runs after the cold one: until the "
     "first line, the flow, the engine, the result, the finished run, the end; CPU: of the process "
-    "and its children. {machine}"
+    "and its children; peak GB: largest resident memory of these together. {machine}"
 )
 
 app = cyclopts.App(help=__doc__, help_format="plaintext")
@@ -90,45 +80,14 @@ def whole_command(
                 if at:  # the first fills the caches
                     warm[what].append(took)
     found += [{"what": what, "run": "warm", **_median(runs)} for what, runs in warm.items()]
-    rows = pd.DataFrame(found)[["what", "run", *STAGES, "finished", "CPU"]]
+    rows = pd.DataFrame(found)[["what", "run", *STAGES, FINISHED, "CPU", "peak GB"]]
     show(rows, "Whole commands", CAPTION.format(times=times, machine=machine(load)), out)
 
 
 def _run(arguments: list[str], folder: Path) -> dict[str, float]:
-    """Run Python with these arguments in a folder, which holds all caches too."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(Path(__file__).resolve().parents[1]),
-        "PYTHONUNBUFFERED": "1",
-        "NUMBA_CACHE_DIR": str(folder / "numba"),
-        "PREFECT_HOME": str(folder / "prefect"),
-    }
-    for name in ("MLFLOW_TRACKING_URI", "PREFECT_API_URL"):
-        environment.pop(name, None)
-    started = time.perf_counter()
-    took: dict[str, float] = {}
-    with subprocess.Popen(
-        [sys.executable, *arguments],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        lines = []
-        for line in process.stdout:
-            lines.append(line)
-            for stage, words in STAGES.items():
-                if words in line:
-                    took.setdefault(stage, time.perf_counter() - started)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode not in (0, 1):  # 1: a verdict
-        raise SystemExit(f"{arguments} ended with {process.returncode}:\n{''.join(lines)}")
-    took["finished"] = time.perf_counter() - started
-    took["CPU"] = usage.ru_utime + usage.ru_stime
-    return took
+    course = run_python(arguments, folder)
+    peak = max(course.peak_bytes.values()) / 1e9
+    return {**course.seconds, "CPU": course.cpu_seconds, "peak GB": peak}
 
 
 def _median(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -315,9 +315,9 @@ class Sampling(Settings):
     sampler: SamplerName = "nutpie"
     """Implementation of NUTS: nutpie (fastest), pymc (reference) or numpyro (JAX)."""
     draws: int | None = Field(None, ge=50, le=1_000_000)
-    """Draws kept per chain (nuts, gibbs: after tuning; exact: per batch). If not set: 2,000, of
-    gibbs 1,000 or, until they have converged, up to 4,000; fewer, but at least 500, where they
-    would take over 1.5 GB."""
+    """Draws kept per chain (nuts, gibbs: after tuning; exact: per batch). If not set: 2,000, fewer
+    where they would take over 1.5 GB, but at least 500; of gibbs 1,000, or 500 where those would
+    take over 0.4 GB, and then up to 4,000 until they have converged."""
     tune: int = Field(2000, ge=50, le=1_000_000)
     """Tuning steps per chain, discarded (nuts only)."""
     chains: int = Field(4, ge=2, le=64)

@@ -43,6 +43,10 @@ LONGEST_CHAIN = 4000
 """The Gibbs engine doubles its draws, up to so many per chain, until they have converged."""
 FEWEST_DRAWS, LARGEST_POSTERIOR = 500, 1_500_000_000
 """They are halved, but not below, until the draws take at most so many bytes."""
+LARGEST_START: dict[EngineName, int] = dict.fromkeys(MOST_DRAWS, LARGEST_POSTERIOR) | {
+    "gibbs": 400_000_000
+}
+"""The same of the draws to begin with: those of the Gibbs engine continue where they have to."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ def choose_draws(parameters: FitParameters, sizes: Sizes, engine: EngineName) ->
     draws = MOST_DRAWS[engine]
     while parameters.sampling.draws is None:
         chosen = _with_draws(parameters, draws)
-        if draws <= FEWEST_DRAWS or posterior_bytes(sizes, chosen) <= LARGEST_POSTERIOR:
+        if draws <= FEWEST_DRAWS or posterior_bytes(sizes, chosen) <= LARGEST_START[engine]:
             parameters = chosen
         draws //= 2
     return parameters

@@ -20,8 +20,6 @@ COLUMN, MEAN, SD, SLOPE = range(4)
 COMMON_NOISE, ALONG_GAMMA, ALONG_NOISE, ALONG_SCALE, GUIDE_LINE_SD = range(5)
 """What an SD moves with the standardised lines kept: all noises alike, one of the three parameters
 of each line in proportion to its deviation, or itself (that of guide-line pairs)."""
-ROUNDS = 8
-"""Of steps of all pairs of weights in a sweep: cheap beside the rest."""
 
 
 class Layout(NamedTuple):
@@ -58,7 +56,7 @@ class Layout(NamedTuple):
     components: np.ndarray
     """Signed scale and prior concentration of the components of the mixture (components, 2)."""
     exchanges: np.ndarray
-    """Pairs of components between which weight moves in a sweep (pairs, 2)."""
+    """Pairs of components between which weight moves (pairs, 2)."""
 
 
 def shared_names(spec: ModelSpec) -> list[str]:
@@ -119,7 +117,7 @@ def layout_of(spec: ModelSpec, priors: Priors) -> Layout:
 
 
 def _exchanges(mixture: Mixture | None) -> np.ndarray:
-    """Return 0 with each component, neighbours, and components of opposite signs, ROUNDS times."""
+    """Return 0 with each component, neighbours, and components of opposite signs."""
     if mixture is None:
         return np.zeros((0, 2), np.int64)
     n_scales = len(mixture.scales)
@@ -129,4 +127,4 @@ def _exchanges(mixture: Mixture | None) -> np.ndarray:
         + [(j, j + 1) for j in nonzero if j % n_scales]
         + [(j, j + n_scales) for j in nonzero[:n_scales]]
     )
-    return np.tile(np.array(pairs, np.int64), (ROUNDS, 1))
+    return np.array(pairs, np.int64)

@@ -23,9 +23,12 @@ SMALLEST_PRECISION = 1e-9
 """Of a slope on RNA that does not vary: its prior decides."""
 TURNS = 2
 """Draws of components and weights in turns in a sweep."""
+ROUNDS, MANY_GENES, ROUNDS_OF_MANY = 8, 1000, 32
+"""Of steps of all pairs of weights in a sweep. The weights of many genes mix slowest of all, and
+the steps are cheap beside the rest."""
 NARROWEST, WIDEST = -1.5, 0.5
 """Decimal logs of the widths between which steps of the logit of two weights are drawn."""
-_LARGEST_PRODUCT, _AT_ONCE = 1e120, 8
+_LARGEST_PRODUCT, _AT_ONCE = 1e120, 16
 """Of factors, before its log is taken, one log for many of them; factors between two looks."""
 
 
@@ -137,46 +140,54 @@ def _exchange_weights(
 
     `likelihoods` (components, G) may have a factor by gene.
     """
-    pairs, components, weights = layout.exchanges, layout.components, state.weights
-    log_width = random.uniform(NARROWEST, WIDEST, len(pairs))
-    normal, uniform = random.standard_normal(len(pairs)), random.random(len(pairs))
-    total = np.zeros(likelihoods.shape[1])
+    components, weights, n_genes = layout.components, state.weights, likelihoods.shape[1]
+    n_pairs = len(layout.exchanges)
+    n_steps = n_pairs * (ROUNDS if n_genes < MANY_GENES else ROUNDS_OF_MANY)
+    log_width = random.uniform(NARROWEST, WIDEST, n_steps)
+    normal, uniform = random.standard_normal(n_steps), random.random(n_steps)
+    total = np.zeros(n_genes)
     for j in range(weights.size):
-        for g in range(total.size):
+        for g in range(n_genes):
             total[g] += likelihoods[j, g] * weights[j]
-    for at in range(len(pairs)):
-        i, j = pairs[at]
+    by_total = 1 / total
+    for step in range(n_steps):
+        i, j = layout.exchanges[step % n_pairs]
         both = weights[i] + weights[j]
         if weights[i] == 0 or weights[j] == 0:
             continue
         logit = np.log(weights[i] / weights[j])
-        new_logit = logit + 10.0 ** log_width[at] * normal[at]
+        new_logit = logit + 10.0 ** log_width[step] * normal[step]
         share = 1 / (1 + np.exp(-new_logit))
         change = both * share - weights[i]
         # Prior and Jacobian: share^a (1 - share)^b on the scale of the logit.
         log_ratio = components[i, 1] * (np.log1p(np.exp(-logit)) - np.log1p(np.exp(-new_logit)))
         log_ratio += components[j, 1] * (np.log1p(np.exp(logit)) - np.log1p(np.exp(new_logit)))
-        log_ratio += _log_product(likelihoods[i], likelihoods[j], change, total)
-        if np.log(uniform[at]) < log_ratio:
+        log_ratio += _log_product(likelihoods[i], likelihoods[j], change, by_total)
+        if np.log(uniform[step]) < log_ratio:
             weights[i], weights[j] = both * share, both * (1 - share)
-            for g in range(total.size):
+            for g in range(n_genes):
                 total[g] += change * (likelihoods[i, g] - likelihoods[j, g])
+            for g in range(n_genes):
+                by_total[g] = 1 / total[g]
     _normalise(weights)
 
 
 @summing
 def _log_product(
-    gaining: np.ndarray, losing: np.ndarray, change: float, total: np.ndarray
+    gaining: np.ndarray, losing: np.ndarray, change: float, by_total: np.ndarray
 ) -> float:
-    """Return by how much the log of the product of all totals changes with the weights of two."""
-    logs, product, n_genes = 0.0, 1.0, total.size
+    """Return by how much the log of the product of all totals changes with the weights of two.
+
+    `by_total` (G,) are one over the totals of the genes.
+    """
+    logs, product, n_genes = 0.0, 1.0, by_total.size
     n_full = n_genes - n_genes % _AT_ONCE
     for first in range(0, n_full, _AT_ONCE):
         for g in range(first, first + _AT_ONCE):
-            product *= 1 + change * (gaining[g] - losing[g]) / total[g]
+            product *= 1 + change * (gaining[g] - losing[g]) * by_total[g]
         if not 1 / _LARGEST_PRODUCT < product < _LARGEST_PRODUCT:
             logs += np.log(product)
             product = 1.0
     for g in range(n_full, n_genes):
-        product *= 1 + change * (gaining[g] - losing[g]) / total[g]
+        product *= 1 + change * (gaining[g] - losing[g]) * by_total[g]
     return logs + np.log(product)

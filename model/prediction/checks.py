@@ -25,7 +25,6 @@ LEAST_INFORMATION = 0.2
 of that share would make the tails."""
 FEWEST_GENES = 20
 """Genes with that much information; with fewer the check says nothing."""
-TAILS = (0.05, 0.95)
 AT_ONCE, PIECES = 200, 20
 REPLICATES = AT_ONCE * PIECES
 
@@ -54,11 +53,6 @@ class GuideCells:
         return self.layout.count * self.residual**2
 
     @cached_property
-    def tails(self) -> np.ndarray:
-        """Quantiles TAILS of the means (2,)."""
-        return np.quantile(self.mean, TAILS)
-
-    @cached_property
     def guide_residual(self) -> np.ndarray:
         """Mean residual of each guide over its measurements (K,); 0 without measurements."""
         layout = self.layout
@@ -77,6 +71,15 @@ def _sd(data: GuideCells) -> float:
     return float(
         np.sqrt((data.line_within_ss.sum() + (count * deviation**2).sum()) / (count.sum() - 1))
     )
+
+
+def _quantile(values: np.ndarray, share: float) -> float:
+    """Return what `numpy.quantile` returns, which takes several times as long."""
+    position = share * (values.size - 1)
+    below = int(position)
+    parted = np.partition(values, below)
+    above = parted[below + 1 :].min() if below + 1 < values.size else parted[below]
+    return float(parted[below] + (position - below) * (above - parted[below]))
 
 
 def _spread_over(group: np.ndarray, data: GuideCells) -> float:
@@ -135,8 +138,8 @@ def _tail_weight(data: GuideCells) -> float:
 
     2.576 / 0.674 = 3.8 of a normal distribution, whatever its SD.
     """
-    middle, far = np.quantile(np.sqrt(data.squares), [0.5, 0.99])
-    return float(far / middle)
+    size = np.sqrt(data.squares)
+    return _quantile(size, 0.99) / _quantile(size, 0.5)
 
 
 def _always(_: GuideLines) -> bool:
@@ -162,12 +165,12 @@ QUANTITIES: dict[str, Quantity] = {
     "mean": Quantity(_mean, "Mean of all measurements: the overall level.", of_fit=False),
     "sd": Quantity(_sd, "SD of all measurements: the overall spread.", of_fit=False),
     "quantile_05": Quantity(
-        lambda data: float(data.tails[0]),
+        lambda data: _quantile(data.mean, 0.05),
         "5 % quantile of guide-line means: the depleted tail.",
         of_fit=False,
     ),
     "quantile_95": Quantity(
-        lambda data: float(data.tails[1]),
+        lambda data: _quantile(data.mean, 0.95),
         "95 % quantile of guide-line means: the enriched tail.",
         of_fit=False,
     ),

@@ -15,7 +15,6 @@ from model.likelihood.pair_sums import (
     WITHIN_DF,
     WITHIN_SS,
     Screen,
-    set_expected,
     summing,
 )
 
@@ -70,7 +69,11 @@ def line_sums(
         b, pair_mean, complete = gene_line[g], screen.pair_mean[g], screen.complete[g]
         mean_delta = delta[start : start + n_guides].mean()
         squares = _add_guides(sums[_CROSS], screen, delta, mean_delta, g)
-        set_expected(m, effects[g], screen.columns[g])
+        m[:] = 0
+        for i in range(effects.shape[1]):
+            effect, x = effects[g, i], screen.columns[g, i]
+            for line in range(n_lines):
+                m[line] += effect * x[line]
         for at in range(screen.first_incomplete[g], screen.first_incomplete[g + 1]):
             line = screen.incomplete[at]
             for k in range(start, start + n_guides):

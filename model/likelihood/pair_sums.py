@@ -27,8 +27,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-# Sums may be reordered, which vector instructions need; NaN and infinity keep their meaning.
-summing = njit(nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+# Sums may be reordered, which vector instructions need; NaN and infinity keep their meaning. What
+# is compiled is kept until its file changes: only for functions that call none of another file.
+summing = njit(cache=True, nogil=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
 
 
 class Screen(NamedTuple):
@@ -246,7 +247,7 @@ def pair_sums(
         start, end = screen.first[g], screen.first[g + 1]
         of_gene, total_of_gene, pair_mean = weight[g], total[g], screen.pair_mean[g]
         complete, mean_delta = screen.complete[g], delta[start:end].mean()
-        set_expected(expected, effects[g], screen.columns[g])
+        _set_expected(expected, effects[g], screen.columns[g])
         for line in range(n_lines):
             of_gene[line] = (end - start) * w[line] * complete[line]
         for line in range(n_lines):
@@ -264,7 +265,7 @@ def pair_sums(
 
 
 @summing
-def set_expected(expected: np.ndarray, effects: np.ndarray, columns: np.ndarray) -> None:
+def _set_expected(expected: np.ndarray, effects: np.ndarray, columns: np.ndarray) -> None:
     """Set the expectation of a gene by line (C,) from its effects (q,) and columns (q, C)."""
     expected[:] = 0
     for i in range(effects.size):

@@ -10,7 +10,8 @@ export MLFLOW_DISABLE_TELEMETRY = true
 BIN := .venv/bin
 
 # Two processes share the tests; those of one file stay together, and share its servers. Each of them
-# computes on one core, or both would compete for all.
+# computes on one core, or both would compete for all. Slow tests wait half of their time for servers,
+# which a third process uses.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 COMPILE := .uv/bin/uv pip compile --quiet --universal --generate-hashes \
@@ -29,7 +30,7 @@ test: setup ## all tests but the slow ones
 	@$(PYTEST) -m "not slow and not soak"
 
 test-slow: setup ## servers, kill -9, a browser, PostgreSQL, every command of the documentation
-	@$(PYTEST) -v --durations 20 -m slow
+	@$(PYTEST) -n 3 -v --durations 20 -m slow
 
 fuzz: setup ## for long: fifty times the examples of the property tests, other ones each time
 	@SCREENBAYES_FUZZ=50 $(BIN)/python -m pytest -n 0 tests/property tests/model/engines/exact/test_oracle.py

@@ -2,7 +2,7 @@
 
 Every command of every page is run as it is written but for `PLACES`, or is named in `NOT_RUN`;
 `tests.docs.test_pages` fails for one that is in neither. Who runs them is
-`tests.docs.test_commands`.
+`tests.docs.reader`.
 """
 
 from dataclasses import dataclass, field
@@ -109,6 +109,16 @@ WALKS = {
     "docs/simulate.md": Walk(),
     "docs/validation.md": Walk(),
 }
+ANALYSIS = {
+    "README.md",
+    "docs/tutorial.md",
+    "docs/real-release.md",
+    "docs/results.md",
+    "docs/models.md",
+    "docs/own-data.md",
+    "docs/calibrate.md",
+}
+"""Pages about fits and their results, about half of all by time."""
 """Pages with commands, in the order of a reader."""
 
 SERVERS = {

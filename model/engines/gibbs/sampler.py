@@ -103,7 +103,7 @@ def sample_model(
 
         def one_more() -> None:
             if stopped.is_set():
-                raise InterruptedError
+                raise _Stopped
             done = next(counter) + 1
             if done % AT_ONCE == 0 or done == n_sweeps:
                 progress(done, n_sweeps)
@@ -114,13 +114,19 @@ def sample_model(
                 {str(name): v.values[number, n_before:] for name, v in group.data_vars.items()}
                 for group in (longer["posterior"], longer["sample_stats"])
             )
-            chains[number].draw(drawn, accepted, one_more)
+            try:
+                chains[number].draw(drawn, accepted, one_more)
+            except _Stopped:
+                return
+            except BaseException:
+                stopped.set()
+                raise
 
         try:
             with one_blas_thread():
                 list(threaded_map(run, range(sampling.chains)))
         except BaseException:
-            # Of Ctrl-C or of one chain: the threads of the others would go on to their end.
+            # On Ctrl-C, or where a chain fails, the threads of the others would go on to their end.
             stopped.set()
             raise
         return longer
@@ -215,6 +221,10 @@ def _run_all(
     for rows, _ in run_sweeps(data, state, random, kinds):
         for _ in range(rows.start, rows.stop):
             one_more()
+
+
+class _Stopped(Exception):
+    """Another chain failed, or the fit was interrupted."""
 
 
 class _Chain:

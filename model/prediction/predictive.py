@@ -18,7 +18,7 @@ from model.likelihood.priors import draw as draw_from
 from model.likelihood.priors import draw_factors, draw_slopes
 from model.likelihood.spreads import Spreads, noise_by_line, spreads
 from model.runtime.executors import threaded_map
-from model.screen.design import GuideLines, ScreenDesign, guide_lines
+from model.screen.design import Grid, GuideLines, ScreenDesign
 from schemas.model_spec import ModelSpec, model_spec, spec_of
 from schemas.parameters import ModelName, Priors
 
@@ -214,7 +214,8 @@ def expected_cells(posterior: xr.Dataset, design: ScreenDesign) -> np.ndarray:
     With the guides of the design; eps and zeta at 0. `posterior` may be of a larger design.
     """
     effects, spec = of_design(posterior, design), spec_of(posterior.data_vars)
-    by_guide = linear_predictor(spec, effects, guide_lines(design).grid)
+    every = Grid(design.guide_gene, len(design.cell_lines), rna=design.rna, **design.covariates)
+    by_guide = linear_predictor(spec, effects, every)
     total = np.add.reduceat(design.count * by_guide, design.first_guide, axis=1)
     measured = design.gene_count > 0
     expected: np.ndarray = total[:, measured] / design.gene_count[measured]
